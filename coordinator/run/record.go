@@ -1,0 +1,133 @@
+package run
+
+import (
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// Version is that of the records of this package in the state bucket.
+const Version = 1
+
+// State is where a run stands.
+type State string
+
+// The states of a run.
+const (
+	Running   State = "running"
+	Done      State = "done"      // every disk is done
+	Partial   State = "partial"   // some disks failed
+	Failed    State = "failed"    // no disk is done, or the run could not begin
+	Cancelled State = "cancelled" // on request; disks done before that stay done
+)
+
+// Ended tells whether the run is over.
+func (s State) Ended() bool { return s != Running }
+
+// Step is where a disk of a run stands. A disk goes through them in order; the
+// step is stored before what it names is begun, so that a successor knows what
+// may have happened.
+type Step string
+
+// The steps.
+const (
+	Waiting   Step = "waiting"   // for admission
+	Preparing Step = "preparing" // backup: access and snapshot; restore: the new disk
+	Planning  Step = "planning"  // changed areas, jobs
+	Moving    Step = "moving"    // jobs are on the queue
+	Closing   Step = "closing"   // backup: the commit; restore: the disk's final name
+	Cleaning  Step = "cleaning"  // the snapshot goes, access ends; a failed restore's disk goes
+	Ended     Step = "ended"
+)
+
+// Run is a run as it is stored and shown.
+type Run struct {
+	Version  int           `json:"version"`
+	ID       ivd.RunID     `json:"id"`
+	Kind     queue.JobKind `json:"kind"`
+	Policy   string        `json:"policy,omitempty"`
+	State    State         `json:"state"`
+	Created  time.Time     `json:"created"`
+	Ended    time.Time     `json:"ended,omitzero"`
+	Lease    ivd.LeaseID   `json:"lease"`
+	Deadline time.Time     `json:"deadline"`  // of the lease
+	Owner    string        `json:"owner"`     // the coordinator that drives it
+	OwnerRun string        `json:"owner_run"` // and which of its starts
+	Beat     uint64        `json:"beat"`      // counted up by the owner
+	Cancel   bool          `json:"cancel,omitempty"`
+	Full     bool          `json:"full,omitempty"`
+	Failure  *ivd.Failure  `json:"failure,omitempty"`
+}
+
+// Disk is one disk of a run, as it is stored and shown.
+type Disk struct {
+	Version  int          `json:"version"`
+	Run      ivd.RunID    `json:"run"`
+	Ref      ivd.DiskRef  `json:"ref"`
+	Name     string       `json:"name"`
+	Step     Step         `json:"step"`
+	Result   State        `json:"result,omitempty"` // done, failed or cancelled, once the step is ended
+	Failure  *ivd.Failure `json:"failure,omitempty"`
+	Attempt  int          `json:"attempt"` // counted before it starts
+	Started  time.Time    `json:"started,omitzero"`
+	Ended    time.Time    `json:"ended,omitzero"`
+	Mode     Mode         `json:"mode,omitempty"`
+	Note     string       `json:"note,omitempty"` // why the mode is what it is, for people
+	Geometry ivd.Geometry `json:"geometry,omitzero"`
+
+	// Of a backup.
+	CBT      string         `json:"cbt,omitempty"`
+	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"`
+	ChangeID ivd.ChangeID   `json:"change_id,omitempty"`
+	Parent   ivd.PointID    `json:"parent,omitempty"`
+	Point    ivd.PointID    `json:"point,omitempty"` // its name, from planning on; committed when the result is done
+
+	// Of a restore.
+	From   ivd.PointID `json:"from,omitempty"`
+	Target string      `json:"target,omitempty"` // the new disk's final name
+
+	Jobs  []ivd.JobID `json:"jobs,omitempty"`
+	Stats queue.Stats `json:"stats"`
+}
+
+// Mode is how a backup found out what to read.
+type Mode string
+
+// The modes.
+const (
+	ModeChanged   Mode = "changed"   // the areas changed since the parent
+	ModeInUse     Mode = "in_use"    // the areas in use, by vSphere
+	ModeAllocated Mode = "allocated" // the allocated areas, by VDDK
+	ModeRestore   Mode = "restore"
+)
+
+// View is a run with its disks and their sum, as the API shows it.
+type View struct {
+	Run
+	Disks []DiskView  `json:"disks"`
+	Stats queue.Stats `json:"stats"`
+}
+
+// DiskView is a disk with the progress of its jobs that are under way.
+type DiskView struct {
+	Disk
+	Movers     []string `json:"movers,omitempty"`
+	Transports []string `json:"transports,omitempty"`
+}
+
+// BackupRequest asks for a backup.
+type BackupRequest struct {
+	All    bool         `json:"all,omitempty"`
+	Policy string       `json:"policy,omitempty"`
+	Disks  []ivd.DiskID `json:"disks,omitempty"`
+	Full   bool         `json:"full,omitempty"` // read all that is allocated, whatever changed
+}
+
+// RestoreRequest asks for a point to be restored to a new disk.
+type RestoreRequest struct {
+	Point     ivd.PointID `json:"point"`
+	VCenter   string      `json:"vcenter,omitempty"`   // empty: where the disk was
+	Datastore string      `json:"datastore,omitempty"` // by name or id; empty: where the disk was
+	Name      string      `json:"name,omitempty"`      // empty: the disk's name with the point's time
+}

@@ -1,0 +1,163 @@
+package ivd
+
+import (
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// DiskID names an IVD: the UUID that vSphere gave it, in its canonical lower-case
+// form. It stays valid when the disk is relocated or snapshotted.
+type DiskID string
+
+// ParseDiskID accepts a UUID in any of its usual spellings.
+func ParseDiskID(s string) (DiskID, error) {
+	u, err := uuid.Parse(strings.TrimSpace(s))
+	if err != nil {
+		return "", &Error{Kind: Invalid, Op: fmt.Sprintf("disk id %q", s), Err: err, Remedy: "give an IVD's UUID as `ivd disks` lists it"}
+	}
+	return DiskID(u.String()), nil
+}
+
+// SnapshotID names a snapshot of an IVD in vSphere.
+type SnapshotID string
+
+// DatastoreID is a datastore's managed object id, such as "datastore-52".
+type DatastoreID string
+
+// DiskRef is what the vSphere API and VDDK both need to find a detached disk.
+type DiskRef struct {
+	VCenter   string      `json:"vcenter"` // the configuration's name for it
+	Datastore DatastoreID `json:"datastore"`
+	Disk      DiskID      `json:"disk"`
+}
+
+// ChangeID is vSphere's mark of a moment in a disk's tracked changes:
+// "<uuid>/<number>". Empty where the disk is not tracked.
+type ChangeID string
+
+// Series is the part before the slash. Two change ids of different series cannot
+// be compared: tracking was reset between them.
+func (c ChangeID) Series() string {
+	s, _, _ := strings.Cut(string(c), "/")
+	return s
+}
+
+// RunID names one execution of a policy or of one command over many disks.
+type RunID string
+
+// NewRunID makes a run id; it sorts by time and is safe in subjects, object names
+// and shells: "20261124t231500z-1f0c2a9b".
+func NewRunID(now time.Time) RunID {
+	id := uuid.New()
+	return RunID(strings.ToLower(now.UTC().Format("20060102T150405Z")) + "-" + hex.EncodeToString(id[:4]))
+}
+
+// JobID names one job of one disk within a run; safe in subjects and keys.
+type JobID string
+
+// LeaseID is random and never used twice.
+type LeaseID string
+
+// NewLeaseID makes one.
+func NewLeaseID() LeaseID { return LeaseID(uuid.NewString()) }
+
+// WriterID names one mover process in one run: who wrote a pack.
+type WriterID [16]byte
+
+// NewWriterID makes a random one.
+func NewWriterID() WriterID { return WriterID(uuid.New()) }
+
+func (w WriterID) String() string { return uuid.UUID(w).String() }
+
+// MarshalText writes the canonical form of a UUID.
+func (w WriterID) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads it.
+func (w *WriterID) UnmarshalText(b []byte) error {
+	u, err := uuid.ParseBytes(b)
+	if err != nil {
+		return fmt.Errorf("writer id %q: %w", b, err)
+	}
+	*w = WriterID(u)
+	return nil
+}
+
+// ContentID is the BLAKE3-256 of the plain content of a chunk, a node or a page.
+type ContentID [32]byte
+
+func (c ContentID) String() string { return hex.EncodeToString(c[:]) }
+
+// IsZero tells an id that was never set.
+func (c ContentID) IsZero() bool { return c == ContentID{} }
+
+// MarshalText writes 64 lower-case hexadecimal digits.
+func (c ContentID) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (c *ContentID) UnmarshalText(b []byte) error { return unhex(c[:], b, "content id") }
+
+// PackID is the BLAKE3-256 of all bytes of a pack, a random salt among them.
+type PackID [32]byte
+
+func (p PackID) String() string { return hex.EncodeToString(p[:]) }
+
+// IsZero tells an id that was never set.
+func (p PackID) IsZero() bool { return p == PackID{} }
+
+// MarshalText writes 64 lower-case hexadecimal digits.
+func (p PackID) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (p *PackID) UnmarshalText(b []byte) error { return unhex(p[:], b, "pack id") }
+
+// ParsePackID reads 64 hexadecimal digits.
+func ParsePackID(s string) (PackID, error) {
+	var p PackID
+	err := p.UnmarshalText([]byte(s))
+	return p, err
+}
+
+func unhex(dst, text []byte, what string) error {
+	if hex.DecodedLen(len(text)) != len(dst) || len(text)%2 != 0 {
+		return fmt.Errorf("%s %q: want %d hexadecimal digits", what, text, hex.EncodedLen(len(dst)))
+	}
+	if _, err := hex.Decode(dst, text); err != nil {
+		return fmt.Errorf("%s %q: %w", what, text, err)
+	}
+	return nil
+}
+
+// PointID names a restore point: "<disk>/<time>-<run>". It is the object's name
+// below points/, so that a successor of a run writes the same one.
+type PointID string
+
+const pointTime = "20060102T150405Z"
+
+var pointPattern = regexp.MustCompile(`^([0-9a-f-]{36})/([0-9]{8}T[0-9]{6}Z)-([0-9a-z-]{1,64})$`)
+
+// NewPointID composes a point's name from what the run has stored.
+func NewPointID(disk DiskID, at time.Time, run RunID) PointID {
+	return PointID(string(disk) + "/" + at.UTC().Format(pointTime) + "-" + string(run))
+}
+
+// ParsePointID refuses what NewPointID cannot have made.
+func ParsePointID(s string) (PointID, error) {
+	m := pointPattern.FindStringSubmatch(s)
+	if m != nil {
+		if _, err := uuid.Parse(m[1]); err == nil {
+			return PointID(s), nil
+		}
+	}
+	return "", &Error{Kind: Invalid, Op: fmt.Sprintf("restore point %q", s), Err: fmt.Errorf("not <disk>/<time>-<run>"), Remedy: "give an id as `ivd points` lists it"}
+}
+
+// Disk is the disk that the point is a backup of.
+func (p PointID) Disk() DiskID {
+	d, _, _ := strings.Cut(string(p), "/")
+	return DiskID(d)
+}

@@ -1,0 +1,94 @@
+// Package store is the small face of an object store that a repository needs,
+// and what every implementation of it promises. Packages s3 and dir implement
+// it; package storetest is the suite that both pass.
+//
+// Promises: strongly consistent for one object; a LIST is not one moment. When
+// Put or Send returns nil the object is durable and whole: no reader ever sees
+// half of one. A request that was answered with an error may still happen.
+// Not-found is an error of kind ivd.NotFound and nothing else is: an outage is
+// never taken for absence. All methods are safe for concurrent use; a cancelled
+// context ends them with its error. Implementations retry transient faults
+// within a call by themselves, but never Pending.Send.
+package store
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"ivdmover/shared/ivd"
+)
+
+// Name is an object's name within the repository: "data/ab/…", segments of
+// lower-case letters, digits, '.', '-', '_' and upper-case T and Z of times,
+// separated by '/', never beginning with '.' or '/'.
+type Name string
+
+// Info tells of an object without its content.
+type Info struct {
+	Name     Name
+	Size     int64
+	Modified time.Time // by the store's clock
+}
+
+// Object is a small object read whole.
+type Object struct {
+	Info
+	Body []byte
+	Now  time.Time // the store's clock when it answered (its Date header)
+}
+
+// Store is one repository's objects.
+type Store interface {
+	// Put stores body under name, whatever was there. The caller keeps body and
+	// does not change it until Put returns. Names of packs are salted and of
+	// leases random, so an overwrite happens only by repeating the same request.
+	Put(ctx context.Context, name Name, body []byte) error
+
+	// Get reads a whole object; it refuses one larger than limit bytes.
+	Get(ctx context.Context, name Name, limit int64) (Object, error)
+
+	// ReadAt fills p from offset and fails with io.ErrUnexpectedEOF (kind
+	// Corrupt) when the object ends before p is full. One ranged GET.
+	ReadAt(ctx context.Context, name Name, p []byte, offset int64) error
+
+	// Stat asks whether the object exists, without its content.
+	Stat(ctx context.Context, name Name) (Info, error)
+
+	// List yields the objects whose names begin with prefix, in no promised
+	// order. The first error ends it.
+	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
+
+	// Delete removes an object; removing an absent one is no error.
+	Delete(ctx context.Context, name Name) error
+
+	// Prepare makes everything ready for creating name once, on behalf of a
+	// lease, so that only Send remains. The caller then checks its lease, and then
+	// calls Send. The prepared request is dead after expiry at the latest, by the
+	// store's clock (where the store can enforce it: see Properties).
+	Prepare(ctx context.Context, lease ivd.LeaseID, name Name, body []byte, expiry time.Duration) (Pending, error)
+
+	// Properties say what this store can do.
+	Properties() Properties
+
+	// String is the store's address for people, without secrets.
+	String() string
+}
+
+// Pending is a creation that is prepared and not yet sent.
+type Pending interface {
+	// Send creates the object, once, without any retry. Kind Exists: the name was
+	// taken before. Kind Expired: certainly not created, the request was too late.
+	// Any other error: it may or may not have happened, or may still.
+	Send(ctx context.Context) error
+
+	// Discard gives up a request that was not sent. It is safe after Send.
+	Discard()
+}
+
+// Properties of a store, as data.
+type Properties struct {
+	ConditionalCreate bool // Send never replaces an object
+	RefusesLate       bool // Send after its expiry is refused by the store itself
+	Connections       int  // how many requests at once are worth while
+}
