@@ -1,0 +1,173 @@
+package architecture
+
+import (
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "ivdmover"
+
+type pkg struct {
+	Dir        string
+	ImportPath string
+	GoFiles    []string
+	CgoFiles   []string
+	Imports    []string
+}
+
+// rel is the package's path within the module: "shared/ivd".
+func (p pkg) rel() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=Dir,ImportPath,GoFiles,CgoFiles,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list knows %d packages only", len(all))
+	}
+	return all
+}
+
+// within tells whether path is folder or lies below it.
+func within(path, folder string) bool {
+	return path == folder || strings.HasPrefix(path, folder+"/")
+}
+
+// Each room may import, of this module, what lies in these folders (and in its own).
+var directions = []struct {
+	room   string
+	allow  []string
+	reason string
+}{
+	{"shared", []string{"shared"}, "shared knows neither program"},
+	{"vddk", nil, "the binding knows nothing but C"},
+	{"mover", []string{"mover", "shared", "vddk"}, "a mover gets what it needs in the job"},
+	{"deploy/lab", []string{"deploy/lab", "shared"}, "the laboratory and the programs meet over its ports and the C ABI only"},
+	{"deploy/architecture", nil, "only tests"},
+	{"coordinator", []string{"coordinator", "shared"}, "the coordinator is static: no C"},
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, p := range packages(t) {
+		known := false
+		for _, d := range directions {
+			if !within(p.rel(), d.room) {
+				continue
+			}
+			known = true
+			for _, imp := range p.Imports {
+				in, ours := strings.CutPrefix(imp, module+"/")
+				if !ours || within(in, d.room) {
+					continue
+				}
+				if p.rel() == "coordinator" && within(in, "deploy/lab") {
+					continue // main.go alone brings `ivd lab`
+				}
+				if !slices.ContainsFunc(d.allow, func(a string) bool { return within(in, a) }) {
+					t.Errorf("%s imports %s: %s", p.rel(), in, d.reason)
+				}
+			}
+			break
+		}
+		if !known && !within(p.rel(), "deploy/e2e") {
+			t.Errorf("%s: no rule says what this room may import", p.rel())
+		}
+	}
+}
+
+// A vendor's library is used in its adapters only, so that it can be replaced and
+// its errors are classified in one place.
+var adapters = map[string][]string{
+	"github.com/minio/minio-go":      {"shared/store/s3"},
+	"github.com/nats-io/nats.go":     {"shared/queue"},
+	"github.com/nats-io/nats-server": {"coordinator/broker"},
+	"github.com/vmware/govmomi":      {"coordinator/inventory", "deploy/lab"},
+	"github.com/klauspost/compress":  {"shared/format"},
+	"lukechampine.com/blake3":        {"shared/format"},
+	"github.com/spf13/cobra":         {"coordinator/cli", "mover"},
+	"go.yaml.in/yaml":                {"shared/config", "coordinator/cli"},
+}
+
+func TestVendorLibrariesStayInTheirAdapters(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			for lib, rooms := range adapters {
+				if within(imp, lib) && !slices.ContainsFunc(rooms, func(r string) bool { return within(p.rel(), r) }) {
+					t.Errorf("%s imports %s: only %v may", p.rel(), imp, rooms)
+				}
+			}
+		}
+	}
+}
+
+// The pure rooms compute: no I/O, no clock, no goroutines of their own.
+func TestPureRooms(t *testing.T) {
+	forbidden := []string{"os", "net", "net/http", "io/fs", "log/slog", "context", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand"}
+	pure := []string{"coordinator/plan", "coordinator/admit", "shared/format"}
+	seen := 0
+	for _, p := range packages(t) {
+		if !slices.Contains(pure, p.rel()) {
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			if slices.Contains(forbidden, imp) {
+				t.Errorf("%s imports %s: it is a pure room", p.rel(), imp)
+			}
+		}
+		for _, f := range p.GoFiles {
+			src := filepath.Join(p.Dir, f)
+			tree, err := parser.ParseFile(token.NewFileSet(), src, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range tree.Unresolved {
+				if id.Name == "time" {
+					reportClock(t, p.rel(), f, src)
+					break
+				}
+			}
+		}
+	}
+	if seen != len(pure) {
+		t.Errorf("found %d of the pure rooms %v", seen, pure)
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range packages(t) {
+		docs := 0
+		for _, f := range append(p.GoFiles, p.CgoFiles...) {
+			tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, f), nil, parser.ParseComments|parser.PackageClauseOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tree.Doc != nil && len(tree.Doc.Text()) > 40 {
+				docs++
+			}
+		}
+		if docs != 1 && len(p.GoFiles)+len(p.CgoFiles) > 0 {
+			t.Errorf("%s has %d package comments: want one", p.rel(), docs)
+		}
+	}
+}
