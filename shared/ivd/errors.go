@@ -62,7 +62,7 @@ func Errorf(kind Kind, format string, args ...any) error {
 }
 
 // KindOf is the kind of the outermost *Error in err's chain that has one;
-// Cancelled for a context's end; Unknown otherwise.
+// Cancelled for a cancelled context, Transient for a deadline; Unknown otherwise.
 func KindOf(err error) Kind {
 	for e := err; e != nil; {
 		var x *Error
@@ -74,8 +74,11 @@ func KindOf(err error) Kind {
 		}
 		e = x.Err
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		return Cancelled
+	case errors.Is(err, context.DeadlineExceeded): // one call's own deadline
+		return Transient
 	}
 	return Unknown
 }
