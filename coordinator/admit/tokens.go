@@ -1,0 +1,82 @@
+package admit
+
+import "ivdmover/shared/ivd"
+
+// place is a datastore of one vCenter.
+type place struct {
+	vcenter   string
+	datastore ivd.DatastoreID
+}
+
+// identity is a disk wherever it lies: it may be relocated between two lists.
+type identity struct {
+	vcenter string
+	disk    ivd.DiskID
+}
+
+func placeOf(d ivd.DiskRef) place { return place{d.VCenter, d.Datastore} }
+
+// tokens is who holds what.
+type tokens struct {
+	limits Limits
+	fleet  int
+	held   map[place]int // under way
+	served map[place]int // under way or done
+	disks  map[identity]bool
+}
+
+func newTokens(limits Limits, running []Holding) *tokens {
+	s := &tokens{limits: limits, held: map[place]int{}, served: map[place]int{}, disks: map[identity]bool{}}
+	for _, h := range running {
+		if h.Done {
+			s.served[placeOf(h.Disk)]++
+		} else {
+			s.take(h.Disk)
+		}
+	}
+	return s
+}
+
+func (s *tokens) take(d ivd.DiskRef) {
+	s.fleet++
+	s.held[placeOf(d)]++
+	s.served[placeOf(d)]++
+	if d.Disk != "" {
+		s.disks[identity{d.VCenter, d.Disk}] = true
+	}
+}
+
+// pick is the line to serve next, with a want that may start at its head; nil
+// when nobody may start. Wants whose disk is held are dropped from the heads: it
+// stays held for the rest of this decision.
+func (s *tokens) pick(lines []*line) *line {
+	if s.fleet >= s.limits.Fleet {
+		return nil
+	}
+	var best *line
+	for _, l := range lines {
+		for len(l.wants) > 0 && s.locked(l.wants[0].Disk) {
+			l.wants = l.wants[1:]
+		}
+		if len(l.wants) > 0 && s.free(l.at) && (best == nil || s.before(l.at, best.at)) {
+			best = l
+		}
+	}
+	return best
+}
+
+func (s *tokens) locked(d ivd.DiskRef) bool {
+	return d.Disk != "" && s.disks[identity{d.VCenter, d.Disk}]
+}
+
+func (s *tokens) free(p place) bool {
+	limit, limited := s.limits.Datastore[p.vcenter]
+	return !limited || s.held[p] < limit
+}
+
+func (s *tokens) before(a, b place) bool {
+	if s.held[a] != s.held[b] {
+		return s.held[a] < s.held[b]
+	}
+	return s.served[a] < s.served[b]
+}
