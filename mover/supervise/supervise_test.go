@@ -1,0 +1,216 @@
+package supervise_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ivdmover/mover/supervise"
+)
+
+const role = "SUPERVISE_TEST_ROLE"
+
+// The test binary plays the parent and its child as well.
+func TestMain(m *testing.M) {
+	switch os.Getenv(role) {
+	case "":
+		os.Exit(m.Run())
+	case "parent":
+		playParent()
+	case "child":
+		playChild(true)
+	case "stubborn":
+		playChild(false)
+	case "final":
+		os.Exit(supervise.ExitFinal)
+	case "unbound":
+		if err := supervise.Bind(func() {}); err != nil {
+			fmt.Println(err)
+		}
+	}
+}
+
+func playParent() {
+	runtime.LockOSThread()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM)
+	err := supervise.Run(context.Background(), options(os.Getenv("CHILD_ROLE"), signals))
+	fmt.Println("parent ended:", err)
+}
+
+// playChild says its number, then waits for its end.
+func playChild(polite bool) {
+	if err := supervise.Bind(func() { os.Exit(9) }); err != nil {
+		fmt.Println(err)
+		os.Exit(supervise.ExitFinal)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM)
+	fmt.Println("child", os.Getpid(), os.Getenv("MARK"))
+	for {
+		<-signals
+		fmt.Println("child asked to end")
+		if polite {
+			os.Exit(0)
+		}
+	}
+}
+
+func options(child string, signals chan os.Signal) supervise.Options {
+	return supervise.Options{
+		Path: os.Args[0], Env: append(os.Environ(), role+"="+child, "MARK=there"),
+		Signals: signals, FirstWait: 10 * time.Millisecond,
+	}
+}
+
+// process is a parent whose output, and its children's, is read line by line; the
+// output ends when the last of them is gone.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	out *bufio.Reader
+}
+
+func startParent(t *testing.T, child string) *process {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), role+"=parent", "CHILD_ROLE="+child)
+	cmd.Stdout, cmd.Stderr = w, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); r.Close() })
+	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return &process{t, cmd, bufio.NewReader(r)}
+}
+
+func (p *process) expect(prefix string) string {
+	p.t.Helper()
+	line, err := p.out.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, prefix) {
+		p.t.Fatalf("read %q, %v: want a line %q", line, err, prefix)
+	}
+	return strings.TrimSpace(line)
+}
+
+func (p *process) childPID() int {
+	p.t.Helper()
+	line := p.expect("child ")
+	f := strings.Fields(line)
+	pid, err := strconv.Atoi(f[1])
+	if err != nil || len(f) != 3 || f[2] != "there" {
+		p.t.Fatalf("child's line %q", line)
+	}
+	return pid
+}
+
+func (p *process) expectEnd() {
+	p.t.Helper()
+	if rest, err := io.ReadAll(p.out); err != nil || len(rest) > 0 {
+		p.t.Fatalf("after the end: %q, %v", rest, err)
+	}
+}
+
+func TestKilledChildIsReplaced(t *testing.T) {
+	p := startParent(t, "child")
+	first := p.childPID()
+	for range 3 {
+		syscall.Kill(first, syscall.SIGKILL)
+		next := p.childPID()
+		if next == first {
+			t.Fatal("the same child")
+		}
+		first = next
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.expect("child asked to end")
+	p.expect("parent ended: <nil>")
+	p.expectEnd()
+}
+
+func TestKilledParentTakesItsChildAlong(t *testing.T) {
+	p := startParent(t, "stubborn")
+	p.childPID()
+	p.cmd.Process.Kill()
+	p.expectEnd()
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	p := startParent(t, "stubborn")
+	p.childPID()
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.expect("child asked to end")
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.expect("parent ended: " + supervise.ErrForced.Error())
+	p.expectEnd()
+}
+
+func TestEndOfThePipeEndsTheChild(t *testing.T) {
+	// Without the kernel's signal: the pipe alone.
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), role+"=stubborn", "MARK=there")
+	cmd.ExtraFiles = []*os.File{theirs}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	ours.Close()
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 9 {
+		t.Fatalf("the child ended with %v", err)
+	}
+}
+
+func TestFinalStatusIsNotRestarted(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := supervise.Run(t.Context(), options("final", nil)); !errors.Is(err, supervise.ErrFinal) {
+		t.Fatalf("err = %v", err)
+	}
+}
+
+func TestMissingProgramIsAnError(t *testing.T) {
+	o := options("final", nil)
+	o.Path = filepath.Join(t.TempDir(), "none")
+	if err := supervise.Run(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("err = %v", err)
+	}
+}
+
+func TestBindRefusesStrangers(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), role+"=unbound")
+	out, err := cmd.Output()
+	if err != nil || !strings.Contains(string(out), "supervisor") {
+		t.Fatalf("%q, %v", out, err)
+	}
+}
