@@ -1,0 +1,216 @@
+// Package apitest stands in for the rooms behind the API, so that the server,
+// its client and the command line are tested over real HTTP without a vCenter, a
+// queue or a repository. What it holds is what the test puts there; it never
+// moves by itself.
+package apitest
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// Rooms are all rooms behind the API. Set the fields before the server starts.
+type Rooms struct {
+	DiskList     []api.Disk
+	SnapshotList []api.Snapshot
+	PointList    []api.Point
+	MoverList    []queue.Mover
+	Info         api.Repository
+	Err          error    // when set, every call fails with it
+	Next         run.View // what a start makes; its kind and request are filled in
+
+	mu       sync.Mutex
+	runs     map[ivd.RunID]run.View  // guarded by mu
+	changed  chan struct{}           // guarded by mu; closed at every change
+	Backups  []run.BackupRequest     // guarded by mu; what was asked for
+	Restores []run.RestoreRequest    // guarded by mu
+	asked    map[ivd.RunID]chan bool // guarded by mu; closed by the first Watch of a run
+}
+
+// All gives them as the server takes them.
+func (f *Rooms) All() api.Rooms {
+	return api.Rooms{Runs: f, Estate: f, Archive: f, Movers: f}
+}
+
+// Put stores a view of a run and tells those who watch it.
+func (f *Rooms) Put(v run.View) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.runs == nil {
+		f.runs = map[ivd.RunID]run.View{}
+	}
+	f.runs[v.ID] = v
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// Watched is closed once somebody watches the run.
+func (f *Rooms) Watched(id ivd.RunID) <-chan bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.watchedLocked(id)
+}
+
+func (f *Rooms) watchedLocked(id ivd.RunID) chan bool {
+	if f.asked == nil {
+		f.asked = map[ivd.RunID]chan bool{}
+	}
+	if f.asked[id] == nil {
+		f.asked[id] = make(chan bool)
+	}
+	return f.asked[id]
+}
+
+// StartBackup notes the request and makes the next run.
+func (f *Rooms) StartBackup(_ context.Context, r run.BackupRequest) (run.View, error) {
+	if f.Err != nil {
+		return run.View{}, f.Err
+	}
+	v := f.Next
+	v.Kind, v.Policy, v.Full = queue.Backup, r.Policy, r.Full
+	f.mu.Lock()
+	f.Backups = append(f.Backups, r)
+	f.mu.Unlock()
+	f.Put(v)
+	return v, nil
+}
+
+// StartRestore notes the request and makes the next run.
+func (f *Rooms) StartRestore(_ context.Context, r run.RestoreRequest) (run.View, error) {
+	if f.Err != nil {
+		return run.View{}, f.Err
+	}
+	v := f.Next
+	v.Kind = queue.Restore
+	f.mu.Lock()
+	f.Restores = append(f.Restores, r)
+	f.mu.Unlock()
+	f.Put(v)
+	return v, nil
+}
+
+// Cancel marks the run.
+func (f *Rooms) Cancel(ctx context.Context, id ivd.RunID) error {
+	v, err := f.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	v.Cancel = true
+	f.Put(v)
+	return nil
+}
+
+// Run gives what was put.
+func (f *Rooms) Run(_ context.Context, id ivd.RunID) (run.View, error) {
+	if f.Err != nil {
+		return run.View{}, f.Err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, ok := f.runs[id]
+	if !ok {
+		return run.View{}, &ivd.Error{Kind: ivd.NotFound, Err: errNoRun(id), Remedy: "list them with `ivd runs`"}
+	}
+	return v, nil
+}
+
+type errNoRun ivd.RunID
+
+func (e errNoRun) Error() string { return "no run " + string(e) }
+
+// Runs gives what was put, by id.
+func (f *Rooms) Runs(context.Context) ([]run.View, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var views []run.View
+	for _, id := range slices.Sorted(maps.Keys(f.runs)) {
+		views = append(views, f.runs[id])
+	}
+	return views, f.Err
+}
+
+// Watch yields the run at every Put until it has ended.
+func (f *Rooms) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, error] {
+	return func(yield func(run.View, error) bool) {
+		for {
+			f.mu.Lock()
+			v := f.runs[id]
+			if f.changed == nil {
+				f.changed = make(chan struct{})
+			}
+			changed := f.changed
+			if first := f.watchedLocked(id); !isClosed(first) {
+				close(first)
+			}
+			f.mu.Unlock()
+			if !yield(v, nil) || v.State.Ended() {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func isClosed(c chan bool) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// Disks gives the list, narrowed as asked.
+func (f *Rooms) Disks(_ context.Context, q api.DiskQuery) ([]api.Disk, error) {
+	var disks []api.Disk
+	for _, d := range f.DiskList {
+		if (q.Datastore == "" || q.Datastore == d.Datastore) && (!q.Unprotected || d.LastPoint == nil) {
+			disks = append(disks, d)
+		}
+	}
+	return disks, f.Err
+}
+
+// Snapshots gives the list.
+func (f *Rooms) Snapshots(context.Context) ([]api.Snapshot, error) { return f.SnapshotList, f.Err }
+
+// Points gives the list, narrowed to a disk.
+func (f *Rooms) Points(_ context.Context, disk ivd.DiskID) ([]api.Point, error) {
+	var points []api.Point
+	for _, p := range f.PointList {
+		if disk == "" || p.Disk == disk {
+			points = append(points, p)
+		}
+	}
+	return points, f.Err
+}
+
+// Point gives one of the list.
+func (f *Rooms) Point(_ context.Context, id ivd.PointID) (api.Point, error) {
+	for _, p := range f.PointList {
+		if p.ID == id {
+			return p, nil
+		}
+	}
+	return api.Point{}, ivd.Errorf(ivd.NotFound, "no restore point %s", id)
+}
+
+// Repository gives the info.
+func (f *Rooms) Repository(context.Context) (api.Repository, error) { return f.Info, f.Err }
+
+// Movers gives the list.
+func (f *Rooms) Movers(context.Context) ([]queue.Mover, error) { return f.MoverList, f.Err }

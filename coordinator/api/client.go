@@ -1,0 +1,171 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"ivdmover/shared/ivd"
+)
+
+// ClientOptions say which server to ask, and how.
+type ClientOptions struct {
+	Server   string        // URL; empty: DefaultServer
+	Token    ivd.Secret    // empty: none
+	CAFile   string        // PEM; empty: the system's authorities
+	Patience time.Duration // how long Watch looks for a server that went away; 0: two minutes
+}
+
+// Client asks a server. It is safe for concurrent use.
+type Client struct {
+	base     *url.URL
+	token    ivd.Secret
+	http     *http.Client
+	patience time.Duration
+}
+
+// NewClient checks the options; it does not ask the server yet.
+func NewClient(o ClientOptions) (*Client, error) {
+	if o.Server == "" {
+		o.Server = DefaultServer
+	}
+	base, err := url.Parse(o.Server)
+	if err == nil && (base.Scheme != "http" && base.Scheme != "https" || base.Host == "") {
+		err = errors.New("want http://host:port or https://host:port")
+	}
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("server %q", o.Server), Err: err, Remedy: "give a URL such as " + DefaultServer}
+	}
+	if o.Token != "" && base.Scheme == "http" && !isLoopback(base.Host) {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "server " + o.Server, Err: errors.New("a token is not sent over plain HTTP to another machine"), Remedy: "use https"}
+	}
+	transport := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 5 * time.Minute, // a list of a large estate takes its time
+		ForceAttemptHTTP2:     true,
+	}
+	if o.CAFile != "" {
+		if transport.TLSClientConfig, err = trust(o.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	if o.Patience == 0 {
+		o.Patience = 2 * time.Minute
+	}
+	return &Client{base: base, token: o.Token, http: &http.Client{Transport: transport}, patience: o.Patience}, nil
+}
+
+func trust(caFile string) (*tls.Config, error) {
+	pem, err := os.ReadFile(caFile)
+	pool := x509.NewCertPool()
+	if err == nil && !pool.AppendCertsFromPEM(pem) {
+		err = errors.New("no certificate in it")
+	}
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "CA file " + caFile, Err: err, Remedy: "give a file with certificates in PEM"}
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// Close gives up idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Server is the address that is asked.
+func (c *Client) Server() string { return c.base.String() }
+
+// send makes a request and gives the answer when it is a success; the caller
+// closes its body.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
+	u := *c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("request to %s: %w", path, err)
+		}
+		content = bytes.NewReader(b)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), content)
+	if err != nil {
+		return nil, fmt.Errorf("request to %s: %w", path, err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.unreached(ctx, err)
+	}
+	if response.StatusCode/100 != 2 {
+		defer func() { _ = response.Body.Close() }()
+		return nil, c.refusal(response)
+	}
+	return response, nil
+}
+
+// unreached says why there was no answer, in the words of the last cause only.
+func (c *Client) unreached(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	e := &ivd.Error{Kind: ivd.Transient, Op: "no answer from " + c.base.String(), Err: err, Remedy: "is `ivd serve` running? --server or IVD_SERVER name another address"}
+	var shell *url.Error
+	if errors.As(err, &shell) {
+		e.Err = shell.Err
+	}
+	var number syscall.Errno
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &number):
+		e.Err = number
+	case errors.As(err, &unknown):
+		e.Kind, e.Remedy = ivd.Denied, "give the server's authority with --ca-file"
+	}
+	return e
+}
+
+// refusal is the error that an answer carries. An answer that no server of ours
+// can have given names the address.
+func (c *Client) refusal(response *http.Response) error {
+	var p problem
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if json.Unmarshal(body, &p) == nil && p.Error != nil && p.Error.Message != "" {
+		return p.Error.Err()
+	}
+	return &ivd.Error{Kind: ivd.Permanent, Op: c.base.String(), Err: fmt.Errorf("answered %q, which `ivd serve` does not", strings.TrimSpace(response.Status)), Remedy: "give the address of `ivd serve` with --server or IVD_SERVER"}
+}
+
+// call makes a request and decodes its answer.
+func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (T, error) {
+	var out T
+	response, err := c.send(ctx, method, path, query, body)
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := json.NewDecoder(response.Body).Decode(&out); err != nil {
+		if ctx.Err() != nil {
+			return out, context.Cause(ctx)
+		}
+		return out, &ivd.Error{Kind: ivd.Transient, Op: "answer of " + c.base.String(), Err: plain(err)}
+	}
+	return out, nil
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/ivd"
+)
+
+func (h *handler) disks(w http.ResponseWriter, r *http.Request) {
+	q := DiskQuery{Datastore: r.URL.Query().Get("datastore")}
+	if s := r.URL.Query().Get("unprotected"); s != "" {
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			fail(w, ivd.Errorf(ivd.Invalid, "unprotected=%q: want true or false", s))
+			return
+		}
+		q.Unprotected = b
+	}
+	disks, err := h.rooms.Estate.Disks(r.Context(), q)
+	for i := range disks {
+		disks[i].AttachedTo = list(disks[i].AttachedTo)
+	}
+	reply(w, list(disks), err)
+}
+
+func (h *handler) snapshots(w http.ResponseWriter, r *http.Request) {
+	snapshots, err := h.rooms.Estate.Snapshots(r.Context())
+	reply(w, list(snapshots), err)
+}
+
+func (h *handler) points(w http.ResponseWriter, r *http.Request) {
+	var disk ivd.DiskID
+	if s := r.URL.Query().Get("disk"); s != "" {
+		var err error
+		if disk, err = ivd.ParseDiskID(s); err != nil {
+			fail(w, err)
+			return
+		}
+	}
+	points, err := h.rooms.Archive.Points(r.Context(), disk)
+	reply(w, list(points), err)
+}
+
+func (h *handler) point(w http.ResponseWriter, r *http.Request) {
+	id, err := ivd.ParsePointID(r.PathValue("disk") + "/" + r.PathValue("name"))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	point, err := h.rooms.Archive.Point(r.Context(), id)
+	reply(w, point, err)
+}
+
+func (h *handler) repo(w http.ResponseWriter, r *http.Request) {
+	info, err := h.rooms.Archive.Repository(r.Context())
+	reply(w, info, err)
+}
+
+func (h *handler) movers(w http.ResponseWriter, r *http.Request) {
+	live, err := h.rooms.Movers.Movers(r.Context())
+	movers := make([]Mover, 0, len(live))
+	for _, m := range live {
+		movers = append(movers, moverOf(m))
+	}
+	reply(w, movers, err)
+}
+
+func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
+	var request run.BackupRequest
+	err := read(w, r, &request)
+	if err == nil {
+		err = checkBackup(&request)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	view, err := h.rooms.Runs.StartBackup(r.Context(), request)
+	started(w, view, err)
+}
+
+// checkBackup wants disks to be named in exactly one way, by ids in their
+// canonical form.
+func checkBackup(r *run.BackupRequest) error {
+	ways := 0
+	for _, named := range []bool{r.All, r.Policy != "", len(r.Disks) > 0} {
+		if named {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return ivd.Errorf(ivd.Invalid, "a backup is of all, of a policy, or of disks: exactly one of them")
+	}
+	for i, d := range r.Disks {
+		id, err := ivd.ParseDiskID(string(d))
+		if err != nil {
+			return err
+		}
+		r.Disks[i] = id
+	}
+	return nil
+}
+
+func (h *handler) startRestore(w http.ResponseWriter, r *http.Request) {
+	var request run.RestoreRequest
+	err := read(w, r, &request)
+	if err == nil {
+		_, err = ivd.ParsePointID(string(request.Point))
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	view, err := h.rooms.Runs.StartRestore(r.Context(), request)
+	started(w, view, err)
+}
+
+// started answers with a run that goes on after the answer.
+func started(w http.ResponseWriter, v run.View, err error) {
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Location", "/v1/runs/"+string(v.ID))
+	answer(w, http.StatusAccepted, whole(v))
+}
+
+func (h *handler) runs(w http.ResponseWriter, r *http.Request) {
+	views, err := h.rooms.Runs.Runs(r.Context())
+	for i := range views {
+		views[i] = whole(views[i])
+	}
+	reply(w, list(views), err)
+}
+
+func (h *handler) run(w http.ResponseWriter, r *http.Request) {
+	view, err := h.rooms.Runs.Run(r.Context(), ivd.RunID(r.PathValue("id")))
+	reply(w, whole(view), err)
+}
+
+func (h *handler) cancel(w http.ResponseWriter, r *http.Request) {
+	id := ivd.RunID(r.PathValue("id"))
+	if err := h.rooms.Runs.Cancel(r.Context(), id); err != nil {
+		fail(w, err)
+		return
+	}
+	h.run(w, r)
+}
+
+// whole makes a view's list an array where it has no disks.
+func whole(v run.View) run.View {
+	v.Disks = list(v.Disks)
+	return v
+}

@@ -1,0 +1,261 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/api/apitest"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	diskA  = "0b7c9d4e-1111-4222-8333-444455556666"
+	runA   = ivd.RunID("20261124t231500z-1f0c2a9b")
+	pointA = ivd.PointID(diskA + "/20261124T231500Z-20261124t231500z-1f0c2a9b")
+)
+
+// serve starts a server on loopback and a client of it.
+func serve(t *testing.T, rooms *apitest.Rooms, o api.Options) (*api.Client, string) {
+	t.Helper()
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	server, err := api.Open(o, rooms.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx) }()
+	client, err := api.NewClient(api.ClientOptions{Server: server.URL(), Patience: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return client, server.URL()
+}
+
+func TestListsAreArraysAndNullsAreThere(t *testing.T) {
+	rooms := &apitest.Rooms{DiskList: []api.Disk{{ID: diskA, Name: "data"}}, MoverList: []queue.Mover{{Name: "proxy-1", PublicKey: []byte("k")}}}
+	_, url := serve(t, rooms, api.Options{})
+	for path, want := range map[string]string{
+		"/v1/runs":                      `[]`,
+		"/v1/points":                    `[]`,
+		"/v1/snapshots":                 `[]`,
+		"/v1/disks?datastore=other":     `[]`,
+		"/v1/disks":                     `"attached_to":[],"cbt":false,"last_point":null`,
+		"/v1/movers":                    `"draining":false,"vddk":"","transports":[],"active":[]`,
+		"/v1/version":                   `"api":1`,
+		"/v1/disks?unprotected=perhaps": `"error":{"kind":"invalid"`,
+		"/v1/points?disk=nothing":       `"error":{"kind":"invalid"`,
+		"/v1/points/x/y":                `"error":{"kind":"invalid"`,
+		"/v1/points/" + string(pointA):  `"error":{"kind":"not_found"`,
+		"/v1/runs/none":                 `"error":{"kind":"not_found","message":"no run none","remedy"`,
+		"/v1/runs/none/events":          `"error":{"kind":"not_found"`,
+		"/v2":                           `"error":{"kind":"not_found"`,
+	} {
+		if got := squeeze(get(t, url+path)); !strings.Contains(got, want) {
+			t.Errorf("GET %s = %s, want %s in it", path, got, want)
+		}
+	}
+	if got := get(t, url+"/v1/movers"); strings.Contains(got, "public_key") {
+		t.Errorf("a mover's key is nobody's business: %s", got)
+	}
+}
+
+func TestStatusFollowsKind(t *testing.T) {
+	for kind, want := range map[ivd.Kind]int{
+		ivd.Invalid: 400, ivd.Denied: 403, ivd.NotFound: 404, ivd.Exists: 409, ivd.Locked: 423,
+		ivd.Full: 507, ivd.Unsupported: 501, ivd.Transient: 503, ivd.Permanent: 500, ivd.Corrupt: 500, ivd.Unknown: 500,
+	} {
+		rooms := &apitest.Rooms{Err: &ivd.Error{Kind: kind, Err: errors.New("so it is"), Remedy: "do this"}}
+		client, url := serve(t, rooms, api.Options{})
+		response, err := http.Get(url + "/v1/disks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		http.DefaultClient.CloseIdleConnections()
+		if response.StatusCode != want {
+			t.Errorf("%q: status %d, want %d", kind, response.StatusCode, want)
+		}
+		_, err = client.Disks(t.Context(), api.DiskQuery{})
+		if ivd.KindOf(err) != kind || ivd.RemedyOf(err) != "do this" || err.Error() != "so it is" {
+			t.Errorf("%q came to the client as %q: %v; %s", kind, ivd.KindOf(err), err, ivd.RemedyOf(err))
+		}
+	}
+}
+
+func TestWrongRequests(t *testing.T) {
+	_, url := serve(t, &apitest.Rooms{}, api.Options{})
+	for name, c := range map[string]struct {
+		method, path, body, want string
+		status                   int
+	}{
+		"unknown field":    {"POST", "/v1/backups", `{"everything":true}`, `unknown field \"everything\"`, 400},
+		"nothing":          {"POST", "/v1/backups", ``, "empty", 400},
+		"two values":       {"POST", "/v1/backups", `{"all":true}{}`, "more than one", 400},
+		"no disks":         {"POST", "/v1/backups", `{}`, "exactly one", 400},
+		"two ways":         {"POST", "/v1/backups", `{"all":true,"policy":"p"}`, "exactly one", 400},
+		"no disk id":       {"POST", "/v1/backups", `{"disks":["x"]}`, "disk id", 400},
+		"no point":         {"POST", "/v1/restores", `{"point":"x"}`, "restore point", 400},
+		"wrong method":     {"PUT", "/v1/runs", ``, "PUT is not for", 405},
+		"unknown run":      {"POST", "/v1/runs/x/cancel", ``, "no run x", 404},
+		"too large a body": {"POST", "/v1/backups", `{"policy":"` + strings.Repeat("x", 2<<20) + `"}`, "too large", 400},
+	} {
+		request, err := http.NewRequest(c.method, url+c.path, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, got := do(t, request)
+		if status != c.status || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %d %s, want %d with %q", name, status, got, c.status, c.want)
+		}
+	}
+}
+
+func TestStartsAreAnsweredWithTheRun(t *testing.T) {
+	rooms := &apitest.Rooms{Next: run.View{Run: run.Run{ID: runA, State: run.Running}}}
+	client, url := serve(t, rooms, api.Options{})
+	v, err := client.Backup(t.Context(), run.BackupRequest{Disks: []ivd.DiskID{ivd.DiskID(strings.ToUpper(diskA))}, Full: true})
+	if err != nil || v.ID != runA || v.Kind != queue.Backup {
+		t.Fatalf("Backup = %+v, %v", v, err)
+	}
+	if got := rooms.Backups[0]; len(got.Disks) != 1 || got.Disks[0] != diskA || !got.Full {
+		t.Errorf("the room was asked for %+v", got)
+	}
+	if _, err = client.Restore(t.Context(), run.RestoreRequest{Point: pointA, Name: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := rooms.Restores[0]; got.Point != pointA || got.Name != "new" {
+		t.Errorf("the room was asked for %+v", got)
+	}
+	if v, err = client.Cancel(t.Context(), runA); err != nil || !v.Cancel {
+		t.Errorf("Cancel = %+v, %v", v, err)
+	}
+	request, _ := http.NewRequest("POST", url+"/v1/backups", strings.NewReader(`{"all":true}`))
+	if status, _ := do(t, request); status != http.StatusAccepted {
+		t.Errorf("a start is answered with %d", status)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(file, []byte("# who may\n\none\n two \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, url := serve(t, &apitest.Rooms{}, api.Options{TokensFile: file})
+	for token, want := range map[string]ivd.Kind{"one": "", "two": "", "": ivd.Denied, "on": ivd.Denied, "# who may": ivd.Denied} {
+		client, err := api.NewClient(api.ClientOptions{Server: url, Token: ivd.Secret(token)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Runs(t.Context())
+		client.Close()
+		if ivd.KindOf(err) != want {
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+}
+
+func TestOtherSitesAreKeptOut(t *testing.T) {
+	_, url := serve(t, &apitest.Rooms{Next: run.View{Run: run.Run{ID: runA}}}, api.Options{})
+	for name, change := range map[string]func(*http.Request){
+		"another origin":     func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example") },
+		"a cross-site fetch": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"a rebound name":     func(r *http.Request) { r.Host = "rebound.example:8440" },
+	} {
+		request, _ := http.NewRequest("POST", url+"/v1/backups", strings.NewReader(`{"all":true}`))
+		change(request)
+		if status, body := do(t, request); status != http.StatusForbidden {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+}
+
+func TestOnlyLoopbackWithoutTLS(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("# nobody\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]api.Options{
+		"everywhere":    {Listen: "0.0.0.0:0"},
+		"no host":       {Listen: ":0"},
+		"no port":       {Listen: "127.0.0.1"},
+		"empty tokens":  {Listen: "127.0.0.1:0", TokensFile: empty},
+		"absent tokens": {Listen: "127.0.0.1:0", TokensFile: empty + "-not"},
+		"absent key":    {Listen: "127.0.0.1:0", CertFile: empty},
+	} {
+		server, err := api.Open(o, (&apitest.Rooms{}).All())
+		if err == nil {
+			_ = server.Close()
+		}
+		if ivd.KindOf(err) != ivd.Invalid || ivd.RemedyOf(err) == "" {
+			t.Errorf("%s: %v; %s", name, err, ivd.RemedyOf(err))
+		}
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	_, url := serve(t, &apitest.Rooms{}, api.Options{})
+	_, err := api.Open(api.Options{Listen: strings.TrimPrefix(url, "http://")}, (&apitest.Rooms{}).All())
+	if ivd.KindOf(err) != ivd.Exists || !strings.Contains(err.Error(), strings.TrimPrefix(url, "http://")) {
+		t.Errorf("%v", err)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	request, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body := do(t, request)
+	return body
+}
+
+func do(t *testing.T, request *http.Request) (int, string) {
+	t.Helper()
+	defer http.DefaultClient.CloseIdleConnections()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+// squeeze takes the indentation out of JSON.
+func squeeze(s string) string {
+	var v json.RawMessage
+	if json.Unmarshal([]byte(s), &v) != nil {
+		return s
+	}
+	b, _ := json.Marshal(v)
+	return string(b)
+}

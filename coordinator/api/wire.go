@@ -1,0 +1,121 @@
+package api
+
+import (
+	"time"
+
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// DiskQuery narrows a list of disks.
+type DiskQuery struct {
+	Datastore   string // its name or its id; empty: every one
+	Unprotected bool   // only disks without a restore point
+}
+
+// Disk is an IVD of the estate.
+type Disk struct {
+	ID            ivd.DiskID        `json:"id"`
+	Name          string            `json:"name"`
+	Datastore     string            `json:"datastore"` // its name
+	DatastoreID   ivd.DatastoreID   `json:"datastore_id"`
+	VCenter       string            `json:"vcenter"` // the configuration's name for it
+	Capacity      int64             `json:"capacity"`
+	AttachedTo    []string          `json:"attached_to"` // names of VMs
+	CBT           bool              `json:"cbt"`
+	Created       time.Time         `json:"created,omitzero"`
+	Metadata      map[string]string `json:"metadata,omitempty"` // of a container volume: its cluster, namespace, claim
+	LastPoint     *ivd.PointID      `json:"last_point"`         // null: not protected
+	LastPointTime time.Time         `json:"last_point_time,omitzero"`
+}
+
+// Point is a restore point.
+type Point struct {
+	ID          ivd.PointID  `json:"id"`
+	Disk        ivd.DiskID   `json:"disk"`
+	Name        string       `json:"name"` // the disk's, at that time
+	VCenter     string       `json:"vcenter"`
+	Datastore   string       `json:"datastore"`
+	Time        time.Time    `json:"time"` // of the snapshot
+	Run         ivd.RunID    `json:"run"`
+	Mode        run.Mode     `json:"mode"`
+	Capacity    int64        `json:"capacity"`
+	ChunkSize   int64        `json:"chunk_size"`
+	ReadBytes   int64        `json:"read_bytes"`
+	StoredBytes int64        `json:"stored_bytes"`
+	Stats       queue.Stats  `json:"stats"`
+	Parent      *ivd.PointID `json:"parent"` // null: the first of its disk, or a full read
+}
+
+// Snapshot is a snapshot in vSphere that a run of ours made.
+type Snapshot struct {
+	ID          ivd.SnapshotID `json:"id"`
+	Disk        ivd.DiskID     `json:"disk"`
+	Name        string         `json:"name"` // the disk's
+	VCenter     string         `json:"vcenter"`
+	Datastore   string         `json:"datastore"`
+	Description string         `json:"description"`
+	Created     time.Time      `json:"created"`
+	AgeSeconds  int64          `json:"age_seconds"`
+}
+
+// Mover is a mover that lives.
+type Mover struct {
+	Name       string         `json:"name"`
+	Host       string         `json:"host"`
+	Started    time.Time      `json:"started"`
+	Handles    int            `json:"handles"` // disks that it opens at once
+	Free       int            `json:"free"`    // of these, not in use
+	Draining   bool           `json:"draining"`
+	VDDK       string         `json:"vddk"`
+	Transports []string       `json:"transports"` // in the order in which it tries them
+	Active     []queue.Active `json:"active"`
+}
+
+// Repository says what the repository is.
+type Repository struct {
+	ID            string `json:"id"`
+	URL           string `json:"url"` // without secrets
+	FormatVersion int    `json:"format_version"`
+	ChunkSize     int64  `json:"chunk_size"` // 0: by the disk's capacity
+	Hash          string `json:"hash"`
+	Cipher        string `json:"cipher"`
+}
+
+// Build says which build of the program answers.
+type Build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"` // of its source
+	Modified bool   `json:"modified,omitempty"` // built from a source that differs from it
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	API      int    `json:"api"`
+}
+
+// problem is the body of every answer that is no success.
+type problem struct {
+	Error *ivd.Failure `json:"error"`
+}
+
+// event is a line of a run's events: a view, or the failure that ends them.
+type event struct {
+	run.View
+	Error *ivd.Failure `json:"error,omitempty"`
+}
+
+func moverOf(m queue.Mover) Mover {
+	return Mover{
+		Name: m.Name, Host: m.Host, Started: m.Started,
+		Handles: m.Handles, Free: m.Free, Draining: m.Draining,
+		VDDK: m.VDDK, Transports: list(m.Modes), Active: list(m.Active),
+	}
+}
+
+// list makes an empty list of none, since a list is always a JSON array.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
