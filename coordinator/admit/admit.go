@@ -31,7 +31,7 @@ func Fleet(handles int) int {
 
 // Holding is a disk that was admitted.
 type Holding struct {
-	Disk ivd.DiskRef
+	Ref ivd.DiskRef
 	// Done: it has ended and holds nothing. Those of the runs under way are worth
 	// passing: among datastores with equally many disks under way, the one that
 	// was served least comes first.
@@ -40,15 +40,15 @@ type Holding struct {
 
 // Want is a disk that waits, in the order in which they came.
 type Want struct {
-	Run     ivd.RunID
-	Disk    ivd.DiskRef // the id is empty where a restore has yet to create it
+	Ref     ivd.DiskRef // the id may be empty where a restore has yet to create the disk
 	Restore bool
 }
 
-// Next is who may start now, in the order of starting.
-func Next(limits Limits, running []Holding, waiting []Want) []Want {
+// Next is who may start now, in the order of starting. Where several wait for one
+// disk, the first of them is meant.
+func Next(limits Limits, running []Holding, waiting []Want) []ivd.DiskRef {
 	s := newTokens(limits, running)
-	var started []Want
+	var started []ivd.DiskRef
 	for _, restore := range []bool{true, false} {
 		lines := queueUp(waiting, restore)
 		for {
@@ -58,8 +58,8 @@ func Next(limits Limits, running []Holding, waiting []Want) []Want {
 			}
 			want := line.wants[0]
 			line.wants = line.wants[1:]
-			s.take(want.Disk)
-			started = append(started, want)
+			s.take(want.Ref)
+			started = append(started, want.Ref)
 		}
 	}
 	return started
@@ -78,7 +78,7 @@ func queueUp(waiting []Want, restore bool) []*line {
 		if want.Restore != restore {
 			continue
 		}
-		p := placeOf(want.Disk)
+		p := placeOf(want.Ref)
 		if at[p] == nil {
 			at[p] = &line{at: p}
 			lines = append(lines, at[p])

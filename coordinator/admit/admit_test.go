@@ -17,15 +17,15 @@ func ref(datastore, disk string) ivd.DiskRef {
 func wants(refs ...ivd.DiskRef) []Want {
 	var out []Want
 	for _, r := range refs {
-		out = append(out, Want{Run: "r", Disk: r})
+		out = append(out, Want{Ref: r})
 	}
 	return out
 }
 
-func names(started []Want) []string {
+func names(started []ivd.DiskRef) []string {
 	out := []string{}
 	for _, w := range started {
-		out = append(out, string(w.Disk.Disk))
+		out = append(out, string(w.Disk))
 	}
 	return out
 }
@@ -42,20 +42,20 @@ func TestNext(t *testing.T) {
 		"round robin":            {Limits{Fleet: 4}, nil, backlog, []string{"a1", "b1", "c1", "a2"}},
 		"datastore's limit":      {Limits{Fleet: 9, Datastore: map[string]int{"vc": 1}}, nil, backlog, []string{"a1", "b1", "c1"}},
 		"limit zero":             {Limits{Fleet: 9, Datastore: map[string]int{"vc": 0}}, nil, backlog, []string{}},
-		"fewest under way first": {Limits{Fleet: 3}, []Holding{{Disk: ref("a", "x")}}, backlog, []string{"b1", "c1"}},
-		"served least first":     {Limits{Fleet: 1}, []Holding{{Disk: ref("a", "x"), Done: true}, {Disk: ref("b", "y"), Done: true}}, backlog, []string{"c1"}},
-		"locked by another run":  {Limits{Fleet: 9}, []Holding{{Disk: ref("b", "a1")}}, wants(ref("a", "a1"), ref("a", "a2")), []string{"a2"}},
+		"fewest under way first": {Limits{Fleet: 3}, []Holding{{Ref: ref("a", "x")}}, backlog, []string{"b1", "c1"}},
+		"served least first":     {Limits{Fleet: 1}, []Holding{{Ref: ref("a", "x"), Done: true}, {Ref: ref("b", "y"), Done: true}}, backlog, []string{"c1"}},
+		"locked by another run":  {Limits{Fleet: 9}, []Holding{{Ref: ref("b", "a1")}}, wants(ref("a", "a1"), ref("a", "a2")), []string{"a2"}},
 		"wanted twice":           {Limits{Fleet: 9}, nil, wants(ref("a", "a1"), ref("a", "a1")), []string{"a1"}},
 		"restores first": {
 			Limits{Fleet: 2},
 			nil,
-			append(wants(ref("a", "a1"), ref("b", "b1")), Want{Disk: ref("a", ""), Restore: true}, Want{Disk: ref("a", ""), Restore: true}),
+			append(wants(ref("a", "a1"), ref("b", "b1")), Want{Ref: ref("a", ""), Restore: true}, Want{Ref: ref("a", ""), Restore: true}),
 			[]string{"", ""},
 		},
 		"a restore that waits for its datastore does not stop others": {
 			Limits{Fleet: 3, Datastore: map[string]int{"vc": 1}},
-			[]Holding{{Disk: ref("a", "x")}},
-			append(wants(ref("a", "a1"), ref("b", "b1")), Want{Disk: ref("a", "r"), Restore: true}),
+			[]Holding{{Ref: ref("a", "x")}},
+			append(wants(ref("a", "a1"), ref("b", "b1")), Want{Ref: ref("a", "r"), Restore: true}),
 			[]string{"b1"},
 		},
 	} {
@@ -76,8 +76,7 @@ func TestFleet(t *testing.T) {
 func drawWants(t *rapid.T, label string) []Want {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Want {
 		return Want{
-			Run:     ivd.RunID(rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "run")),
-			Disk:    ref(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "datastore"), rapid.SampledFrom([]string{"", "1", "2", "3", "4", "5"}).Draw(t, "disk")),
+			Ref:     ref(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "datastore"), rapid.SampledFrom([]string{"", "1", "2", "3", "4", "5"}).Draw(t, "disk")),
 			Restore: rapid.Bool().Draw(t, "restore"),
 		}
 	}), 0, 12).Draw(t, label)
@@ -88,7 +87,7 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 		limits := Limits{Fleet: rapid.IntRange(0, 8).Draw(t, "fleet"), Datastore: map[string]int{"vc": rapid.IntRange(0, 4).Draw(t, "handles")}}
 		var running []Holding
 		for _, w := range Next(limits, nil, drawWants(t, "running")) {
-			running = append(running, Holding{Disk: w.Disk})
+			running = append(running, Holding{Ref: w})
 		}
 		waiting := drawWants(t, "waiting")
 		before := fmt.Sprint(running, waiting)
@@ -98,10 +97,10 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 		}
 		state := newTokens(Limits{Fleet: 1 << 30}, running)
 		for _, w := range started {
-			if state.locked(w.Disk) {
+			if state.locked(w) {
 				t.Fatalf("%v starts while it is held", w.Disk)
 			}
-			state.take(w.Disk)
+			state.take(w)
 		}
 		if state.fleet > limits.Fleet {
 			t.Fatalf("%d under way, the fleet's limit is %d", state.fleet, limits.Fleet)
@@ -112,9 +111,9 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 			}
 		}
 		// Whoever was left out lacks a token, now that all others have started.
-		left := map[Want]int{}
+		left := map[ivd.DiskRef]int{}
 		for _, w := range waiting {
-			left[w]++
+			left[w.Ref]++
 		}
 		for _, w := range started {
 			if left[w]--; left[w] < 0 {
@@ -122,7 +121,7 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 			}
 		}
 		for w, n := range left {
-			if n > 0 && state.fleet < limits.Fleet && state.held[placeOf(w.Disk)] < limits.Datastore["vc"] && !state.locked(w.Disk) {
+			if n > 0 && state.fleet < limits.Fleet && state.held[placeOf(w)] < limits.Datastore["vc"] && !state.locked(w) {
 				t.Fatalf("%v may start and does not", w)
 			}
 		}
@@ -153,10 +152,10 @@ func TestNoDatastoreStarves(t *testing.T) {
 					t.Fatalf("%s was served %d times in %d turns", ds, lastIndex[ds], turn)
 				}
 			}
-			lastIndex[started[0].Disk.Datastore]++
-			ended = append(ended, Holding{Disk: started[0].Disk, Done: true})
+			lastIndex[started[0].Datastore]++
+			ended = append(ended, Holding{Ref: started[0], Done: true})
 			for i, w := range waiting {
-				if w == started[0] {
+				if w.Ref == started[0] {
 					waiting = append(waiting[:i:i], waiting[i+1:]...)
 					break
 				}

@@ -29,9 +29,9 @@ func newTokens(limits Limits, running []Holding) *tokens {
 	s := &tokens{limits: limits, held: map[place]int{}, served: map[place]int{}, disks: map[identity]bool{}}
 	for _, h := range running {
 		if h.Done {
-			s.served[placeOf(h.Disk)]++
+			s.served[placeOf(h.Ref)]++
 		} else {
-			s.take(h.Disk)
+			s.take(h.Ref)
 		}
 	}
 	return s
@@ -55,7 +55,7 @@ func (s *tokens) pick(lines []*line) *line {
 	}
 	var best *line
 	for _, l := range lines {
-		for len(l.wants) > 0 && s.locked(l.wants[0].Disk) {
+		for len(l.wants) > 0 && s.locked(l.wants[0].Ref) {
 			l.wants = l.wants[1:]
 		}
 		if len(l.wants) > 0 && s.free(l.at) && (best == nil || s.before(l.at, best.at)) {
