@@ -1,0 +1,88 @@
+package format
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Compression says how a frame's content is stored.
+const (
+	CompressionNone byte = 0
+	CompressionZstd byte = 1
+)
+
+// encoderWindow bounds what each encoder keeps. Content is at most a chunk, and
+// most chunks are smaller than this.
+const encoderWindow = 1 << 20
+
+// encoders has one encoder for each speed, made when it is first used. EncodeAll
+// may be called by any number of goroutines and runs GOMAXPROCS at once.
+var encoders [zstd.SpeedBestCompression + 1]struct {
+	once sync.Once
+	*zstd.Encoder
+}
+
+func encoderOf(level int) *zstd.Encoder {
+	speed := zstd.EncoderLevelFromZstd(level)
+	e := &encoders[speed]
+	e.once.Do(func() {
+		var err error
+		e.Encoder, err = zstd.NewWriter(nil,
+			zstd.WithEncoderLevel(speed),
+			zstd.WithWindowSize(encoderWindow),
+			zstd.WithEncoderCRC(false), // BLAKE3 checks the content
+			zstd.WithSingleSegment(true),
+			zstd.WithLowerEncoderMem(true))
+		if err != nil {
+			panic(fmt.Sprintf("zstd options: %v", err))
+		}
+	})
+	return e.Encoder
+}
+
+var decoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(0),
+		zstd.WithDecoderMaxMemory(MaxPlain),
+		zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		panic(fmt.Sprintf("zstd options: %v", err))
+	}
+	return d
+})
+
+// Compress compresses plain into dst's memory, growing it where it is too small,
+// and says how: where zstd does not shrink the content it is stored as it is, and
+// stored is plain itself. Level is zstd's (1 fast … 19 small); 0 stores as it is.
+// Safe for concurrent use with different dst.
+func Compress(dst, plain []byte, level int) (stored []byte, compression byte) {
+	if level <= 0 {
+		return plain, CompressionNone
+	}
+	out := encoderOf(level).EncodeAll(plain, dst[:0])
+	if len(out) >= len(plain) {
+		return plain, CompressionNone
+	}
+	return out, CompressionZstd
+}
+
+// decompress fills dst, whose capacity is exactly the plain length.
+func decompress(dst, stored []byte) ([]byte, error) {
+	var h zstd.Header
+	if err := h.Decode(stored); err != nil {
+		return nil, corrupt("zstd header: %w", err)
+	}
+	if !h.HasFCS || h.FrameContentSize != uint64(cap(dst)) {
+		return nil, corrupt("zstd content of %d bytes where the frame says %d", h.FrameContentSize, cap(dst))
+	}
+	plain, err := decoder().DecodeAll(stored, dst)
+	if err != nil {
+		return nil, corrupt("zstd: %w", err)
+	}
+	if len(plain) != cap(dst) {
+		return nil, corrupt("zstd gave %d bytes where the frame says %d", len(plain), cap(dst))
+	}
+	return plain, nil
+}

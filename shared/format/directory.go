@@ -1,0 +1,149 @@
+package format
+
+import (
+	"fmt"
+
+	"ivdmover/shared/ivd"
+)
+
+// Entry is a frame as a pack's directory names it.
+type Entry struct {
+	ID          ivd.ContentID
+	Offset      uint32 // in the pack
+	Length      uint32 // of the whole frame
+	Plain       uint32 // bytes of plain content
+	Kind        FrameKind
+	Compression byte
+}
+
+const entrySize = 48
+
+func appendDirectory(b []byte, entries []Entry) []byte {
+	for _, e := range entries {
+		b = append(b, e.ID[:]...)
+		b = le.AppendUint32(b, e.Offset)
+		b = le.AppendUint32(b, e.Length)
+		b = le.AppendUint32(b, e.Plain)
+		b = append(b, byte(e.Kind), e.Compression, 0, 0)
+	}
+	return b
+}
+
+// Trailer is a pack's end: where its directory lies.
+type Trailer struct {
+	Frames uint32 // entries of the directory
+	Offset uint32 // of the directory's frame
+	Length uint32 // of the directory's frame
+}
+
+// TrailerSize is the bytes of a pack's trailer.
+const TrailerSize = 32
+
+const trailerMagic = "IVDT"
+
+func (t Trailer) append(b []byte) []byte {
+	b = append(b, trailerMagic...)
+	b = append(b, Version, 0, 0, 0)
+	b = le.AppendUint32(b, t.Frames)
+	b = le.AppendUint32(b, t.Offset)
+	b = le.AppendUint32(b, t.Length)
+	b = le.AppendUint32(b, 0)
+	return append(b, packEnd...)
+}
+
+// ReadTrailer reads the last TrailerSize bytes of a pack that is size bytes long,
+// so that its directory can be read with one more request.
+func ReadTrailer(b []byte, size int64) (Trailer, error) {
+	if len(b) != TrailerSize || size < PackHeaderSize+FrameOverhead+TrailerSize || size > MaxPackSize {
+		return Trailer{}, corrupt("pack of %d bytes with %d bytes of trailer", size, len(b))
+	}
+	if string(b[:4]) != trailerMagic || string(b[24:]) != packEnd {
+		return Trailer{}, corrupt("pack without a trailer: it is cut off, or no pack")
+	}
+	if err := checkVersion("pack trailer", int(b[4]), Version); err != nil {
+		return Trailer{}, err
+	}
+	t := Trailer{Frames: le.Uint32(b[8:]), Offset: le.Uint32(b[12:]), Length: le.Uint32(b[16:])}
+	switch {
+	case [3]byte(b[5:8]) != [3]byte{} || le.Uint32(b[20:]) != 0:
+		return t, corrupt("pack trailer's reserved bytes are not zero")
+	case t.Frames > MaxFrames || int64(t.Length) != int64(t.Frames)*entrySize+FrameOverhead:
+		return t, corrupt("directory of %d frames in %d bytes", t.Frames, t.Length)
+	case t.Offset < PackHeaderSize || int64(t.Offset)+int64(t.Length)+TrailerSize != size:
+		return t, corrupt("directory at %d+%d in a pack of %d bytes", t.Offset, t.Length, size)
+	}
+	return t, nil
+}
+
+// ReadDirectory opens the directory's frame, which the trailer says where to
+// read. Its frames follow each other without a gap from header to directory.
+func ReadDirectory(frame []byte, t Trailer) ([]Entry, error) {
+	h, err := readFrameHeader(frame)
+	if err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	if h.kind != DirectoryFrame || h.compression != CompressionNone || h.number != t.Frames || int64(h.plain) != int64(t.Frames)*entrySize {
+		return nil, corrupt("directory of %d frames: found a %s frame, number %d, of %d bytes", t.Frames, h.kind, h.number, h.plain)
+	}
+	b, err := openFrame(nil, frame, h)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, 0, t.Frames)
+	next := int64(PackHeaderSize)
+	for ; len(b) > 0; b = b[entrySize:] {
+		e := Entry{
+			ID:          ivd.ContentID(b[:32]),
+			Offset:      le.Uint32(b[32:]),
+			Length:      le.Uint32(b[36:]),
+			Plain:       le.Uint32(b[40:]),
+			Kind:        FrameKind(b[44]),
+			Compression: b[45],
+		}
+		if int64(e.Offset) != next || e.Length < FrameOverhead || b[46] != 0 || b[47] != 0 {
+			return nil, corrupt("directory entry %d: a frame at %d+%d, want it at %d", len(entries), e.Offset, e.Length, next)
+		}
+		next += int64(e.Length)
+		entries = append(entries, e)
+	}
+	if next != int64(t.Offset) {
+		return nil, corrupt("directory at %d after frames that end at %d", t.Offset, next)
+	}
+	return entries, nil
+}
+
+// DecodePack checks everything of a whole pack: header, trailer, directory, and
+// every frame's content against its id. It does not check the pack's own id,
+// which is PackSum of the same bytes.
+func DecodePack(body []byte) (PackHeader, []Entry, error) {
+	h, err := ReadPackHeader(body)
+	if err != nil {
+		return h, nil, err
+	}
+	if len(body) < PackHeaderSize+FrameOverhead+TrailerSize {
+		return h, nil, corrupt("pack of %d bytes: it is cut off", len(body))
+	}
+	t, err := ReadTrailer(body[len(body)-TrailerSize:], int64(len(body)))
+	if err != nil {
+		return h, nil, err
+	}
+	entries, err := ReadDirectory(body[t.Offset:t.Offset+t.Length], t)
+	if err != nil {
+		return h, nil, err
+	}
+	var plain []byte
+	for i, e := range entries {
+		frame := body[e.Offset : e.Offset+e.Length]
+		fh, err := readFrameHeader(frame)
+		if err != nil {
+			return h, nil, fmt.Errorf("frame %d: %w", i, err)
+		}
+		if !h.Kind.holds(fh.kind) || fh.kind != e.Kind || fh.compression != e.Compression || fh.plain != e.Plain || fh.id != e.ID || fh.number != uint32(i) {
+			return h, nil, corrupt("frame %d is not what the directory says: %s %s", i, fh.kind, fh.id)
+		}
+		if plain, err = openFrame(plain, frame, fh); err != nil {
+			return h, nil, fmt.Errorf("frame %d: %w", i, err)
+		}
+	}
+	return h, entries, nil
+}

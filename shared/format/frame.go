@@ -1,0 +1,145 @@
+package format
+
+import (
+	"fmt"
+	"slices"
+
+	"ivdmover/shared/ivd"
+)
+
+// FrameKind is what a frame holds.
+type FrameKind uint8
+
+// The kinds. DirectoryFrame is the last frame of every pack.
+const (
+	ChunkFrame     FrameKind = 1
+	NodeFrame      FrameKind = 2
+	PageFrame      FrameKind = 3
+	DirectoryFrame FrameKind = 4
+)
+
+func (k FrameKind) String() string {
+	switch k {
+	case ChunkFrame:
+		return "chunk"
+	case NodeFrame:
+		return "node"
+	case PageFrame:
+		return "page"
+	case DirectoryFrame:
+		return "directory"
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// What a frame costs beside its content.
+const (
+	FrameHeaderSize = 56
+	TagSize         = 16 // room for an authentication tag; zero with the null cipher
+	FrameOverhead   = FrameHeaderSize + TagSize
+)
+
+const frameMagic = "IVDF"
+
+// frameHeader is a frame's header as it is stored.
+type frameHeader struct {
+	kind        FrameKind
+	compression byte
+	number      uint32 // in the pack, from 0
+	plain       uint32
+	stored      uint32
+	id          ivd.ContentID
+}
+
+func (h frameHeader) append(b []byte) []byte {
+	b = append(b, frameMagic...)
+	b = append(b, Version, byte(h.kind), h.compression, cipherNone)
+	b = le.AppendUint32(b, h.number)
+	b = le.AppendUint32(b, h.plain)
+	b = le.AppendUint32(b, h.stored)
+	b = le.AppendUint32(b, 0)
+	return append(b, h.id[:]...)
+}
+
+// readFrameHeader checks all that a header can be checked for by itself, and
+// that the frame is as long as the header says.
+func readFrameHeader(frame []byte) (frameHeader, error) {
+	var h frameHeader
+	if len(frame) < FrameOverhead {
+		return h, corrupt("frame of %d bytes: want at least %d", len(frame), FrameOverhead)
+	}
+	if string(frame[:4]) != frameMagic {
+		return h, corrupt("no frame begins here: % x", frame[:4])
+	}
+	if err := checkVersion("frame", int(frame[4]), Version); err != nil {
+		return h, err
+	}
+	if err := checkCipher("frame", frame[7]); err != nil {
+		return h, err
+	}
+	h = frameHeader{
+		kind:        FrameKind(frame[5]),
+		compression: frame[6],
+		number:      le.Uint32(frame[8:]),
+		plain:       le.Uint32(frame[12:]),
+		stored:      le.Uint32(frame[16:]),
+		id:          ivd.ContentID(frame[24:56]),
+	}
+	return h, h.check(len(frame), le.Uint32(frame[20:]))
+}
+
+func (h frameHeader) check(length int, reserved uint32) error {
+	switch {
+	case h.kind < ChunkFrame || h.kind > DirectoryFrame:
+		return corrupt("frame of %s", h.kind)
+	case h.compression > CompressionZstd:
+		return corrupt("frame with compression %d", h.compression)
+	case reserved != 0:
+		return corrupt("frame header's reserved bytes are %#x", reserved)
+	case h.plain > MaxPlain || h.stored > h.plain:
+		return corrupt("frame of %d bytes stored as %d", h.plain, h.stored)
+	case h.compression == CompressionNone && h.stored != h.plain:
+		return corrupt("uncompressed frame of %d bytes stored as %d", h.plain, h.stored)
+	case int64(length) != int64(h.stored)+FrameOverhead:
+		return corrupt("frame of %d bytes where its header says %d", length, int64(h.stored)+FrameOverhead)
+	}
+	return nil
+}
+
+// OpenFrame checks a whole frame, as it lies in its pack from header to tag, and
+// returns its plain content, which is known to be the one that want names. The
+// content is put into dst's memory, growing it where it is too small; nothing of
+// frame is kept. Safe for concurrent use with different dst.
+func OpenFrame(dst, frame []byte, want ivd.ContentID) (plain []byte, err error) {
+	h, err := readFrameHeader(frame)
+	if err != nil {
+		return nil, err
+	}
+	if h.id != want {
+		return nil, corrupt("frame holds %s %s, want %s", h.kind, h.id, want)
+	}
+	return openFrame(dst, frame, h)
+}
+
+func openFrame(dst, frame []byte, h frameHeader) ([]byte, error) {
+	stored := frame[FrameHeaderSize : FrameHeaderSize+int(h.stored)]
+	for _, b := range frame[len(frame)-TagSize:] {
+		if b != 0 {
+			return nil, corrupt("%s %s: a tag without a cipher", h.kind, h.id)
+		}
+	}
+	n := int(h.plain)
+	var plain []byte
+	if h.compression == CompressionNone {
+		plain = append(slices.Grow(dst[:0], n), stored...)
+	} else {
+		var err error
+		if plain, err = decompress(slices.Grow(dst[:0], n)[:0:n], stored); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", h.kind, h.id, err)
+		}
+	}
+	if got := Sum(plain); got != h.id {
+		return nil, corrupt("%s %s: its content is %s", h.kind, h.id, got)
+	}
+	return plain, nil
+}
