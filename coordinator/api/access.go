@@ -16,9 +16,9 @@ import (
 // that nobody is asked for one.
 type tokens [][sha256.Size]byte
 
-// readTokens reads a file with one token a line; empty lines and lines that
-// begin with '#' are passed over. A file without any token lets nobody in by
-// mistake: it is refused.
+// readTokens reads a file with one token a line, each followed by the name of who
+// has it; empty lines and lines that begin with '#' are passed over. A file
+// without any token is refused: it lets nobody in, and that is hardly meant.
 func readTokens(path string) (tokens, error) {
 	if path == "" {
 		return nil, nil
@@ -29,8 +29,8 @@ func readTokens(path string) (tokens, error) {
 	}
 	var t tokens
 	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			t = append(t, sha256.Sum256([]byte(line)))
+		if words := strings.Fields(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
+			t = append(t, sha256.Sum256([]byte(words[0])))
 		}
 	}
 	if len(t) == 0 {
@@ -65,7 +65,7 @@ func guard(t tokens, next http.Handler) http.Handler {
 		}
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || !t.has(token) {
-			err := &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("no token, or one that is not known here"), Remedy: "set IVD_TOKEN or --token to a line of the server's api.tokens_file"}
+			err := &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("no token, or one that is not known here"), Remedy: "set IVD_TOKEN or --token to a token of the server's api.tokens_file"}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="ivd"`)
 			answer(w, http.StatusUnauthorized, problem{Error: ivd.FailureOf(err)})
 			return

@@ -162,11 +162,11 @@ func TestStartsAreAnsweredWithTheRun(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
-	if err := os.WriteFile(file, []byte("# who may\n\none\n two \n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("# who may\n\none the-night-shift\n two \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, url := serve(t, &apitest.Rooms{}, api.Options{TokensFile: file})
-	for token, want := range map[string]ivd.Kind{"one": "", "two": "", "": ivd.Denied, "on": ivd.Denied, "# who may": ivd.Denied} {
+	for token, want := range map[string]ivd.Kind{"one": "", "two": "", "": ivd.Denied, "on": ivd.Denied, "# who may": ivd.Denied, "#": ivd.Denied, "the-night-shift": ivd.Denied} {
 		client, err := api.NewClient(api.ClientOptions{Server: url, Token: ivd.Secret(token)})
 		if err != nil {
 			t.Fatal(err)

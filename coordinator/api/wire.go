@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"ivdmover/coordinator/plan"
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -39,7 +40,7 @@ type Point struct {
 	Datastore   string       `json:"datastore"`
 	Time        time.Time    `json:"time"` // of the snapshot
 	Run         ivd.RunID    `json:"run"`
-	Mode        run.Mode     `json:"mode"`
+	Mode        plan.Mode    `json:"mode"`
 	Capacity    int64        `json:"capacity"`
 	ChunkSize   int64        `json:"chunk_size"`
 	ReadBytes   int64        `json:"read_bytes"`
