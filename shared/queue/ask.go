@@ -1,0 +1,121 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"ivdmover/shared/ivd"
+)
+
+const (
+	// answerLimit is how long an answer may take when the asker's context has no
+	// deadline; VDDK's calls for a disk wait for vCenter's tasks.
+	answerLimit = 5 * time.Minute
+	// atOnce is how many requests of one kind a process answers at the same time.
+	atOnce = 64
+)
+
+// Ask lets a mover call VDDK for a disk and waits for its answer, five minutes
+// where ctx has no deadline. The mover's failure is returned as the error, with
+// its kind. Kind Transient: no such mover answers. It is not asked twice.
+func (q *Queue) Ask(ctx context.Context, mover string, req MoverRequest) (MoverReply, error) {
+	if err := checkMover(mover); err != nil {
+		return MoverReply{}, err
+	}
+	var reply MoverReply
+	op := "ask mover " + mover + " to " + string(req.Op)
+	if err := q.ask(ctx, op, moverSubject(mover), "no mover "+mover, req, &reply); err != nil {
+		return MoverReply{}, err
+	}
+	if err := reply.Failure.Err(); err != nil {
+		return reply, &ivd.Error{Op: op, Err: err}
+	}
+	return reply, nil
+}
+
+// ServeRequests answers a mover's requests from now until ctx or the queue ends;
+// it returns as soon as they are listened for. answer is called from several
+// goroutines; its context ends with ctx. A request of a newer program is refused
+// without it.
+func (q *Queue) ServeRequests(ctx context.Context, name string, answer func(context.Context, MoverRequest) MoverReply) error {
+	if err := checkMover(name); err != nil {
+		return err
+	}
+	return q.serve(ctx, moverSubject(name), func(ctx context.Context, body []byte) any {
+		var req MoverRequest
+		if err := decode("request", body, &req); err != nil {
+			return MoverReply{Version: Version, Failure: ivd.FailureOf(err)}
+		}
+		reply := answer(ctx, req)
+		reply.Version = Version
+		return reply
+	})
+}
+
+// ask sends one request. nobody names who is missing when nobody listens.
+func (q *Queue) ask(ctx context.Context, op, subject, nobody string, req, reply any) error {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
+	}
+	once, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	m, err := q.nc.RequestWithContext(once, subject, body)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return &ivd.Error{Kind: ivd.Transient, Op: op, Err: errors.New(nobody + " answers"), Remedy: "check that it runs and is connected to the same queue"}
+	case err != nil:
+		return fail(unanswered(ctx, err), "%s", op)
+	}
+	if err := decode("answer", m.Data, reply); err != nil {
+		return &ivd.Error{Op: op, Err: err}
+	}
+	return nil
+}
+
+// serve answers requests on subject. Servers of one subject share its requests.
+// When ctx ends nothing more is taken, and answers under way are sent.
+func (q *Queue) serve(ctx context.Context, subject string, answer func(context.Context, []byte) any) error {
+	sub, err := q.nc.QueueSubscribeSync(subject, "ivd")
+	if err != nil {
+		return fail(err, "listen for %s", subject)
+	}
+	// The server knows of the subscription before anybody is told to ask.
+	if err := q.retry(ctx, q.nc.FlushWithContext); err != nil {
+		_ = sub.Unsubscribe()
+		return fail(err, "listen for %s", subject)
+	}
+	q.background(ctx, func(ctx context.Context) {
+		slots := make(chan struct{}, atOnce)
+		for {
+			m, err := sub.NextMsgWithContext(ctx)
+			if err != nil {
+				if ctx.Err() == nil {
+					q.log.Error("no longer listening", "subject", subject, "error", err)
+				}
+				break
+			}
+			slots <- struct{}{}
+			q.tasks.Go(func() {
+				defer func() { <-slots }()
+				q.respond(m, answer(ctx, m.Data))
+			})
+		}
+		_ = sub.Unsubscribe() // it fails when the connection is closed, and with it the subscription
+	})
+	return nil
+}
+
+func (q *Queue) respond(m *nats.Msg, answer any) {
+	body, err := json.Marshal(answer)
+	if err == nil {
+		err = m.Respond(body)
+	}
+	if err != nil {
+		q.log.Warn("answer not sent", "subject", m.Subject, "error", err)
+	}
+}

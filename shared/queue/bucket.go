@@ -1,0 +1,246 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"ivdmover/shared/ivd"
+)
+
+// MaxValue is the largest value that a bucket takes, in bytes: below the largest
+// message of NATS, with room for its headers.
+const MaxValue = 1<<20 - 4096
+
+// markHeader names one write, so that a write whose answer was lost is told from
+// another one.
+const markHeader = "Ivd-Write"
+
+// Bucket keeps JSON values under keys of tokens with dots between. Every value
+// has a revision, that of its last write; revisions grow. What a method answered
+// without an error is stored durably. While the server is away a method tries
+// again for the patience of the queue's options.
+type Bucket struct {
+	q    *Queue
+	name string
+
+	mu sync.Mutex
+	kv jetstream.KeyValue
+}
+
+// State is the bucket of runs, disks, jobs and the ledger.
+func (q *Queue) State() *Bucket { return q.state }
+
+// Entry is a value with its key and revision.
+type Entry struct {
+	Key      string
+	Revision uint64
+	Value    []byte
+}
+
+// Decode reads the value's JSON.
+func (e Entry) Decode(v any) error {
+	if err := json.Unmarshal(e.Value, v); err != nil {
+		return &ivd.Error{Kind: ivd.Corrupt, Op: "value of " + e.Key, Err: err}
+	}
+	return nil
+}
+
+// Get reads key into v. Kind NotFound: there is certainly no such key.
+func (b *Bucket) Get(ctx context.Context, key string, v any) (revision uint64, err error) {
+	e, err := b.get(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	return e.Revision, e.Decode(v)
+}
+
+func (b *Bucket) get(ctx context.Context, key string) (Entry, error) {
+	if err := checkKey(key); err != nil {
+		return Entry{}, err
+	}
+	var e jetstream.KeyValueEntry
+	err := b.q.retry(ctx, func(ctx context.Context) error {
+		kv, err := b.bind(ctx)
+		if err != nil {
+			return err
+		}
+		e, err = kv.Get(ctx, key)
+		return err
+	})
+	if err != nil {
+		return Entry{}, fail(err, "read %s", key)
+	}
+	return Entry{Key: key, Revision: e.Revision(), Value: e.Value()}, nil
+}
+
+// Create writes a key that is not there. Kind Exists: it is there.
+func (b *Bucket) Create(ctx context.Context, key string, v any) (revision uint64, err error) {
+	revision, err = b.write(ctx, key, v, expect(0))
+	if ivd.KindOf(err) != ivd.Conflict {
+		return revision, err
+	}
+	// A deleted key leaves a marker with a revision of its own.
+	after, deleted, lookErr := b.marker(ctx, key)
+	if lookErr != nil {
+		return 0, fail(lookErr, "create %s", key)
+	}
+	if deleted {
+		revision, err = b.write(ctx, key, v, expect(after))
+	}
+	if ivd.KindOf(err) == ivd.Conflict {
+		return 0, &ivd.Error{Kind: ivd.Exists, Op: "create " + key, Err: errors.New("it exists already")}
+	}
+	return revision, err
+}
+
+// Update writes a key that is still at revision. Kind Conflict: it is not, or no
+// longer; read it again and decide anew.
+func (b *Bucket) Update(ctx context.Context, key string, v any, revision uint64) (uint64, error) {
+	return b.write(ctx, key, v, expect(revision))
+}
+
+// Put writes a key, whatever was there.
+func (b *Bucket) Put(ctx context.Context, key string, v any) (revision uint64, err error) {
+	return b.write(ctx, key, v, nil)
+}
+
+// Delete removes a key; to remove an absent one is no error.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	return b.remove(ctx, key)
+}
+
+// DeleteAt removes a key that is still at revision; kind Conflict otherwise.
+func (b *Bucket) DeleteAt(ctx context.Context, key string, revision uint64) error {
+	return b.remove(ctx, key, jetstream.LastRevision(revision))
+}
+
+func (b *Bucket) remove(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if len(opts) == 0 {
+		if _, deleted, err := b.marker(ctx, key); err != nil || deleted {
+			return fail(err, "delete %s", key)
+		}
+	}
+	return fail(b.q.retry(ctx, func(ctx context.Context) error {
+		kv, err := b.bind(ctx)
+		if err != nil {
+			return err
+		}
+		return kv.Purge(ctx, key, append(opts, jetstream.PurgeTTL(markerLife))...)
+	}), "delete %s", key)
+}
+
+// DeletePrefix removes all keys below prefix at once, without a trace: who
+// watches them is not told.
+func (b *Bucket) DeletePrefix(ctx context.Context, prefix string) error {
+	if prefix == "" {
+		return ivd.Errorf(ivd.Invalid, "delete keys: no prefix")
+	}
+	return fail(b.q.purge(ctx, "KV_"+b.name, b.subject(below(prefix))), "delete the keys below %s", prefix)
+}
+
+// marker tells whether the key is deleted, and the revision that a creation then
+// follows.
+func (b *Bucket) marker(ctx context.Context, key string) (revision uint64, deleted bool, err error) {
+	m, err := b.last(ctx, key)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return 0, true, nil
+	case err != nil:
+		return 0, false, err
+	}
+	deleted = m.Header.Get("KV-Operation") != "" || m.Header.Get(jetstream.MarkerReasonHeader) != ""
+	return m.Sequence, deleted, nil
+}
+
+func (b *Bucket) last(ctx context.Context, key string) (m *jetstream.RawStreamMsg, err error) {
+	err = b.q.retry(ctx, func(ctx context.Context) error {
+		s, err := b.q.js.Stream(ctx, "KV_"+b.name)
+		if err != nil {
+			return err
+		}
+		m, err = s.GetLastMsgForSubject(ctx, b.subject(key))
+		return err
+	})
+	return m, err
+}
+
+func expect(revision uint64) *uint64 { return &revision }
+
+// write stores v. When a try got no answer and the next one is told that somebody
+// wrote in between, the mark of what is there tells whether that was the first try.
+func (b *Bucket) write(ctx context.Context, key string, v any, revision *uint64) (uint64, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return 0, &ivd.Error{Kind: ivd.Invalid, Op: "write " + key, Err: err}
+	}
+	if len(body) > MaxValue {
+		return 0, ivd.Errorf(ivd.Invalid, "write %s: a value of %d bytes, at most %d are allowed", key, len(body), MaxValue)
+	}
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
+	m := nats.NewMsg(b.subject(key))
+	m.Data = body
+	mark := nuid.Next()
+	m.Header.Set(markHeader, mark)
+	if revision != nil {
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(*revision, 10))
+	}
+	tries := 0
+	var ack *jetstream.PubAck
+	err = b.q.retry(ctx, func(ctx context.Context) error {
+		tries++
+		var err error
+		ack, err = b.q.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+		return err
+	})
+	if kind, _ := classify(err); err != nil && kind == ivd.Conflict && tries > 1 {
+		if m, lookErr := b.last(ctx, key); lookErr == nil && m.Header.Get(markHeader) == mark {
+			return m.Sequence, nil
+		}
+	}
+	if err != nil {
+		return 0, fail(err, "write %s", key)
+	}
+	return ack.Sequence, nil
+}
+
+func (b *Bucket) subject(key string) string { return "$KV." + b.name + "." + key }
+
+func (b *Bucket) bind(ctx context.Context) (jetstream.KeyValue, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.kv != nil {
+		return b.kv, nil
+	}
+	kv, err := b.q.js.KeyValue(ctx, b.name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, notSetUp(b.name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.kv = kv
+	return kv, nil
+}
+
+// notSetUp is transient, and never NotFound: a bucket that is not there says
+// nothing about a key.
+func notSetUp(name string) error {
+	return &ivd.Error{
+		Kind:   ivd.Transient,
+		Op:     "queue",
+		Err:    errors.New(name + " is not set up on this server"),
+		Remedy: "start `ivd serve`, which sets the queue up",
+	}
+}

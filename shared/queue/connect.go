@@ -1,0 +1,247 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ivdmover/shared/ivd"
+)
+
+const (
+	tryTimeout      = 5 * time.Second  // of one request to the server
+	defaultPatience = 30 * time.Second // see Options
+	defaultAckWait  = 20 * time.Second // see Options
+)
+
+// InProcess is a server in the same process: package broker's.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
+}
+
+// Options say how to reach the queue. Either URL or InProcess is needed.
+type Options struct {
+	URL       string // nats://host:port, tls://host:port, several with commas
+	CredsFile string // a NATS credentials file, or empty
+	CAFile    string // PEM of who signed the server's certificate, or empty for the system's
+	InProcess InProcess
+	Name      string // of this client, for the server's operator
+	Log       *slog.Logger
+
+	// AckWait is how long a delivery lives without a sign of progress, 20 s by
+	// default. Setup writes it to the server, so it is the coordinator's to choose.
+	AckWait time.Duration
+	// Patience is how long a call tries again while the server is away, 30 s by
+	// default. A context that ends sooner ends it sooner.
+	Patience time.Duration
+}
+
+// Queue is a connection to the queue. Its methods are safe for concurrent use.
+// A lost connection is made again for ever; calls wait for it for a while.
+type Queue struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	log      *slog.Logger
+	ackWait  time.Duration
+	patience time.Duration
+	state    *Bucket
+	movers   *Bucket
+
+	ctx   context.Context // ends with Close; for what runs in the background
+	end   context.CancelFunc
+	tasks sync.WaitGroup
+
+	mu    sync.Mutex
+	again chan struct{} // closed and replaced at every reconnection
+}
+
+// Connect makes the connection. The first attempt must succeed: it fails within
+// some seconds for each server of the URL. Close ends what Connect began.
+func Connect(ctx context.Context, o Options) (*Queue, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("connect to the queue: %w", err)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience, again: make(chan struct{})}
+	if q.ackWait <= 0 {
+		q.ackWait = defaultAckWait
+	}
+	if q.patience <= 0 {
+		q.patience = defaultPatience
+	}
+	opts, err := q.natsOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	if q.nc, err = nats.Connect(o.URL, opts...); err != nil {
+		return nil, connectError(o, err)
+	}
+	if q.js, err = jetstream.New(q.nc, jetstream.WithDefaultTimeout(tryTimeout)); err != nil {
+		q.nc.Close()
+		return nil, fail(err, "connect to the queue")
+	}
+	q.ctx, q.end = context.WithCancel(context.Background())
+	q.state = &Bucket{q: q, name: stateBucket}
+	q.movers = &Bucket{q: q, name: moverBucket}
+	return q, nil
+}
+
+func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
+	opts := []nats.Option{
+		nats.Name(o.Name),
+		nats.Timeout(tryTimeout),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials that are being rotated come back
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.PingInterval(15 * time.Second),
+		// A publish while the server is away fails at once, and is tried again where
+		// that is right. Kept in a buffer it would happen after its caller gave up.
+		nats.ReconnectBufSize(-1),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				q.log.Warn("queue connection lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			q.log.Info("queue connection is back", "server", nc.ConnectedUrlRedacted())
+			q.reconnected()
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			q.log.Warn("queue", "error", err)
+		}),
+	}
+	switch {
+	case o.InProcess != nil:
+		opts = append(opts, nats.InProcessServer(o.InProcess))
+	case o.URL == "":
+		return nil, ivd.Errorf(ivd.Invalid, "connect to the queue: neither a URL nor a server in this process")
+	}
+	for _, f := range []struct {
+		key, path string
+		option    func() nats.Option
+	}{
+		{"queue.creds_file", o.CredsFile, func() nats.Option { return nats.UserCredentials(o.CredsFile) }},
+		{"queue.ca_file", o.CAFile, func() nats.Option { return nats.RootCAs(o.CAFile) }},
+	} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			return nil, &ivd.Error{Kind: ivd.Invalid, Op: f.key, Err: err, Remedy: "name a file that this user can read"}
+		}
+		opts = append(opts, f.option())
+	}
+	return opts, nil
+}
+
+func connectError(o Options, err error) error {
+	op := "connect to the queue at " + redactedURL(o.URL)
+	if o.InProcess != nil {
+		op = "connect to the queue of this process"
+	}
+	kind, remedy := classify(err)
+	switch {
+	case kind == ivd.Denied:
+	case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
+		kind, remedy = ivd.Denied, "check queue.ca_file and that queue.url names the server as its certificate does"
+	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
+		kind, remedy = ivd.Invalid, "write queue.url with tls:// where the server has TLS, and with nats:// where it has not"
+	case o.InProcess == nil:
+		kind, remedy = ivd.Transient, "check that the NATS server runs there, that queue.url is right and that no firewall is between"
+	}
+	return &ivd.Error{Kind: kind, Op: op, Err: err, Remedy: remedy}
+}
+
+// redactedURL is a list of URLs without the passwords that may stand in it.
+func redactedURL(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, p := range parts {
+		if u, err := url.Parse(strings.TrimSpace(p)); err == nil {
+			parts[i] = u.Redacted()
+		} else {
+			parts[i] = "[unreadable URL]"
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// Close ends everything that the queue runs in the background, waits for it, and
+// closes the connection. Deliveries that were not acknowledged are delivered again.
+func (q *Queue) Close() {
+	q.end()
+	q.tasks.Wait()
+	if q.nc.IsConnected() {
+		_ = q.nc.FlushTimeout(tryTimeout) // acknowledgements that wait in the buffer; nobody is left to tell
+	}
+	q.nc.Close()
+}
+
+// background runs f until ctx or the queue ends; f must obey its context.
+func (q *Queue) background(ctx context.Context, f func(context.Context)) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(q.ctx, cancel)
+	q.tasks.Go(func() {
+		defer stop()
+		defer cancel()
+		f(ctx)
+	})
+}
+
+func (q *Queue) reconnected() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(q.again)
+	q.again = make(chan struct{})
+}
+
+// nextReconnect is closed by the next reconnection.
+func (q *Queue) nextReconnect() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.again
+}
+
+// retry calls try, each time with a deadline of its own, until it succeeds, or
+// fails with what time does not heal, or patience or ctx ends.
+func (q *Queue) retry(ctx context.Context, try func(context.Context) error) error {
+	deadline := time.Now().Add(q.patience)
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		once, cancel := context.WithTimeout(ctx, tryTimeout)
+		err := unanswered(ctx, try(once))
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if kind, _ := classify(err); kind != ivd.Transient || time.Now().Add(wait).After(deadline) {
+			return err
+		}
+		if !pause(ctx, wait) {
+			return err
+		}
+	}
+}
+
+// pause waits; it tells whether ctx still stands.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,171 @@
+package queue_test
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"ivdmover/coordinator/broker"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+const testPassword = "pa55-never-in-clear"
+
+func testLogin() queue.Login {
+	return queue.Login{
+		Server: "vc.example.net", Port: 443, NFCPort: 902, User: "administrator@vsphere.local",
+		Password: testPassword, Cookie: "cookie-never-in-clear", Thumbprint: "AA:BB",
+	}
+}
+
+// tap records every message of a server, the internal ones of JetStream's API included.
+type tap struct {
+	nc *nats.Conn
+
+	mu   sync.Mutex
+	wire [][]byte
+}
+
+func newTap(t *testing.T, url string) *tap {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	must(t, err)
+	t.Cleanup(nc.Close)
+	p := &tap{nc: nc}
+	_, err = nc.Subscribe(">", func(m *nats.Msg) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.wire = append(p.wire, append([]byte(m.Subject+" "), m.Data...))
+	})
+	must(t, err)
+	must(t, nc.Flush())
+	return p
+}
+
+func (p *tap) count(t *testing.T, text string) int {
+	t.Helper()
+	must(t, p.nc.Flush()) // what was sent before is here
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, m := range p.wire {
+		if bytes.Contains(m, []byte(text)) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestLoginTravelsSealed(t *testing.T) {
+	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	must(t, err)
+	t.Cleanup(s.Close)
+	connect := func() *queue.Queue {
+		q, err := queue.Connect(t.Context(), queue.Options{URL: s.ClientURL()})
+		must(t, err)
+		t.Cleanup(q.Close)
+		return q
+	}
+	wire := newTap(t, s.ClientURL())
+	coordinator, mover := connect(), connect()
+	ctx := within(t, 30*time.Second)
+	must(t, coordinator.Setup(ctx))
+	must(t, coordinator.ServeLogins(ctx, func(_ context.Context, r queue.LoginRequest) (queue.Login, error) {
+		if r.Disk.Datastore == "datastore-none" {
+			return queue.Login{}, &ivd.Error{Kind: ivd.NotFound, Op: "login", Err: context.Canceled, Remedy: "look"}
+		}
+		return testLogin(), nil
+	}))
+	key, err := queue.NewKey()
+	must(t, err)
+	req := queue.LoginRequest{Version: queue.Version, Mover: "proxy-1.example", Process: "p1", Run: testRun, Disk: testJob("x").Disk}
+
+	_, err = mover.AskLogin(ctx, req, key)
+	wantKind(t, err, ivd.Transient) // no heartbeat yet
+	must(t, mover.Beat(ctx, queue.Mover{Version: queue.Version, Name: req.Mover, Process: "p1", PublicKey: key.PublicKey().Bytes()}))
+	got, err := mover.AskLogin(ctx, req, key)
+	must(t, err)
+	if got != testLogin() {
+		t.Fatal("the login is not the one that was sent")
+	}
+
+	other, err := queue.NewKey()
+	must(t, err)
+	_, err = mover.AskLogin(ctx, req, other) // in another's name
+	wantKind(t, err, ivd.Denied)
+	wrong := req
+	wrong.Process = "p2"
+	_, err = mover.AskLogin(ctx, wrong, other)
+	wantKind(t, err, ivd.Conflict)
+	wrong = req
+	wrong.Disk.Datastore = "datastore-none"
+	_, err = mover.AskLogin(ctx, wrong, key)
+	wantKind(t, err, ivd.NotFound)
+	if ivd.RemedyOf(err) != "look" {
+		t.Fatalf("the remedy was lost: %v", err)
+	}
+	wrong = req
+	wrong.Version = queue.Version + 1
+	_, err = mover.AskLogin(ctx, wrong, key)
+	wantKind(t, err, ivd.Unsupported)
+
+	if wire.count(t, string(testDisk)) == 0 || wire.count(t, "sealed") == 0 {
+		t.Fatal("the tap does not hear the questions and answers")
+	}
+	for _, secret := range []string{testPassword, "cookie-never-in-clear", "[secret]"} {
+		if n := wire.count(t, secret); n > 0 {
+			t.Fatalf("%q is on the wire in %d messages", secret, n)
+		}
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	q := newHouse(t).connect(queue.Options{})
+	ctx := within(t, 10*time.Second)
+	key, err := queue.NewKey()
+	must(t, err)
+	_, err = q.AskLogin(ctx, queue.LoginRequest{Version: queue.Version, Mover: "m"}, key)
+	wantKind(t, err, ivd.Transient)
+	_, err = q.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
+	wantKind(t, err, ivd.Transient)
+	if ctx.Err() != nil {
+		t.Fatal("it took too long to learn that nobody answers")
+	}
+}
+
+func TestRequestsToMovers(t *testing.T) {
+	h := newHouse(t)
+	coordinator, mover := h.connect(queue.Options{}), h.connect(queue.Options{})
+	ctx := within(t, 20*time.Second)
+	serving, stop := context.WithCancel(ctx)
+	must(t, mover.ServeRequests(serving, "proxy.one", func(_ context.Context, r queue.MoverRequest) queue.MoverReply {
+		if r.Op == queue.PrepareAccess {
+			return queue.MoverReply{Failure: ivd.FailureOf(ivd.Errorf(ivd.Locked, "in use"))}
+		}
+		return queue.MoverReply{Capacity: 42}
+	}))
+	reply, err := coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
+	must(t, err)
+	if reply.Capacity != 42 {
+		t.Fatalf("answer %+v", reply)
+	}
+	_, err = coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess})
+	wantKind(t, err, ivd.Locked)
+	_, err = coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version + 1, Op: queue.Inspect})
+	wantKind(t, err, ivd.Unsupported)
+	_, err = coordinator.Ask(ctx, "proxy.*", queue.MoverRequest{Version: queue.Version})
+	wantKind(t, err, ivd.Invalid)
+
+	stop()
+	for err == nil || ivd.KindOf(err) != ivd.Transient { // until it has stopped listening
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		_, err = coordinator.Ask(short, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
+		cancel()
+		must(t, ctx.Err())
+	}
+}

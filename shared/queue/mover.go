@@ -1,0 +1,69 @@
+package queue
+
+import (
+	"context"
+
+	"ivdmover/shared/ivd"
+)
+
+// Beat tells that a mover lives. It is forgotten 60 s after its last one.
+func (q *Queue) Beat(ctx context.Context, m Mover) error {
+	if err := checkMover(m.Name); err != nil {
+		return err
+	}
+	if m.Version < 1 || m.Version > Version {
+		return ivd.Errorf(ivd.Invalid, "heartbeat of mover %s: version %d, this program writes %d", m.Name, m.Version, Version)
+	}
+	_, err := q.movers.Put(ctx, m.Name, m)
+	return err
+}
+
+// Leave withdraws a mover's heartbeat when it ends in order.
+func (q *Queue) Leave(ctx context.Context, name string) error {
+	if err := checkMover(name); err != nil {
+		return err
+	}
+	return q.movers.Delete(ctx, name)
+}
+
+// Movers are the movers whose heartbeat is at most 60 s old by the server's clock,
+// by name. Whether one has stopped since, the observer sees from its Beat. A
+// mover that is newer than this program is logged and left out.
+func (q *Queue) Movers(ctx context.Context) ([]Mover, error) {
+	entries, err := q.movers.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	movers := make([]Mover, 0, len(entries))
+	for _, e := range entries {
+		m, err := decodeMover(e)
+		if err != nil {
+			q.log.Warn("heartbeat left out", "mover", e.Key, "error", err)
+			continue
+		}
+		movers = append(movers, m)
+	}
+	return movers, nil
+}
+
+func (q *Queue) mover(ctx context.Context, name string) (Mover, error) {
+	if err := checkMover(name); err != nil {
+		return Mover{}, err
+	}
+	e, err := q.movers.get(ctx, name)
+	if err != nil {
+		return Mover{}, err
+	}
+	return decodeMover(e)
+}
+
+func decodeMover(e Entry) (Mover, error) {
+	var m Mover
+	if err := decode("heartbeat of mover "+e.Key, e.Value, &m); err != nil {
+		return Mover{}, err
+	}
+	if m.Name != e.Key {
+		return Mover{}, ivd.Errorf(ivd.Corrupt, "heartbeat of mover %s: it names %q", e.Key, m.Name)
+	}
+	return m, nil
+}

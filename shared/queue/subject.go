@@ -1,0 +1,87 @@
+package queue
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"ivdmover/shared/ivd"
+)
+
+// Names on the server.
+const (
+	jobStream   = "IVD_JOBS"
+	stateBucket = "IVD_STATE"
+	moverBucket = "IVD_MOVERS"
+
+	loginSubject = "ivd.login"
+)
+
+// kinds are all kinds of job; each has one durable consumer of its name.
+var kinds = []JobKind{Backup, Restore}
+
+// A job's subject is ivd.job.<kind>.<class>.<run>.<disk>.<job>: the first four
+// tokens place it, the others let a run's jobs be withdrawn in one request.
+func jobSubject(j *Job) string {
+	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, j.Disk.Disk, j.ID)
+}
+
+func kindFilter(kind JobKind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
+
+func runFilter(run ivd.RunID) string { return fmt.Sprintf("ivd.job.*.*.%s.>", run) }
+
+func moverSubject(name string) string { return "ivd.mover." + name + ".request" }
+
+func progressSubject(run ivd.RunID) string { return "ivd.progress." + string(run) }
+
+func jobKey(run ivd.RunID, disk ivd.DiskID, job ivd.JobID) string {
+	return jobPrefix(run) + "." + string(disk) + "." + string(job)
+}
+
+func jobPrefix(run ivd.RunID) string { return "job." + string(run) }
+
+var (
+	tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	keyPattern   = regexp.MustCompile(`^[A-Za-z0-9_/=-]+(\.[A-Za-z0-9_/=-]+)*$`)
+	namePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+)
+
+// checkToken refuses what is not one token of a subject and of a key: an id with
+// a dot or a wildcard would reach other things than it names.
+func checkToken[T ~string](what string, s T) error {
+	if !tokenPattern.MatchString(string(s)) {
+		return ivd.Errorf(ivd.Invalid, "%s %q: want 1 to 128 letters, digits, '-' and '_'", what, string(s))
+	}
+	return nil
+}
+
+func checkKey(key string) error {
+	if !keyPattern.MatchString(key) {
+		return ivd.Errorf(ivd.Invalid, "key %q: want letters, digits, '-', '_', '/' and '=', with single dots between", key)
+	}
+	return nil
+}
+
+// checkMover accepts host names too, so dots are allowed between other characters.
+func checkMover(name string) error {
+	if len(name) > 128 || !namePattern.MatchString(name) {
+		return &ivd.Error{
+			Kind:   ivd.Invalid,
+			Op:     fmt.Sprintf("mover name %q", name),
+			Err:    fmt.Errorf("want at most 128 letters, digits, '-', '_' and single dots between them"),
+			Remedy: "change mover.name in the configuration",
+		}
+	}
+	return nil
+}
+
+func splitKey(key string) []string { return strings.Split(key, ".") }
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,262 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"ivdmover/shared/ivd"
+)
+
+// Event is what a watch tells: a value, a deletion (no value), or, once, that all
+// values present at the start have been told (no key either).
+type Event struct {
+	Entry
+	Deleted bool
+	Current bool
+}
+
+// List reads all values whose keys are below prefix ("job.r1" is above
+// "job.r1.x", not above "job.r12"), or all values when it is empty; sorted by key.
+func (b *Bucket) List(ctx context.Context, prefix string) ([]Entry, error) {
+	return b.list(ctx, prefix)
+}
+
+// Keys is List without the values.
+func (b *Bucket) Keys(ctx context.Context, prefix string) ([]string, error) {
+	entries, err := b.list(ctx, prefix, jetstream.MetaOnly())
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]string, len(entries))
+	for i, e := range entries {
+		keys[i] = e.Key
+	}
+	return keys, nil
+}
+
+func (b *Bucket) list(ctx context.Context, prefix string, opts ...jetstream.WatchOpt) ([]Entry, error) {
+	var found map[string]Entry
+	err := b.q.retry(ctx, func(ctx context.Context) error {
+		found = map[string]Entry{}
+		again := b.q.nextReconnect()
+		w, err := b.open(ctx, prefix, append(opts, jetstream.IgnoreDeletes())...)
+		if err != nil {
+			return err
+		}
+		defer w.close()
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-again:
+				return errInterrupted
+			case e, ok := <-w.Updates():
+				if !ok {
+					return errInterrupted
+				}
+				if e == nil {
+					return nil
+				}
+				found[e.Key()] = entryOf(e)
+			}
+		}
+	})
+	if err != nil {
+		return nil, fail(err, "list %s in %s", below(prefix), b.name)
+	}
+	entries := make([]Entry, 0, len(found))
+	for _, e := range found {
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(x, y Entry) int { return strings.Compare(x.Key, y.Key) })
+	return entries, nil
+}
+
+// errInterrupted: what was told so far need not be all.
+var errInterrupted = ivd.Errorf(ivd.Transient, "the connection was lost meanwhile")
+
+// Watch tells the values below prefix that are there, then an event with Current
+// set, then every change. Of several changes to one key in a short time only the
+// last need be told. It survives reconnections: what changed meanwhile is told,
+// deletions too, nothing is told twice. The channel is closed when ctx or the
+// queue ends; who stops reading ends ctx.
+func (b *Bucket) Watch(ctx context.Context, prefix string) (<-chan Event, error) {
+	wt := &watch{b: b, prefix: prefix, out: make(chan Event), known: map[string]uint64{}}
+	// The first opening is waited for, so that who cannot watch learns of it.
+	probe := func(ctx context.Context) error {
+		w, err := b.open(ctx, prefix, jetstream.UpdatesOnly())
+		if err == nil {
+			w.close()
+		}
+		return err
+	}
+	if err := b.q.retry(ctx, probe); err != nil {
+		return nil, fail(err, "watch %s in %s", below(prefix), b.name)
+	}
+	b.q.background(ctx, wt.run)
+	return wt.out, nil
+}
+
+// watch is one Watch. It opens a watcher of the library anew after each
+// reconnection and compares: the library's own resumption waits for missed
+// heartbeats, gives up at some errors, and would miss purged keys.
+type watch struct {
+	b       *Bucket
+	prefix  string
+	out     chan Event
+	known   map[string]uint64 // what was told: revision by key
+	current bool              // the marker was told
+}
+
+func (wt *watch) run(ctx context.Context) {
+	defer close(wt.out)
+	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
+		again := wt.b.q.nextReconnect()
+		w, err := wt.b.open(ctx, wt.prefix)
+		if err != nil {
+			wt.b.q.log.Debug("watch: trying again", "bucket", wt.b.name, "prefix", wt.prefix, "error", err)
+			pause(ctx, wait)
+			continue
+		}
+		if wt.follow(ctx, w, again) {
+			wait = 50 * time.Millisecond
+		}
+		w.close()
+	}
+}
+
+// follow tells what w says until it ends, a reconnection, or ctx. It answers
+// whether it came as far as the present.
+func (wt *watch) follow(ctx context.Context, w *watcher, again <-chan struct{}) (current bool) {
+	seen := map[string]bool{} // in this pass
+	for {
+		select {
+		case <-ctx.Done():
+			return current
+		case <-again:
+			return current
+		case e, ok := <-w.Updates():
+			switch {
+			case !ok:
+				return current
+			case e == nil:
+				if !wt.tellAbsent(ctx, seen) {
+					return current
+				}
+				current, seen = true, nil
+			default:
+				if !current {
+					seen[e.Key()] = true
+				}
+				if !wt.tell(ctx, e) {
+					return current
+				}
+			}
+		}
+	}
+}
+
+// tellAbsent ends the first part of a pass: keys that were told and are not there
+// any more are told as deleted, and the first pass is told to be complete.
+func (wt *watch) tellAbsent(ctx context.Context, seen map[string]bool) bool {
+	for key, revision := range wt.known {
+		if !seen[key] {
+			delete(wt.known, key)
+			if !wt.send(ctx, Event{Entry: Entry{Key: key, Revision: revision}, Deleted: true}) {
+				return false
+			}
+		}
+	}
+	if wt.current {
+		return true
+	}
+	wt.current = true
+	return wt.send(ctx, Event{Current: true})
+}
+
+func (wt *watch) tell(ctx context.Context, e jetstream.KeyValueEntry) bool {
+	known, told := wt.known[e.Key()]
+	if e.Operation() != jetstream.KeyValuePut {
+		if !told {
+			return true
+		}
+		delete(wt.known, e.Key())
+		return wt.send(ctx, Event{Entry: Entry{Key: e.Key(), Revision: e.Revision()}, Deleted: true})
+	}
+	if told && known == e.Revision() {
+		return true
+	}
+	wt.known[e.Key()] = e.Revision()
+	return wt.send(ctx, Event{Entry: entryOf(e)})
+}
+
+func (wt *watch) send(ctx context.Context, e Event) bool {
+	select {
+	case wt.out <- e:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// watcher is one of the library, with what it takes to end it.
+type watcher struct {
+	jetstream.KeyWatcher
+	cancel context.CancelFunc
+}
+
+// open starts a watcher. The time limit is the opening's alone, since the library
+// keeps the context for what it does later.
+func (b *Bucket) open(ctx context.Context, prefix string, opts ...jetstream.WatchOpt) (*watcher, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	limit := time.AfterFunc(tryTimeout, cancel)
+	kv, err := b.bind(ctx)
+	if err == nil {
+		var w jetstream.KeyWatcher
+		if w, err = kv.Watch(ctx, below(prefix), opts...); err == nil && limit.Stop() {
+			return &watcher{w, cancel}, nil
+		} else if err == nil {
+			(&watcher{w, cancel}).close()
+		}
+	}
+	if !limit.Stop() && errors.Is(err, context.Canceled) || err == nil {
+		err = errInterrupted
+	}
+	cancel()
+	return nil, err
+}
+
+// close ends the watcher. The library's own goroutine may be blocked in handing
+// over a value, so what is left is taken until it closes its channel.
+func (w *watcher) close() {
+	defer w.cancel()
+	_ = w.Stop() // it fails on a closed connection only, when nothing is left to stop
+	idle := time.NewTimer(time.Second)
+	defer idle.Stop()
+	for {
+		select {
+		case _, ok := <-w.Updates():
+			if !ok {
+				return
+			}
+		case <-idle.C:
+			return // it was closed before it could be told to close its channel
+		}
+	}
+}
+
+func below(prefix string) string {
+	if prefix == "" {
+		return ">"
+	}
+	return prefix + ".>"
+}
+
+func entryOf(e jetstream.KeyValueEntry) Entry {
+	return Entry{Key: e.Key(), Revision: e.Revision(), Value: e.Value()}
+}
