@@ -130,6 +130,9 @@ func DecodeNode(b []byte, g ivd.Geometry, span ivd.SpanIndex) (*Node, error) {
 	if n.Packs, err = readPackSet(b, packs); err != nil {
 		return nil, fmt.Errorf("node of span %d: %w", span, err)
 	}
+	if _, own := n.Packs.Find(OwnPack); own {
+		return nil, corrupt("node of span %d: chunks in an index pack", span)
+	}
 	b = b[packs*packRefSize:]
 	used := make([]bool, packs)
 	for i := range n.Chunks {

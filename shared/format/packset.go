@@ -16,6 +16,11 @@ type PackRef struct {
 
 const packRefSize = 48
 
+// OwnPack stands in a page for the pack that the page itself lies in, whose id
+// cannot be known before the page is written. Resolve replaces it. As an id it is
+// the highest one.
+var OwnPack = ivd.PackID(bytes.Repeat([]byte{0xff}, 32))
+
 // PackSet is a set of packs in the order of their ids.
 type PackSet []PackRef
 

@@ -59,7 +59,8 @@ func (p *Page) Ref(span ivd.SpanIndex) ivd.NodeRef {
 func (p *Page) SetZero(span ivd.SpanIndex) { *p.Entry(span) = Span{} }
 
 // SetNode says where a span's node lies. Packs are the node's, those of its
-// chunks; home is the index pack that ref.Place names.
+// chunks; home is the writer of the index pack that ref.Place names, which is
+// OwnPack where the page will lie in the same one.
 func (p *Page) SetNode(ref ivd.NodeRef, packs []PackRef, home ivd.WriterID) {
 	needs := make([]uint32, 0, len(packs)+1)
 	for _, r := range packs {
@@ -81,6 +82,21 @@ func (p *Page) Take(from *Page, span ivd.SpanIndex) {
 		s = Span{}
 	}
 	*p.Entry(span) = s
+}
+
+// Resolve replaces OwnPack, once the page's pack has a name.
+func (p *Page) Resolve(home ivd.PackID) {
+	for i := range p.Packs {
+		if p.Packs[i].ID == OwnPack {
+			p.Packs[i].ID = home
+		}
+	}
+	for i := range p.Spans {
+		if p.Spans[i].Place.Pack == OwnPack {
+			p.Spans[i].Place.Pack = home
+		}
+	}
+	p.index = nil
 }
 
 func (p *Page) need(r PackRef) uint32 {
@@ -186,7 +202,7 @@ func (p *Page) order() (order PackSet, rank []uint32, err error) {
 }
 
 // DecodePage reads a page of a disk that is cut as g says, and checks that it
-// fits there.
+// fits there. Its caller knows the pack that the page lies in, and resolves it.
 func DecodePage(b []byte, g ivd.Geometry, index ivd.PageIndex) (*Page, error) {
 	packs, err := readPageHeader(b, g, index)
 	if err != nil {

@@ -195,3 +195,40 @@ func indices(n int) []int {
 	}
 	return s
 }
+
+// A page may lie in one pack with its nodes, whose id is known only afterwards.
+func TestPageInItsOwnPack(t *testing.T) {
+	g := ivd.Geometry{Capacity: 3 << 28, ChunkSize: ivd.DefaultChunkSize}
+	data := format.PackRef{ID: ivd.PackID{9}, Writer: writer}
+	p := format.NewPage(g, 0)
+	for span := range ivd.SpanIndex(2) {
+		p.SetNode(ivd.NodeRef{Span: span, ID: ivd.ContentID{byte(span + 1)}, Place: ivd.Place{Pack: format.OwnPack, Offset: 200, Length: 500}}, []format.PackRef{data}, writer)
+	}
+	b, err := p.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := format.DecodePage(b, g, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := ivd.PackID{5}
+	got.Resolve(home)
+	if !reflect.DeepEqual(needs(got, 1), map[ivd.PackID]ivd.WriterID{home: writer, data.ID: writer}) || got.Ref(1).Place.Pack != home || got.Spans[2].State != format.SpanZero {
+		t.Fatalf("resolved: %+v", got)
+	}
+	child := format.NewPage(g, 0)
+	for span := range ivd.SpanIndex(3) {
+		child.Take(got, span)
+	}
+	child.SetNode(ivd.NodeRef{Span: 2, ID: ivd.ContentID{7}, Place: ivd.Place{Pack: format.OwnPack, Offset: 200, Length: 500}}, nil, writer)
+	if b, err = child.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = format.DecodePage(b, g, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got.Ref(0).Place.Pack != home || got.Ref(2).Place.Pack != format.OwnPack || len(got.Packs) != 3 {
+		t.Fatalf("a child's page: %+v", got)
+	}
+}

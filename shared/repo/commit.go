@@ -1,0 +1,102 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
+)
+
+// ErrInDoubt is in the chain of a commit's error when the point may have been
+// committed, or may still be. The lease must then be left to expire (W7).
+var ErrInDoubt = errors.New("the outcome is not known")
+
+// commitExpiry is the life of a prepared commit: below Margin, and what S3
+// accepts of a signed request.
+const commitExpiry = 15 * time.Minute
+
+// commitDelays are the pauses between a commit's attempts.
+var commitDelays = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 5 * time.Second}
+
+// Commit makes p a restore point, once (W6). Everything that p names must be
+// stored. The lease's id and deadline become part of the point. Nil: it is
+// committed and durable; the same point committed before counts as that. Kind
+// Exists: another point has its name. Kind Expired: the lease ends too soon.
+func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) error {
+	p.Repository, p.Lease, p.LeaseDeadline = r.info.ID, lease.ID, lease.Deadline.UTC()
+	body, err := p.Encode()
+	if err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Err: err}
+	}
+	doubt := false
+	for attempt := 0; ; attempt++ {
+		sent, err := r.commitOnce(ctx, lease, pointName(p.ID), body)
+		if err == nil {
+			return nil
+		}
+		kind := ivd.KindOf(err)
+		if sent && kind == ivd.Exists {
+			same, readErr := r.sameObject(ctx, pointName(p.ID), body)
+			if readErr == nil && same {
+				return nil
+			}
+			if readErr == nil {
+				return fmt.Errorf("commit %s: another point has this name: %w", p.ID, err)
+			}
+			err, kind = readErr, ivd.KindOf(readErr)
+		}
+		// Only a request that was refused for its age certainly did not happen.
+		doubt = doubt || sent && kind != ivd.Expired
+		// An expired lease never comes back; an expired request is made anew.
+		retry := kind.Retry() && (sent || kind != ivd.Expired)
+		if !retry || attempt == len(commitDelays) || !pause(ctx, commitDelays[attempt]) {
+			if doubt {
+				err = fmt.Errorf("%w: %w", ErrInDoubt, err)
+			}
+			return fmt.Errorf("commit %s: %w", p.ID, err)
+		}
+	}
+}
+
+// commitOnce is W6: prepare everything, then look at the lease, then send once.
+func (r *Repository) commitOnce(ctx context.Context, lease Lease, name store.Name, body []byte) (sent bool, err error) {
+	pending, err := r.st.Prepare(ctx, lease.ID, name, body, commitExpiry)
+	if err != nil {
+		return false, fmt.Errorf("prepare %s: %w", name, err)
+	}
+	defer pending.Discard()
+	stored, err := r.checkLease(ctx, lease.ID, 0)
+	if err != nil {
+		return false, err
+	}
+	if stored.Deadline.Before(lease.Deadline) {
+		return false, ivd.Errorf(ivd.Invalid, "lease %s ends at %s, not at %s", lease.ID, stored.Deadline, lease.Deadline)
+	}
+	return true, pending.Send(ctx)
+}
+
+// sameObject tells whether the object is exactly this one.
+func (r *Repository) sameObject(ctx context.Context, name store.Name, body []byte) (bool, error) {
+	o, err := r.get(ctx, name, format.MaxRecord)
+	if err != nil {
+		return false, err
+	}
+	return bytes.Equal(o.Body, body), nil
+}
+
+// pause waits, and tells whether it came to the end of it.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

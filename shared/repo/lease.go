@@ -1,0 +1,140 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// Times of leases (rule G3).
+const (
+	DefaultLife = 24 * time.Hour
+	MaxLife     = 48 * time.Hour // after the lease's LastModified, whatever its body says
+	// Margin is kept before a deadline: it exceeds the longest life of a prepared
+	// commit.
+	Margin = 30 * time.Minute
+)
+
+// maxLease bounds a lease's object.
+const maxLease = 64 << 10
+
+// Lease is the right to use the repository until its deadline.
+type Lease = format.Lease
+
+// The kinds of lease.
+const (
+	WriteLease = format.WriteLease
+	ReadLease  = format.ReadLease
+)
+
+// LeaseSpec is what a lease is asked for.
+type LeaseSpec struct {
+	Kind  format.LeaseKind
+	Owner string        // for people: program and host
+	Run   ivd.RunID     // may be empty
+	Life  time.Duration // 0 is DefaultLife; at most MaxLife
+}
+
+// OpenLease stores a new lease (W1, R1). Whoever uses it afterwards reads the
+// lists that stand only then: OpenWriter and OpenReader do.
+func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) {
+	if s.Life == 0 {
+		s.Life = DefaultLife
+	}
+	if s.Life <= Margin || s.Life > MaxLife {
+		return Lease{}, ivd.Errorf(ivd.Invalid, "lease of %s: want more than %s and at most %s", s.Life, Margin, MaxLife)
+	}
+	// The deadline is by the store's clock, which every answer carries.
+	o, err := r.get(ctx, repoName, 64<<10)
+	if err != nil {
+		return Lease{}, fmt.Errorf("open a lease: %w", err)
+	}
+	now := o.Now.UTC().Truncate(time.Second)
+	l := Lease{
+		Version: format.RecordVersion, Repository: r.info.ID, ID: ivd.NewLeaseID(),
+		Kind: s.Kind, Owner: s.Owner, Run: s.Run, Opened: now, Deadline: now.Add(s.Life),
+	}
+	body, err := l.Encode()
+	if err != nil {
+		return Lease{}, err
+	}
+	if err := r.st.Put(ctx, leaseName(l.ID), body); err != nil {
+		return Lease{}, fmt.Errorf("store lease %s: %w", l.ID, err)
+	}
+	return l, nil
+}
+
+// CheckLease asks the store whether a lease is present and ends no sooner than
+// need and Margin from now. Kind Expired: it does not; what was begun under it
+// cannot be committed.
+func (r *Repository) CheckLease(ctx context.Context, id ivd.LeaseID, need time.Duration) error {
+	_, err := r.checkLease(ctx, id, need)
+	return err
+}
+
+func (r *Repository) checkLease(ctx context.Context, id ivd.LeaseID, need time.Duration) (Lease, error) {
+	l, now, err := r.readLease(ctx, id)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return Lease{}, &ivd.Error{Kind: ivd.Expired, Op: fmt.Sprintf("check lease %s", id), Err: fmt.Errorf("it is gone: it was ended, or ran out and was removed"), Remedy: "start the run again"}
+	}
+	if err != nil {
+		return Lease{}, fmt.Errorf("check lease %s: %w", id, err)
+	}
+	if !now.Add(need).Before(l.Deadline.Add(-Margin)) {
+		return Lease{}, &ivd.Error{Kind: ivd.Expired, Op: fmt.Sprintf("check lease %s", id), Err: fmt.Errorf("it ends at %s, the store's clock says %s, and %s are needed", l.Deadline.Format(time.RFC3339), now.UTC().Format(time.RFC3339), Margin+need), Remedy: "start the run again"}
+	}
+	return l, nil
+}
+
+// readLease reads a lease, its deadline cut to what G3 grants, and the store's
+// clock.
+func (r *Repository) readLease(ctx context.Context, id ivd.LeaseID) (Lease, time.Time, error) {
+	o, err := r.get(ctx, leaseName(id), maxLease)
+	if err != nil {
+		return Lease{}, time.Time{}, err
+	}
+	l, err := format.DecodeLease(o.Body)
+	if err != nil {
+		return Lease{}, time.Time{}, fmt.Errorf("%s: %w", o.Name, err)
+	}
+	if l.ID != id || l.Repository != r.info.ID {
+		return Lease{}, time.Time{}, ivd.Errorf(ivd.Corrupt, "%s: it is lease %s of repository %s", leaseName(id), l.ID, l.Repository)
+	}
+	if latest := o.Modified.Add(MaxLife); l.Deadline.After(latest) {
+		l.Deadline = latest
+	}
+	return l, o.Now, nil
+}
+
+// EndLease ends a lease (W7): only by who opened it, and only when the outcome of
+// every commit under it is known. To end one that is gone is no error.
+func (r *Repository) EndLease(ctx context.Context, id ivd.LeaseID) error {
+	if err := r.st.Delete(ctx, leaseName(id)); err != nil {
+		return fmt.Errorf("end lease %s: %w", id, err)
+	}
+	return nil
+}
+
+// Leases yields the leases that are stored, those past their deadline included.
+// One that ends meanwhile is left out.
+func (r *Repository) Leases(ctx context.Context) iter.Seq2[Lease, error] {
+	return func(yield func(Lease, error) bool) {
+		for info, err := range r.st.List(ctx, leasesDir) {
+			if err != nil {
+				yield(Lease{}, fmt.Errorf("list %s: %w", leasesDir, err))
+				return
+			}
+			l, _, err := r.readLease(ctx, ivd.LeaseID(info.Name[len(leasesDir):]))
+			if ivd.KindOf(err) == ivd.NotFound {
+				continue
+			}
+			if !yield(l, err) {
+				return
+			}
+		}
+	}
+}

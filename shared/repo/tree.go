@@ -1,0 +1,56 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// Page reads a page of a disk that is cut as g says, with one ranged request, and
+// checks it. The page that is returned names its own pack by its id.
+func (r *Repository) Page(ctx context.Context, ref ivd.PageRef, g ivd.Geometry) (*format.Page, error) {
+	plain, err := r.frame(ctx, ref.Place, ref.ID)
+	if err != nil {
+		return nil, fmt.Errorf("page %d: %w", ref.Page, err)
+	}
+	p, err := format.DecodePage(plain, g, ref.Page)
+	if err != nil {
+		return nil, fmt.Errorf("%s at %d: %w", PackName(format.IndexPack, ref.Place.Pack), ref.Place.Offset, err)
+	}
+	p.Resolve(ref.Place.Pack)
+	p.Resolve(ref.Place.Pack)
+	return p, nil
+}
+
+// Node reads a node of a disk that is cut as g says, with one ranged request, and
+// checks it.
+func (r *Repository) Node(ctx context.Context, ref ivd.NodeRef, g ivd.Geometry) (*format.Node, error) {
+	plain, err := r.frame(ctx, ref.Place, ref.ID)
+	if err != nil {
+		return nil, fmt.Errorf("node of span %d: %w", ref.Span, err)
+	}
+	n, err := format.DecodeNode(plain, g, ref.Span)
+	if err != nil {
+		return nil, fmt.Errorf("%s at %d: %w", PackName(format.IndexPack, ref.Place.Pack), ref.Place.Offset, err)
+	}
+	return n, nil
+}
+
+// frame reads and opens a frame of an index pack.
+func (r *Repository) frame(ctx context.Context, at ivd.Place, id ivd.ContentID) ([]byte, error) {
+	name := PackName(format.IndexPack, at.Pack)
+	if at.Length > format.MaxPlain+format.FrameOverhead {
+		return nil, ivd.Errorf(ivd.Corrupt, "%s at %d: a frame of %d bytes", name, at.Offset, at.Length)
+	}
+	b := make([]byte, at.Length)
+	if err := r.st.ReadAt(ctx, name, b, int64(at.Offset)); err != nil {
+		return nil, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
+	}
+	plain, err := format.OpenFrame(nil, b, id)
+	if err != nil {
+		return nil, fmt.Errorf("%s at %d: %w", name, at.Offset, err)
+	}
+	return plain, nil
+}

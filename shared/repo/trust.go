@@ -1,0 +1,139 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// proofLife is how long a pack may be relied on that was known to exist: lists are
+// kept 8 days after their work is done, so what was deleted since is still on one
+// (W3, C5).
+const proofLife = 7 * 24 * time.Hour
+
+// Trusted tells whether a new point may name a pack (W3): it is neither condemned
+// nor retired, and it exists. KnownAt is the last moment, by the store's clock, at
+// which it is known to have existed: the commit of the parent that names it, or
+// when it was stored. Where that is too long ago the store is asked, once.
+func (w *Writer) Trusted(ctx context.Context, pack ivd.PackID, knownAt time.Time) (bool, error) {
+	return w.trusted(ctx, pack, knownAt, format.DataPack, format.IndexPack)
+}
+
+func (w *Writer) trusted(ctx context.Context, pack ivd.PackID, knownAt time.Time, kinds ...format.PackKind) (bool, error) {
+	if w.standing.Pack(pack) {
+		return false, nil
+	}
+	if w.r.Now().Sub(knownAt) < proofLife {
+		return true, nil
+	}
+	w.mu.Lock()
+	exists, ok := w.asked[pack]
+	w.mu.Unlock()
+	if ok {
+		return exists, nil
+	}
+	for _, kind := range kinds {
+		_, err := w.r.st.Stat(ctx, PackName(kind, pack))
+		if err == nil {
+			w.learn(pack, true)
+			return true, nil
+		}
+		if ivd.KindOf(err) != ivd.NotFound {
+			return false, fmt.Errorf("ask for %s: %w", PackName(kind, pack), err)
+		}
+	}
+	w.learn(pack, false)
+	return false, nil
+}
+
+func (w *Writer) learn(pack ivd.PackID, exists bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked[pack] = exists
+}
+
+// ParentPage is a page of the parent point, and what of it a child may take over.
+type ParentPage struct {
+	*format.Page
+	ref      ivd.PageRef
+	takeable [ivd.SpansPerPage]bool
+	whole    bool
+}
+
+// Takeable tells whether the child may take a span over from the page as it is. A
+// span that is not takeable is made anew: its chunks whose packs are Trusted are
+// as in the parent's node, the others count as changed. Spans that the child's
+// disk or the parent's does not have, or that have grown or shrunk, are not
+// takeable.
+func (p *ParentPage) Takeable(span ivd.SpanIndex) bool {
+	i := span - p.Index.FirstSpan()
+	return i >= 0 && int(i) < len(p.Spans) && p.takeable[i]
+}
+
+// Whole is the reference to the page itself, where the child may name it as it is
+// because nothing of it has changed.
+func (p *ParentPage) Whole() (ivd.PageRef, bool) { return p.ref, p.whole }
+
+// ParentPage reads a page of the parent and finds out what of it the child may
+// take over (W4). Committed is the parent point's commit; parent and child are how
+// their disks are cut. Kind NotFound: the page is gone, and nothing of it may be
+// taken over.
+func (w *Writer) ParentPage(ctx context.Context, ref ivd.PageRef, committed time.Time, parent, child ivd.Geometry) (*ParentPage, error) {
+	if parent.ChunkSize != child.ChunkSize {
+		return nil, ivd.Errorf(ivd.Invalid, "page %d: the parent's chunks are of %d bytes, the child's of %d", ref.Page, parent.ChunkSize, child.ChunkSize)
+	}
+	page, err := w.r.Page(ctx, ref, parent)
+	if err != nil {
+		if kind := ivd.KindOf(err); kind == ivd.NotFound || kind == ivd.Corrupt {
+			return nil, &ivd.Error{Kind: kind, Op: "read the parent", Err: err, Remedy: "back the disk up with --full"}
+		}
+		return nil, fmt.Errorf("read the parent: %w", err)
+	}
+	ok, err := w.trustedPacks(ctx, page, committed)
+	if err != nil {
+		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
+	}
+	home, err := w.trusted(ctx, ref.Place.Pack, committed, format.IndexPack)
+	if err != nil {
+		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
+	}
+	p := &ParentPage{Page: page, ref: ref}
+	p.whole = home && ref.Page < child.Pages() && child.PageSpans(ref.Page) == len(page.Spans)
+	for i, s := range page.Spans {
+		span := ref.Page.FirstSpan() + ivd.SpanIndex(i)
+		take := span < child.Spans() && child.Span(span) == parent.Span(span)
+		for _, n := range s.Needs {
+			take = take && ok[n]
+		}
+		p.takeable[i] = take
+		p.whole = p.whole && take
+	}
+	return p, nil
+}
+
+// trustedPacks is Trusted for each pack of a page's set.
+func (w *Writer) trustedPacks(ctx context.Context, page *format.Page, committed time.Time) ([]bool, error) {
+	homes := make(map[ivd.PackID]struct{}, len(page.Spans))
+	for _, s := range page.Spans {
+		homes[s.Place.Pack] = struct{}{}
+	}
+	ok := make([]bool, len(page.Packs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.r.connections())
+	for i, ref := range page.Packs {
+		kind := format.DataPack
+		if _, home := homes[ref.ID]; home {
+			kind = format.IndexPack
+		}
+		g.Go(func() (err error) {
+			ok[i], err = w.trusted(ctx, ref.ID, committed, kind)
+			return err
+		})
+	}
+	return ok, g.Wait()
+}
