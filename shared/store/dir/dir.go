@@ -1,0 +1,132 @@
+// Package dir keeps a repository in a folder, of a local file system or of one
+// that several machines mount.
+//
+// It promises what package store does: an object is written beside its place,
+// synced, renamed into it, and the folder synced, so that a crash leaves the
+// whole object or none. Creating once is link(2) from a staging folder of the
+// lease's own: who renames that folder away has ended all that the lease might
+// still send. Names never leave the folder, whatever they are (os.Root).
+//
+// Files below names that begin with '.' are the store's own and no objects. It
+// never creates the folder itself: a path that is not mounted must not become
+// an empty repository.
+package dir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
+)
+
+const (
+	tempDir    = ".tmp"     // of Put: <random>
+	stagingDir = ".staging" // of Prepare: <lease>/<random>
+
+	dirMode  = 0o750
+	fileMode = 0o640
+)
+
+// Store is a folder of objects. It is safe for concurrent use, also by several
+// processes.
+type Store struct {
+	path string
+	root *os.Root
+
+	// made are the folders that this process has made or seen, and synced up to
+	// the root. That another process made one does not say that it is durable.
+	made sync.Map
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the folder, which must exist and be writable.
+func Open(folder string) (*Store, error) {
+	op := "open repository folder " + folder
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, openError(op, folder, err)
+	}
+	if err := unix.Access(folder, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
+		root.Close()
+		return nil, openError(op, folder, err)
+	}
+	s := &Store{path: folder, root: root}
+	s.sweep()
+	return s, nil
+}
+
+// Close gives the folder's descriptor back. Nothing may use the store after it.
+func (s *Store) Close() error { return s.root.Close() }
+
+// Properties say what a folder can do. A late Send is refused by this process's
+// own look at the clock and by a staging folder that is gone, not by the file
+// system's knowledge of an expiry.
+func (s *Store) Properties() store.Properties {
+	return store.Properties{ConditionalCreate: true, RefusesLate: false, Connections: 8}
+}
+
+func (s *Store) String() string { return "dir://" + s.path }
+
+// makeDir makes a folder of the repository and sees to it that it outlives a
+// crash.
+func (s *Store) makeDir(name string) error {
+	if name == "." {
+		return nil
+	}
+	if _, ok := s.made.Load(name); ok {
+		return nil
+	}
+	parent := path.Dir(name)
+	if err := s.makeDir(parent); err != nil {
+		return err
+	}
+	err := s.root.Mkdir(name, dirMode)
+	if errors.Is(err, fs.ErrNotExist) { // somebody has removed the parent since
+		s.forget(parent)
+		if err = s.makeDir(parent); err != nil {
+			return err
+		}
+		err = s.root.Mkdir(name, dirMode)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := s.syncDir(parent); err != nil {
+		return err
+	}
+	s.made.Store(name, struct{}{})
+	return nil
+}
+
+// forget makes the next makeDir look again, at the folder and all above it.
+func (s *Store) forget(name string) {
+	for ; name != "."; name = path.Dir(name) {
+		s.made.Delete(name)
+	}
+}
+
+// syncDir makes the entries of a folder durable.
+func (s *Store) syncDir(name string) error {
+	d, err := s.root.Open(name)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) { // file systems whose folders need no sync
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}

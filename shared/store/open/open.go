@@ -1,0 +1,46 @@
+// Package open opens the store that a configuration names. It is the only room
+// that knows every kind of store; it keeps no state and decides nothing else.
+package open
+
+import (
+	"context"
+	"log/slog"
+
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
+	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/s3"
+)
+
+// Open opens the store of a repository, which must be there and must answer.
+func Open(ctx context.Context, r config.Repository) (store.Store, error) {
+	where, err := config.ParseLocation(r.URL)
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "repository.url", Err: err}
+	}
+	if where.Scheme == "dir" {
+		return opened(dir.Open(where.Folder))
+	}
+	c := s3.Config{
+		Endpoint: r.Endpoint, Bucket: where.Bucket, Prefix: where.Prefix,
+		Region: r.Region, PathStyle: r.PathStyle, CAFile: r.CAFile, CredentialsFile: r.CredentialsFile,
+	}
+	if r.AccessKeyFile != "" {
+		if c.AccessKey, err = config.ReadSecret(r.AccessKeyFile, slog.Default()); err != nil {
+			return nil, err
+		}
+		if c.SecretKey, err = config.ReadSecret(r.SecretKeyFile, slog.Default()); err != nil {
+			return nil, err
+		}
+	}
+	return opened(s3.Open(ctx, c))
+}
+
+// opened keeps a nil pointer from becoming a store that is not nil.
+func opened[S store.Store](s S, err error) (store.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}

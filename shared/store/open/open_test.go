@@ -1,0 +1,85 @@
+package open_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
+	"ivdmover/shared/store/open"
+	"ivdmover/shared/store/storetest"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func use(t *testing.T, r config.Repository, want string) {
+	t.Helper()
+	s, err := open.Open(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.String() != want {
+		t.Errorf("opened %s, want %s", s, want)
+	}
+	if err := s.Put(t.Context(), "repo.json", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), "repo.json", 10); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFolder(t *testing.T) {
+	folder := t.TempDir()
+	use(t, config.Repository{URL: "dir://" + folder}, "dir://"+folder)
+	if _, err := os.Stat(filepath.Join(folder, "repo.json")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBucket(t *testing.T) {
+	service := storetest.S3(t)
+	pathStyle := true
+	r := config.Repository{
+		URL: "s3://" + service.Bucket + "/estate-1/", Endpoint: service.Endpoint, PathStyle: &pathStyle, Region: "us-east-1",
+		AccessKeyFile: write(t, service.AccessKey.Reveal()+"\n"), SecretKeyFile: write(t, service.SecretKey.Reveal()+"\n"),
+	}
+	use(t, r, "s3://backups/estate-1")
+	if _, err := os.Stat(filepath.Join(service.Folder, service.Bucket, "estate-1", "repo.json")); err != nil {
+		t.Error(err)
+	}
+	file := r
+	file.AccessKeyFile, file.SecretKeyFile = "", ""
+	file.CredentialsFile = write(t, "[default]\naws_access_key_id = "+service.AccessKey.Reveal()+
+		"\naws_secret_access_key = "+service.SecretKey.Reveal()+"\n")
+	use(t, file, "s3://backups/estate-1")
+	file.CredentialsFile = ""
+	t.Setenv("AWS_ACCESS_KEY_ID", service.AccessKey.Reveal())
+	t.Setenv("AWS_SECRET_ACCESS_KEY", service.SecretKey.Reveal())
+	use(t, file, "s3://backups/estate-1")
+}
+
+func TestRefused(t *testing.T) {
+	for _, r := range []config.Repository{
+		{URL: ""}, {URL: "ftp://x/y"}, {URL: "dir://relative"}, {URL: "dir:///nowhere/at/all"},
+		{URL: "s3://b", AccessKeyFile: "/nowhere", SecretKeyFile: "/nowhere"},
+	} {
+		var s store.Store
+		s, err := open.Open(t.Context(), r)
+		if err == nil || s != nil {
+			t.Fatalf("%+v: %v, %v", r, s, err)
+		}
+		if kind := ivd.KindOf(err); kind != ivd.Invalid {
+			t.Errorf("%+v: kind %q: %v", r, kind, err)
+		}
+	}
+}
