@@ -93,3 +93,13 @@ func (rd *Reader) standing() error {
 	}
 	return nil
 }
+
+// PointForReading is R1 for who only plans a restore: the lease stands, then the
+// lists are read, then the point.
+func (r *Repository) PointForReading(ctx context.Context, lease ivd.LeaseID, id ivd.PointID) (format.Point, error) {
+	rd, err := r.OpenReader(ctx, lease, id)
+	if err != nil {
+		return format.Point{}, err
+	}
+	return rd.point, nil
+}

@@ -20,7 +20,6 @@ func (r *Repository) Page(ctx context.Context, ref ivd.PageRef, g ivd.Geometry) 
 		return nil, fmt.Errorf("%s at %d: %w", PackName(format.IndexPack, ref.Place.Pack), ref.Place.Offset, err)
 	}
 	p.Resolve(ref.Place.Pack)
-	p.Resolve(ref.Place.Pack)
 	return p, nil
 }
 
