@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,8 +21,9 @@ const (
 )
 
 // Ask lets a mover call VDDK for a disk and waits for its answer, five minutes
-// where ctx has no deadline. The mover's failure is returned as the error, with
-// its kind. Kind Transient: no such mover answers. It is not asked twice.
+// where ctx has no deadline. What the mover failed at is in the answer; an error
+// says that there is none. Kind Transient: no such mover answers. It is not asked
+// twice, and without an answer it may or may not have done it.
 func (q *Queue) Ask(ctx context.Context, mover string, req MoverRequest) (MoverReply, error) {
 	if err := checkMover(mover); err != nil {
 		return MoverReply{}, err
@@ -31,19 +33,17 @@ func (q *Queue) Ask(ctx context.Context, mover string, req MoverRequest) (MoverR
 	if err := q.ask(ctx, op, moverSubject(mover), "no mover "+mover, req, &reply); err != nil {
 		return MoverReply{}, err
 	}
-	if err := reply.Failure.Err(); err != nil {
-		return reply, &ivd.Error{Op: op, Err: err}
-	}
 	return reply, nil
 }
 
-// ServeRequests answers a mover's requests from now until ctx or the queue ends;
-// it returns as soon as they are listened for. answer is called from several
-// goroutines; its context ends with ctx. A request of a newer program is refused
-// without it.
-func (q *Queue) ServeRequests(ctx context.Context, name string, answer func(context.Context, MoverRequest) MoverReply) error {
+// ServeRequests answers a mover's requests from now until stop is called, or ctx
+// or the queue ends; it returns as soon as they are listened for. answer is called
+// from several goroutines; its context ends with all that. stop waits until the
+// answers under way are sent; to repeat it is harmless. A request of a newer
+// program is refused without asking answer.
+func (q *Queue) ServeRequests(ctx context.Context, name string, answer func(context.Context, MoverRequest) MoverReply) (stop func(), err error) {
 	if err := checkMover(name); err != nil {
-		return err
+		return nil, err
 	}
 	return q.serve(ctx, moverSubject(name), func(ctx context.Context, body []byte) any {
 		var req MoverRequest
@@ -79,17 +79,22 @@ func (q *Queue) ask(ctx context.Context, op, subject, nobody string, req, reply 
 
 // serve answers requests on subject. Servers of one subject share its requests.
 // When ctx ends nothing more is taken, and answers under way are sent.
-func (q *Queue) serve(ctx context.Context, subject string, answer func(context.Context, []byte) any) error {
+func (q *Queue) serve(ctx context.Context, subject string, answer func(context.Context, []byte) any) (stop func(), err error) {
 	sub, err := q.nc.QueueSubscribeSync(subject, "ivd")
 	if err != nil {
-		return fail(err, "listen for %s", subject)
+		return nil, fail(err, "listen for %s", subject)
 	}
 	// The server knows of the subscription before anybody is told to ask.
 	if err := q.retry(ctx, q.nc.FlushWithContext); err != nil {
 		_ = sub.Unsubscribe()
-		return fail(err, "listen for %s", subject)
+		return nil, fail(err, "listen for %s", subject)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{}) // closed when the last answer is sent
 	q.background(ctx, func(ctx context.Context) {
+		defer close(ended)
+		var answers sync.WaitGroup
+		defer answers.Wait()
 		slots := make(chan struct{}, atOnce)
 		for {
 			m, err := sub.NextMsgWithContext(ctx)
@@ -100,14 +105,14 @@ func (q *Queue) serve(ctx context.Context, subject string, answer func(context.C
 				break
 			}
 			slots <- struct{}{}
-			q.tasks.Go(func() {
+			answers.Go(func() {
 				defer func() { <-slots }()
 				q.respond(m, answer(ctx, m.Data))
 			})
 		}
 		_ = sub.Unsubscribe() // it fails when the connection is closed, and with it the subscription
 	})
-	return nil
+	return func() { cancel(); <-ended }, nil
 }
 
 func (q *Queue) respond(m *nats.Msg, answer any) {

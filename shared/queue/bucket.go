@@ -52,13 +52,14 @@ func (e Entry) Decode(v any) error {
 	return nil
 }
 
-// Get reads key into v. Kind NotFound: there is certainly no such key.
-func (b *Bucket) Get(ctx context.Context, key string, v any) (revision uint64, err error) {
+// Get reads a key. Kind NotFound: there is certainly no such key.
+func Get[T any](ctx context.Context, b *Bucket, key string) (v T, revision uint64, err error) {
 	e, err := b.get(ctx, key)
 	if err != nil {
-		return 0, err
+		return v, 0, err
 	}
-	return e.Revision, e.Decode(v)
+	err = e.Decode(&v)
+	return v, e.Revision, err
 }
 
 func (b *Bucket) get(ctx context.Context, key string) (Entry, error) {

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"ivdmover/shared/ivd"
 )
@@ -20,10 +22,12 @@ const (
 	refusedDelay = 30 * time.Second
 )
 
-// Publish puts a job on the queue; when it returns nil the job is stored. To
-// repeat it with the same Attempt puts no second one there. It is a Conflict to
-// repeat it when the first one was already taken off: who wants the job done anew
-// sets Attempt to the count in the job's record.
+// Publish puts a job on the queue whose record says that it is queued; when it
+// returns nil the job is stored there. To repeat it, at any time, by any
+// coordinator, puts no second one there: nothing is done where the job waits
+// already, or where its record says that a mover runs it or has done it. A job
+// that failed is queued again with the next attempt's number, which is read from
+// its record.
 func (q *Queue) Publish(ctx context.Context, j Job) error {
 	op := fmt.Sprintf("queue job %s of disk %s", j.ID, j.Disk.Disk)
 	if err := checkJob(&j); err != nil {
@@ -33,31 +37,72 @@ func (q *Queue) Publish(ctx context.Context, j Job) error {
 	if err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
-	id := fmt.Sprintf("%s/%s/%s/%d", j.Run, j.Disk.Disk, j.ID, j.Attempt)
-	var ack *jetstream.PubAck
-	err = q.retry(ctx, func(ctx context.Context) error {
-		var err error
-		ack, err = q.js.Publish(ctx, jobSubject(&j), body, jetstream.WithMsgID(id), jetstream.WithExpectStream(jobStream))
-		return err
-	})
-	if err == nil && ack.Duplicate {
-		err = q.stillQueued(ctx, ack.Sequence)
+	rec, _, err := q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
+	if err != nil && ivd.KindOf(err) != ivd.NotFound {
+		return &ivd.Error{Op: op, Err: err}
 	}
-	return fail(err, "%s", op)
+	if rec.State == JobRunning || rec.State == JobDone {
+		return nil
+	}
+	id := fmt.Sprintf("%s/%s/%s/%s/%d", j.Run, j.Disk.Disk, j.ID, j.Lease, rec.Attempt)
+	return fail(q.publish(ctx, jobSubject(&j), id, body), "%s", op)
 }
 
-// stillQueued asks whether the message that a duplicate was taken for is there.
-func (q *Queue) stillQueued(ctx context.Context, seq uint64) error {
-	return q.retry(ctx, func(ctx context.Context) error {
+// publish stores a message once. The server knows ids for a while only, so the
+// subject, which is the job's own, is looked at first.
+func (q *Queue) publish(ctx context.Context, subject, id string, body []byte) error {
+	waits, err := q.waits(ctx, subject, id)
+	if err != nil || waits {
+		return err
+	}
+	ack, err := q.send(ctx, subject, id, body)
+	if err != nil || !ack.Duplicate {
+		return err
+	}
+	if waits, err = q.waits(ctx, subject, id); err != nil || waits {
+		return err
+	}
+	// It was queued and taken off without an attempt: withdrawn, or dropped.
+	_, err = q.send(ctx, subject, id+"/"+nuid.Next(), body)
+	return err
+}
+
+func (q *Queue) send(ctx context.Context, subject, id string, body []byte) (ack *jetstream.PubAck, err error) {
+	err = q.retry(ctx, func(ctx context.Context) error {
+		ack, err = q.js.Publish(ctx, subject, body, jetstream.WithMsgID(id), jetstream.WithExpectStream(jobStream))
+		return err
+	})
+	return ack, err
+}
+
+// waits tells whether the last message of a subject has this id: it is there as
+// long as nobody acknowledged it.
+func (q *Queue) waits(ctx context.Context, subject, id string) (yes bool, err error) {
+	err = q.retry(ctx, func(ctx context.Context) error {
 		s, err := q.js.Stream(ctx, jobStream)
 		if err != nil {
 			return err
 		}
-		_, err = s.GetMsg(ctx, seq)
+		m, err := s.GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return ivd.Errorf(ivd.Conflict, "this attempt was queued before and has been taken off since")
+			return nil
+		}
+		if err == nil {
+			yes = strings.HasPrefix(m.Header.Get(jetstream.MsgIDHeader), id)
 		}
 		return err
+	})
+	return yes, err
+}
+
+// purge removes a stream's messages by subject.
+func (q *Queue) purge(ctx context.Context, stream, filter string) error {
+	return q.retry(ctx, func(ctx context.Context) error {
+		s, err := q.js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		return s.Purge(ctx, jetstream.WithPurgeSubject(filter))
 	})
 }
 
@@ -69,25 +114,6 @@ func checkJob(j *Job) error {
 		err = errors.New("no version")
 	}
 	return err
-}
-
-// Withdraw takes all jobs of a run off the queue, those in progress as well: the
-// movers that hold them learn of it from the jobs' records.
-func (q *Queue) Withdraw(ctx context.Context, run ivd.RunID) error {
-	if err := checkToken("run", run); err != nil {
-		return err
-	}
-	return fail(q.purge(ctx, jobStream, runFilter(run)), "withdraw the jobs of run %s", run)
-}
-
-func (q *Queue) purge(ctx context.Context, stream, filter string) error {
-	return q.retry(ctx, func(ctx context.Context) error {
-		s, err := q.js.Stream(ctx, stream)
-		if err != nil {
-			return err
-		}
-		return s.Purge(ctx, jetstream.WithPurgeSubject(filter))
-	})
 }
 
 // Jobs takes jobs of one kind off the queue.

@@ -62,11 +62,11 @@ func (q *Queue) AskLogin(ctx context.Context, req LoginRequest, key hpke.Private
 	return login, nil
 }
 
-// ServeLogins answers movers' questions for logins from now until ctx or the
-// queue ends; it returns as soon as they are listened for. Coordinators on one
-// queue share the questions. The answer is sealed to the key in the heartbeat of
+// ServeLogins answers movers' questions for logins from now until stop is called,
+// or ctx or the queue ends, as ServeRequests does. Coordinators on one queue share
+// the questions. The answer is sealed to the key in the heartbeat of
 // the mover that is named, so who asks in another's name cannot read it.
-func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, LoginRequest) (Login, error)) error {
+func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, LoginRequest) (Login, error)) (stop func(), err error) {
 	return q.serve(ctx, loginSubject, func(ctx context.Context, body []byte) any {
 		sealed, err := q.answerLogin(ctx, body, login)
 		return loginAnswer{Version: Version, Failure: ivd.FailureOf(err), Sealed: sealed}

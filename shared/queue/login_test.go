@@ -75,12 +75,13 @@ func TestLoginTravelsSealed(t *testing.T) {
 	coordinator, mover := connect(), connect()
 	ctx := within(t, 30*time.Second)
 	must(t, coordinator.Setup(ctx))
-	must(t, coordinator.ServeLogins(ctx, func(_ context.Context, r queue.LoginRequest) (queue.Login, error) {
+	_, err = coordinator.ServeLogins(ctx, func(_ context.Context, r queue.LoginRequest) (queue.Login, error) {
 		if r.Disk.Datastore == "datastore-none" {
 			return queue.Login{}, &ivd.Error{Kind: ivd.NotFound, Op: "login", Err: context.Canceled, Remedy: "look"}
 		}
 		return testLogin(), nil
-	}))
+	})
+	must(t, err)
 	key, err := queue.NewKey()
 	must(t, err)
 	req := queue.LoginRequest{Version: queue.Version, Mover: "proxy-1.example", Process: "p1", Run: testRun, Disk: testJob("x").Disk}
@@ -142,30 +143,31 @@ func TestRequestsToMovers(t *testing.T) {
 	h := newHouse(t)
 	coordinator, mover := h.connect(queue.Options{}), h.connect(queue.Options{})
 	ctx := within(t, 20*time.Second)
-	serving, stop := context.WithCancel(ctx)
-	must(t, mover.ServeRequests(serving, "proxy.one", func(_ context.Context, r queue.MoverRequest) queue.MoverReply {
+	stop, err := mover.ServeRequests(ctx, "proxy.one", func(_ context.Context, r queue.MoverRequest) queue.MoverReply {
 		if r.Op == queue.PrepareAccess {
 			return queue.MoverReply{Failure: ivd.FailureOf(ivd.Errorf(ivd.Locked, "in use"))}
 		}
 		return queue.MoverReply{Capacity: 42}
-	}))
+	})
+	must(t, err)
 	reply, err := coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
 	must(t, err)
 	if reply.Capacity != 42 {
 		t.Fatalf("answer %+v", reply)
 	}
-	_, err = coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess})
-	wantKind(t, err, ivd.Locked)
-	_, err = coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version + 1, Op: queue.Inspect})
-	wantKind(t, err, ivd.Unsupported)
+	for kind, req := range map[ivd.Kind]queue.MoverRequest{
+		ivd.Locked:      {Version: queue.Version, Op: queue.PrepareAccess},
+		ivd.Unsupported: {Version: queue.Version + 1, Op: queue.Inspect},
+	} {
+		reply, err := coordinator.Ask(ctx, "proxy.one", req)
+		must(t, err)
+		wantKind(t, reply.Failure.Err(), kind)
+	}
 	_, err = coordinator.Ask(ctx, "proxy.*", queue.MoverRequest{Version: queue.Version})
 	wantKind(t, err, ivd.Invalid)
 
 	stop()
-	for err == nil || ivd.KindOf(err) != ivd.Transient { // until it has stopped listening
-		short, cancel := context.WithTimeout(ctx, time.Second)
-		_, err = coordinator.Ask(short, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
-		cancel()
-		must(t, ctx.Err())
-	}
+	stop()
+	_, err = coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
+	wantKind(t, err, ivd.Transient)
 }

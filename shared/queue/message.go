@@ -39,7 +39,6 @@ type Job struct {
 	Repository string       `json:"repository"` // its id; a mover of another repository gives the job back
 	Disk       ivd.DiskRef  `json:"disk"`       // read from for a backup, written to for a restore
 	Name       string       `json:"name"`       // the disk's name, for people
-	Attempt    int          `json:"attempt"`    // the record's count when the job was queued: tells one queueing from the next
 	Geometry   ivd.Geometry `json:"geometry"`
 	Backup     *BackupSpec  `json:"backup,omitempty"`
 	Restore    *RestoreSpec `json:"restore,omitempty"`

@@ -3,6 +3,9 @@ package queue
 import (
 	"context"
 	"encoding/json"
+	"errors"
+
+	"github.com/nats-io/nats.go"
 
 	"ivdmover/shared/ivd"
 )
@@ -20,44 +23,38 @@ func (q *Queue) PublishProgress(p Progress) error {
 	return fail(q.nc.Publish(progressSubject(p.Run), body), "tell the progress of job %s", p.Job)
 }
 
-// SubscribeProgress tells the progress of a run's jobs, of all runs when run is
-// empty. Who reads too slowly misses some. The channel is closed when ctx or the
-// queue ends.
-func (q *Queue) SubscribeProgress(ctx context.Context, run ivd.RunID) (<-chan Progress, error) {
+// SubscribeProgress calls tell, one at a time, with the progress of a run's jobs
+// (of all runs when run is empty), until ctx or the queue ends; then it returns
+// nil. Some is lost where tell is slow or the server is away.
+func (q *Queue) SubscribeProgress(ctx context.Context, run ivd.RunID, tell func(Progress)) error {
 	subject := progressSubject("*")
 	if run != "" {
 		if err := checkToken("run", run); err != nil {
-			return nil, err
+			return err
 		}
 		subject = progressSubject(run)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(q.ctx, cancel)()
 	sub, err := q.nc.SubscribeSync(subject)
-	if err == nil {
-		if err = q.retry(ctx, q.nc.FlushWithContext); err != nil {
-			_ = sub.Unsubscribe()
-		}
-	}
 	if err != nil {
-		return nil, fail(err, "listen for progress")
+		return fail(err, "listen for progress")
 	}
-	out := make(chan Progress, 256)
-	q.background(ctx, func(ctx context.Context) {
-		defer close(out)
-		for {
-			m, err := sub.NextMsgWithContext(ctx)
-			if err != nil {
-				break
-			}
-			var p Progress
-			if decode("progress", m.Data, &p) != nil {
-				continue // of a newer mover; nothing depends on it
-			}
-			select {
-			case out <- p:
-			default:
-			}
+	defer func() { _ = sub.Unsubscribe() }() // it fails when the connection, and with it the subscription, is closed
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, nats.ErrSlowConsumer):
+			continue // told once after some were lost
+		case err != nil:
+			return fail(err, "listen for progress")
 		}
-		_ = sub.Unsubscribe() // it fails when the connection is closed, and with it the subscription
-	})
-	return out, nil
+		var p Progress
+		if decode("progress", m.Data, &p) == nil { // else it is of a newer mover, and nothing depends on it
+			tell(p)
+		}
+	}
 }

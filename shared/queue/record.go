@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"ivdmover/shared/ivd"
 )
@@ -21,11 +22,12 @@ func (q *Queue) JobRecord(ctx context.Context, run ivd.RunID, disk ivd.DiskID, j
 }
 
 // CreateJobRecord writes the record of a new job; kind Exists when there is one.
-func (q *Queue) CreateJobRecord(ctx context.Context, rec JobRecord) (revision uint64, err error) {
+func (q *Queue) CreateJobRecord(ctx context.Context, rec JobRecord) error {
 	if err := checkRecord(&rec); err != nil {
-		return 0, err
+		return err
 	}
-	return q.state.Create(ctx, jobKey(rec.Run, rec.Disk, rec.ID), rec)
+	_, err := q.state.Create(ctx, jobKey(rec.Run, rec.Disk, rec.ID), rec)
+	return err
 }
 
 // UpdateJobRecord writes a record that is still at revision and returns the new
@@ -55,57 +57,57 @@ func (q *Queue) JobRecords(ctx context.Context, run ivd.RunID) ([]JobRecord, err
 	return recs, nil
 }
 
-// JobEvent is a job's record as WatchJobs tells it.
-type JobEvent struct {
-	Record   JobRecord
-	Revision uint64
-	Deleted  bool // the record is gone: only its Run, Disk and ID are set
-	Current  bool // once: all records that were there have been told
-	// Err says that a record cannot be used, and which; the watch goes on.
-	Err error
-}
-
-// WatchJobs tells the records of a run as Bucket.Watch does.
-func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) (<-chan JobEvent, error) {
-	if err := checkToken("run", run); err != nil {
-		return nil, err
-	}
-	events, err := q.state.Watch(ctx, jobPrefix(run))
-	if err != nil {
-		return nil, err
-	}
-	out := make(chan JobEvent)
-	q.background(ctx, func(ctx context.Context) {
-		defer close(out)
+// WatchJobs yields the records of a run that are there, and then each one that
+// changes, until ctx or the queue ends or the first error. It survives
+// reconnections as Bucket.Watch does. Deletions are not told.
+func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) iter.Seq2[JobRecord, error] {
+	return func(yield func(JobRecord, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if err := checkToken("run", run); err != nil {
+			yield(JobRecord{}, err)
+			return
+		}
+		events, err := q.state.Watch(ctx, jobPrefix(run))
+		if err != nil {
+			yield(JobRecord{}, err)
+			return
+		}
 		for e := range events {
-			select {
-			case out <- jobEvent(e):
-			case <-ctx.Done():
+			if e.Current || e.Deleted {
+				continue
+			}
+			rec, err := decodeRecord(e.Entry)
+			if !yield(rec, err) || err != nil {
+				return
 			}
 		}
-	})
-	return out, nil
-}
-
-func jobEvent(e Event) JobEvent {
-	switch {
-	case e.Current:
-		return JobEvent{Current: true}
-	case e.Deleted:
-		rec, err := recordOfKey(e.Key)
-		return JobEvent{Record: rec, Revision: e.Revision, Deleted: true, Err: err}
 	}
-	rec, err := decodeRecord(e.Entry)
-	return JobEvent{Record: rec, Revision: e.Revision, Err: err}
 }
 
-// DeleteRun withdraws a run's jobs and deletes their records, without telling who
-// watches them.
+// DeleteJobRecords takes a disk's jobs off the queue, those in progress as well,
+// and deletes their records, without telling who watches them.
+func (q *Queue) DeleteJobRecords(ctx context.Context, run ivd.RunID, disk ivd.DiskID) error {
+	err := firstError(checkToken("run", run), checkToken("disk", disk))
+	if err == nil {
+		err = q.deleteJobs(ctx, string(run)+"."+string(disk))
+	}
+	return err
+}
+
+// DeleteRun is DeleteJobRecords for all disks of a run.
 func (q *Queue) DeleteRun(ctx context.Context, run ivd.RunID) error {
-	if err := q.Withdraw(ctx, run); err != nil {
+	if err := checkToken("run", run); err != nil {
 		return err
 	}
-	return q.state.DeletePrefix(ctx, jobPrefix(run))
+	return q.deleteJobs(ctx, string(run))
+}
+
+func (q *Queue) deleteJobs(ctx context.Context, whose string) error {
+	if err := q.purge(ctx, jobStream, "ivd.job.*.*."+whose+".>"); err != nil {
+		return fail(err, "take the jobs of %s off the queue", whose)
+	}
+	return q.state.DeletePrefix(ctx, "job."+whose)
 }
 
 func decodeRecord(e Entry) (JobRecord, error) {
@@ -115,14 +117,6 @@ func decodeRecord(e Entry) (JobRecord, error) {
 		err = ivd.Errorf(ivd.Corrupt, "job record %s: it says that it is %s", e.Key, jobKey(rec.Run, rec.Disk, rec.ID))
 	}
 	return rec, err
-}
-
-func recordOfKey(key string) (JobRecord, error) {
-	tokens := splitKey(key)
-	if len(tokens) != 4 {
-		return JobRecord{}, ivd.Errorf(ivd.Corrupt, "key %q of a job record: want job.<run>.<disk>.<job>", key)
-	}
-	return JobRecord{Run: ivd.RunID(tokens[1]), Disk: ivd.DiskID(tokens[2]), ID: ivd.JobID(tokens[3])}, nil
 }
 
 func checkJobKey(run ivd.RunID, disk ivd.DiskID, job ivd.JobID) error {

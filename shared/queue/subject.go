@@ -3,7 +3,6 @@ package queue
 import (
 	"fmt"
 	"regexp"
-	"strings"
 
 	"ivdmover/shared/ivd"
 )
@@ -27,8 +26,6 @@ func jobSubject(j *Job) string {
 }
 
 func kindFilter(kind JobKind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
-
-func runFilter(run ivd.RunID) string { return fmt.Sprintf("ivd.job.*.*.%s.>", run) }
 
 func moverSubject(name string) string { return "ivd.mover." + name + ".request" }
 
@@ -74,8 +71,6 @@ func checkMover(name string) error {
 	}
 	return nil
 }
-
-func splitKey(key string) []string { return strings.Split(key, ".") }
 
 func firstError(errs ...error) error {
 	for _, err := range errs {

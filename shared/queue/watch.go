@@ -21,7 +21,8 @@ type Event struct {
 }
 
 // List reads all values whose keys are below prefix ("job.r1" is above
-// "job.r1.x", not above "job.r12"), or all values when it is empty; sorted by key.
+// "job.r1.x", not above "job.r12"; a dot at its end changes nothing), or all values
+// when it is empty; sorted by key.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]Entry, error) {
 	return b.list(ctx, prefix)
 }
@@ -251,6 +252,7 @@ func (w *watcher) close() {
 }
 
 func below(prefix string) string {
+	prefix = strings.TrimSuffix(prefix, ".")
 	if prefix == "" {
 		return ">"
 	}
