@@ -1,0 +1,198 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/types"
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/shared/ivd"
+)
+
+// Disk is an IVD as vSphere tells of it.
+type Disk struct {
+	Ref           ivd.DiskRef
+	Name          string
+	DatastoreName string
+	Capacity      int64 // bytes, whole MiB: vSphere rounds, VDDK knows it to the sector
+	AttachedTo    []VM  // empty: detached
+	CBT           bool  // changes are tracked
+	Created       time.Time
+	Path          string            // "[datastore] fcd/….vmdk"
+	Metadata      map[string]string // as a container's storage has it: cluster, namespace, claim
+}
+
+// VM is a virtual machine that a disk is attached to.
+type VM struct {
+	ID   string // managed object id, or what vSphere calls it by where that is not known
+	Name string
+}
+
+// retrieveAtOnce bounds the questions that are under way at once; batch is how
+// many disks are told at once, since whom they are attached to is asked together.
+const (
+	retrieveAtOnce = 8
+	batch          = 64
+)
+
+// Disks yields the disks of every datastore that is accessible, attached or not.
+// A disk that vanishes meanwhile is left out. A datastore that cannot be listed
+// yields its error, and the next one follows unless the caller stops.
+func (v *VCenter) Disks(ctx context.Context) iter.Seq2[Disk, error] {
+	return func(yield func(Disk, error) bool) {
+		stores, err := v.Datastores(ctx)
+		if err != nil {
+			yield(Disk{}, err)
+			return
+		}
+		for _, d := range stores {
+			if !d.Accessible {
+				v.log.Warn("datastore is not accessible: its disks are left out", "datastore", d.Name)
+				continue
+			}
+			if !v.disksOf(ctx, d, yield) {
+				return
+			}
+		}
+	}
+}
+
+// disksOf yields the disks of one datastore and tells whether to go on.
+func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, error) bool) bool {
+	op := fmt.Sprintf("list the disks of datastore %s", d.Name)
+	res, err := methods.ListVStorageObject(ctx, v.client(), &types.ListVStorageObject{This: v.manager(), Datastore: datastoreRef(d.ID)})
+	if err != nil {
+		return yield(Disk{}, fail(ctx, op, err)) && ctx.Err() == nil
+	}
+	for ids := range slices.Chunk(res.Returnval, batch) {
+		disks, err := v.retrieve(ctx, d, ids)
+		if err != nil {
+			return yield(Disk{}, fmt.Errorf("%s: %w", op, err)) && ctx.Err() == nil
+		}
+		for _, disk := range disks {
+			if !yield(disk, nil) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// retrieve asks about each disk, and leaves out those that are gone.
+func (v *VCenter) retrieve(ctx context.Context, d Datastore, ids []types.ID) ([]Disk, error) {
+	found := make([]*Disk, len(ids))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(retrieveAtOnce)
+	for i, id := range ids {
+		group.Go(func() error {
+			disk, err := v.retrieveOne(gctx, d, id)
+			if ivd.KindOf(err) == ivd.NotFound {
+				return nil
+			}
+			found[i] = &disk
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var disks []Disk
+	for _, disk := range found {
+		if disk != nil {
+			disks = append(disks, *disk)
+		}
+	}
+	return disks, v.attach(ctx, disks)
+}
+
+// retrieveOne asks about one disk; whom it is attached to is asked later. Until
+// then AttachedTo names its consumers.
+func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Disk, error) {
+	op := fmt.Sprintf("retrieve disk %s on %s", id.Id, d.Name)
+	res, err := methods.RetrieveVStorageObject(ctx, v.client(), &types.RetrieveVStorageObject{This: v.manager(), Id: id, Datastore: datastoreRef(d.ID)})
+	if err != nil {
+		return Disk{}, diskError(ctx, op, err)
+	}
+	disk, err := ivd.ParseDiskID(id.Id)
+	if err != nil {
+		return Disk{}, fmt.Errorf("%s: %w", op, err)
+	}
+	c := res.Returnval.Config
+	out := Disk{
+		Ref:  ivd.DiskRef{VCenter: v.cfg.Name, Datastore: d.ID, Disk: disk},
+		Name: c.Name, DatastoreName: d.Name, Capacity: c.CapacityInMB << 20, Created: c.CreateTime,
+		CBT: c.ChangedBlockTrackingEnabled != nil && *c.ChangedBlockTrackingEnabled,
+	}
+	if b, ok := c.Backing.(types.BaseBaseConfigInfoFileBackingInfo); ok {
+		out.Path = b.GetBaseConfigInfoFileBackingInfo().FilePath
+	}
+	for _, kv := range c.Metadata {
+		if out.Metadata == nil {
+			out.Metadata = map[string]string{}
+		}
+		out.Metadata[kv.Key] = kv.Value
+	}
+	for _, consumer := range c.ConsumerId {
+		out.AttachedTo = append(out.AttachedTo, VM{ID: consumer.Id})
+	}
+	return out, nil
+}
+
+// diskError is fail for calls whose only argument is the disk: vSphere calls an
+// unknown one NotFound or InvalidArgument, by version.
+func diskError(ctx context.Context, op string, err error) error {
+	return failIn(ctx, op, err, map[string]meaning{"InvalidArgument": {ivd.NotFound, ""}})
+}
+
+// Disk asks about one disk where it was last seen.
+func (v *VCenter) Disk(ctx context.Context, ref ivd.DiskRef) (Disk, error) {
+	stores, err := v.Datastores(ctx)
+	if err != nil {
+		return Disk{}, err
+	}
+	i := slices.IndexFunc(stores, func(d Datastore) bool { return d.ID == ref.Datastore })
+	if i < 0 {
+		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s: vCenter %s has no datastore %s", ref.Disk, v.cfg.Name, ref.Datastore)
+	}
+	disks, err := v.retrieve(ctx, stores[i], []types.ID{{Id: string(ref.Disk)}})
+	if err != nil {
+		return Disk{}, err
+	}
+	if len(disks) == 0 {
+		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s is not on datastore %s", ref.Disk, stores[i].Name)
+	}
+	return disks[0], nil
+}
+
+// Find looks for a disk on every accessible datastore: its id stays when it is
+// relocated. It says NotFound only where every one of them has answered.
+func (v *VCenter) Find(ctx context.Context, id ivd.DiskID) (Disk, error) {
+	stores, err := v.Datastores(ctx)
+	if err != nil {
+		return Disk{}, err
+	}
+	var unknown []error
+	for _, d := range stores {
+		if !d.Accessible {
+			unknown = append(unknown, ivd.Errorf(ivd.Transient, "datastore %s is not accessible", d.Name))
+			continue
+		}
+		disks, err := v.retrieve(ctx, d, []types.ID{{Id: string(id)}})
+		switch {
+		case err != nil:
+			unknown = append(unknown, err)
+		case len(disks) > 0:
+			return disks[0], nil
+		}
+	}
+	if err := errors.Join(unknown...); err != nil {
+		return Disk{}, fmt.Errorf("find disk %s in vCenter %s: %w", id, v.cfg.Name, err)
+	}
+	return Disk{}, &ivd.Error{Kind: ivd.NotFound, Op: "vCenter " + v.cfg.Name, Err: fmt.Errorf("no disk %s on any datastore", id), Remedy: "give an id as `ivd disks` lists it"}
+}

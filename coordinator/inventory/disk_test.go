@@ -1,0 +1,204 @@
+package inventory
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"ivdmover/shared/ivd"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func cookies(value string) []*http.Cookie {
+	return []*http.Cookie{{Name: soap.SessionCookieName, Value: value, Path: "/"}}
+}
+
+func estate() *simulator.Model {
+	m := simulator.VPX()
+	m.Datacenter, m.Datastore = 2, 2
+	return m
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(x T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+}
+
+func TestDatastoresOfAllDatacenters(t *testing.T) {
+	v := connect(t, vcsim(t, estate()))
+	all := must[[]Datastore](t)(v.Datastores(t.Context()))
+	centers := map[string]int{}
+	for _, d := range all {
+		centers[d.Datacenter]++
+		if d.ID == "" || d.Name == "" || d.Type == "" || d.Capacity == 0 || !d.Accessible {
+			t.Errorf("%+v", d)
+		}
+	}
+	if len(all) != 4 || len(centers) != 2 {
+		t.Errorf("%d datastores in %v", len(all), centers)
+	}
+	byID := must[Datastore](t)(v.Datastore(t.Context(), string(all[2].ID)))
+	if byID != all[2] {
+		t.Errorf("%+v, want %+v", byID, all[2])
+	}
+	_, err := v.Datastore(t.Context(), all[0].Name)
+	wantKind(t, "a name in two datacenters", err, ivd.Invalid, string(all[0].ID), string(all[1].ID), all[1].Datacenter)
+
+	v = connect(t, vcsim(t, simulator.VPX()))
+	only := must[[]Datastore](t)(v.Datastores(t.Context()))[0]
+	if got := must[Datastore](t)(v.Datastore(t.Context(), only.Name)); got != only {
+		t.Errorf("%+v, want %+v", got, only)
+	}
+	_, err = v.Datastore(t.Context(), "localds-0")
+	wantKind(t, "a datastore that is not there", err, ivd.NotFound, `"localds-0"`, only.Name)
+}
+
+func TestDisksComeAndGo(t *testing.T) {
+	ctx := t.Context()
+	v := connect(t, vcsim(t, estate()))
+	stores := must[[]Datastore](t)(v.Datastores(ctx))
+	var refs []ivd.DiskRef
+	for i := range 2 * batch {
+		refs = append(refs, must[ivd.DiskRef](t)(v.CreateDisk(ctx, stores[i%2].ID, "disk-"+itoa(i), int64(i+1))))
+	}
+	list := map[ivd.DiskID]Disk{}
+	for d, err := range v.Disks(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[d.Ref.Disk] = d
+	}
+	if len(list) != len(refs) {
+		t.Fatalf("%d disks listed of %d", len(list), len(refs))
+	}
+	for i, ref := range refs {
+		d := list[ref.Disk]
+		if d.Ref != ref || d.Name != "disk-"+itoa(i) || d.Capacity != int64(i+1)<<20 || d.DatastoreName != stores[i%2].Name || d.CBT || d.Created.IsZero() || len(d.AttachedTo) != 0 || !strings.HasPrefix(d.Path, "["+d.DatastoreName+"]") {
+			t.Errorf("%+v", d)
+		}
+	}
+	for range v.Disks(ctx) {
+		break // a caller may stop
+	}
+
+	if err := v.Rename(ctx, refs[0], "renamed"); err == nil { // the simulator cannot; the laboratory's test can
+		t.Error("the simulator renames now: test it here")
+	}
+	if got := must[Disk](t)(v.Disk(ctx, refs[0])); got.Name != "disk-0" {
+		t.Errorf("%+v", got)
+	}
+	if err := v.DeleteDisk(ctx, refs[0]); err != nil {
+		t.Error(err)
+	}
+	if err := v.DeleteDisk(ctx, refs[0]); err != nil {
+		t.Errorf("a disk that is gone: %v", err)
+	}
+	_, err := v.Disk(ctx, refs[0])
+	wantKind(t, "a deleted disk", err, ivd.NotFound, string(refs[0].Disk), stores[0].Name)
+	_, err = v.Find(ctx, refs[0].Disk)
+	wantKind(t, "a deleted disk", err, ivd.NotFound, "any datastore")
+	if got := must[Disk](t)(v.Find(ctx, refs[1].Disk)); got.Ref != refs[1] {
+		t.Errorf("%+v", got)
+	}
+	_, err = v.Disk(ctx, ivd.DiskRef{Datastore: "datastore-0", Disk: refs[1].Disk})
+	wantKind(t, "an unknown datastore", err, ivd.NotFound, "no datastore")
+	_, err = v.CreateDisk(ctx, stores[0].ID, "none", 0)
+	wantKind(t, "a disk of nothing", err, ivd.Invalid, "1 MiB")
+}
+
+// A disk may vanish between the list and the question about it.
+func TestVanishingDiskIsLeftOut(t *testing.T) {
+	ctx := t.Context()
+	v := connect(t, vcsim(t, simulator.VPX()))
+	ds := must[[]Datastore](t)(v.Datastores(ctx))[0]
+	stays := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "stays", 1))
+	goes := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "goes", 1))
+	interpose(v, func(req, _ soap.HasFault) (bool, error) {
+		if b, ok := req.(*methods.RetrieveVStorageObjectBody); ok && b.Req.Id.Id == string(goes.Disk) {
+			return true, refuse(types.NotFound{})
+		}
+		return false, nil
+	})
+	var got []ivd.DiskRef
+	for d, err := range v.Disks(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d.Ref)
+	}
+	if !slices.Equal(got, []ivd.DiskRef{stays}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// A datastore that fails does not hide the others' disks.
+func TestDatastoreThatFails(t *testing.T) {
+	ctx := t.Context()
+	v := connect(t, vcsim(t, estate()))
+	stores := must[[]Datastore](t)(v.Datastores(ctx))
+	must[ivd.DiskRef](t)(v.CreateDisk(ctx, stores[0].ID, "hidden", 1))
+	seen := must[ivd.DiskRef](t)(v.CreateDisk(ctx, stores[3].ID, "seen", 1))
+	interpose(v, func(req, _ soap.HasFault) (bool, error) {
+		if b, ok := req.(*methods.ListVStorageObjectBody); ok && b.Req.Datastore.Value == string(stores[0].ID) {
+			return true, refuse(types.HostCommunication{})
+		}
+		return false, nil
+	})
+	var failed, found int
+	for d, err := range v.Disks(ctx) {
+		if err != nil {
+			failed++
+			wantKind(t, "list", err, ivd.Transient, stores[0].Name)
+		} else if d.Ref == seen {
+			found++
+		}
+	}
+	if failed != 1 || found != 1 {
+		t.Errorf("%d errors, %d disks", failed, found)
+	}
+	// What could not be asked is not absent.
+	_, err := v.Find(ctx, seen.Disk)
+	if err != nil {
+		t.Error(err)
+	}
+	interpose(v, func(req, _ soap.HasFault) (bool, error) {
+		if b, ok := req.(*methods.RetrieveVStorageObjectBody); ok && b.Req.Datastore.Value == string(stores[3].ID) {
+			return true, refuse(types.HostCommunication{})
+		}
+		return false, nil
+	})
+	_, err = v.Find(ctx, seen.Disk)
+	wantKind(t, "find", err, ivd.Transient)
+	if err := v.DeleteSnapshot(ctx, seen, "s"); ivd.KindOf(err) != ivd.Invalid && ivd.KindOf(err) != ivd.Transient && err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAttachedToByName(t *testing.T) {
+	ctx := t.Context()
+	model := simulator.VPX()
+	v := connect(t, vcsim(t, model))
+	ds := must[[]Datastore](t)(v.Datastores(ctx))[0]
+	ref := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "disk", 1))
+	vm := model.Map().Any("VirtualMachine").(*simulator.VirtualMachine)
+	if _, err := methods.AttachDisk_Task(ctx, v.client(), &types.AttachDisk_Task{This: vm.Self, DiskId: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ds.ID)}); err != nil {
+		t.Fatal(err)
+	}
+	got := must[Disk](t)(v.Disk(ctx, ref))
+	if len(got.AttachedTo) != 1 || got.AttachedTo[0] != (VM{ID: vm.Self.Value, Name: vm.Name}) {
+		t.Errorf("%+v", got.AttachedTo)
+	}
+}

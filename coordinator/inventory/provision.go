@@ -1,0 +1,84 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"ivdmover/shared/ivd"
+)
+
+// CreateDisk makes a thin disk that reads as zeros and outlives the virtual
+// machines that it will be attached to. Names need not be unique in vSphere. An
+// error of kind Transient or Cancelled leaves open whether the disk exists.
+func (v *VCenter) CreateDisk(ctx context.Context, datastore ivd.DatastoreID, name string, capacityMiB int64) (ivd.DiskRef, error) {
+	op := fmt.Sprintf("create disk %q of %d MiB on %s", name, capacityMiB, datastore)
+	if capacityMiB <= 0 {
+		return ivd.DiskRef{}, ivd.Errorf(ivd.Invalid, "%s: vSphere makes disks of at least 1 MiB", op)
+	}
+	keep := true
+	spec := types.VslmCreateSpec{
+		Name: name, KeepAfterDeleteVm: &keep, CapacityInMB: capacityMiB,
+		BackingSpec: &types.VslmCreateSpecDiskFileBackingSpec{
+			VslmCreateSpecBackingSpec: types.VslmCreateSpecBackingSpec{Datastore: datastoreRef(datastore)},
+			ProvisioningType:          string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin),
+		},
+	}
+	result, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
+		res, err := methods.CreateDisk_Task(ctx, v.client(), &types.CreateDisk_Task{This: v.manager(), Spec: spec})
+		if err != nil {
+			return types.ManagedObjectReference{}, err
+		}
+		return res.Returnval, nil
+	})
+	if err != nil {
+		return ivd.DiskRef{}, err
+	}
+	object, ok := value(result).(types.VStorageObject)
+	if !ok {
+		return ivd.DiskRef{}, ivd.Errorf(ivd.Transient, "%s: vCenter answered without the disk", op)
+	}
+	id, err := ivd.ParseDiskID(object.Config.Id.Id)
+	if err != nil {
+		return ivd.DiskRef{}, fmt.Errorf("%s: %w", op, err)
+	}
+	return ivd.DiskRef{VCenter: v.cfg.Name, Datastore: datastore, Disk: id}, nil
+}
+
+// Rename gives a disk another name.
+func (v *VCenter) Rename(ctx context.Context, ref ivd.DiskRef, name string) error {
+	_, err := methods.RenameVStorageObject(ctx, v.client(), &types.RenameVStorageObject{
+		This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), Name: name,
+	})
+	return fail(ctx, fmt.Sprintf("rename disk %s on %s to %q", ref.Disk, ref.Datastore, name), err)
+}
+
+// DeleteDisk removes a disk and its content. It is no error that it is gone.
+func (v *VCenter) DeleteDisk(ctx context.Context, ref ivd.DiskRef) error {
+	op := fmt.Sprintf("delete disk %s on %s", ref.Disk, ref.Datastore)
+	_, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
+		res, err := methods.DeleteVStorageObject_Task(ctx, v.client(), &types.DeleteVStorageObject_Task{
+			This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore),
+		})
+		if err != nil {
+			return types.ManagedObjectReference{}, err
+		}
+		return res.Returnval, nil
+	})
+	if kind := ivd.KindOf(err); kind != ivd.NotFound && kind != ivd.Invalid {
+		return err
+	}
+	_, lookErr := v.Disk(ctx, ref)
+	switch ivd.KindOf(lookErr) {
+	case ivd.NotFound:
+		return nil
+	case ivd.Unknown:
+		if lookErr == nil {
+			return err
+		}
+	}
+	return errors.Join(err, lookErr)
+}
