@@ -1,0 +1,303 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+// Backup is one job's part of a disk on its way into a repository.
+type Backup struct {
+	Job        queue.Job
+	From       queue.JobRecord // the checkpoint to go on from
+	Source     Source
+	Repository *repo.Repository
+	Writer     *repo.Writer
+	Memory     *Memory
+	Meter      *Meter
+	Limits     Limits
+
+	// Checkpoint stores what a batch has come to. Its error ends the job.
+	Checkpoint func(context.Context, Batch) error
+	// Stop, closed, asks for the end: the span under way is finished and its batch
+	// sealed.
+	Stop <-chan struct{}
+}
+
+// What one disk has in flight, beside what it reserves.
+const (
+	inFlight     = 8       // requests on the one handle
+	ownPieces    = 4       // reserved
+	extraPieces  = 12      // taken from what is free
+	extraPacks   = 4       // likewise: being stored while the next one is filled
+	packCost     = 5 << 22 // a pack's memory, which grows by a quarter at a time
+	indexCost    = 12 << 20
+	packFrames   = 1 << 15 // of a pack at most, so that its directory stays small
+	level        = 3       // of zstd
+	decideAhead  = 8       // spans whose parent's nodes are asked for before it is their turn
+	allocatedFor = 32      // spans whose allocated map is asked for at once
+)
+
+// BackupMemory is what a backup of a disk that is cut so reserves.
+func BackupMemory(g ivd.Geometry) int64 {
+	return packCost + indexCost + ownPieces*pieceCost(g)
+}
+
+// Run does the job, or what is left of it. It returns nil when all is stored and
+// the last checkpoint says so, and ErrStopped when it was asked to stop.
+func (b Backup) Run(ctx context.Context) error {
+	if err := b.check(); err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("back up disk %s", b.Job.Disk.Disk), Err: err}
+	}
+	b.Limits.defaults()
+	need := BackupMemory(b.Job.Geometry)
+	if err := b.Memory.reserve(ctx, need); err != nil {
+		return err
+	}
+	defer b.Memory.release(need)
+
+	r := newBackup(b)
+	defer r.workspaces.close()
+	defer r.packs.close()
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	r.group = g
+	decided := make(chan chan *span, decideAhead)
+	spans := make(chan *span, decideAhead)
+	g.Go(func() error { defer close(decided); return r.decideAll(ctx, decided) })
+	g.Go(func() error { defer close(spans); return r.readAhead(ctx, decided, spans) })
+	g.Go(func() error { return r.storeAll(ctx, spans) })
+	return g.Wait()
+}
+
+// check refuses a job that no plan makes, before its figures are used.
+func (b *Backup) check() error {
+	g, spec := b.Job.Geometry, b.Job.Backup
+	if err := g.Validate(); err != nil {
+		return err
+	}
+	if spec == nil || len(spec.Pages) == 0 {
+		return errors.New("a backup job without pages")
+	}
+	last := ivd.PageIndex(-1)
+	for _, p := range spec.Pages {
+		if p <= last || p >= g.Pages() {
+			return fmt.Errorf("page %d after page %d of %d", p, last, g.Pages())
+		}
+		last = p
+	}
+	if spec.Unread == queue.UnreadParent && (spec.Parent == nil || spec.Allocated) {
+		return errors.New("chunks that are not read are the parent's, and there is none")
+	}
+	if p := spec.Parent; p != nil {
+		if err := p.Geometry.Validate(); err != nil {
+			return fmt.Errorf("parent: %w", err)
+		}
+		if p.Geometry.ChunkSize != g.ChunkSize {
+			return fmt.Errorf("chunks of %d bytes on a parent's of %d", g.ChunkSize, p.Geometry.ChunkSize)
+		}
+	}
+	return nil
+}
+
+// backup is a Backup under way.
+type backup struct {
+	Backup
+	job   *queue.Job
+	group *errgroup.Group
+
+	workspaces *lane[workspace]
+	packs      *lane[*format.Pack]
+	reads      chan struct{} // a token for each request in flight
+	uploads    chan struct{} // and for each pack that is being stored
+	parent     *parent
+	pending    *pending
+
+	next ivd.SpanIndex // where to begin
+
+	// owned by storeAll
+	batch   batchState
+	known   map[ivd.PackID]*pack
+	filling *pack
+	page    *pageState
+	pages   []ivd.PageRef
+}
+
+func newBackup(b Backup) *backup {
+	g := b.Job.Geometry
+	r := &backup{
+		Backup: b, job: &b.Job,
+		reads:   make(chan struct{}, inFlight),
+		uploads: make(chan struct{}, extraPacks),
+		parent:  newParent(b.Repository, b.Writer, b.Job.Backup.Parent),
+		pending: &pending{entries: map[ivd.ContentID]entry{}},
+		known:   map[ivd.PackID]*pack{},
+		batch:   batchState{begun: time.Now()},
+	}
+	r.workspaces = newLane(b.Memory, pieceCost(g), ownPieces, extraPieces,
+		func() (workspace, error) { return newWorkspace(b.Memory, g) }, dropWorkspace)
+	r.packs = newLane(b.Memory, packCost, 1, extraPacks,
+		func() (*format.Pack, error) { return new(format.Pack), nil }, func(*format.Pack) {})
+	return r
+}
+
+// decideAll decides, page by page and span by span, what is to be read. Spans
+// that need the parent's node wait for it beside each other.
+func (b *backup) decideAll(ctx context.Context, decided chan<- chan *span) error {
+	work := newWork(b.job, b.Source, b.Meter)
+	g := b.job.Geometry
+	for _, index := range b.job.Backup.Pages {
+		first := index.FirstSpan()
+		if pageEnd(g, index) <= b.next {
+			continue
+		}
+		page, err := b.parent.page(ctx, index, g)
+		if err != nil {
+			return err
+		}
+		for i := range g.PageSpans(index) {
+			s := &span{index: first + ivd.SpanIndex(i), page: page}
+			if s.index < b.next {
+				continue
+			}
+			if s.read, err = work.read(ctx, s.index); err != nil {
+				return err
+			}
+			if err := b.decideOne(ctx, s, decided); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *backup) decideOne(ctx context.Context, s *span, decided chan<- chan *span) error {
+	answer := make(chan *span, 1)
+	select {
+	case decided <- answer:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if b.decideEasily(s) {
+		answer <- s
+		return nil
+	}
+	b.group.Go(func() error {
+		if err := b.decide(ctx, s); err != nil {
+			return err
+		}
+		answer <- s
+		return nil
+	})
+	return nil
+}
+
+// readAhead reads the pieces of the spans in order, as many at once as there is
+// memory for.
+func (b *backup) readAhead(ctx context.Context, decided <-chan chan *span, spans chan<- *span) error {
+	for answer := range decided {
+		s, err := receive(ctx, answer)
+		if err != nil {
+			return err
+		}
+		s.pieces = pieces(b.job.Geometry, s.index, &s.read)
+		select {
+		case spans <- s:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		for _, p := range s.pieces {
+			if p.slot, err = b.workspaces.get(ctx); err != nil {
+				return err
+			}
+			b.group.Go(func() error {
+				defer close(p.done)
+				p.err = b.process(ctx, s, p)
+				return p.err
+			})
+		}
+	}
+	return nil
+}
+
+// storeAll takes the spans in order: their chunks into packs, and at the end of
+// a batch their nodes into an index pack.
+func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
+	done := 0
+	for s := range spans {
+		if err := b.store(ctx, s); err != nil {
+			return err
+		}
+		done++
+		stop := b.stopped()
+		if !stop && !b.batch.due(b.Limits) {
+			continue
+		}
+		if stop && s.index+1 == b.end() {
+			break // that was the last one
+		}
+		if err := b.seal(ctx, s.index+1, false); err != nil {
+			return err
+		}
+		if stop {
+			return ErrStopped
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx) // spans ended because of an error
+	}
+	if want := b.todo(); done != want {
+		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d spans are done of %d", b.job.Disk.Disk, done, want)
+	}
+	return b.seal(ctx, b.end(), true)
+}
+
+// end is the first span after the job.
+func (b *backup) end() ivd.SpanIndex {
+	pages := b.job.Backup.Pages
+	return pageEnd(b.job.Geometry, pages[len(pages)-1])
+}
+
+// todo counts the job's spans from where it begins.
+func (b *backup) todo() int {
+	n := 0
+	for _, p := range b.job.Backup.Pages {
+		n += int(max(0, pageEnd(b.job.Geometry, p)-max(b.next, p.FirstSpan())))
+	}
+	return n
+}
+
+// pageEnd is the first span after a page.
+func pageEnd(g ivd.Geometry, p ivd.PageIndex) ivd.SpanIndex {
+	return p.FirstSpan() + ivd.SpanIndex(g.PageSpans(p))
+}
+
+func (b *backup) stopped() bool {
+	select {
+	case <-b.Stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// receive takes one value, unless the context ends first.
+func receive[T any](ctx context.Context, c <-chan T) (T, error) {
+	select {
+	case v := <-c:
+		return v, nil
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// Batch is a checkpoint: what a job has come to. Everything that it names is
+// stored.
+type Batch struct {
+	Next     ivd.SpanIndex // spans before it are final
+	Pages    []ivd.PageRef // of all complete pages of the job, those of zeros left out
+	Nodes    []ivd.NodeRef // of the page begun; spans that are the parent's are left out
+	SealedAt time.Time     // by the store's clock; zero when this batch stored nothing
+	Stats    queue.Stats   // of this batch alone
+	Done     bool          // it is the job's last one
+}
+
+// Limits say when a batch is sealed, always at a span's end. Zero values mean the
+// defaults.
+type Limits struct {
+	Bytes int64         // of new data, before compression: 256 MiB
+	Packs int           // 64
+	Time  time.Duration // 30 s
+}
+
+func (l *Limits) defaults() {
+	if l.Bytes <= 0 {
+		l.Bytes = 256 << 20
+	}
+	if l.Packs <= 0 {
+		l.Packs = 64
+	}
+	if l.Time <= 0 {
+		l.Time = 30 * time.Second
+	}
+}
+
+// batchSpans is how many spans with chunks of their own a batch may have: what is
+// kept of them until it is sealed is part of a job's reservation.
+const batchSpans = 128
+
+// entry is a chunk of a span before its node is written. Its pack has no id as
+// long as it is being filled. The zero entry is a chunk of zeros.
+type entry struct {
+	id             ivd.ContentID
+	pack           *pack
+	offset, length uint32
+}
+
+// pack is a data pack that entries name: one of this job, or an older one.
+type pack struct {
+	id     ivd.PackID
+	writer ivd.WriterID
+	slot   *slot[*format.Pack] // while it is being filled or stored
+	stored chan struct{}       // of this job's: closed when it is stored, and id and size are set
+	size   int
+}
+
+// built is a span whose chunks are all known.
+type built struct {
+	span    *span
+	entries []entry // nil: taken over from the parent, or zeros
+}

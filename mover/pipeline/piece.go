@@ -1,0 +1,153 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// pieceSize is how much of a disk is read, or written, with one request: VDDK's
+// users found no gain beyond it.
+const pieceSize = 1 << 20
+
+// slack is what zstd may need beyond the size of what does not shrink.
+const slack = 4 << 10
+
+// zeros is what a zero chunk is compared with.
+var zeros [ivd.MaxChunkSize]byte
+
+// pieceBytes is the bytes of one piece of a disk: whole chunks.
+func pieceBytes(g ivd.Geometry) int64 { return max(pieceSize, g.ChunkSize) }
+
+// pieceCost is what a piece in flight counts: its buffer and, compressed, as much
+// again.
+func pieceCost(g ivd.Geometry) int64 {
+	return 2*pieceBytes(g) + pieceBytes(g)/g.ChunkSize*slack
+}
+
+// workspace is the memory of one piece in flight.
+type workspace struct {
+	buf Buffer // what is read
+	out []byte // the same, compressed, each chunk at its own place
+}
+
+func newWorkspace(m *Memory, g ivd.Geometry) (workspace, error) {
+	buf, err := m.alloc(int(pieceBytes(g)))
+	if err != nil {
+		return workspace{}, err
+	}
+	return workspace{buf: buf, out: make([]byte, pieceCost(g)-pieceBytes(g))}, nil
+}
+
+func dropWorkspace(w workspace) { w.buf.Free() }
+
+// piece is a run of neighbouring chunks of a span that are read together.
+type piece struct {
+	from, to ivd.ChunkIndex // [from, to) of the disk
+	slot     *slot[workspace]
+	done     chan struct{} // closed when chunks and err are set
+	chunks   []chunk
+	err      error
+}
+
+// chunk is what became of one that was read.
+type chunk struct {
+	zero        bool
+	known       bool // it is in the parent at the same place, or stored in this run: place says where
+	id          ivd.ContentID
+	place       ivd.Place
+	plain       int
+	stored      []byte // in the workspace
+	compression byte
+}
+
+// pieces yields the marked chunks of a span as pieces: neighbours together, none
+// longer than pieceBytes, cut at its multiples so that requests are aligned.
+func pieces(g ivd.Geometry, span ivd.SpanIndex, read *ivd.Bitmap) []*piece {
+	unit := ivd.ChunkIndex(pieceBytes(g) / g.ChunkSize)
+	first := span.FirstChunk()
+	end := first + ivd.ChunkIndex(g.SpanChunks(span))
+	var list []*piece
+	for from, to := range read.Runs() {
+		last := min(first+ivd.ChunkIndex(to), end)
+		for c := first + ivd.ChunkIndex(from); c < last; {
+			next := min((c/unit+1)*unit, last)
+			list = append(list, &piece{from: c, to: next, done: make(chan struct{})})
+			c = next
+		}
+	}
+	return list
+}
+
+// extent is where the piece lies on the disk.
+func (p *piece) extent(g ivd.Geometry) ivd.Extent {
+	off, last := g.Chunk(p.from).Offset, g.Chunk(p.to-1)
+	return ivd.Extent{Offset: off, Length: last.End() - off}
+}
+
+// process reads a piece and prepares its chunks: zero test, id, whether it is
+// stored already, compression.
+func (b *backup) process(ctx context.Context, s *span, p *piece) error {
+	if err := b.read(ctx, p); err != nil {
+		return err
+	}
+	select {
+	case b.Memory.cpu <- struct{}{}:
+		defer func() { <-b.Memory.cpu }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	g := b.job.Geometry
+	buf, out := p.slot.value.buf.Bytes(), p.slot.value.out
+	base := g.Chunk(p.from).Offset
+	p.chunks = make([]chunk, 0, p.to-p.from)
+	for i := p.from; i < p.to; i++ {
+		e := g.Chunk(i)
+		plain := buf[e.Offset-base : e.End()-base]
+		n := g.ChunkSize + slack
+		c, err := b.prepare(ctx, s, i, plain, out[:n:n])
+		if err != nil {
+			return err
+		}
+		out = out[n:]
+		p.chunks = append(p.chunks, c)
+	}
+	return nil
+}
+
+// read reads a piece; how many requests a disk has in flight is bounded.
+func (b *backup) read(ctx context.Context, p *piece) error {
+	select {
+	case b.reads <- struct{}{}:
+		defer func() { <-b.reads }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	e := p.extent(b.job.Geometry)
+	if err := b.Source.ReadAt(ctx, p.slot.value.buf.Bytes()[:e.Length], e.Offset); err != nil {
+		return err
+	}
+	b.Meter.tick()
+	return nil
+}
+
+func (b *backup) prepare(ctx context.Context, s *span, i ivd.ChunkIndex, plain, out []byte) (chunk, error) {
+	if bytes.Equal(plain, zeros[:len(plain)]) {
+		return chunk{zero: true, plain: len(plain)}, nil
+	}
+	c := chunk{id: format.Sum(plain), plain: len(plain)}
+	place, known, err := b.stored(ctx, s, i, c.id)
+	if err != nil {
+		return c, err
+	}
+	if known {
+		c.known, c.place = true, place
+		return c, nil
+	}
+	if !b.pending.has(c.id) { // else somebody before it in the disk stores it; looked up again in order
+		c.stored, c.compression = format.Compress(out[:0], plain, level)
+	}
+	return c, nil
+}

@@ -1,0 +1,244 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+// Restore is one job's part of a restore point on its way back to a disk. The
+// disk may be larger than the point: what lies beyond stays as it is.
+type Restore struct {
+	Job    queue.Job
+	From   queue.JobRecord // the checkpoint to go on from
+	Target Target
+	Reader *repo.Reader
+	Memory *Memory
+	Meter  *Meter
+	Limits Limits // Bytes are those written: 4 GiB
+
+	// Checkpoint stores what the restore has come to. Its error ends the job.
+	Checkpoint func(context.Context, Batch) error
+	// Stop, closed, asks for the end: what is under way is finished and flushed.
+	Stop <-chan struct{}
+}
+
+const (
+	restoreBytes = 4 << 30
+	ownUnits     = 3 // reserved
+	extraUnits   = 8 // taken from what is free
+)
+
+// RestoreMemory is what a restore to a disk that is cut so reserves.
+func RestoreMemory(g ivd.Geometry) int64 { return ownUnits * unitCost(g) }
+
+// NeedMemory is what a job of either kind reserves.
+func NeedMemory(g ivd.Geometry) int64 { return max(BackupMemory(g), RestoreMemory(g)) }
+
+// Run does the job, or what is left of it. It returns nil when all is written,
+// flushed and the last checkpoint says so, and ErrStopped when it was asked to
+// stop.
+func (r Restore) Run(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("restore to disk %s", r.Job.Disk.Disk), Err: err}
+	}
+	if r.Limits.Bytes <= 0 {
+		r.Limits.Bytes = restoreBytes
+	}
+	r.Limits.defaults()
+	need := RestoreMemory(r.Job.Geometry)
+	if err := r.Memory.reserve(ctx, need); err != nil {
+		return err
+	}
+	defer r.Memory.release(need)
+
+	w := newRestore(r)
+	defer w.scratch.close()
+	g, ctx := errgroup.WithContext(ctx)
+	w.group = g
+	nodes := make(chan chan spanNode, decideAhead)
+	g.Go(func() error { defer close(nodes); return w.readNodes(ctx, nodes) })
+	g.Go(func() error { return w.fetchAll(ctx, nodes) })
+	return g.Wait()
+}
+
+func (r *Restore) check() error {
+	if err := r.Job.Geometry.Validate(); err != nil {
+		return err
+	}
+	if r.Job.Restore == nil || len(r.Job.Restore.Pages) == 0 {
+		return errors.New("a restore job without pages")
+	}
+	last := ivd.PageIndex(-1)
+	for _, p := range r.Job.Restore.Pages {
+		if p.Page <= last || p.Page >= r.Job.Geometry.Pages() {
+			return fmt.Errorf("page %d after page %d of %d", p.Page, last, r.Job.Geometry.Pages())
+		}
+		last = p.Page
+	}
+	return nil
+}
+
+// restore is a Restore under way.
+type restore struct {
+	Restore
+	job     *queue.Job
+	group   *errgroup.Group
+	scratch *lane[scratch]
+	writes  chan struct{} // a token for each request in flight
+
+	underway sync.WaitGroup // units between their beginning and their last write
+	begun    time.Time      // of the batch
+	sealed   queue.Stats
+}
+
+// spanNode is a span with its node; nil: zeros.
+type spanNode struct {
+	span ivd.SpanIndex
+	node *format.Node
+}
+
+func newRestore(r Restore) *restore {
+	w := &restore{Restore: r, job: &r.Job, writes: make(chan struct{}, inFlight), begun: time.Now()}
+	w.scratch = newLane(r.Memory, unitCost(r.Job.Geometry), ownUnits, extraUnits,
+		func() (scratch, error) { return newScratch(r.Memory, r.Job.Geometry) }, dropScratch)
+	return w
+}
+
+// readNodes reads pages and, ahead of their turn, nodes.
+func (r *restore) readNodes(ctx context.Context, nodes chan<- chan spanNode) error {
+	g := r.job.Geometry
+	for _, ref := range r.job.Restore.Pages {
+		if pageEnd(g, ref.Page) <= r.From.Next {
+			continue
+		}
+		page := format.NewPage(g, ref.Page)
+		if !ref.ID.IsZero() {
+			var err error
+			if page, err = r.Reader.Page(ctx, ref); err != nil {
+				return err
+			}
+			r.Meter.tick()
+		}
+		for span := max(ref.Page.FirstSpan(), r.From.Next); span < pageEnd(g, ref.Page); span++ {
+			if err := r.readNode(ctx, page, span, nodes); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *restore) readNode(ctx context.Context, page *format.Page, span ivd.SpanIndex, nodes chan<- chan spanNode) error {
+	answer := make(chan spanNode, 1)
+	select {
+	case nodes <- answer:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if page.Entry(span).State == format.SpanZero {
+		answer <- spanNode{span: span}
+		return nil
+	}
+	r.group.Go(func() error {
+		node, err := r.Reader.Node(ctx, page.Ref(span))
+		if err != nil {
+			return err
+		}
+		r.Meter.tick()
+		answer <- spanNode{span: span, node: node}
+		return nil
+	})
+	return nil
+}
+
+// fetchAll fetches and writes span by span, many units at once, and says now and
+// then how far everything is written.
+func (r *restore) fetchAll(ctx context.Context, nodes <-chan chan spanNode) error {
+	end := pageEnd(r.job.Geometry, r.job.Restore.Pages[len(r.job.Restore.Pages)-1].Page)
+	for answer := range nodes {
+		s, err := receive(ctx, answer)
+		if err != nil {
+			return err
+		}
+		for _, u := range r.units(s) {
+			if err := r.begin(ctx, u); err != nil {
+				return err
+			}
+		}
+		r.Meter.add(queue.Stats{DiskBytes: r.job.Geometry.Span(s.span).Length})
+		stop := r.stopped() && s.span+1 < end
+		if !stop && !r.due() {
+			continue
+		}
+		if err := r.seal(ctx, s.span+1, false); err != nil {
+			return err
+		}
+		if stop {
+			return ErrStopped
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // the nodes ended because of an error
+	}
+	return r.seal(ctx, end, true)
+}
+
+// begin starts a unit when there is memory for it.
+func (r *restore) begin(ctx context.Context, u *unit) error {
+	slot, err := r.scratch.get(ctx)
+	if err != nil {
+		return err
+	}
+	r.underway.Add(1)
+	r.group.Go(func() error {
+		defer r.underway.Done()
+		if err := r.move(ctx, u, slot.value); err != nil {
+			return err
+		}
+		r.scratch.put(slot)
+		return nil
+	})
+	return nil
+}
+
+// seal waits until everything before next is written and durable, then says so.
+func (r *restore) seal(ctx context.Context, next ivd.SpanIndex, done bool) error {
+	r.underway.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := r.Target.Flush(ctx); err != nil {
+		return err
+	}
+	r.Meter.tick()
+	total := r.Meter.Total()
+	if err := r.Checkpoint(ctx, Batch{Next: next, Stats: less(total, r.sealed), Done: done}); err != nil {
+		return err
+	}
+	r.Meter.seal()
+	r.sealed, r.begun = total, time.Now()
+	return nil
+}
+
+func (r *restore) due() bool {
+	return time.Since(r.begun) >= r.Limits.Time || r.Meter.Total().WrittenBytes-r.sealed.WrittenBytes >= r.Limits.Bytes
+}
+
+func (r *restore) stopped() bool {
+	select {
+	case <-r.Stop:
+		return true
+	default:
+		return false
+	}
+}

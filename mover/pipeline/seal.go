@@ -1,0 +1,228 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// pageState is the page that is being put together.
+type pageState struct {
+	parent *parentPage
+	page   *format.Page
+	same   bool          // every span so far is the parent's
+	nodes  []ivd.NodeRef // of spans that are not
+}
+
+// index is the index pack of a batch, while it is filled.
+type index struct {
+	pack *format.Pack
+	at   time.Time
+}
+
+// seal stores what the batch has and then says so: its data packs, its nodes and
+// those of its pages that are complete in an index pack, the checkpoint.
+func (b *backup) seal(ctx context.Context, next ivd.SpanIndex, done bool) error {
+	b.finish(ctx)
+	for _, p := range b.batch.packs {
+		if _, err := receive(ctx, p.stored); err != nil {
+			return err
+		}
+		b.batch.stats.Add(queue.Stats{StoredBytes: int64(p.size), Packs: 1})
+		if b.known[p.id] == nil {
+			b.known[p.id] = p
+		}
+	}
+	var x index
+	for i := range b.batch.spans {
+		if err := b.index(ctx, &x, &b.batch.spans[i]); err != nil {
+			return err
+		}
+		b.batch.spans[i] = built{} // its memory is wanted
+	}
+	if err := b.putIndex(ctx, &x); err != nil {
+		return err
+	}
+	cp := Batch{Next: next, Pages: b.pages, SealedAt: x.at, Stats: b.batch.stats, Done: done}
+	if b.page != nil {
+		cp.Nodes = b.page.nodes
+	}
+	if err := b.Checkpoint(ctx, cp); err != nil {
+		return err
+	}
+	b.Meter.seal()
+	b.Meter.tick()
+	b.pending.clear() // the writer remembers them
+	b.batch = batchState{begun: time.Now(), spans: b.batch.spans[:0]}
+	return nil
+}
+
+// index adds a span to its page, and its node to the index pack unless it is the
+// parent's; a page that is complete goes there as well.
+func (b *backup) index(ctx context.Context, x *index, s *built) error {
+	span := s.span.index
+	if b.page == nil {
+		b.page = newPageState(b.job.Geometry, s.span.page)
+	}
+	if err := b.indexSpan(ctx, x, s); err != nil {
+		return err
+	}
+	if span+1 < pageEnd(b.job.Geometry, span.Page()) {
+		return nil
+	}
+	return b.indexPage(ctx, x)
+}
+
+func newPageState(g ivd.Geometry, parent *parentPage) *pageState {
+	return &pageState{parent: parent, page: format.NewPage(g, parent.index), same: true}
+}
+
+func (b *backup) indexSpan(ctx context.Context, x *index, s *built) error {
+	span, state := s.span.index, b.page
+	if s.span.take {
+		state.page.Take(state.parent.page.Page, span)
+		return nil
+	}
+	node := b.node(s)
+	if node == nil {
+		if !state.parent.zero(span) || state.parent.lost {
+			state.change(ivd.NodeRef{Span: span})
+		}
+		return nil
+	}
+	plain, err := node.Encode()
+	if err != nil {
+		return err
+	}
+	id := format.Sum(plain)
+	if !state.parent.zero(span) && state.parent.page.Ref(span).ID == id {
+		if state.parent.takeable(span) { // it was read, and is what it was
+			state.page.Take(state.parent.page.Page, span)
+			return nil
+		}
+	}
+	place, err := b.addIndex(ctx, x, format.NodeFrame, id, plain)
+	if err != nil {
+		return err
+	}
+	ref := ivd.NodeRef{Span: span, ID: id, Place: place}
+	state.page.SetNode(ref, node.Packs, b.Writer.ID())
+	state.change(ref)
+	return nil
+}
+
+func (p *pageState) change(ref ivd.NodeRef) {
+	p.same = false
+	p.nodes = append(p.nodes, ref)
+}
+
+// node makes a span's node; nil where the span is zeros.
+func (b *backup) node(s *built) *format.Node {
+	if s.entries == nil {
+		return nil
+	}
+	n := format.NewNode(b.job.Geometry, s.span.index)
+	zero := true
+	for i, e := range s.entries {
+		if e.pack == nil {
+			continue
+		}
+		zero = false
+		n.Set(i, e.id, ivd.Place{Pack: e.pack.id, Offset: e.offset, Length: e.length}, e.pack.writer)
+	}
+	if zero {
+		return nil
+	}
+	return n
+}
+
+// indexPage ends a page. One that is as the parent's stays the parent's; one of
+// zeros is not written.
+func (b *backup) indexPage(ctx context.Context, x *index) error {
+	state := b.page
+	b.page = nil
+	if state.page.Zero() {
+		return nil
+	}
+	if state.same && state.parent.page != nil {
+		if ref, ok := state.parent.page.Whole(); ok {
+			b.pages = append(b.pages, ref)
+			return nil
+		}
+	}
+	plain, err := state.page.Encode()
+	if err != nil {
+		return err
+	}
+	// The page may begin another index pack than its last nodes lie in; those are
+	// then resolved, which changes its bytes.
+	if x.full(len(plain)) {
+		b.page = state
+		if err := b.putIndex(ctx, x); err != nil {
+			return err
+		}
+		b.page = nil
+		if plain, err = state.page.Encode(); err != nil {
+			return err
+		}
+	}
+	id := format.Sum(plain)
+	place, err := b.addIndex(ctx, x, format.PageFrame, id, plain)
+	if err != nil {
+		return err
+	}
+	b.pages = append(b.pages, ivd.PageRef{Page: state.page.Index, ID: id, Place: place})
+	return nil
+}
+
+func (x *index) full(plain int) bool {
+	return x.pack != nil && x.pack.Len()+plain+format.FrameOverhead > format.PackSize
+}
+
+// addIndex adds a frame to the index pack. The place names format.OwnPack until
+// the pack has a name.
+func (b *backup) addIndex(ctx context.Context, x *index, kind format.FrameKind, id ivd.ContentID, plain []byte) (ivd.Place, error) {
+	if x.full(len(plain)) {
+		if err := b.putIndex(ctx, x); err != nil {
+			return ivd.Place{}, err
+		}
+	}
+	if x.pack == nil {
+		x.pack = format.NewPack(format.IndexPack, b.Repository.ID(), b.Writer.ID(), newSalt())
+	}
+	stored, compression := format.Compress(nil, plain, level)
+	off, length := x.pack.Add(kind, id, len(plain), compression, stored)
+	return ivd.Place{Pack: format.OwnPack, Offset: off, Length: length}, nil
+}
+
+// putIndex stores the index pack, and names it where its frames are named.
+func (b *backup) putIndex(ctx context.Context, x *index) error {
+	if x.pack == nil {
+		return nil
+	}
+	id, size, at, err := b.Writer.PutPack(ctx, x.pack)
+	if err != nil {
+		return err
+	}
+	b.Meter.tick()
+	b.count(queue.Stats{StoredBytes: int64(size), Packs: 1})
+	x.pack, x.at = nil, at
+	for i := range b.pages {
+		if b.pages[i].Place.Pack == format.OwnPack {
+			b.pages[i].Place.Pack = id
+		}
+	}
+	if b.page == nil {
+		return nil
+	}
+	for i := range b.page.nodes {
+		if b.page.nodes[i].Place.Pack == format.OwnPack {
+			b.page.nodes[i].Place.Pack = id
+		}
+	}
+	b.page.page.Resolve(id)
+	return nil
+}
