@@ -1,0 +1,77 @@
+package stage
+
+import (
+	"os"
+	"text/template"
+)
+
+// Config is what of the configuration file differs between set-ups.
+type Config struct {
+	Repository string // URL
+	Endpoint   string // of S3
+	Queue      string // the embedded queue's address, for movers
+	API        string
+	Handles    int
+	Memory     string
+	CBT        string // of the policy "all"
+}
+
+func defaultConfig() Config { return Config{Handles: 2, Memory: "128MiB", CBT: "enable"} }
+
+var configFile = template.Must(template.New("ivd.yaml").Parse(`vcenters:
+  - name: lab
+    url: {{.Lab.URL}}
+    username: {{.Lab.Username}}
+    password_file: {{.PasswordFile}}
+    thumbprint: "{{.Lab.Thumbprint}}"
+repository:
+  url: {{.Repository}}
+{{- if .Endpoint}}
+  endpoint: {{.Endpoint}}
+  region: us-east-1
+{{- end}}
+queue:
+  listen: {{.Queue}}
+policies:
+  - name: all
+    select: { datastores: ["*"], names: ["*"] }
+    cbt: {{.CBT}}
+mover:
+  handles: {{.Handles}}
+  memory: {{.Memory}}
+  vddk: { libdir: {{.Lab.VDDKLibDir}}, transports: [nbdssl] }
+api: { listen: {{.API}} }
+state_dir: {{.StateDir}}
+`))
+
+// ConfigFile is where WriteConfig puts the file.
+func (s *Stage) ConfigFile() string { return s.Path("etc", "ivd.yaml") }
+
+// WriteConfig writes the configuration file that coordinator and movers share. What
+// is not set yet is filled in: free ports, a repository in the stage's folder.
+func (s *Stage) WriteConfig() (err error) {
+	for _, address := range []*string{&s.Config.Queue, &s.Config.API} {
+		if *address == "" {
+			if *address, err = FreePort(); err != nil {
+				return err
+			}
+		}
+	}
+	if s.Config.Repository == "" {
+		s.Config.Repository = "dir://" + s.Path("repository")
+	}
+	password := s.Path("etc", "vcenter.password")
+	if err := os.WriteFile(password, []byte(s.Lab.Password+"\n"), 0o600); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(s.ConfigFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return configFile.Execute(f, struct {
+		Config
+		Lab                    Ready
+		PasswordFile, StateDir string
+	}{s.Config, s.Lab, password, s.Path("state")})
+}
