@@ -52,7 +52,9 @@ func TestWhatIsNoVCenter(t *testing.T) {
 	wantKind(t, "an ESXi host", err, ivd.Unsupported, "not a vCenter", "manages this host")
 
 	for name, handler := range map[string]http.HandlerFunc{
-		"a page":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html><body>hello</body></html>")) },
+		"a page": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("<html><body>hello</body></html>"))
+		},
 		"text":      func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello & goodbye")) },
 		"not there": http.NotFound,
 	} {

@@ -1,0 +1,107 @@
+// Package policy says which disks a policy of the configuration is about.
+//
+// It is pure. What a policy may say and is not built yet is refused by the key's
+// name, so that nobody relies on a schedule that never fires or on a condition
+// that is not looked at. Names are matched whole, with case, by patterns in which
+// * stands for any text and ? for one character.
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+)
+
+// Attached is the only value of select.attached that is built: attached to a
+// virtual machine or not.
+const Attached = "any"
+
+// All is the policy of a request that names none: every disk, with change
+// tracking where it is on.
+func All() config.Policy { return config.DefaultPolicy() }
+
+// Check refuses a policy that says what is not built yet (kind Unsupported, all
+// such keys in one line) or that can select nothing (kind Invalid).
+func Check(p config.Policy) error {
+	op := fmt.Sprintf("policy %q", p.Name)
+	if keys := unbuilt(p); len(keys) > 0 {
+		return &ivd.Error{
+			Kind: ivd.Unsupported, Op: op, Err: fmt.Errorf("not built yet: %s", strings.Join(keys, ", ")),
+			Remedy: "remove these keys, and start backups with `ivd backup --policy`",
+		}
+	}
+	for key, patterns := range map[string][]string{"select.datastores": p.Select.Datastores, "select.names": p.Select.Names} {
+		if len(patterns) == 0 {
+			return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: fmt.Errorf("%s is empty: it selects nothing", key), Remedy: `write ["*"] for all`}
+		}
+	}
+	switch p.CBT {
+	case "off", "use", "enable":
+		return nil
+	}
+	return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: fmt.Errorf("cbt is %q", p.CBT), Remedy: "write off, use or enable"}
+}
+
+// unbuilt is the keys that the policy sets and nothing looks at.
+func unbuilt(p config.Policy) []string {
+	var keys []string
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{
+		{"select.tags", len(p.Select.Tags) > 0},
+		{"select.namespaces", len(p.Select.Namespaces) > 0},
+		{"select.vms", len(p.Select.VMs) > 0},
+		{"select.attached other than " + Attached, p.Select.Attached != Attached},
+		{"schedule", p.Schedule != ""},
+		{"window", p.Window != 0},
+		{"keep", p.Keep != config.Keep{}},
+	} {
+		if k.set {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
+
+// Selects tells whether a policy that passed Check is about a disk.
+func Selects(p config.Policy, datastore, name string) bool {
+	return matchAny(p.Select.Datastores, datastore) && matchAny(p.Select.Names, name)
+}
+
+func matchAny(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if match([]rune(p), []rune(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// match goes back to the last * only, which is enough, and keeps the time to the
+// product of both lengths.
+func match(pattern, name []rune) bool {
+	star, retry := -1, 0
+	p, n := 0, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, retry = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p++
+			n++
+		case star >= 0:
+			retry++
+			p, n = star+1, retry
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}
