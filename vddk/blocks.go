@@ -1,0 +1,79 @@
+package vddk
+
+// #include "shim.h"
+import "C"
+
+import (
+	"unsafe"
+)
+
+// Block is a run of sectors.
+type Block struct {
+	Offset, Length uint64
+}
+
+// maxChunks is how many chunks one call may ask for.
+const maxChunks = 512 * 1024
+
+// QueryAllocated tells which of count sectors from start on are allocated, as
+// runs in order whose ends are multiples of chunk. start must be a multiple of
+// chunk, and chunk at least MinChunk. The library cannot be asked for a last part
+// smaller than a chunk: it counts as allocated. Long ranges take several calls.
+//
+// What was written on the same handle just before may be missing. A library older
+// than 6.7, and some transports, answer an *Error of class Fallback.
+func (h *Handle) QueryAllocated(start, count, chunk uint64) ([]Block, error) {
+	what := "allocated blocks of " + h.name
+	if chunk < MinChunk || start%chunk != 0 || start > h.info.Capacity || count > h.info.Capacity-start {
+		return nil, newError(what, 3, "start must be a multiple of the chunk, the chunk at least 128 sectors, the range within the disk", "")
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.closed {
+		return nil, newError(what, 1000, "the handle is closed", "")
+	}
+	var blocks []Block
+	end := start + count
+	for at := start; at < end; {
+		n := min((end-at)/chunk, maxChunks) * chunk
+		if n == 0 {
+			blocks = appendBlock(blocks, Block{at, end - at})
+			break
+		}
+		var err error
+		if blocks, err = h.query(blocks, at, n, chunk, what); err != nil {
+			return nil, err
+		}
+		at += n
+	}
+	return blocks, nil
+}
+
+func (h *Handle) query(blocks []Block, at, n, chunk uint64, what string) ([]Block, error) {
+	call := newCall(C.IVD_QUERY, "")
+	defer C.ivd_call_free(call)
+	call.handle, call.sector, call.count, call.chunk = h.c, C.uint64_t(at), C.uint64_t(n), C.uint64_t(chunk)
+	if err := h.lib.do(h.worker, call, what); err != nil {
+		return nil, err
+	}
+	if call.blocks == nil {
+		return blocks, nil
+	}
+	for _, b := range unsafe.Slice(&call.blocks.blocks[0], call.blocks.numBlocks) {
+		block := Block{uint64(b.offset), uint64(b.length)}
+		if block.Length == 0 || block.Offset < at || block.Offset > at+n || block.Length > at+n-block.Offset {
+			return nil, newError(what, 1, "the library answered a block outside what was asked for", "")
+		}
+		blocks = appendBlock(blocks, block)
+	}
+	return blocks, nil
+}
+
+// appendBlock joins neighbours.
+func appendBlock(blocks []Block, b Block) []Block {
+	if n := len(blocks); n > 0 && blocks[n-1].Offset+blocks[n-1].Length == b.Offset {
+		blocks[n-1].Length += b.Length
+		return blocks
+	}
+	return append(blocks, b)
+}

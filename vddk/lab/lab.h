@@ -1,0 +1,124 @@
+/*
+ * The laboratory's libvixDiskLib, inside. A connection holds a copy of its
+ * parameters; a handle has a driver (file.c or net.c) whose own thread works off
+ * requests; every request ends in lab_complete.
+ *
+ * Where the real library would corrupt memory or hang when its rules of use are
+ * broken, this one calls the panic function and aborts, so that a test sees it.
+ */
+#ifndef IVD_LAB_H
+#define IVD_LAB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "../abi.h"
+
+#define API __attribute__((visibility("default")))
+
+enum vix {
+	VIX_FAIL = 1, VIX_OUT_OF_MEMORY = 2, VIX_INVALID_ARG = 3, VIX_FILE_NOT_FOUND = 4,
+	VIX_NOT_SUPPORTED = 6, VIX_FILE_ERROR = 7, VIX_DISK_FULL = 8, VIX_INCORRECT_FILE_TYPE = 9,
+	VIX_FILE_READ_ONLY = 11, VIX_FILE_ALREADY_EXISTS = 12, VIX_FILE_ACCESS_ERROR = 13,
+	VIX_FILE_ALREADY_LOCKED = 15, VIX_BUFFER_TOOSMALL = 24, VIX_OBJECT_NOT_FOUND = 25,
+	VIX_HANDSHAKE = 14006, VIX_SERVER_NOT_FOUND = 14008, VIX_CONN_REFUSED = 14009,
+	VIX_CONN_LOST = 14011, VIX_DISK_NOINIT = 16001, VIX_OUTOFRANGE = 16007,
+	VIX_SUBSYSTEM_INIT_FAIL = 16053, VIX_MIXEDMODE = 26000,
+};
+
+/* init.c: the process-wide state and the three log functions */
+struct lab_config {
+	uint32_t buffer_size;  /* bytes of one NFC buffer */
+	uint32_t buffer_count; /* buffers in flight on a handle */
+	int connect_ms, read_ms;
+	char tmp[512];
+};
+extern struct lab_config lab_config;
+bool lab_ready(void);
+void lab_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void lab_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void lab_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int lab_thread(pthread_t *thread, void *(*body)(void *), void *arg);
+
+/* config.c */
+VixError lab_read_config(const char *path, struct lab_config *config);
+
+/* params.c */
+void VixDiskLib_FreeConnectParams(VixConnectParams *params);
+enum lab_transport { LAB_FILE, LAB_NBDSSL, LAB_NBD };
+VixConnectParams *lab_copy_params(const VixConnectParams *params);
+VixError lab_check_params(const VixConnectParams *params);
+bool lab_is_remote(const VixConnectParams *params);
+VixError lab_choose_transport(const char *modes, bool remote, enum lab_transport *chosen);
+const char *lab_transport_name(enum lab_transport transport);
+
+/* connect.c */
+struct VixConnection {
+	VixConnectParams *params;
+	bool read_only;
+	VixError transport_error; /* no transport of the list works: said at Open */
+	enum lab_transport transport;
+	atomic_int handles;
+};
+
+/* open.c, io.c */
+enum lab_op { LAB_READ = 2, LAB_WRITE = 3, LAB_ALLOCATED = 4, LAB_FLUSH = 5 };
+
+struct lab_request {
+	struct lab_request *next;
+	VixHandle *handle;
+	enum lab_op op;
+	uint64_t sector, count;
+	uint8_t *buffer;
+	VixCompletionFunc callback; /* NULL: somebody waits for done */
+	void *data;
+	bool done;
+	VixError result;
+	/* the drivers' */
+	uint64_t sent, pending; /* sectors handed out; pieces under way */
+	uint64_t chunk;         /* LAB_ALLOCATED */
+	VixBlockList *blocks;   /* LAB_ALLOCATED, result */
+};
+
+struct lab_driver {
+	VixError (*open)(VixHandle *handle, const char *path);
+	void (*submit)(VixHandle *handle, struct lab_request *request);
+	void (*close)(VixHandle *handle);
+};
+extern const struct lab_driver lab_file_driver, lab_net_driver;
+
+enum lab_io_mode { LAB_IO_NONE, LAB_IO_SYNC, LAB_IO_ASYNC };
+
+struct VixHandle {
+	VixConnection *connection;
+	const struct lab_driver *driver;
+	void *disk; /* the driver's */
+	uint32_t flags;
+	bool read_only;
+	uint64_t capacity;
+	int adapter, links;
+	char uuid[64];
+	atomic_bool busy;
+	enum lab_io_mode io_mode;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned outstanding;
+};
+
+void lab_enter(VixHandle *handle, const char *call); /* calls on a handle are serialised */
+void lab_leave(VixHandle *handle);
+void lab_submit(struct lab_request *request);
+VixError lab_submit_and_wait(struct lab_request *request);
+void lab_complete(struct lab_request *request, VixError result);
+
+/* blocks.c */
+struct lab_blocks { VixBlockList *list; size_t room; bool failed; };
+void lab_blocks_add(struct lab_blocks *blocks, uint64_t offset, uint64_t length);
+VixBlockList *lab_blocks_done(struct lab_blocks *blocks);
+
+/* error.c */
+VixError lab_from_errno(int number);
+
+#endif

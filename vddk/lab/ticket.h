@@ -1,0 +1,28 @@
+/* Who may open a disk is the vCenter's to say: it gives a ticket, and names the
+ * host whose data port takes it. */
+#ifndef IVD_LAB_TICKET_H
+#define IVD_LAB_TICKET_H
+
+#include "lab.h"
+#include "tls.h"
+
+struct lab_ticket {
+	char host[256], thumbprint[64], ticket[256];
+	uint16_t port;
+};
+
+struct lab_ask {
+	const VixConnectParams *params;
+	const char *op, *mode;
+	bool write;
+};
+
+VixError lab_ask_ticket(const struct lab_ask *ask, struct lab_ticket *ticket);
+/* TLS to a server that has the thumbprint; what differs is logged. */
+VixError lab_dial(const char *host, uint16_t port, const char *thumbprint, struct labtls **tls);
+/* The value of a line "key=value" of a text, or false. */
+bool lab_value(const char *text, const char *key, char *value, size_t size);
+/* connect.c asks, net.c does: op is "prepare" or "end". */
+VixError lab_access(const VixConnectParams *params, const char *identity, const char *op);
+
+#endif

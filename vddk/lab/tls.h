@@ -1,0 +1,41 @@
+/*
+ * TLS for the laboratory's library: its private dependency libvixlabtls.so.1, as
+ * the real library brings libraries of its own. OpenSSL is inside, its symbols
+ * hidden. A certificate is known by its SHA-1 thumbprint alone, so that every
+ * caller must compare it before it says a secret.
+ */
+#ifndef IVD_LAB_TLS_H
+#define IVD_LAB_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct labtls;
+
+enum labtls_error {
+	LABTLS_RESOLVE = 1, /* the name is unknown */
+	LABTLS_REFUSED,     /* nobody listens, or nobody answers */
+	LABTLS_HANDSHAKE,   /* somebody answers, who does not speak TLS */
+};
+
+/* What labtls_read and labtls_write return instead of a number of bytes. */
+enum { LABTLS_CLOSED = 0, LABTLS_AGAIN = -1, LABTLS_BROKEN = -2 };
+
+/* NULL with *error and text set. The socket does not block. */
+struct labtls *labtls_connect(const char *host, uint16_t port, int timeout_ms, enum labtls_error *error, char *text,
+			      size_t size);
+const char *labtls_thumbprint(const struct labtls *tls); /* "AA:BB:…" */
+ssize_t labtls_read(struct labtls *tls, void *buffer, size_t size);
+ssize_t labtls_write(struct labtls *tls, const void *buffer, size_t size);
+int labtls_fd(const struct labtls *tls);
+bool labtls_wants_write(const struct labtls *tls); /* after LABTLS_AGAIN: poll for writing */
+/* All of it, or false when time is up or the peer is gone. */
+bool labtls_read_all(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
+bool labtls_write_all(struct labtls *tls, const void *buffer, size_t size, int timeout_ms);
+/* What comes until the peer ends, at most size; negative when it breaks. */
+ssize_t labtls_read_to_end(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
+void labtls_close(struct labtls *tls);
+
+#endif

@@ -1,0 +1,122 @@
+package vddk
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// majors are the versions whose file names are looked for, the newest first.
+var majors = []int{9, 8, 7, 6}
+
+const distribution = "unpack VMware's VDDK and set vddk.libdir to its folder, the one that contains lib64"
+
+// Environment is what the process that loads the library must have in its
+// environment from its start: the library's private companions are found by
+// LD_LIBRARY_PATH alone, and setting it in a running process is too late. Load
+// takes it away again, so that no further child inherits it.
+func Environment(libdir string) []string {
+	path := filepath.Join(libdir, "lib64")
+	if old := os.Getenv(libraryPath); old != "" {
+		path += string(os.PathListSeparator) + old
+	}
+	return []string{libraryPath + "=" + path}
+}
+
+const libraryPath = "LD_LIBRARY_PATH"
+
+// version of a library as its real file is named: libvixDiskLib.so.8.0.3.
+type version struct {
+	text         string
+	major, minor int
+}
+
+// find looks for the library below libdir, and refuses by name what people get
+// wrong about it.
+func find(libdir string) (string, version, error) {
+	if libdir == "" {
+		return "", version{}, &LoadError{LibDir: libdir, Err: errors.New("no folder is given"), Remedy: distribution}
+	}
+	fail := func(remedy, format string, args ...any) (string, version, error) {
+		return "", version{}, &LoadError{LibDir: libdir, Err: fmt.Errorf(format, args...), Remedy: remedy}
+	}
+	if !filepath.IsAbs(libdir) {
+		return fail("give it from the root on", "the path is relative")
+	}
+	st, err := os.Stat(libdir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(distribution, "there is no such folder")
+	}
+	if err != nil {
+		return fail("check the rights on the path", "%w", err)
+	}
+	if !st.IsDir() {
+		return fail(distribution, "it is a file, not a folder")
+	}
+	if filepath.Base(libdir) == "lib64" {
+		return fail("set vddk.libdir to "+filepath.Dir(libdir), "it is the lib64 inside the distribution, not the distribution")
+	}
+	for _, folder := range []string{filepath.Join(libdir, "lib64"), libdir} {
+		for _, major := range majors {
+			path := filepath.Join(folder, "libvixDiskLib.so."+strconv.Itoa(major))
+			real, err := filepath.EvalSymlinks(path)
+			if err != nil {
+				continue
+			}
+			if err := checkELF(libdir, path); err != nil {
+				return "", version{}, err
+			}
+			return path, versionOf(filepath.Base(real), major), nil
+		}
+	}
+	return fail(distribution, "it has no libvixDiskLib.so.%d to .%d, in lib64 or beside it", majors[len(majors)-1], majors[0])
+}
+
+func checkELF(libdir, path string) error {
+	f, err := elf.Open(path)
+	if err != nil {
+		return &LoadError{LibDir: libdir, Err: fmt.Errorf("%s is no shared library: %w", path, err), Remedy: "unpack the distribution again; " + distribution}
+	}
+	defer f.Close()
+	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 {
+		return &LoadError{
+			LibDir: libdir, Err: fmt.Errorf("%s is for %s, %s", path, f.Machine, f.Class),
+			Remedy: "take the distribution for Linux on x86-64",
+		}
+	}
+	return nil
+}
+
+func versionOf(name string, major int) version {
+	text := strings.TrimPrefix(name, "libvixDiskLib.so.")
+	v := version{text: text, major: major}
+	parts := strings.SplitN(text, ".", 3)
+	if n, err := strconv.Atoi(parts[0]); err == nil {
+		v.major = n
+		if len(parts) > 1 {
+			v.minor, _ = strconv.Atoi(parts[1])
+		}
+		return v
+	}
+	v.text = strconv.Itoa(major)
+	return v
+}
+
+// explain adds a remedy to what dlopen said.
+func explain(libdir, text string) error {
+	remedy := distribution
+	switch {
+	case strings.Contains(text, "undefined symbol: VixDiskLib_"):
+		remedy = "install VDDK 6.7 or newer: this library lacks a function that is needed"
+	case strings.Contains(text, "undefined symbol"), strings.Contains(text, "version `"):
+		remedy = "keep other libraries of the same name away: nothing but the library's own folder belongs in " + libraryPath
+	case strings.Contains(text, "cannot open shared object file"):
+		remedy = fmt.Sprintf("start the process with %s (ivd-mover does for its child), and unpack the distribution again if the file it names is not in lib64", Environment(libdir)[0])
+	}
+	return &LoadError{LibDir: libdir, Err: errors.New(text), Remedy: remedy}
+}

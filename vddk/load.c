@@ -1,0 +1,57 @@
+/* See shim.h. The library is never unloaded: its threads may outlive Exit. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "shim.h"
+
+struct ivd_vix ivd_vix;
+uint32_t ivd_major;
+
+char *ivd_load(const char *path) {
+	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!library)
+		return strdup(dlerror());
+	const char *missing = NULL;
+#define TAKE(result, name, args) ivd_vix.name = (result(*) args)dlsym(library, "VixDiskLib_" #name);
+#define NEED(result, name, args) \
+	TAKE(result, name, args) \
+	if (!ivd_vix.name && !missing) \
+		missing = "VixDiskLib_" #name;
+	VIX_SYMBOLS(NEED, TAKE)
+#undef NEED
+#undef TAKE
+	char *text = NULL;
+	if (missing && asprintf(&text, "%s: undefined symbol: %s", path, missing) < 0)
+		return strdup(missing);
+	return text;
+}
+
+VixError ivd_init(uint32_t major, uint32_t minor, const char *libdir, const char *config) {
+	ivd_major = major;
+	return ivd_vix.InitEx(major, minor, ivd_log, ivd_warn, ivd_panic, libdir, config);
+}
+
+void ivd_exit(void) {
+	ivd_vix.Exit();
+}
+
+const char *ivd_list_transport_modes(void) {
+	return ivd_vix.ListTransportModes ? ivd_vix.ListTransportModes() : NULL;
+}
+
+int ivd_on_main_thread(void) {
+	return getpid() == (pid_t)syscall(SYS_gettid);
+}
+
+char *ivd_error_text(VixError err) {
+	char *theirs = ivd_vix.GetErrorText ? ivd_vix.GetErrorText(err, NULL) : NULL;
+	char *ours = strdup(theirs ? theirs : "");
+	if (theirs)
+		ivd_vix.FreeErrorText(theirs);
+	return ours;
+}

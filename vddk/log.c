@@ -1,0 +1,55 @@
+/* Lines are formatted here, since a va_list cannot be read in Go, and handed to
+ * Go as plain text on the thread that logs: lines are rare, and a panic's must be
+ * out before the process ends. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+extern void ivdLog(int level, char *text);
+
+static _Thread_local char warning[1024];
+
+static char *format_line(const char *format, va_list args) {
+	char *line = NULL;
+	if (!format || vasprintf(&line, format, args) < 0)
+		return strdup("a line that cannot be formatted");
+	size_t n = strlen(line);
+	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+		line[--n] = 0;
+	return line;
+}
+
+static void hand_over(enum ivd_level level, const char *format, va_list args) {
+	char *line = format_line(format, args);
+	if (level == IVD_WARN)
+		snprintf(warning, sizeof warning, "%s", line);
+	ivdLog(level, line);
+	free(line);
+}
+
+void ivd_log(const char *format, va_list args) {
+	hand_over(IVD_LOG, format, args);
+}
+
+void ivd_warn(const char *format, va_list args) {
+	hand_over(IVD_WARN, format, args);
+}
+
+/* The library cannot go on, and its state is not to be trusted: the process ends,
+ * and its supervisor starts another. SIGABRT's default, not the Go runtime's
+ * handler, so that the end is short. */
+void ivd_panic(const char *format, va_list args) {
+	hand_over(IVD_PANIC, format, args);
+	signal(SIGABRT, SIG_DFL);
+	abort();
+}
+
+char *ivd_take_warning(void) {
+	char *text = strdup(warning);
+	warning[0] = 0;
+	return text;
+}

@@ -1,0 +1,43 @@
+package vddk
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+)
+
+// logger is where the library's lines go: one for the process, as the library is.
+var logger atomic.Pointer[slog.Logger]
+
+// noise are warnings and lines of every start that mean nothing to anybody.
+var noise = []string{"Get CEIP status failed", "VDDK_PhoneHome", "PhoneHome:"}
+
+//export ivdLog
+func ivdLog(level C.int, text *C.char) {
+	l := logger.Load()
+	if l == nil {
+		return
+	}
+	line := C.GoString(text)
+	l.Log(context.Background(), levelOf(int(level), line), line, "source", "vddk")
+}
+
+// levelOf: what the library calls information is for who looks for a fault.
+func levelOf(level int, line string) slog.Level {
+	for _, n := range noise {
+		if strings.Contains(line, n) {
+			return slog.LevelDebug
+		}
+	}
+	switch level {
+	case C.IVD_WARN:
+		return slog.LevelWarn
+	case C.IVD_PANIC:
+		return slog.LevelError
+	}
+	return slog.LevelDebug
+}

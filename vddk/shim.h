@@ -1,0 +1,100 @@
+/*
+ * The C half of the binding. All calls into the library but InitEx and Exit are
+ * made by C threads that were created after InitEx, as VMware asks for: one for
+ * connections, Open and Close; one for access; one for each handle. Go hands a
+ * call to a worker and learns of its end through an eventfd.
+ */
+#ifndef IVD_VDDK_SHIM_H
+#define IVD_VDDK_SHIM_H
+
+#include "symbols.h"
+
+/* load.c: NULL, or what is wrong (to be freed). */
+char *ivd_load(const char *path);
+extern uint32_t ivd_major; /* the library's own version, as its file is named */
+VixError ivd_init(uint32_t major, uint32_t minor, const char *libdir, const char *config);
+void ivd_exit(void);
+const char *ivd_list_transport_modes(void); /* the library's own, or NULL */
+int ivd_on_main_thread(void);
+char *ivd_error_text(VixError err); /* to be freed */
+
+/* signals.c: adds SA_ONSTACK to handlers that others installed without it; a bit
+ * for each signal that needed it. */
+uint64_t ivd_repair_signals(void);
+
+/* log.c: the library's log functions; each line goes to ivdLog of log.go. */
+enum ivd_level { IVD_LOG, IVD_WARN, IVD_PANIC };
+void ivd_log(const char *format, va_list args);
+void ivd_warn(const char *format, va_list args);
+void ivd_panic(const char *format, va_list args);
+/* The last warning that was logged on the calling thread since the last call of
+ * this function, or ""; to be freed. */
+char *ivd_take_warning(void);
+
+/* params.c: a ConnectParams whose strings are ours. */
+struct ivd_params {
+	VixConnectParams *vix;
+	int from_library;
+	char *strings[12];
+	int count;
+};
+struct ivd_params *ivd_params_new(void);
+char *ivd_params_own(struct ivd_params *params, char *text); /* takes it; "" counts as none */
+void ivd_params_uid(struct ivd_params *params, char *user, char *password);
+void ivd_params_session(struct ivd_params *params, char *cookie, char *user, char *password);
+void ivd_params_disk(struct ivd_params *params, char *id, char *datastore, char *snapshot);
+void ivd_params_free(struct ivd_params *params);
+
+/* worker.c */
+enum ivd_op {
+	IVD_CONNECT, IVD_DISCONNECT, IVD_OPEN, IVD_CLOSE,
+	IVD_PREPARE, IVD_END, IVD_CLEANUP,
+	IVD_QUERY, IVD_FLUSH, IVD_DRAIN,
+	IVD_READ, IVD_WRITE,
+};
+
+/* Go owns a call but from ivd_submit until it comes out of ivd_take. */
+struct ivd_call {
+	struct ivd_call *next;
+	uint64_t id;
+	int op;
+	VixError result;
+	char *warning; /* the thread's last warning when the call failed; to be freed */
+	const VixConnectParams *params;
+	char *text; /* modes, path, identity */
+	int read_only;
+	uint32_t flags;
+	VixConnection *connection;
+	VixHandle *handle;
+	uint64_t sector, count, chunk;
+	void *buffer;
+	VixBlockList *blocks;
+	uint32_t cleaned, remaining;
+	VixInfo info; /* strings NULL: see uuid */
+	char uuid[128];
+	char transport[32];
+};
+
+struct ivd_worker;
+struct ivd_worker *ivd_worker_start(void); /* NULL: no thread to be had */
+void ivd_worker_stop(struct ivd_worker *worker); /* after its last call ended */
+struct ivd_call *ivd_call_new(int op, uint64_t id);
+void ivd_call_free(struct ivd_call *call);
+void ivd_submit(struct ivd_worker *worker, struct ivd_call *call);
+int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *handle, uint64_t sector, uint64_t count,
+		  void *buffer);
+
+/* perform.c: one call that is no I/O, on the thread that is to make it. */
+void ivd_perform(struct ivd_call *call);
+
+/* done.c: what has ended. */
+struct ivd_done {
+	uint64_t id;
+	VixError result;
+	struct ivd_call *call; /* NULL for I/O, which frees its own */
+};
+int ivd_done_fd(void); /* an eventfd, made once; negative: errno */
+void ivd_done(struct ivd_call *call);
+int ivd_take(struct ivd_done *out, int max);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * Every function of libvixDiskLib that the binding calls, in one table: required
+ * ones, without which the library is refused, and optional ones, which are NULL
+ * where the library (an old one, or a test's) does not have them.
+ */
+#ifndef IVD_VDDK_SYMBOLS_H
+#define IVD_VDDK_SYMBOLS_H
+
+#include "abi.h"
+
+#define VIX_SYMBOLS(REQUIRED, OPTIONAL) \
+	REQUIRED(VixError, InitEx, (uint32_t, uint32_t, VixLogFunc, VixLogFunc, VixLogFunc, const char *, const char *)) \
+	REQUIRED(void, Exit, (void)) \
+	REQUIRED(char *, GetErrorText, (VixError, const char *)) \
+	REQUIRED(void, FreeErrorText, (char *)) \
+	REQUIRED(VixError, ConnectEx, (const VixConnectParams *, VixBool, const char *, const char *, VixConnection **)) \
+	REQUIRED(VixError, Disconnect, (VixConnection *)) \
+	REQUIRED(VixError, Open, (VixConnection *, const char *, uint32_t, VixHandle **)) \
+	REQUIRED(VixError, Close, (VixHandle *)) \
+	REQUIRED(VixError, GetInfo, (VixHandle *, VixInfo **)) \
+	REQUIRED(void, FreeInfo, (VixInfo *)) \
+	REQUIRED(const char *, GetTransportMode, (VixHandle *)) \
+	REQUIRED(VixError, ReadAsync, (VixHandle *, uint64_t, uint64_t, uint8_t *, VixCompletionFunc, void *)) \
+	REQUIRED(VixError, WriteAsync, (VixHandle *, uint64_t, uint64_t, const uint8_t *, VixCompletionFunc, void *)) \
+	REQUIRED(VixError, Wait, (VixHandle *)) \
+	REQUIRED(VixError, Flush, (VixHandle *)) \
+	OPTIONAL(VixConnectParams *, AllocateConnectParams, (void)) /* 6.7; disks of their own need it */ \
+	OPTIONAL(void, FreeConnectParams, (VixConnectParams *)) \
+	OPTIONAL(VixError, QueryAllocatedBlocks, (VixHandle *, uint64_t, uint64_t, uint64_t, VixBlockList **)) \
+	OPTIONAL(VixError, FreeBlockList, (VixBlockList *)) \
+	OPTIONAL(VixError, PrepareForAccess, (const VixConnectParams *, const char *)) \
+	OPTIONAL(VixError, EndAccess, (const VixConnectParams *, const char *)) \
+	OPTIONAL(VixError, Cleanup, (const VixConnectParams *, uint32_t *, uint32_t *)) \
+	OPTIONAL(const char *, ListTransportModes, (void))
+
+struct ivd_vix {
+#define MEMBER(result, name, args) result(*name) args;
+	VIX_SYMBOLS(MEMBER, MEMBER)
+#undef MEMBER
+};
+
+extern struct ivd_vix ivd_vix; /* filled by ivd_load, never emptied */
+
+#endif
