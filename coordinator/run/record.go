@@ -3,6 +3,7 @@ package run
 import (
 	"time"
 
+	"ivdmover/coordinator/plan"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 )
@@ -62,22 +63,24 @@ type Run struct {
 
 // Disk is one disk of a run, as it is stored and shown.
 type Disk struct {
-	Version  int          `json:"version"`
-	Run      ivd.RunID    `json:"run"`
-	Ref      ivd.DiskRef  `json:"ref"`
-	Name     string       `json:"name"`
-	Step     Step         `json:"step"`
-	Result   State        `json:"result,omitempty"` // done, failed or cancelled, once the step is ended
-	Failure  *ivd.Failure `json:"failure,omitempty"`
-	Attempt  int          `json:"attempt"` // counted before it starts
-	Started  time.Time    `json:"started,omitzero"`
-	Ended    time.Time    `json:"ended,omitzero"`
-	Mode     Mode         `json:"mode,omitempty"`
-	Note     string       `json:"note,omitempty"` // why the mode is what it is, for people
-	Geometry ivd.Geometry `json:"geometry,omitzero"`
+	Version   int               `json:"version"`
+	Run       ivd.RunID         `json:"run"`
+	Ref       ivd.DiskRef       `json:"ref"`
+	Name      string            `json:"name"`
+	Datastore string            `json:"datastore"` // its name
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	Step      Step              `json:"step"`
+	Result    State             `json:"result,omitempty"` // done, failed or cancelled, once the step is ended
+	Failure   *ivd.Failure      `json:"failure,omitempty"`
+	Attempt   int               `json:"attempt"` // counted before it starts
+	Started   time.Time         `json:"started,omitzero"`
+	Ended     time.Time         `json:"ended,omitzero"`
+	Mode      plan.Mode         `json:"mode,omitempty"`
+	Note      string            `json:"note,omitempty"` // why the mode is what it is, for people
+	Geometry  ivd.Geometry      `json:"geometry,omitzero"`
 
 	// Of a backup.
-	CBT      string         `json:"cbt,omitempty"`
+	CBT      string         `json:"cbt,omitempty"` // what the policy says
 	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"`
 	ChangeID ivd.ChangeID   `json:"change_id,omitempty"`
 	Parent   ivd.PointID    `json:"parent,omitempty"`
@@ -90,17 +93,6 @@ type Disk struct {
 	Jobs  []ivd.JobID `json:"jobs,omitempty"`
 	Stats queue.Stats `json:"stats"`
 }
-
-// Mode is how a backup found out what to read.
-type Mode string
-
-// The modes.
-const (
-	ModeChanged   Mode = "changed"   // the areas changed since the parent
-	ModeInUse     Mode = "in_use"    // the areas in use, by vSphere
-	ModeAllocated Mode = "allocated" // the allocated areas, by VDDK
-	ModeRestore   Mode = "restore"
-)
 
 // View is a run with its disks and their sum, as the API shows it.
 type View struct {

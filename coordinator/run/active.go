@@ -1,0 +1,251 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+// active is a run while this coordinator drives it.
+type active struct {
+	s     *Service
+	log   *slog.Logger
+	lease repo.Lease // ours: opened by this start, ended by it or left to expire
+
+	created time.Time   // of the run: the time in its points' names
+	full    bool        // as it was asked for
+	inDoubt atomic.Bool // a commit's outcome is not known
+
+	cancel context.CancelCauseFunc // of the work, not of cleaning up
+	done   chan struct{}           // closed when the driver has returned
+
+	mu       sync.Mutex
+	run      Run                        // guarded by mu, like all below
+	rev      uint64                     // of run in the bucket
+	disks    map[ivd.DiskID]Disk        // the latest of each, by key
+	jobs     map[jobKey]queue.JobRecord // of disks that are moving
+	progress map[jobKey]queue.Progress  // beyond the records
+	changed  chan struct{}              // closed and replaced at every change
+}
+
+type jobKey struct {
+	disk ivd.DiskID
+	job  ivd.JobID
+}
+
+func (s *Service) newActive(r Run, rev uint64, lease repo.Lease) *active {
+	return &active{
+		s: s, log: s.Log.With("run", r.ID), lease: lease, created: r.Created, full: r.Full,
+		run: r, rev: rev, done: make(chan struct{}), changed: make(chan struct{}),
+		disks: map[ivd.DiskID]Disk{}, jobs: map[jobKey]queue.JobRecord{}, progress: map[jobKey]queue.Progress{},
+	}
+}
+
+// drive takes the run to its end: every disk by itself, then the summary and the
+// lease. It returns early when the coordinator stops or loses the run.
+func (a *active) drive(life context.Context) {
+	life, lose := context.WithCancelCause(life)
+	defer lose(nil)
+	work, cancel := context.WithCancelCause(life)
+	defer cancel(nil)
+	a.mu.Lock()
+	a.cancel = cancel
+	if a.run.Cancel {
+		cancel(errCancelled)
+	}
+	a.mu.Unlock()
+
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	quit, stopHelpers := context.WithCancel(life)
+	defer stopHelpers()
+	helpers.Go(func() { a.keepBeating(quit, lose) })
+	helpers.Go(func() { a.followJobs(quit) })
+	helpers.Go(func() { a.followProgress(quit) })
+
+	disks, err := a.s.listDisks(life, a.run.ID)
+	if err != nil {
+		a.log.Error("read the run's disks; the next start tries again", "err", err)
+		return
+	}
+	var group sync.WaitGroup
+	for _, d := range disks {
+		a.publish(d.Disk)
+		t := &task{s: a.s, run: a, rec: d.Disk, rev: d.rev, log: a.log.With("disk", d.key(), "name", d.Name)}
+		group.Go(func() { t.drive(life, work) })
+	}
+	group.Wait()
+	if life.Err() != nil {
+		a.log.Info("run left as it is stored", "why", context.Cause(life))
+		return
+	}
+	a.finish(life)
+}
+
+// keepBeating shows other coordinators that the run has an owner, and notices a
+// request to cancel that came through the bucket.
+func (a *active) keepBeating(ctx context.Context, lose context.CancelCauseFunc) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := a.update(ctx, func(r *Run) { r.Beat++ })
+		if errors.Is(err, errTakenOver) {
+			lose(errTakenOver)
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			a.log.Warn("store the run's beat", "err", err)
+		}
+	}
+}
+
+// update changes the stored run. Others may only ask for its cancellation; who
+// changed its owner has taken it over.
+func (a *active) update(ctx context.Context, change func(*Run)) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for {
+		next := a.run
+		change(&next)
+		rev, err := a.s.Queue.State().Update(ctx, runKey(next.ID), next, a.rev)
+		if err == nil {
+			a.run, a.rev = next, rev
+			a.wakeLocked()
+			return nil
+		}
+		if ivd.KindOf(err) != ivd.Conflict {
+			return fmt.Errorf("store run %s: %w", next.ID, err)
+		}
+		stored, rev, err := a.s.getRun(ctx, next.ID)
+		if err != nil {
+			return err
+		}
+		if stored.Owner != a.run.Owner || stored.OwnerRun != a.run.OwnerRun {
+			return errTakenOver
+		}
+		if stored.Cancel && a.cancel != nil {
+			a.cancel(errCancelled)
+		}
+		a.run, a.rev = stored, rev
+	}
+}
+
+// followJobs keeps the records of the run's jobs as the bucket has them.
+func (a *active) followJobs(ctx context.Context) {
+	for rec, err := range a.s.Queue.WatchJobs(ctx, a.run.ID) {
+		if err != nil {
+			if ctx.Err() == nil {
+				a.log.Error("follow the run's jobs", "err", err)
+			}
+			return
+		}
+		a.mu.Lock()
+		k := jobKey{rec.Disk, rec.ID}
+		a.jobs[k] = rec
+		if rec.State != queue.JobRunning {
+			delete(a.progress, k)
+		}
+		a.wakeLocked()
+		a.mu.Unlock()
+	}
+}
+
+func (a *active) followProgress(ctx context.Context) {
+	err := a.s.Queue.SubscribeProgress(ctx, a.run.ID, func(p queue.Progress) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		k := jobKey{p.Disk, p.Job}
+		if a.jobs[k].State == queue.JobRunning {
+			a.progress[k] = p
+			a.wakeLocked()
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("follow the movers' progress: it will not show", "err", err)
+	}
+}
+
+// finish stores the run's result, its summary in the repository, and gives the
+// lease up.
+func (a *active) finish(ctx context.Context) {
+	err := again(ctx, stepAttempts, func() error {
+		return a.update(ctx, func(r *Run) {
+			r.State, r.Ended = a.resultLocked(), time.Now().UTC()
+		})
+	})
+	if err != nil {
+		a.log.Error("store the run's end; the next start tries again", "err", err)
+		return
+	}
+	v := a.view()
+	if v.Kind == queue.Backup {
+		if err := again(ctx, stepAttempts, func() error { return a.s.Repo.Summarize(ctx, v.ID, v) }); err != nil {
+			a.log.Warn("write the run's summary", "err", err)
+		}
+	}
+	a.endLease(ctx)
+	a.log.Info("run ended", "state", v.State, "disks", len(v.Disks), "read_bytes", v.Stats.ReadBytes, "stored_bytes", v.Stats.StoredBytes)
+}
+
+// endLease ends the lease, unless a commit may still be on its way (COLLECT W7).
+func (a *active) endLease(ctx context.Context) {
+	if a.inDoubt.Load() {
+		a.log.Warn("the run's lease is left to expire: a commit's outcome is not known", "lease", a.lease.ID)
+		return
+	}
+	if err := a.s.Repo.EndLease(ctx, a.lease.ID); err != nil {
+		a.log.Warn("end the run's lease: it will expire", "lease", a.lease.ID, "err", err)
+	}
+}
+
+// resultLocked sums the disks' results up.
+func (a *active) resultLocked() State {
+	done := 0
+	for _, d := range a.disks {
+		if d.Result == Done {
+			done++
+		}
+	}
+	switch {
+	case a.run.Cancel:
+		return Cancelled
+	case done == len(a.disks):
+		return Done
+	case done == 0:
+		return Failed
+	}
+	return Partial
+}
+
+// publish lets everybody see a disk's new state.
+func (a *active) publish(d Disk) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.disks[d.key()] = d
+	a.wakeLocked()
+}
+
+func (a *active) wakeLocked() {
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// next is closed at the next change.
+func (a *active) next() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changed
+}

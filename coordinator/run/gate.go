@@ -1,0 +1,93 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"ivdmover/coordinator/admit"
+)
+
+// gate is admission with memory: it keeps who waits and who is in, and asks admit
+// who may come in next whenever something changes.
+type gate struct {
+	mu      sync.Mutex
+	limits  admit.Limits    // guarded by mu, like all below
+	inside  []admit.Holding // in the order of entry
+	waiting []*wait         // in the order of arrival
+}
+
+type wait struct {
+	admit.Want
+	in chan struct{} // closed by the gate when admitted
+}
+
+func newGate(l admit.Limits) *gate { return &gate{limits: l} }
+
+func (g *gate) setFleet(handles int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limits.Fleet = admit.Fleet(handles)
+	g.letIn()
+}
+
+// enter waits until the disk may start. Whoever was let in calls leave, once.
+func (g *gate) enter(ctx context.Context, w admit.Want) (leave func(), err error) {
+	x := &wait{Want: w, in: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, x)
+	g.letIn()
+	g.mu.Unlock()
+
+	select {
+	case <-x.in:
+		return func() { g.leave(x) }, nil
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	g.waiting = slices.DeleteFunc(g.waiting, func(o *wait) bool { return o == x })
+	g.mu.Unlock()
+	select {
+	case <-x.in: // let in at the last moment
+		g.leave(x)
+	default:
+	}
+	return nil, context.Cause(ctx)
+}
+
+// leave gives the disk's tokens back. It stays known as done while others are
+// under way: admit serves those next who were served least.
+func (g *gate) leave(x *wait) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	busy := len(g.waiting) > 0
+	for i := range g.inside {
+		h := &g.inside[i]
+		if h.Ref == x.Ref && !h.Done {
+			h.Done = true
+			break
+		}
+	}
+	for _, h := range g.inside {
+		busy = busy || !h.Done
+	}
+	if !busy {
+		g.inside = nil
+	}
+	g.letIn()
+}
+
+// letIn admits whom it can. The caller holds mu.
+func (g *gate) letIn() {
+	wants := make([]admit.Want, len(g.waiting))
+	for i, w := range g.waiting {
+		wants[i] = w.Want
+	}
+	for _, ref := range admit.Next(g.limits, g.inside, wants) {
+		i := slices.IndexFunc(g.waiting, func(w *wait) bool { return w.Ref == ref })
+		w := g.waiting[i]
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		g.inside = append(g.inside, admit.Holding{Ref: w.Ref})
+		close(w.in)
+	}
+}

@@ -1,0 +1,76 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ivdmover/coordinator/plan"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// restoring is what is a restore's own in a disk's course.
+type restoring struct{ *task }
+
+// prepare makes the new disk under its working name, or finds the one that was made
+// before a restart.
+func (t restoring) prepare(ctx context.Context) error {
+	if t.rec.Ref.Disk != "" {
+		return nil
+	}
+	l := t.ledger()
+	if err := t.s.open(ctx, l); err != nil {
+		return err
+	}
+	ref := t.rec.Ref
+	d, err := findByName(ctx, t.vc, ref.Datastore, l.Working)
+	switch {
+	case err != nil:
+		return err
+	case d != nil:
+		ref = d.Ref
+	default:
+		mib := max(1, (t.rec.Geometry.Capacity+1<<20-1)>>20) // vSphere makes disks of whole MiB
+		if ref, err = t.vc.CreateDisk(ctx, ref.Datastore, l.Working, mib); err != nil {
+			return err
+		}
+	}
+	return t.save(ctx, func(d *Disk) { d.Ref = ref })
+}
+
+func (t restoring) ledger() Ledger {
+	return Ledger{
+		Version: Version, Run: t.rec.Run, Kind: queue.Restore, Key: t.rec.key(),
+		Ref:     ivd.DiskRef{VCenter: t.rec.Ref.VCenter, Datastore: t.rec.Ref.Datastore},
+		Working: fmt.Sprintf("ivdmover-restore-%s-%.8s", t.rec.Run, t.rec.key()), Opened: time.Now().UTC(),
+	}
+}
+
+// plan reads the point under the run's lease (COLLECT R1).
+func (t restoring) plan(ctx context.Context) error {
+	p, err := t.s.Repo.PointForReading(ctx, t.run.lease.ID, t.rec.From)
+	if err != nil {
+		return err
+	}
+	jobs, err := plan.Restore(t.template(queue.Restore), plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
+	if err != nil {
+		return err
+	}
+	return t.setJobs(ctx, jobs)
+}
+
+// close gives the disk its name: from now on it is the user's.
+func (t restoring) close(ctx context.Context) error {
+	if err := t.vc.Rename(ctx, t.rec.Ref, t.rec.Target); err != nil {
+		return err
+	}
+	stats := t.run.sumJobs(t.rec.Ref.Disk)
+	return t.save(ctx, func(d *Disk) { d.Stats = stats })
+}
+
+// clean deletes the disk of a restore that failed: the one that still has its
+// working name.
+func (t restoring) clean(ctx context.Context) error {
+	return again(ctx, stepAttempts, func() error { return t.s.undo(ctx, t.ledger()) })
+}

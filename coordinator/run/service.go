@@ -1,0 +1,193 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+// Deps are what a Service works with. It owns none of them.
+type Deps struct {
+	Queue    *queue.Queue
+	Repo     *repo.Repository
+	VCenters map[string]*inventory.VCenter
+	Policies []config.Policy
+	Limits   admit.Limits // the fleet's part is filled in from the movers' heartbeats
+
+	// Instance names this coordinator and is the same after a restart; whoever
+	// starts under it is alone (its state folder is locked).
+	Instance string
+	Log      *slog.Logger
+}
+
+// Service drives the runs that this coordinator owns. Its methods are safe for
+// concurrent use.
+type Service struct {
+	Deps
+	start string // names this start of the instance
+	gate  *gate
+
+	mu     sync.Mutex
+	active map[ivd.RunID]*active // guarded by mu
+	life   context.Context       // of Serve; nil before it. Guarded by mu
+	group  sync.WaitGroup        // the drivers
+	seen   map[ivd.RunID]beat    // owned by Serve's goroutine: what others' runs looked like
+}
+
+// Causes of a driver's end, told apart by what is left to do.
+var (
+	errShutdown  = errors.New("the coordinator is shutting down")
+	errTakenOver = errors.New("another coordinator has taken the run over")
+	errCancelled = &ivd.Error{Kind: ivd.Cancelled, Err: errors.New("cancelled on request")}
+)
+
+// How often things are looked at. They are no one's promise: all of them only
+// bound how long something unusual goes unnoticed.
+const (
+	beatEvery    = 5 * time.Second
+	lookEvery    = 3 * time.Second  // for runs without an owner, ledger entries without a run
+	silentOwner  = 15 * time.Second // after which a run is taken over, by our own clock
+	letGoTimeout = time.Minute      // for movers to close the handles of a stopped disk
+)
+
+// New makes a Service; Serve starts it.
+func New(d Deps) *Service {
+	s := &Service{
+		Deps:   d,
+		start:  uuid.NewString(),
+		active: map[ivd.RunID]*active{},
+		seen:   map[ivd.RunID]beat{},
+	}
+	s.gate = newGate(d.Limits)
+	return s
+}
+
+// Serve takes up the runs that this instance left, answers the movers' questions
+// for logins, and drives runs until ctx ends. What is under way then is left as
+// it is stored, for the next start.
+func (s *Service) Serve(ctx context.Context) error {
+	life, end := context.WithCancelCause(ctx)
+	s.mu.Lock()
+	s.life = life
+	s.mu.Unlock()
+
+	stop, err := s.Queue.ServeLogins(ctx, s.login)
+	if err != nil {
+		end(errShutdown)
+		return err
+	}
+	defer stop()
+
+	err = s.watchOver(life)
+	end(errShutdown)
+	s.group.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// watchOver looks at regular intervals for what nobody drives: runs whose owner is
+// silent, ledger entries whose run is over; and keeps admission informed.
+func (s *Service) watchOver(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if err := s.lookAround(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("look for runs and ledger entries that nobody drives", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Service) lookAround(ctx context.Context) error {
+	return errors.Join(s.countFleet(ctx), s.adopt(ctx), s.settleLedger(ctx))
+}
+
+// countFleet tells admission how many disks the movers can hold.
+func (s *Service) countFleet(ctx context.Context) error {
+	movers, err := s.Queue.Movers(ctx)
+	if err != nil {
+		return err
+	}
+	handles := 0
+	for _, m := range movers {
+		if !m.Draining {
+			handles += m.Handles
+		}
+	}
+	s.gate.setFleet(handles)
+	return nil
+}
+
+// drive starts the goroutine that drives a run which is stored as ours.
+func (s *Service) drive(a *active) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active[a.run.ID] = a
+	life := s.life
+	s.group.Go(func() {
+		a.drive(life)
+		s.mu.Lock()
+		delete(s.active, a.run.ID)
+		s.mu.Unlock()
+		close(a.done)
+	})
+}
+
+// find is the run while this coordinator drives it, or nil.
+func (s *Service) find(id ivd.RunID) *active {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active[id]
+}
+
+// serving tells whether Serve is at work, without which no run can begin.
+func (s *Service) serving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.life != nil && s.life.Err() == nil
+}
+
+// vcenter is the vCenter of a disk, by the configuration's name for it.
+func (s *Service) vcenter(name string) (*inventory.VCenter, error) {
+	v, ok := s.VCenters[name]
+	if !ok {
+		return nil, &ivd.Error{Kind: ivd.NotFound, Err: errors.New("vCenter " + name + " is not in the configuration"), Remedy: "add it under vcenters and restart `ivd serve`"}
+	}
+	return v, nil
+}
+
+// login answers a mover: only for a disk of a run that is under way.
+func (s *Service) login(ctx context.Context, q queue.LoginRequest) (queue.Login, error) {
+	r, _, err := s.getRun(ctx, q.Run)
+	if err != nil {
+		return queue.Login{}, err
+	}
+	if r.State.Ended() {
+		// EndAccess may be left to do: the ledger says so.
+		if _, err := s.getLedger(ctx, q.Run, q.Disk.Disk); err != nil {
+			return queue.Login{}, ivd.Errorf(ivd.Denied, "run %s is over: no login for it", q.Run)
+		}
+	}
+	v, err := s.vcenter(q.Disk.VCenter)
+	if err != nil {
+		return queue.Login{}, err
+	}
+	return v.Login(ctx)
+}

@@ -1,0 +1,168 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// task is one disk of a run. Everything in it is owned by its own goroutine;
+// others see the copies that save publishes.
+type task struct {
+	s   *Service
+	run *active
+	log *slog.Logger
+	rec Disk
+	rev uint64
+	vc  *inventory.VCenter
+
+	jobs map[ivd.JobID]queue.Job // as planned; made anew after a restart
+}
+
+// kind is what differs between a backup and a restore.
+type kind interface {
+	prepare(ctx context.Context) error // Preparing
+	plan(ctx context.Context) error    // Planning: fills the task's jobs
+	close(ctx context.Context) error   // Closing
+	clean(ctx context.Context) error   // Cleaning
+}
+
+// drive takes the disk from the step that is stored to its end. Work that fails or
+// is cancelled goes on to cleaning up, which only the end of life interrupts.
+func (t *task) drive(life, work context.Context) {
+	if t.rec.Step == Ended {
+		return
+	}
+	if t.rec.Step != Cleaning {
+		leave, err := t.admit(work)
+		if err == nil {
+			err = t.work(work)
+			defer leave()
+		}
+		if life.Err() != nil {
+			return
+		}
+		if err = t.settle(life, err); err != nil {
+			t.log.Error("store how the disk ended; the next start tries again", "err", err)
+			return
+		}
+	}
+	if err := t.finish(life); err != nil && life.Err() == nil {
+		t.log.Error("clean up after the disk; the ledger keeps what is left to do", "err", err)
+	}
+}
+
+// work is the main path of a disk.
+func (t *task) work(ctx context.Context) (err error) {
+	if t.vc, err = t.s.vcenter(t.rec.Ref.VCenter); err != nil {
+		return err
+	}
+	k := t.kind()
+	for {
+		switch t.rec.Step {
+		case Waiting:
+			err = t.save(ctx, func(d *Disk) { d.Step, d.Started, d.Attempt = Preparing, time.Now().UTC(), d.Attempt+1 })
+		case Preparing:
+			err = t.advance(ctx, Planning, k.prepare)
+		case Planning:
+			err = t.advance(ctx, Moving, t.publishJobs)
+		case Moving:
+			err = t.advance(ctx, Closing, t.move)
+		case Closing:
+			err = t.advance(ctx, Cleaning, k.close)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// advance does a step, again where its error may pass, and stores the next.
+func (t *task) advance(ctx context.Context, to Step, step func(context.Context) error) error {
+	t.log.Debug("disk", "step", t.rec.Step)
+	if err := again(ctx, stepAttempts, func() error { return step(ctx) }); err != nil {
+		return err
+	}
+	return t.save(ctx, func(d *Disk) { d.Step = to })
+}
+
+func (t *task) kind() kind {
+	if t.rec.From != "" {
+		return restoring{t}
+	}
+	return backingUp{t}
+}
+
+// admit waits for the disk's turn. A disk that a restore has yet to make has no id
+// by then, and needs none.
+func (t *task) admit(ctx context.Context) (func(), error) {
+	return t.s.gate.enter(ctx, admit.Want{Ref: t.rec.Ref, Restore: t.rec.From != ""})
+}
+
+// settle stores what the work came to. From here on the result does not change.
+func (t *task) settle(ctx context.Context, err error) error {
+	return again(ctx, stepAttempts, func() error {
+		return t.save(ctx, func(d *Disk) {
+			d.Step, d.Failure = Cleaning, ivd.FailureOf(err)
+			switch {
+			case err == nil:
+				d.Result = Done
+			case errors.Is(err, errCancelled):
+				d.Result = Cancelled
+			default:
+				d.Result = Failed
+			}
+		})
+	})
+}
+
+// finish stops what may still run, cleans up and stores the end. What cannot be
+// cleaned now is left in the ledger, which is looked at again and again.
+func (t *task) finish(ctx context.Context) error {
+	if t.rec.Result != Done {
+		t.log.Warn("disk "+string(t.rec.Result), "err", t.rec.Failure.Message)
+		t.stopJobs(ctx)
+	}
+	stats := t.run.sumJobs(t.rec.Ref.Disk)
+	err := t.kind().clean(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if e := t.s.Queue.DeleteJobRecords(ctx, t.rec.Run, t.rec.Ref.Disk); e != nil {
+		t.log.Warn("delete the disk's job records", "err", e)
+	}
+	return errors.Join(err, again(ctx, stepAttempts, func() error {
+		return t.save(ctx, func(d *Disk) {
+			d.Step, d.Ended = Ended, time.Now().UTC()
+			if stats != (queue.Stats{}) {
+				d.Stats = stats
+			}
+		})
+	}))
+}
+
+// save changes the stored disk. Only the run's owner does; a conflict says that
+// there is another one now.
+func (t *task) save(ctx context.Context, change func(*Disk)) error {
+	next := t.rec
+	change(&next)
+	rev, err := t.s.Queue.State().Update(ctx, diskKey(next), next, t.rev)
+	if ivd.KindOf(err) == ivd.Conflict {
+		return ivd.Errorf(ivd.Permanent, "store disk %s of run %s: %w", next.key(), next.Run, errTakenOver)
+	}
+	if err != nil {
+		return fmt.Errorf("store disk %s of run %s: %w", next.key(), next.Run, err)
+	}
+	t.rec, t.rev = next, rev
+	t.run.publish(next)
+	return nil
+}
