@@ -145,9 +145,9 @@ func newBackup(b Backup) *backup {
 		batch:   batchState{begun: time.Now()},
 	}
 	r.workspaces = newLane(b.Memory, pieceCost(g), ownPieces, extraPieces,
-		func() (workspace, error) { return newWorkspace(b.Memory, g) }, dropWorkspace)
+		func() workspace { return newWorkspace(b.Memory, g) }, dropWorkspace)
 	r.packs = newLane(b.Memory, packCost, 1, extraPacks,
-		func() (*format.Pack, error) { return new(format.Pack), nil }, func(*format.Pack) {})
+		func() *format.Pack { return new(format.Pack) }, func(*format.Pack) {})
 	return r
 }
 

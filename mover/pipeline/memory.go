@@ -25,7 +25,7 @@ type Buffer interface {
 // what another job could need. So jobs cannot block each other, however small the
 // budget. Safe for concurrent use.
 type Memory struct {
-	alloc func(n int) (Buffer, error)
+	alloc func(n int) Buffer
 	total int64
 	cpu   chan struct{} // a token for each piece that is worked on, of all jobs
 
@@ -38,7 +38,7 @@ type Memory struct {
 
 // NewMemory makes a budget of total bytes; alloc makes the buffers that are
 // handed to a disk.
-func NewMemory(total int64, alloc func(n int) (Buffer, error)) *Memory {
+func NewMemory(total int64, alloc func(n int) Buffer) *Memory {
 	return &Memory{
 		alloc: alloc, total: total, changed: make(chan struct{}),
 		cpu: make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -123,7 +123,7 @@ func (m *Memory) wakeLocked() {
 type lane[T any] struct {
 	memory *Memory
 	size   int64 // bytes that one slot counts
-	make   func() (T, error)
+	make   func() T
 	drop   func(T)
 
 	// guarded by memory.mu
@@ -139,7 +139,7 @@ type slot[T any] struct {
 	extra bool
 }
 
-func newLane[T any](m *Memory, size int64, own, extra int, make func() (T, error), drop func(T)) *lane[T] {
+func newLane[T any](m *Memory, size int64, own, extra int, make func() T, drop func(T)) *lane[T] {
 	return &lane[T]{memory: m, size: size, own: own, extra: extra, make: make, drop: drop, out: map[*slot[T]]bool{}}
 }
 
@@ -154,9 +154,9 @@ func (l *lane[T]) get(ctx context.Context) (*slot[T], error) {
 		}
 		switch {
 		case l.own > 0:
-			return l.takeLocked(false)
+			return l.takeLocked(false), nil
 		case l.extra > 0 && m.waiting == 0 && m.used+l.size <= m.total:
-			return l.takeLocked(true)
+			return l.takeLocked(true), nil
 		}
 		if err := m.waitLocked(ctx); err != nil {
 			return nil, err
@@ -164,16 +164,13 @@ func (l *lane[T]) get(ctx context.Context) (*slot[T], error) {
 	}
 }
 
-func (l *lane[T]) takeLocked(extra bool) (*slot[T], error) {
+func (l *lane[T]) takeLocked(extra bool) *slot[T] {
 	s := &slot[T]{extra: extra}
 	if n := len(l.spare); n > 0 && !extra {
 		s.value = l.spare[n-1]
 		l.spare = l.spare[:n-1]
 	} else {
-		var err error
-		if s.value, err = l.make(); err != nil {
-			return nil, err
-		}
+		s.value = l.make()
 	}
 	if extra {
 		l.extra--
@@ -182,7 +179,7 @@ func (l *lane[T]) takeLocked(extra bool) (*slot[T], error) {
 		l.own--
 	}
 	l.out[s] = true
-	return s, nil
+	return s
 }
 
 // put gives a slot back; nobody uses its value any more.

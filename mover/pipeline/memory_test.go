@@ -13,7 +13,7 @@ import (
 
 func testLane(m *Memory, size int64, own, extra int) *lane[int] {
 	n := 0
-	return newLane(m, size, own, extra, func() (int, error) { n++; return n, nil }, func(int) {})
+	return newLane(m, size, own, extra, func() int { n++; return n }, func(int) {})
 }
 
 func TestReservationLargerThanAllIsRefused(t *testing.T) {
@@ -67,7 +67,7 @@ func TestWaitingReservationGoesBeforeExtras(t *testing.T) {
 func TestClosedLaneGivesAllBack(t *testing.T) {
 	m := NewMemory(100, nil)
 	live := 0
-	l := newLane(m, 10, 2, 3, func() (int, error) { live++; return live, nil }, func(int) { live-- })
+	l := newLane(m, 10, 2, 3, func() int { live++; return live }, func(int) { live-- })
 	for range 5 {
 		if _, err := l.get(t.Context()); err != nil {
 			t.Fatal(err)

@@ -33,12 +33,8 @@ type workspace struct {
 	out []byte // the same, compressed, each chunk at its own place
 }
 
-func newWorkspace(m *Memory, g ivd.Geometry) (workspace, error) {
-	buf, err := m.alloc(int(pieceBytes(g)))
-	if err != nil {
-		return workspace{}, err
-	}
-	return workspace{buf: buf, out: make([]byte, pieceCost(g)-pieceBytes(g))}, nil
+func newWorkspace(m *Memory, g ivd.Geometry) workspace {
+	return workspace{buf: m.alloc(int(pieceBytes(g))), out: make([]byte, pieceCost(g)-pieceBytes(g))}
 }
 
 func dropWorkspace(w workspace) { w.buf.Free() }

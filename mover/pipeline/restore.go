@@ -110,7 +110,7 @@ type spanNode struct {
 func newRestore(r Restore) *restore {
 	w := &restore{Restore: r, job: &r.Job, writes: make(chan struct{}, inFlight), begun: time.Now()}
 	w.scratch = newLane(r.Memory, unitCost(r.Job.Geometry), ownUnits, extraUnits,
-		func() (scratch, error) { return newScratch(r.Memory, r.Job.Geometry) }, dropScratch)
+		func() scratch { return newScratch(r.Memory, r.Job.Geometry) }, dropScratch)
 	return w
 }
 

@@ -28,12 +28,8 @@ type scratch struct {
 	buf     Buffer // plain, in the order of the disk
 }
 
-func newScratch(m *Memory, g ivd.Geometry) (scratch, error) {
-	buf, err := m.alloc(int(unitBytes(g)))
-	if err != nil {
-		return scratch{}, err
-	}
-	return scratch{fetched: make([]byte, fetchedBytes(g)), buf: buf}, nil
+func newScratch(m *Memory, g ivd.Geometry) scratch {
+	return scratch{fetched: make([]byte, fetchedBytes(g)), buf: m.alloc(int(unitBytes(g)))}
 }
 
 func dropScratch(s scratch) { s.buf.Free() }

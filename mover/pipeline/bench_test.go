@@ -1,0 +1,220 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
+	"ivdmover/shared/store/dir"
+)
+
+// bench is a repository with one disk's points, and a coordinator's part of the
+// work reduced to what the pipeline needs.
+type bench struct {
+	t      testing.TB
+	store  store.Store
+	repo   *repo.Repository
+	memory *Memory
+	limits Limits
+	disk   ivd.DiskRef
+	points int
+}
+
+func newBench(t testing.TB, memory int64) *bench {
+	t.Helper()
+	st, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Init(t.Context(), st, repo.InitOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bench{
+		t: t, store: st, repo: r, memory: testMemory(t, memory),
+		disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: "0f0e0d0c-0000-4000-8000-000000000001"},
+	}
+}
+
+// point is a committed restore point and the disk as it was.
+type point struct {
+	format.Point
+	committed time.Time
+	disk      *memoryDisk
+}
+
+func (p *point) parent() *queue.Parent {
+	if p == nil {
+		return nil
+	}
+	return &queue.Parent{Point: p.ID, Committed: p.committed, Geometry: p.Geometry, Pages: p.Pages}
+}
+
+func (b *bench) lease(kind format.LeaseKind) repo.Lease {
+	b.t.Helper()
+	l, err := b.repo.OpenLease(b.t.Context(), repo.LeaseSpec{Kind: kind, Owner: "test"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return l
+}
+
+func (b *bench) writer(l repo.Lease) *repo.Writer {
+	b.t.Helper()
+	w, err := b.repo.OpenWriter(b.t.Context(), repo.WriterOptions{
+		Lease: l.ID, Writer: ivd.NewWriterID(), Mover: "test", DedupMemory: 1 << 20,
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return w
+}
+
+func allPages(g ivd.Geometry) []ivd.PageIndex {
+	var list []ivd.PageIndex
+	for i := range g.Pages() {
+		list = append(list, i)
+	}
+	return list
+}
+
+// marked is the work of areas.
+func marked(g ivd.Geometry, areas []ivd.Extent) []queue.SpanWork {
+	m := map[ivd.SpanIndex]*ivd.Bitmap{}
+	for _, a := range areas {
+		for c := ivd.ChunkIndex(a.Offset / g.ChunkSize); int64(c)*g.ChunkSize < a.End(); c++ {
+			if m[c.Span()] == nil {
+				m[c.Span()] = new(ivd.Bitmap)
+			}
+			m[c.Span()].Set(int(c - c.Span().FirstChunk()))
+		}
+	}
+	var list []queue.SpanWork
+	for s := range g.Spans() {
+		if m[s] != nil {
+			list = append(list, queue.SpanWork{Span: s, Read: *m[s]})
+		}
+	}
+	return list
+}
+
+// job is a backup's whole disk as one job.
+func (b *bench) job(l repo.Lease, g ivd.Geometry, spec queue.BackupSpec) queue.Job {
+	spec.Pages = allPages(g)
+	return queue.Job{
+		Version: queue.Version, Kind: queue.Backup, ID: "j0001", Run: "run", Lease: l.ID, Deadline: l.Deadline,
+		Repository: b.repo.ID(), Disk: b.disk, Geometry: g, Backup: &spec,
+	}
+}
+
+func (b *bench) record(job queue.Job) queue.JobRecord {
+	return queue.JobRecord{Version: queue.Version, ID: job.ID, Run: job.Run, Disk: job.Disk.Disk, Lease: job.Lease}
+}
+
+// seal is what a worker does with a batch.
+func seal(rec *queue.JobRecord, lease ivd.LeaseID, c Batch) {
+	rec.Next, rec.Pages, rec.Nodes = c.Next, slices.Clone(c.Pages), slices.Clone(c.Nodes)
+	rec.Lease = lease
+	if !c.SealedAt.IsZero() {
+		rec.SealedAt = c.SealedAt
+	}
+	rec.Batches++
+	rec.Stats.Add(c.Stats)
+	if c.Done {
+		rec.State = queue.JobDone
+	}
+}
+
+// attempt does a job from its record once, as one process would.
+func (b *bench) attempt(ctx context.Context, w *repo.Writer, job queue.Job, rec *queue.JobRecord, d Source, stop chan struct{}) error {
+	return Backup{
+		Job: job, From: *rec, Source: d, Repository: b.repo, Writer: w, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, job.Lease, c); return nil },
+	}.Run(ctx)
+}
+
+// commit makes a point of a job that is done.
+func (b *bench) commit(l repo.Lease, job queue.Job, rec *queue.JobRecord, d *memoryDisk) *point {
+	b.t.Helper()
+	if rec.State != queue.JobDone {
+		b.t.Fatalf("the job is %q", rec.State)
+	}
+	b.points++
+	p := format.Point{
+		ID:   ivd.NewPointID(b.disk.Disk, time.Date(2026, 1, b.points, 0, 0, 0, 0, time.UTC), "run"),
+		Disk: b.disk, Geometry: job.Geometry, Run: job.Run, Pages: rec.Pages, Time: time.Now(),
+	}
+	if err := b.repo.Commit(b.t.Context(), l, p); err != nil {
+		b.t.Fatal(err)
+	}
+	got, info, err := b.repo.ReadPoint(b.t.Context(), p.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &point{got, info.Committed, d.clone()}
+}
+
+// backup is a whole backup without an incident.
+func (b *bench) backup(d *memoryDisk, chunk int64, spec queue.BackupSpec) (*point, queue.Stats) {
+	b.t.Helper()
+	l := b.lease(repo.WriteLease)
+	job := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: chunk}, spec)
+	rec := b.record(job)
+	if err := b.attempt(b.t.Context(), b.writer(l), job, &rec, d, nil); err != nil {
+		b.t.Fatal(err)
+	}
+	return b.commit(l, job, &rec, d), rec.Stats
+}
+
+// restoreJob is a whole point as one job; nil where there is nothing to do.
+func (b *bench) restoreJob(p *point, blank bool) *queue.Job {
+	spec := &queue.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: blank}
+	if !blank {
+		spec.Pages = nil
+		for i := range p.Geometry.Pages() {
+			ref := ivd.PageRef{Page: i}
+			if n := slices.IndexFunc(p.Pages, func(r ivd.PageRef) bool { return r.Page == i }); n >= 0 {
+				ref = p.Pages[n]
+			}
+			spec.Pages = append(spec.Pages, ref)
+		}
+	}
+	if len(spec.Pages) == 0 {
+		return nil
+	}
+	return &queue.Job{Version: queue.Version, Kind: queue.Restore, ID: "j0001", Run: "run", Disk: b.disk, Geometry: p.Geometry, Restore: spec}
+}
+
+func (b *bench) restoreAttempt(ctx context.Context, job queue.Job, rec *queue.JobRecord, d Target, stop chan struct{}) error {
+	b.t.Helper()
+	rd, err := b.repo.OpenReader(b.t.Context(), b.lease(repo.ReadLease).ID, job.Restore.Point)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return Restore{
+		Job: job, From: *rec, Target: d, Reader: rd, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, job.Lease, c); return nil },
+	}.Run(ctx)
+}
+
+// restore restores a point to a new disk and compares.
+func (b *bench) restore(p *point) queue.Stats {
+	b.t.Helper()
+	d := newMemoryDisk((p.Geometry.Capacity + 1<<20 - 1) &^ (1<<20 - 1))
+	var rec queue.JobRecord
+	if job := b.restoreJob(p, true); job != nil {
+		if err := b.restoreAttempt(b.t.Context(), *job, &rec, d, nil); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if diff := differs(p.disk, d); diff != "" || d.dirty {
+		b.t.Fatalf("restore of %s: %s; unflushed: %t", p.ID, diff, d.dirty)
+	}
+	return rec.Stats
+}
