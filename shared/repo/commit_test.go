@@ -1,0 +1,241 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
+)
+
+const disk ivd.DiskID = "6000c298-1111-4222-8333-444455556666"
+
+func storeName(s string) store.Name { return store.Name(s) }
+
+func point(name string) format.Point {
+	at := time.Date(2026, 11, 24, 23, 0, 0, 0, time.UTC)
+	return format.Point{
+		ID:       ivd.NewPointID(disk, at, "run-1"),
+		Disk:     ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: disk},
+		Name:     name,
+		Geometry: ivd.Geometry{Capacity: 1 << 20, ChunkSize: ivd.DefaultChunkSize},
+		Run:      "run-1",
+		Time:     at,
+	}
+}
+
+func pointObject(p format.Point) string { return "points/" + string(p.ID) }
+
+// sends answers the sends in turn: with an error before they happen, or after.
+func sends(b *bucket, before, after []error) {
+	next := func(errs *[]error) error {
+		if len(*errs) == 0 {
+			return nil
+		}
+		err := (*errs)[0]
+		*errs = (*errs)[1:]
+		return err
+	}
+	b.fault = func(op, _ string) error {
+		if op == "send" {
+			return next(&before)
+		}
+		return nil
+	}
+	b.after = func(op, _ string) error {
+		if op == "send" {
+			return next(&after)
+		}
+		return nil
+	}
+}
+
+func TestCommit(t *testing.T) {
+	b, r := open(t)
+	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
+	b.forget()
+	p := point("web-1")
+	if err := r.Commit(t.Context(), l, p); err != nil {
+		t.Fatal(err)
+	}
+	// W6: prepared, then the own lease, then sent, once.
+	w6 := []string{"prepare " + pointObject(p), "get leases/" + string(l.ID), "send " + pointObject(p)}
+	if got := b.did(); !slices.Equal(got, w6) {
+		t.Fatalf("commit did %q", got)
+	}
+	got, info, err := r.ReadPoint(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Version, p.Repository, p.Lease, p.LeaseDeadline, p.Pages = 1, r.ID(), l.ID, l.Deadline, []ivd.PageRef{}
+	if !reflect.DeepEqual(got, p) {
+		t.Fatalf("read %+v\nwant %+v", got, p)
+	}
+	if info.ID != p.ID || b.now().Sub(info.Committed) > time.Minute {
+		t.Fatalf("info %+v", info)
+	}
+	if err := r.Commit(t.Context(), l, p); err != nil {
+		t.Fatalf("the same point again: %v", err)
+	}
+	p.Name = "web-2"
+	err = r.Commit(t.Context(), l, p)
+	wantKind(t, err, ivd.Exists)
+	if errors.Is(err, repo.ErrInDoubt) {
+		t.Fatalf("a definite answer is called doubtful: %v", err)
+	}
+}
+
+// Whatever the store answers, what happened decides, and every attempt is W6
+// from its beginning.
+func TestCommitUnknownOutcome(t *testing.T) {
+	for name, c := range map[string]struct{ before, after []error }{
+		"it happened":               {nil, []error{errOutage}},
+		"it did not happen":         {[]error{errOutage}, nil},
+		"it was refused as too old": {[]error{ivd.Errorf(ivd.Expired, "too late")}, nil},
+		"a full store, then room":   {[]error{ivd.Errorf(ivd.Transient, "busy"), errOutage}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, r := open(t)
+			l := lease(t, r, repo.LeaseSpec{})
+			sends(b, c.before, c.after)
+			b.forget()
+			p := point("web-1")
+			if err := r.Commit(t.Context(), l, p); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := r.ReadPoint(t.Context(), p.ID); err != nil {
+				t.Fatal(err)
+			}
+			did := b.did()
+			prepared := 0
+			for i, op := range did {
+				if op != "prepare "+pointObject(p) {
+					continue
+				}
+				prepared++
+				if did[i+1] != "get leases/"+string(l.ID) || did[i+2] != "send "+pointObject(p) {
+					t.Fatalf("an attempt is not W6: %q", did)
+				}
+			}
+			if prepared < 2 {
+				t.Fatalf("no second attempt: %q", did)
+			}
+		})
+	}
+}
+
+// The name was taken by somebody else while the own request was on its way.
+func TestCommitOther(t *testing.T) {
+	b, r := open(t)
+	l := lease(t, r, repo.LeaseSpec{})
+	other := lease(t, r, repo.LeaseSpec{})
+	sends(b, []error{errOutage}, nil)
+	p := point("web-1")
+	theirs := p
+	theirs.Repository, theirs.Lease, theirs.LeaseDeadline = r.ID(), other.ID, other.Deadline
+	body, err := theirs.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.put(storeName(pointObject(p)), body)
+	err = r.Commit(t.Context(), l, p)
+	wantKind(t, err, ivd.Exists)
+	if got, _, err := r.ReadPoint(t.Context(), p.ID); err != nil || got.Lease != other.ID {
+		t.Fatalf("the other's point is replaced: %v", err)
+	}
+}
+
+func TestCommitWithoutLease(t *testing.T) {
+	b, r := open(t)
+	l := lease(t, r, repo.LeaseSpec{Life: 2 * time.Hour})
+	p := point("web-1")
+	b.pass(91 * time.Minute)
+	b.forget()
+	wantKind(t, r.Commit(t.Context(), l, p), ivd.Expired)
+	if err := r.EndLease(t.Context(), l.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, r.Commit(t.Context(), l, p), ivd.Expired)
+	if did := b.did(); slices.Contains(did, "send "+pointObject(p)) {
+		t.Fatalf("it was sent: %q", did)
+	}
+	// A deadline that the lease does not have is not put into a point.
+	long := lease(t, r, repo.LeaseSpec{Life: 2 * time.Hour})
+	long.Deadline = long.Deadline.Add(time.Hour)
+	wantKind(t, r.Commit(t.Context(), long, p), ivd.Invalid)
+}
+
+// Doubt is said, so that the lease is left to expire (W7).
+func TestCommitInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, r := open(t)
+		l := lease(t, r, repo.LeaseSpec{})
+		p := point("web-1")
+
+		b.fail("send", "points/")
+		err := r.Commit(t.Context(), l, p)
+		wantKind(t, err, ivd.Transient)
+		if !errors.Is(err, repo.ErrInDoubt) {
+			t.Fatalf("no word of doubt: %v", err)
+		}
+
+		// The lease ends between two attempts.
+		b.fault = func(op, _ string) error {
+			if op == "send" {
+				b.pass(24 * time.Hour)
+				return errOutage
+			}
+			return nil
+		}
+		err = r.Commit(t.Context(), l, p)
+		wantKind(t, err, ivd.Expired)
+		if !errors.Is(err, repo.ErrInDoubt) {
+			t.Fatalf("no word of doubt: %v", err)
+		}
+	})
+}
+
+func TestCommitCancelled(t *testing.T) {
+	b, r := open(t)
+	l := lease(t, r, repo.LeaseSpec{})
+	ctx, cancel := context.WithCancel(t.Context())
+	b.fault = func(op, _ string) error {
+		if op == "send" {
+			cancel()
+			return ctx.Err()
+		}
+		return nil
+	}
+	err := r.Commit(ctx, l, point("web-1"))
+	wantKind(t, err, ivd.Cancelled)
+	if !errors.Is(err, repo.ErrInDoubt) {
+		t.Fatalf("no word of doubt: %v", err)
+	}
+}
+
+// Nothing that was not sent is doubtful.
+func TestCommitNotPrepared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, r := open(t)
+		l := lease(t, r, repo.LeaseSpec{})
+		for _, op := range []string{"prepare", "get"} {
+			b.fail(op, "")
+			err := r.Commit(t.Context(), l, point("web-1"))
+			wantKind(t, err, ivd.Transient)
+			if errors.Is(err, repo.ErrInDoubt) {
+				t.Fatalf("doubt without a request: %v", err)
+			}
+			b.heal()
+		}
+		bad := point("web-1")
+		bad.Geometry.ChunkSize = 5
+		wantKind(t, r.Commit(t.Context(), l, bad), ivd.Invalid)
+	})
+}
