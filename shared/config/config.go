@@ -1,0 +1,130 @@
+// Package config is the one configuration file that coordinator and mover share.
+// Each uses the parts it knows; the whole file is decoded strictly by both.
+//
+// It promises one line for each problem, with the file, the line and the key's
+// path: an unknown key is named together with the nearest known one, a key given
+// twice or a value of the wrong type is refused. Every key has a default, kept in
+// one place. The doc tags of the structs are the reference manual (Reference).
+//
+// Secrets are never part of the file: it names files that hold them. What is not
+// built yet in policies is refused where policies are read, not here.
+package config
+
+// Config is the whole file.
+type Config struct {
+	VCenters   []VCenter  `yaml:"vcenters" doc:"The vCenters (or ESXi hosts) whose disks are backed up. The coordinator's alone: a mover gets a login for each job."`
+	Repository Repository `yaml:"repository" doc:"Where restore points are kept. The same for the coordinator and all movers."`
+	Queue      Queue      `yaml:"queue" doc:"The NATS JetStream that carries jobs."`
+	Collect    Collect    `yaml:"collect" doc:"Deleting what no restore point names."`
+	Policies   []Policy   `yaml:"policies" doc:"What to back up, when, and how long to keep it."`
+	Mover      Mover      `yaml:"mover" doc:"This host as a mover."`
+	API        API        `yaml:"api" doc:"The coordinator's HTTP service, which the command line and the page use."`
+	StateDir   string     `yaml:"state_dir" doc:"The coordinator's folder for the embedded queue and its lock file. One coordinator uses it at a time."`
+
+	where where
+}
+
+// VCenter is one vCenter or ESXi host.
+type VCenter struct {
+	Name         string     `yaml:"name" doc:"How restore points and commands call it. Do not change it once there are restore points." example:"lab"`
+	URL          string     `yaml:"url" doc:"Its vSphere API." example:"https://vcenter.example.net/sdk"`
+	Username     string     `yaml:"username" doc:"Whom to log in as." example:"backup@vsphere.local"`
+	PasswordFile string     `yaml:"password_file" doc:"The file with the password, and nothing else, readable by the coordinator alone." example:"/etc/ivd/vcenter.password"`
+	Thumbprint   Thumbprint `yaml:"thumbprint" doc:"SHA-1 of its certificate, as VDDK wants it: AA:BB:… Empty: the certificate is verified by the system's CAs, and its thumbprint read from it."`
+	NFCPort      int        `yaml:"nfc_port" doc:"The port of the hosts' block service. 0: what vCenter or VDDK say, usually 902."`
+	Limits       Limits     `yaml:"limits" doc:"What one backup server may take of this vCenter."`
+}
+
+// Limits bound what is asked of a vCenter and of what it manages.
+type Limits struct {
+	HostHandles      int      `yaml:"host_handles" doc:"Disks open at once through one ESXi host, where it is known."`
+	DatastoreHandles int      `yaml:"datastore_handles" doc:"Disks open at once on one datastore."`
+	Tasks            int      `yaml:"tasks" doc:"vSphere tasks at once."`
+	SnapshotAge      Duration `yaml:"snapshot_age" doc:"How old a snapshot of ours may grow before its disk's attempt is ended."`
+	FreeSpace        Percent  `yaml:"free_space" doc:"Free space of a datastore below which no snapshot is made on it."`
+}
+
+// Repository says where a repository is and how to get at it.
+type Repository struct {
+	URL             string `yaml:"url" doc:"s3://BUCKET/PREFIX, or dir:///FOLDER for a folder that exists." example:"s3://backups/estate-1"`
+	Endpoint        string `yaml:"endpoint" doc:"The S3 service. Empty: Amazon's, of the region." example:"https://s3.example.net"`
+	Region          string `yaml:"region" doc:"The bucket's region. Empty: AWS_REGION, or asked of the service."`
+	PathStyle       *bool  `yaml:"path_style" doc:"true: the bucket is in the path of each URL; false: in the host name. Empty: in the host name at Amazon, in the path elsewhere."`
+	CAFile          string `yaml:"ca_file" doc:"PEM certificates that sign the service's, beside the system's."`
+	AccessKeyFile   string `yaml:"access_key_file" doc:"A file with the access key id. Empty: credentials_file, or the usual AWS chain (AWS_ACCESS_KEY_ID, ~/.aws/credentials, the machine's role)."`
+	SecretKeyFile   string `yaml:"secret_key_file" doc:"A file with the secret access key, together with access_key_file."`
+	CredentialsFile string `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`
+	BackupKeyFile   string `yaml:"backup_key_file" doc:"Set: the repository is encrypted; what a coordinator needs to back up. Not built yet."`
+	PassphraseFile  string `yaml:"passphrase_file" doc:"Only who restores, rotates keys or adds slots needs it. Not built yet."`
+}
+
+// Queue says which NATS to use.
+type Queue struct {
+	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; a mover on another host names the coordinator's here."`
+	Listen    string `yaml:"listen" doc:"Address of the embedded queue, for movers in processes of their own. Empty: a free port on loopback."`
+	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, for url."`
+	CAFile    string `yaml:"ca_file" doc:"PEM certificates that sign the server's, for url."`
+}
+
+// Collect is about deleting.
+type Collect struct {
+	CredentialsFile string `yaml:"credentials_file" doc:"Credentials of who may delete, apart from the others, as the AWS CLI writes them. Empty: the repository's own."`
+}
+
+// Policy is one set of disks with its schedule.
+type Policy struct {
+	Name     string   `yaml:"name" doc:"How commands call it." example:"nightly"`
+	Select   Select   `yaml:"select" doc:"Which disks; all conditions must hold."`
+	Schedule string   `yaml:"schedule" doc:"When, as cron says it. Empty: on request only. Not built yet."`
+	Window   Duration `yaml:"window" doc:"How long a run may take. 0: until it is done. Not built yet."`
+	CBT      string   `yaml:"cbt" doc:"Changed block tracking: off (never use it), use (where it is on), enable (turn it on; see VMware KB 88193: a container volume with it may then not attach to its node)."`
+	Keep     Keep     `yaml:"keep" doc:"Which restore points stay. All 0: every one. Not built yet."`
+}
+
+// Select says which disks a policy is about.
+type Select struct {
+	Datastores []string `yaml:"datastores" doc:"Names of datastores, with * and ?."`
+	Names      []string `yaml:"names" doc:"Names of disks, with * and ?."`
+	Tags       []string `yaml:"tags" doc:"vSphere tags. Not built yet."`
+	Namespaces []string `yaml:"namespaces" doc:"Kubernetes namespaces of container volumes. Not built yet."`
+	VMs        []string `yaml:"vms" doc:"Virtual machines that the disks are attached to. Not built yet."`
+	Attached   string   `yaml:"attached" doc:"any: attached to a virtual machine or not. Nothing else is built yet."`
+}
+
+// Keep counts the restore points to keep.
+type Keep struct {
+	Last    int `yaml:"last" doc:"The newest ones."`
+	Daily   int `yaml:"daily" doc:"One for each of the last days that have one."`
+	Weekly  int `yaml:"weekly" doc:"Likewise, weeks."`
+	Monthly int `yaml:"monthly" doc:"Likewise, months."`
+	Yearly  int `yaml:"yearly" doc:"Likewise, years."`
+}
+
+// Mover is what a mover's host gives.
+type Mover struct {
+	Name        string `yaml:"name" doc:"How it is shown and drained. Default: the host's name."`
+	Handles     int    `yaml:"handles" doc:"Disks open at once."`
+	Memory      Size   `yaml:"memory" doc:"Bound on the buffers of all open disks together."`
+	DedupMemory Size   `yaml:"dedup_memory" doc:"Memory for what is already stored; more finds more duplicates."`
+	VDDK        VDDK   `yaml:"vddk" doc:"VMware's Virtual Disk Development Kit."`
+}
+
+// VDDK says where the library is.
+type VDDK struct {
+	LibDir     string   `yaml:"libdir" doc:"The folder that was unpacked: it has lib64/libvixDiskLib.so."`
+	Transports []string `yaml:"transports" doc:"Transport modes that may be used, the best first: san, hotadd, nbdssl, nbd, file."`
+	ConfigFile string   `yaml:"config_file" doc:"VixDiskLib_InitEx's configuration file. Empty: none."`
+}
+
+// API is the coordinator's HTTP service.
+type API struct {
+	Listen     string `yaml:"listen" doc:"Its address. Off loopback only with tls and tokens_file."`
+	TLS        TLS    `yaml:"tls" doc:"Its certificate. Empty: plain HTTP."`
+	TokensFile string `yaml:"tokens_file" doc:"One token a line, each followed by a name. Empty: whoever reaches the address may do all."`
+}
+
+// TLS names a certificate and its key, both PEM.
+type TLS struct {
+	CertFile string `yaml:"cert_file" doc:"Certificate chain."`
+	KeyFile  string `yaml:"key_file" doc:"Private key."`
+}

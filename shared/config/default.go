@@ -1,0 +1,50 @@
+package config
+
+import (
+	"os"
+	"time"
+)
+
+// Default is the configuration of an empty file.
+func Default() *Config {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "mover"
+	}
+	return &Config{
+		Mover: Mover{
+			Name:        host,
+			Handles:     4,
+			Memory:      256 << 20,
+			DedupMemory: 64 << 20,
+			VDDK: VDDK{
+				LibDir:     "/usr/lib/vmware-vix-disklib",
+				Transports: []string{"san", "hotadd", "nbdssl"},
+			},
+		},
+		API:      API{Listen: "127.0.0.1:8440"},
+		StateDir: "/var/lib/ivd",
+	}
+}
+
+// DefaultVCenter is a vCenter of which nothing is said.
+func DefaultVCenter() VCenter {
+	return VCenter{Limits: Limits{
+		HostHandles:      12,
+		DatastoreHandles: 8,
+		Tasks:            16,
+		SnapshotAge:      Duration(24 * time.Hour),
+		FreeSpace:        10,
+	}}
+}
+
+// DefaultPolicy is a policy of which nothing is said: every disk.
+func DefaultPolicy() Policy {
+	return Policy{
+		Select: Select{Datastores: []string{"*"}, Names: []string{"*"}, Attached: "any"},
+		CBT:    "use",
+	}
+}
+
+func (v *VCenter) setDefaults() { *v = DefaultVCenter() }
+func (p *Policy) setDefaults()  { *p = DefaultPolicy() }

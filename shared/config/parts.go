@@ -1,0 +1,148 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ivdmover/shared/ivd"
+)
+
+// namePattern is safe in subjects, keys, object names and shells.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+func (v *validator) name(path, value string) {
+	if value == "" {
+		v.need(path, value)
+	} else if !namePattern.MatchString(value) {
+		v.add(path, ivd.Invalid, "%q: want letters, digits, '.', '-' and '_' only, at most 63", value)
+	}
+}
+
+func (v *validator) vcenters(vcenters []VCenter) {
+	if len(vcenters) == 0 {
+		v.add("vcenters", ivd.Invalid, "name at least one vCenter or ESXi host")
+	}
+	names := map[string]bool{}
+	for i, vc := range vcenters {
+		path := fmt.Sprintf("vcenters[%d].", i)
+		v.name(path+"name", vc.Name)
+		if names[vc.Name] && vc.Name != "" {
+			v.add(path+"name", ivd.Invalid, "%q is another vCenter's name already", vc.Name)
+		}
+		names[vc.Name] = true
+		if vc.URL == "" {
+			v.need(path+"url", vc.URL)
+		} else {
+			v.link(path+"url", vc.URL, "https")
+		}
+		v.need(path+"username", vc.Username)
+		v.need(path+"password_file", vc.PasswordFile)
+		if vc.NFCPort < 0 || vc.NFCPort > 65535 {
+			v.add(path+"nfc_port", ivd.Invalid, "%d: want a port, or 0", vc.NFCPort)
+		}
+		v.atLeast(path+"limits.host_handles", int64(vc.Limits.HostHandles), 1)
+		v.atLeast(path+"limits.datastore_handles", int64(vc.Limits.DatastoreHandles), 1)
+		v.atLeast(path+"limits.tasks", int64(vc.Limits.Tasks), 1)
+		if vc.Limits.SnapshotAge <= 0 {
+			v.add(path+"limits.snapshot_age", ivd.Invalid, "want more than 0")
+		}
+	}
+}
+
+func (v *validator) repository(r Repository) {
+	where, err := ParseLocation(r.URL)
+	switch {
+	case r.URL == "":
+		v.add("repository.url", ivd.Invalid, "must be set: s3://BUCKET/PREFIX or dir:///FOLDER")
+	case err != nil:
+		v.add("repository.url", ivd.Invalid, "%w", err)
+	}
+	if r.Endpoint != "" {
+		v.link("repository.endpoint", r.Endpoint, "https", "http")
+	}
+	if where.Scheme == "dir" && r.Endpoint != "" {
+		v.add("repository.endpoint", ivd.Invalid, "set, but repository.url is a folder: remove one of the two")
+	}
+	if (r.AccessKeyFile == "") != (r.SecretKeyFile == "") {
+		v.add("repository.access_key_file", ivd.Invalid, "access_key_file and secret_key_file go together: set both or none")
+	}
+	if r.AccessKeyFile != "" && r.CredentialsFile != "" {
+		v.add("repository.credentials_file", ivd.Invalid, "set beside access_key_file: remove one of the two")
+	}
+	if r.BackupKeyFile != "" {
+		v.add("repository.backup_key_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
+	}
+	if r.PassphraseFile != "" {
+		v.add("repository.passphrase_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
+	}
+}
+
+func (v *validator) queue(q Queue) {
+	if q.URL != "" {
+		for u := range strings.SplitSeq(q.URL, ",") {
+			v.link("queue.url", strings.TrimSpace(u), "nats", "tls", "ws", "wss")
+		}
+	}
+	if q.Listen != "" && !v.address("queue.listen", q.Listen) {
+		v.add("queue.listen", ivd.Unsupported, "%q: the embedded queue off loopback is not built yet: use a NATS of your own (queue.url)", q.Listen)
+	}
+}
+
+func (v *validator) policies(policies []Policy) {
+	names := map[string]bool{}
+	for i, p := range policies {
+		path := fmt.Sprintf("policies[%d].", i)
+		v.name(path+"name", p.Name)
+		if names[p.Name] && p.Name != "" {
+			v.add(path+"name", ivd.Invalid, "%q is another policy's name already", p.Name)
+		}
+		names[p.Name] = true
+		v.atLeast(path+"keep.last", int64(p.Keep.Last), 0)
+		v.atLeast(path+"keep.daily", int64(p.Keep.Daily), 0)
+		v.atLeast(path+"keep.weekly", int64(p.Keep.Weekly), 0)
+		v.atLeast(path+"keep.monthly", int64(p.Keep.Monthly), 0)
+		v.atLeast(path+"keep.yearly", int64(p.Keep.Yearly), 0)
+	}
+}
+
+// The least that a mover's data path works with: two packs under way and the
+// pieces that are read ahead.
+const (
+	minMemory = 32 << 20
+	minDedup  = 1 << 20
+)
+
+// transports are the modes that VDDK knows.
+var transports = []string{"san", "hotadd", "nbdssl", "nbd", "file"}
+
+func (v *validator) mover(m Mover) {
+	v.name("mover.name", m.Name)
+	v.atLeast("mover.handles", int64(m.Handles), 1)
+	if m.Memory < minMemory {
+		v.add("mover.memory", ivd.Invalid, "%s: want at least %s", m.Memory, Size(minMemory))
+	}
+	if m.DedupMemory < minDedup {
+		v.add("mover.dedup_memory", ivd.Invalid, "%s: want at least %s", m.DedupMemory, Size(minDedup))
+	}
+	v.need("mover.vddk.libdir", m.VDDK.LibDir)
+	if len(m.VDDK.Transports) == 0 {
+		v.add("mover.vddk.transports", ivd.Invalid, "want at least one of %s", strings.Join(transports, ", "))
+	}
+	for i, t := range m.VDDK.Transports {
+		if !slices.Contains(transports, t) {
+			v.add(fmt.Sprintf("mover.vddk.transports[%d]", i), ivd.Invalid, "%q%s", t, suggest(t, transports))
+		}
+	}
+}
+
+func (v *validator) api(a API) {
+	loopback := v.address("api.listen", a.Listen)
+	if (a.TLS.CertFile == "") != (a.TLS.KeyFile == "") {
+		v.add("api.tls", ivd.Invalid, "cert_file and key_file go together: set both or none")
+	}
+	if !loopback && (a.TLS.CertFile == "" || a.TokensFile == "") {
+		v.add("api.listen", ivd.Invalid, "%q is not on loopback: set api.tls and api.tokens_file, or listen on 127.0.0.1", a.Listen)
+	}
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"ivdmover/shared/ivd"
+)
+
+// maxSecret bounds a file that should hold a password.
+const maxSecret = 64 << 10
+
+// ReadSecret reads a file that holds one secret; a line break at its end is not
+// part of it. It refuses a file that cannot be read, is empty or has several
+// lines, and warns of one that everybody can read.
+func ReadSecret(path string, log *slog.Logger) (ivd.Secret, error) {
+	op := "read secret from " + path
+	f, err := os.Open(path)
+	if err != nil {
+		kind := ivd.Invalid
+		if errors.Is(err, os.ErrPermission) {
+			kind = ivd.Denied
+		}
+		return "", &ivd.Error{Kind: kind, Op: op, Err: err, Remedy: "write the secret to that file, readable by this user alone"}
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
+	}
+	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+	switch {
+	case len(data) > maxSecret:
+		err = fmt.Errorf("larger than %d bytes", maxSecret)
+	case len(data) == 0:
+		err = errors.New("the file is empty")
+	case bytes.ContainsAny(data, "\r\n\x00"):
+		err = errors.New("more than one line")
+	}
+	if err != nil {
+		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err, Remedy: "write the secret alone to that file, on one line"}
+	}
+	if mode := info.Mode().Perm(); mode&0o004 != 0 {
+		log.Warn("everybody on this machine can read a secret: chmod 600 the file", "file", path, "mode", mode.String())
+	}
+	return ivd.Secret(data), nil
+}

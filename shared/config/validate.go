@@ -1,0 +1,93 @@
+package config
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ivdmover/shared/ivd"
+)
+
+// ValidateCoordinator checks what `ivd serve` uses. Every problem is one line of
+// the joined error.
+func (c *Config) ValidateCoordinator() error {
+	v := &validator{where: c.where}
+	v.vcenters(c.VCenters)
+	v.repository(c.Repository)
+	v.queue(c.Queue)
+	v.policies(c.Policies)
+	v.api(c.API)
+	v.need("state_dir", c.StateDir)
+	return errors.Join(v.problems...)
+}
+
+// ValidateMover checks what `ivd-mover` uses; it needs no vcenters.
+func (c *Config) ValidateMover() error {
+	v := &validator{where: c.where}
+	v.repository(c.Repository)
+	v.queue(c.Queue)
+	if c.Queue.URL == "" {
+		v.add("queue.url", ivd.Invalid, "a mover needs it: name the coordinator's queue (its queue.listen) or your NATS, such as nats://127.0.0.1:4222")
+	}
+	v.mover(c.Mover)
+	return errors.Join(v.problems...)
+}
+
+// ValidateRepository checks what commands use that work on the repository alone.
+func (c *Config) ValidateRepository() error {
+	v := &validator{where: c.where}
+	v.repository(c.Repository)
+	return errors.Join(v.problems...)
+}
+
+type validator struct {
+	where    where
+	problems []error
+}
+
+func (v *validator) add(path string, kind ivd.Kind, format string, args ...any) {
+	v.problems = append(v.problems, v.where.problem(path, kind, format, args...))
+}
+
+func (v *validator) need(path, value string) {
+	if value == "" {
+		v.add(path, ivd.Invalid, "must be set")
+	}
+}
+
+func (v *validator) atLeast(path string, value, least int64) {
+	if value < least {
+		v.add(path, ivd.Invalid, "%d: want at least %d", value, least)
+	}
+}
+
+// link checks a URL of a service.
+func (v *validator) link(path, value string, schemes ...string) {
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme):
+		v.add(path, ivd.Invalid, "%q: want %s://HOST", value, strings.Join(schemes, ":// or "))
+	case u.User != nil:
+		v.add(path, ivd.Invalid, "credentials in the URL: use the keys beside it, which name files")
+	}
+}
+
+// address checks HOST:PORT and tells whether it is on loopback.
+func (v *validator) address(path, value string) (loopback bool) {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil {
+		v.add(path, ivd.Invalid, "%q: want ADDRESS:PORT, such as 127.0.0.1:8440", value)
+		return true
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		v.add(path, ivd.Invalid, "%q: want a port from 0 to 65535", value)
+	} else if n == 0 && host == "" {
+		v.add(path, ivd.Invalid, "%q: want an address", value)
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

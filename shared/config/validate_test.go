@@ -1,0 +1,123 @@
+package config_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+)
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("f", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// with is the example with one line changed.
+func with(old, changed string) string { return strings.Replace(example, old, changed, 1) }
+
+func TestCoordinatorRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		kind       ivd.Kind
+		want       []string
+	}{
+		{"nothing", "", ivd.Invalid, []string{"f: vcenters: name at least one", "f: repository.url: must be set"}},
+		{"no name", with("name: lab", "name: ''"), ivd.Invalid, []string{"f:4: vcenters[0].name: must be set"}},
+		{"bad name", with("name: lab", "name: a b"), ivd.Invalid, []string{`f:4: vcenters[0].name: "a b": want letters`}},
+		{"plain http", with("url: https://127", "url: http://127"), ivd.Invalid, []string{"f:5: vcenters[0].url: \"http://127.0.0.1:8989/sdk\": want https://HOST"}},
+		{"credentials in a URL", with("https://127", "https://u:p@127"), ivd.Invalid, []string{"f:5: vcenters[0].url: credentials in the URL"}},
+		{"no user", with("    username: administrator@vsphere.local\n", ""), ivd.Invalid, []string{"f: vcenters[0].username: must be set"}},
+		{"no handles", with("host_handles: 3", "host_handles: 0"), ivd.Invalid, []string{"vcenters[0].limits.host_handles: 0: want at least 1"}},
+		{"no repository kind", with("s3://", "ftp://"), ivd.Invalid, []string{`f:11: repository.url: "ftp://backups/estate-1": unknown kind of store`}},
+		{"no endpoint", with("endpoint: https://", "endpoint: "), ivd.Invalid, []string{"f:12: repository.endpoint"}},
+		{"folder and endpoint", with("s3://", "dir:///"), ivd.Invalid, []string{"repository.endpoint: set, but"}},
+		{"half a key pair", with("  path_style: true", "  secret_key_file: x"), ivd.Invalid, []string{"go together"}},
+		{"encryption", with("  path_style: true", "  backup_key_file: x"), ivd.Unsupported, []string{"f:13: repository.backup_key_file: encryption is not built yet"}},
+		{"passphrase", with("  path_style: true", "  passphrase_file: x"), ivd.Unsupported, []string{"f:13: repository.passphrase_file: encryption is not built yet"}},
+		{"queue URL", with("nats://", "http://"), ivd.Invalid, []string{`f:15: queue.url: "http://127.0.0.1:4222": want nats://`}},
+		{"queue off loopback", with("url: nats://127.0.0.1:4222", "listen: 0.0.0.0:4222"), ivd.Unsupported, []string{"f:15: queue.listen"}},
+		{"negative keep", with("last: 3", "last: -3"), ivd.Invalid, []string{"policies[0].keep.last: -3"}},
+		{"API off loopback", example + "api: { listen: ':8440' }\n", ivd.Invalid, []string{`api.listen: ":8440" is not on loopback`}},
+		{"API address", example + "api: { listen: here }\n", ivd.Invalid, []string{`api.listen: "here": want ADDRESS:PORT`}},
+		{"half a certificate", example + "api: { tls: { cert_file: x } }\n", ivd.Invalid, []string{"api.tls: cert_file and key_file go together"}},
+		{"no state", example + "state_dir: ''\n", ivd.Invalid, []string{"state_dir: must be set"}},
+	} {
+		t.Run(c.name, func(t *testing.T) { wantLines(t, parse(t, c.text).ValidateCoordinator(), c.kind, c.want) })
+	}
+	twice := with("repository:", "  - {name: lab, url: 'https://b/', username: u, password_file: p}\nrepository:")
+	wantLines(t, parse(t, twice).ValidateCoordinator(), ivd.Invalid, []string{`vcenters[1].name: "lab" is another vCenter's name`})
+}
+
+func TestMoverRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"nothing", "", []string{"repository.url: must be set", "queue.url: a mover needs it"}},
+		{"no handles", with("handles: 2", "handles: 0"), []string{"mover.handles: 0: want at least 1"}},
+		{"little memory", with("512MiB", "1MiB"), []string{"mover.memory: 1MiB: want at least 32MiB"}},
+		{"transport", with("nbdssl,", "ndbssl,"), []string{`mover.vddk.transports[0]: "ndbssl": did you mean nbdssl?`}},
+		{"no transport", with("[nbdssl, nbd]", "[]"), []string{"mover.vddk.transports: want at least one of"}},
+		{"no library", with("/opt/vddk", "''"), []string{"mover.vddk.libdir: must be set"}},
+	} {
+		t.Run(c.name, func(t *testing.T) { wantLines(t, parse(t, c.text).ValidateMover(), ivd.Invalid, c.want) })
+	}
+	noVCenters := example[strings.Index(example, "repository:"):]
+	if err := parse(t, noVCenters).ValidateMover(); err != nil {
+		t.Errorf("a mover needs no vcenters: %v", err)
+	}
+	if err := parse(t, noVCenters).ValidateRepository(); err != nil {
+		t.Errorf("nor does a command on the repository: %v", err)
+	}
+}
+
+func TestReadSecret(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name, text, want string
+		mode             os.FileMode
+		warns            bool
+	}{
+		{"plain", "hunter2", "hunter2", 0o600, false},
+		{"line", "hunter2\n", "hunter2", 0o640, false},
+		{"windows line", "hunter2\r\n", "hunter2", 0o600, false},
+		{"spaces are part of it", " a b ", " a b ", 0o600, false},
+		{"everybody's", "hunter2", "hunter2", 0o644, true},
+	} {
+		path := filepath.Join(dir, c.name)
+		if err := os.WriteFile(path, []byte(c.text), c.mode); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		got, err := config.ReadSecret(path, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil || got.Reveal() != c.want {
+			t.Errorf("%s: %q, %v", c.name, got.Reveal(), err)
+		}
+		if warned := strings.Contains(log.String(), "chmod 600"); warned != c.warns || strings.Contains(log.String(), "hunter2") {
+			t.Errorf("%s: log %q", c.name, log.String())
+		}
+	}
+	for name, text := range map[string]string{"empty": "", "only a line break": "\n", "two lines": "a\nb\n", "huge": strings.Repeat("x", 70_000)} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.ReadSecret(path, slog.Default()); ivd.KindOf(err) != ivd.Invalid || ivd.RemedyOf(err) == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, path := range []string{filepath.Join(dir, "absent"), dir, ""} {
+		if _, err := config.ReadSecret(path, slog.Default()); ivd.KindOf(err) != ivd.Invalid {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
