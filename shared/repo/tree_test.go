@@ -1,0 +1,247 @@
+package repo_test
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
+)
+
+// disk of three spans and a bit, of which the last chunk is short.
+var geometry = ivd.Geometry{Capacity: 3*ivd.ChunksPerSpan*ivd.DefaultChunkSize + 1000, ChunkSize: ivd.DefaultChunkSize}
+
+func salt() (s [32]byte) {
+	_, _ = rand.Read(s[:])
+	return s
+}
+
+func writerOf(t *testing.T, r *repo.Repository) *repo.Writer {
+	t.Helper()
+	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
+	w, err := r.OpenWriter(t.Context(), repo.WriterOptions{Lease: l.ID, Writer: ivd.NewWriterID(), Mover: "proxy-1", DedupMemory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func newPack(w *repo.Writer, kind format.PackKind) *format.Pack {
+	return format.NewPack(kind, w.Repository().ID(), w.ID(), salt())
+}
+
+func addFrame(p *format.Pack, kind format.FrameKind, plain []byte) (ivd.ContentID, ivd.Place) {
+	stored, compression := format.Compress(nil, plain, 1)
+	id := format.Sum(plain)
+	off, n := p.Add(kind, id, len(plain), compression, stored)
+	return id, ivd.Place{Offset: off, Length: n}
+}
+
+func putPack(t *testing.T, w *repo.Writer, p *format.Pack) ivd.PackID {
+	t.Helper()
+	id, size, at, err := w.PutPack(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, want := p.Finish()
+	if id != want || size != len(body) || time.Since(at).Abs() > 1000*time.Hour {
+		t.Fatalf("stored %s, %d bytes, at %s", id, size, at)
+	}
+	return id
+}
+
+// tree is a point that is stored, with what lies where.
+type tree struct {
+	point format.Point
+	data  [2]ivd.PackID // of span 0, of span 1; span 2 needs both; span 3 is zeros
+	nodes [2]ivd.PackID // of spans 0 and 1, of span 2
+	home  ivd.PackID    // of the page
+}
+
+// plant stores a point: chunk 5 of span 0, chunk 7 of span 1, both again in span 2.
+func plant(t *testing.T, r *repo.Repository, w *repo.Writer) tree {
+	t.Helper()
+	var x tree
+	page := format.NewPage(geometry, 0)
+	var ids [2]ivd.ContentID
+	var places [2]ivd.Place
+	for i := range 2 {
+		p := newPack(w, format.DataPack)
+		ids[i], places[i] = addFrame(p, format.ChunkFrame, []byte{byte(i), 1, 2, 3})
+		x.data[i] = putPack(t, w, p)
+		places[i].Pack = x.data[i]
+	}
+	node := func(span ivd.SpanIndex, chunks map[int]int) *format.Node {
+		n := format.NewNode(geometry, span)
+		for chunk, i := range chunks {
+			n.Set(chunk, ids[i], places[i], w.ID())
+		}
+		return n
+	}
+	index := func(nodes ...*format.Node) ivd.PackID {
+		p := newPack(w, format.IndexPack)
+		refs := make([]ivd.NodeRef, len(nodes))
+		for i, n := range nodes {
+			plain, err := n.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, at := addFrame(p, format.NodeFrame, plain)
+			refs[i] = ivd.NodeRef{Span: n.Span, ID: id, Place: at}
+		}
+		pack := putPack(t, w, p)
+		for i, n := range nodes {
+			refs[i].Place.Pack = pack
+			page.SetNode(refs[i], n.Packs, w.ID())
+		}
+		return pack
+	}
+	x.nodes[0] = index(node(0, map[int]int{5: 0}), node(1, map[int]int{7: 1}))
+	x.nodes[1] = index(node(2, map[int]int{1: 0, 2: 1}))
+	plain, err := page.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPack(w, format.IndexPack)
+	id, at := addFrame(p, format.PageFrame, plain)
+	x.home = putPack(t, w, p)
+	at.Pack = x.home
+	x.point = point("web-1")
+	x.point.Geometry = geometry
+	x.point.Pages = []ivd.PageRef{{ID: id, Place: at}}
+	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
+	if err := r.Commit(t.Context(), l, x.point); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func TestPutPack(t *testing.T) {
+	b, r := open(t)
+	w := writerOf(t, r)
+	b.forget()
+	b.fail("put", "writers/")
+	p := newPack(w, format.DataPack)
+	addFrame(p, format.ChunkFrame, []byte("a chunk"))
+	_, _, _, err := w.PutPack(t.Context(), p)
+	wantKind(t, err, ivd.Transient, "writers/")
+	b.heal()
+	data := putPack(t, w, p)
+	index := putPack(t, w, newPack(w, format.IndexPack))
+	hex := data.String()
+	record := "put writers/" + w.ID().String()
+	want := []string{record, record, "put data/" + hex[:2] + "/" + hex, "put index/" + index.String()[:2] + "/" + index.String()}
+	for i, got := range b.did() {
+		if got != want[i] {
+			t.Fatalf("W5: %q, want %q", b.did(), want)
+		}
+	}
+	o, err := b.find(repo.PackName(format.DataPack, data))
+	if err != nil || format.PackSum(o.Body) != data {
+		t.Fatalf("the pack's name is not its sum: %v", err)
+	}
+	if o, err = b.find(store.Name("writers/" + w.ID().String())); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := format.DecodeWriter(o.Body); err != nil || rec.ID != w.ID() || rec.Mover != "proxy-1" || rec.Repository != r.ID() || rec.Lease != w.Lease() {
+		t.Fatalf("writer's record %+v: %v", rec, err)
+	}
+
+	foreign := format.NewPack(format.DataPack, r.ID(), ivd.NewWriterID(), salt())
+	_, _, _, err = w.PutPack(t.Context(), foreign)
+	wantKind(t, err, ivd.Invalid)
+	b.fail("put", "data/")
+	_, _, _, err = w.PutPack(t.Context(), newPack(w, format.DataPack))
+	wantKind(t, err, ivd.Transient, "data/")
+	b.heal()
+	// What could no longer be committed is not stored.
+	b.pass(23*time.Hour + 31*time.Minute)
+	if _, err := r.Standing(t.Context()); err != nil { // which tells no time
+		t.Fatal(err)
+	}
+	if err := r.CheckLease(t.Context(), w.Lease(), 0); err == nil { // which does
+		t.Fatal("the lease still stands")
+	}
+	_, _, _, err = w.PutPack(t.Context(), newPack(w, format.DataPack))
+	wantKind(t, err, ivd.Expired)
+}
+
+func TestOpenWriterRefuses(t *testing.T) {
+	b, r := open(t)
+	_, err := r.OpenWriter(t.Context(), repo.WriterOptions{Lease: "none"})
+	wantKind(t, err, ivd.Expired)
+	l := lease(t, r, repo.LeaseSpec{})
+	b.fail("list", "collect/")
+	_, err = r.OpenWriter(t.Context(), repo.WriterOptions{Lease: l.ID})
+	wantKind(t, err, ivd.Transient)
+}
+
+func TestReadTree(t *testing.T) {
+	b, r := open(t)
+	x := plant(t, r, writerOf(t, r))
+	page, err := r.Page(t.Context(), x.point.Pages[0], geometry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := r.Node(t.Context(), page.Ref(2), geometry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !node.Chunks[0].Zero() || node.Chunks[1].Place.Pack != x.data[0] || node.Chunks[2].Place.Pack != x.data[1] {
+		t.Fatalf("node %+v", node.Chunks[:3])
+	}
+
+	// Whatever byte of a frame is damaged, reading it says so and names the object.
+	for _, c := range []struct {
+		at   ivd.Place
+		read func() error
+	}{
+		{x.point.Pages[0].Place, func() error { _, err := r.Page(t.Context(), x.point.Pages[0], geometry); return err }},
+		{page.Ref(2).Place, func() error { _, err := r.Node(t.Context(), page.Ref(2), geometry); return err }},
+	} {
+		name := repo.PackName(format.IndexPack, c.at.Pack)
+		o, err := b.find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := c.at.Offset; i < c.at.Offset+c.at.Length; i++ {
+			if i >= c.at.Offset+8 && i < c.at.Offset+12 {
+				continue // the frame's number, which only its pack can check
+			}
+			o.Body[i] ^= 0xff
+			if kind := ivd.KindOf(c.read()); kind != ivd.Corrupt && kind != ivd.Unsupported {
+				t.Fatalf("byte %d of a frame: kind %q", i-c.at.Offset, kind)
+			}
+			o.Body[i] ^= 0xff
+		}
+		o.Body[c.at.Offset+c.at.Length-format.TagSize-1] ^= 1
+		wantKind(t, c.read(), ivd.Corrupt, string(name))
+		o.Body[c.at.Offset+c.at.Length-format.TagSize-1] ^= 1
+		if err := c.read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A page is not taken for another disk's, nor a node for another span's.
+	other := geometry
+	other.ChunkSize *= 2
+	_, err = r.Page(t.Context(), x.point.Pages[0], other)
+	wantKind(t, err, ivd.Corrupt, x.home.String())
+	ref := page.Ref(0)
+	ref.Span = 1
+	_, err = r.Node(t.Context(), ref, geometry)
+	wantKind(t, err, ivd.Corrupt, x.nodes[0].String())
+	ref.Place.Length = 1 << 30
+	_, err = r.Node(t.Context(), ref, geometry)
+	wantKind(t, err, ivd.Corrupt, x.nodes[0].String())
+
+	b.fail("read", "index/")
+	_, err = r.Page(t.Context(), x.point.Pages[0], geometry)
+	wantKind(t, err, ivd.Transient)
+	b.heal()
+	delete(b.objects, repo.PackName(format.IndexPack, x.home))
+	_, err = r.Page(t.Context(), x.point.Pages[0], geometry)
+	wantKind(t, err, ivd.NotFound)
+}
