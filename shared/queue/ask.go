@@ -18,12 +18,16 @@ const (
 	answerLimit = 5 * time.Minute
 	// atOnce is how many requests of one kind a process answers at the same time.
 	atOnce = 64
+	// workingHeader marks a message to the asker that says no more than that the
+	// answer is being worked on. So a process that died is not waited for.
+	workingHeader = "Ivd-Working"
 )
 
 // Ask lets a mover call VDDK for a disk and waits for its answer, five minutes
 // where ctx has no deadline. What the mover failed at is in the answer; an error
-// says that there is none. Kind Transient: no such mover answers. It is not asked
-// twice, and without an answer it may or may not have done it.
+// says that there is none. Kind Transient: no such mover answers, or it
+// has fallen silent. It is not asked twice, and without an answer it may or may not
+// have done it.
 func (q *Queue) Ask(ctx context.Context, mover string, req MoverRequest) (MoverReply, error) {
 	if err := checkMover(mover); err != nil {
 		return MoverReply{}, err
@@ -62,20 +66,48 @@ func (q *Queue) ask(ctx context.Context, op, subject, nobody string, req, reply 
 	if err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
-	once, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
-	m, err := q.nc.RequestWithContext(once, subject, body)
+	m, err := q.request(ctx, subject, body)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return &ivd.Error{Kind: ivd.Transient, Op: op, Err: errors.New(nobody + " answers"), Remedy: "check that it runs and is connected to the same queue"}
 	case err != nil:
-		return fail(unanswered(ctx, err), "%s", op)
+		return fail(err, "%s", op)
 	}
 	if err := decode("answer", m.Data, reply); err != nil {
 		return &ivd.Error{Op: op, Err: err}
 	}
 	return nil
 }
+
+// request sends one request and waits for the answer, as long as who answers says
+// at least once in an AckWait that it works.
+func (q *Queue) request(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, errTooLong)
+	defer cancel()
+	sub, err := q.nc.SubscribeSync(q.nc.NewInbox())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // it fails when the connection, and with it the subscription, is closed
+	if err := q.nc.PublishRequest(subject, sub.Subject, body); err != nil {
+		return nil, err
+	}
+	for {
+		once, cancel := q.onLine(ctx, q.ackWait)
+		m, err := sub.NextMsgWithContext(once)
+		cancel()
+		switch {
+		case err != nil && errors.Is(context.Cause(ctx), errTooLong):
+			return nil, errTooLong
+		case err != nil:
+			return nil, unanswered(ctx, err)
+		case m.Header.Get(workingHeader) == "":
+			return m, nil
+		}
+	}
+}
+
+var errTooLong = ivd.Errorf(ivd.Transient, "no answer for %s", answerLimit)
 
 // serve answers requests on subject. Servers of one subject share its requests.
 // When ctx ends nothing more is taken, and answers under way are sent.
@@ -107,20 +139,58 @@ func (q *Queue) serve(ctx context.Context, subject string, answer func(context.C
 			slots <- struct{}{}
 			answers.Go(func() {
 				defer func() { <-slots }()
-				q.respond(m, answer(ctx, m.Data))
+				q.respond(ctx, m, answer)
 			})
 		}
-		_ = sub.Unsubscribe() // it fails when the connection is closed, and with it the subscription
+		q.refuse(sub)
 	})
 	return func() { cancel(); <-ended }, nil
 }
 
-func (q *Queue) respond(m *nats.Msg, answer any) {
-	body, err := json.Marshal(answer)
+// respond answers one request, and says now and then that it is being worked on.
+func (q *Queue) respond(ctx context.Context, m *nats.Msg, answer func(context.Context, []byte) any) {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var says sync.WaitGroup
+	says.Go(func() {
+		for pause(working, q.ackWait/4) {
+			w := nats.NewMsg(m.Reply)
+			w.Header.Set(workingHeader, "1")
+			_ = m.RespondMsg(w) // who cannot be told gives up, and that is right
+		}
+	})
+	v := answer(ctx, m.Data)
+	stop()
+	says.Wait()
+	body, err := json.Marshal(v)
 	if err == nil {
 		err = m.Respond(body)
 	}
 	if err != nil {
 		q.log.Warn("answer not sent", "subject", m.Subject, "error", err)
 	}
+}
+
+// refuse ends a subscription and tells who asked in the last moment, so that it
+// need not wait.
+func (q *Queue) refuse(sub *nats.Subscription) {
+	if sub.Drain() != nil {
+		return // the connection is closed
+	}
+	limit, cancel := context.WithTimeout(context.Background(), tryTimeout)
+	defer cancel()
+	for {
+		m, err := sub.NextMsgWithContext(limit)
+		if err != nil {
+			return
+		}
+		q.respond(limit, m, func(context.Context, []byte) any {
+			return refusal{Version, &ivd.Failure{Kind: ivd.Transient, Message: "it was asked while it stopped"}}
+		})
+	}
+}
+
+// refusal is the part that all answers have.
+type refusal struct {
+	Version int          `json:"version"`
+	Failure *ivd.Failure `json:"failure"`
 }

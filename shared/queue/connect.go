@@ -61,8 +61,9 @@ type Queue struct {
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
-	mu    sync.Mutex
-	again chan struct{} // closed and replaced at every reconnection
+	mu       sync.Mutex
+	line     context.Context // ends, and is replaced, whenever the connection is lost
+	lineLost context.CancelFunc
 }
 
 // Connect makes the connection. The first attempt must succeed: it fails within
@@ -74,7 +75,8 @@ func Connect(ctx context.Context, o Options) (*Queue, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience, again: make(chan struct{})}
+	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience}
+	q.newLine()
 	if q.ackWait <= 0 {
 		q.ackWait = defaultAckWait
 	}
@@ -111,13 +113,13 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 		// that is right. Kept in a buffer it would happen after its caller gave up.
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			q.newLine()
 			if err != nil {
 				q.log.Warn("queue connection lost", "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			q.log.Info("queue connection is back", "server", nc.ConnectedUrlRedacted())
-			q.reconnected()
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			q.log.Warn("queue", "error", err)
@@ -187,6 +189,7 @@ func (q *Queue) Close() {
 		_ = q.nc.FlushTimeout(tryTimeout) // acknowledgements that wait in the buffer; nobody is left to tell
 	}
 	q.nc.Close()
+	q.newLine()
 }
 
 // background runs f until ctx or the queue ends; f must obey its context.
@@ -200,18 +203,25 @@ func (q *Queue) background(ctx context.Context, f func(context.Context)) {
 	})
 }
 
-func (q *Queue) reconnected() {
+// onLine is a context that ends with ctx, after limit, or as soon as the
+// connection is lost: the server forgets then what it was asked, and the library
+// would wait for its answer.
+func (q *Queue) onLine(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	close(q.again)
-	q.again = make(chan struct{})
+	line := q.line
+	q.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	stop := context.AfterFunc(line, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
-// nextReconnect is closed by the next reconnection.
-func (q *Queue) nextReconnect() <-chan struct{} {
+func (q *Queue) newLine() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.again
+	if q.lineLost != nil {
+		q.lineLost()
+	}
+	q.line, q.lineLost = context.WithCancel(context.Background())
 }
 
 // retry calls try, each time with a deadline of its own, until it succeeds, or
@@ -219,7 +229,7 @@ func (q *Queue) nextReconnect() <-chan struct{} {
 func (q *Queue) retry(ctx context.Context, try func(context.Context) error) error {
 	deadline := time.Now().Add(q.patience)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		once, cancel := context.WithTimeout(ctx, tryTimeout)
+		once, cancel := q.onLine(ctx, tryTimeout)
 		err := unanswered(ctx, try(once))
 		cancel()
 		if err == nil || ctx.Err() != nil {

@@ -91,14 +91,21 @@ func isAny(err error, targets ...error) bool {
 	return false
 }
 
-// unanswered turns the end of a try's own deadline into what it is, a server that
-// does not answer; the end of the caller's context stays what it is.
+// unanswered turns the end of a try's own context into what it is; the end of the
+// caller's stays what it is.
 func unanswered(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
 		return ivd.Errorf(ivd.Transient, "the queue's server does not answer")
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
 	}
 	return err
 }
+
+// errInterrupted: what was asked may have been done, what was told need not be all.
+var errInterrupted = ivd.Errorf(ivd.Transient, "the connection to the queue's server was lost meanwhile")
 
 // CheckVersion refuses by name what was written by a newer program.
 func CheckVersion(what string, have, known int) error {

@@ -177,15 +177,15 @@ func (p *Puller) fetchOnce(ctx context.Context, free int) ([]*Delivery, error) {
 	if err != nil || len(got) > 0 {
 		return got, err
 	}
-	once, cancel := context.WithTimeout(ctx, fetchWait)
+	once, cancel := p.q.onLine(ctx, fetchWait)
 	defer cancel()
-	batch, err = c.Fetch(1, jetstream.FetchContext(once), jetstream.FetchHeartbeat(tryTimeout))
+	batch, err = c.Fetch(1, jetstream.FetchContext(once))
 	if err != nil {
 		return nil, err
 	}
 	got, err = p.collect(ctx, batch)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = nil // nothing came: ask again
+	if ctx.Err() == nil && isAny(err, context.DeadlineExceeded, context.Canceled) {
+		err = nil // nothing came, or the connection was lost: ask again
 	}
 	return got, err
 }
@@ -196,7 +196,7 @@ func (p *Puller) bind(ctx context.Context) (jetstream.Consumer, error) {
 	if p.consumer != nil {
 		return p.consumer, nil
 	}
-	once, cancel := context.WithTimeout(ctx, tryTimeout)
+	once, cancel := p.q.onLine(ctx, tryTimeout)
 	defer cancel()
 	c, err := p.q.js.Consumer(once, jobStream, string(p.kind))
 	if err != nil {

@@ -2,14 +2,12 @@ package queue
 
 import (
 	"context"
-	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"ivdmover/shared/ivd"
 )
 
 // Event is what a watch tells: a value, a deletion (no value), or, once, that all
@@ -44,7 +42,6 @@ func (b *Bucket) list(ctx context.Context, prefix string, opts ...jetstream.Watc
 	var found map[string]Entry
 	err := b.q.retry(ctx, func(ctx context.Context) error {
 		found = map[string]Entry{}
-		again := b.q.nextReconnect()
 		w, err := b.open(ctx, prefix, append(opts, jetstream.IgnoreDeletes())...)
 		if err != nil {
 			return err
@@ -54,8 +51,6 @@ func (b *Bucket) list(ctx context.Context, prefix string, opts ...jetstream.Watc
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-again:
-				return errInterrupted
 			case e, ok := <-w.Updates():
 				if !ok {
 					return errInterrupted
@@ -77,9 +72,6 @@ func (b *Bucket) list(ctx context.Context, prefix string, opts ...jetstream.Watc
 	slices.SortFunc(entries, func(x, y Entry) int { return strings.Compare(x.Key, y.Key) })
 	return entries, nil
 }
-
-// errInterrupted: what was told so far need not be all.
-var errInterrupted = ivd.Errorf(ivd.Transient, "the connection was lost meanwhile")
 
 // Watch tells the values below prefix that are there, then an event with Current
 // set, then every change. Of several changes to one key in a short time only the
@@ -103,8 +95,8 @@ func (b *Bucket) Watch(ctx context.Context, prefix string) (<-chan Event, error)
 	return wt.out, nil
 }
 
-// watch is one Watch. It opens a watcher of the library anew after each
-// reconnection and compares: the library's own resumption waits for missed
+// watch is one Watch. It opens a watcher of the library anew when the connection
+// was lost, and compares: the library's own resumption waits for missed
 // heartbeats, gives up at some errors, and would miss purged keys.
 type watch struct {
 	b       *Bucket
@@ -117,29 +109,37 @@ type watch struct {
 func (wt *watch) run(ctx context.Context) {
 	defer close(wt.out)
 	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
-		again := wt.b.q.nextReconnect()
-		w, err := wt.b.open(ctx, wt.prefix)
-		if err != nil {
-			wt.b.q.log.Debug("watch: trying again", "bucket", wt.b.name, "prefix", wt.prefix, "error", err)
-			pause(ctx, wait)
-			continue
+		reached, err := wt.once(ctx)
+		if ctx.Err() != nil {
+			return
 		}
-		if wt.follow(ctx, w, again) {
+		if reached {
 			wait = 50 * time.Millisecond
 		}
-		w.close()
+		wt.b.q.log.Debug("watch again", "bucket", wt.b.name, "prefix", wt.prefix, "error", err)
+		pause(ctx, wait)
 	}
 }
 
-// follow tells what w says until it ends, a reconnection, or ctx. It answers
-// whether it came as far as the present.
-func (wt *watch) follow(ctx context.Context, w *watcher, again <-chan struct{}) (current bool) {
+// once watches for as long as the connection stands. It answers whether it came
+// as far as the present.
+func (wt *watch) once(ctx context.Context) (reached bool, err error) {
+	ctx, cancel := wt.b.q.onLine(ctx, math.MaxInt64)
+	defer cancel()
+	w, err := wt.b.open(ctx, wt.prefix)
+	if err != nil {
+		return false, err
+	}
+	defer w.close()
+	return wt.follow(ctx, w), errInterrupted
+}
+
+// follow tells what w says until it or ctx ends.
+func (wt *watch) follow(ctx context.Context, w *watcher) (current bool) {
 	seen := map[string]bool{} // in this pass
 	for {
 		select {
 		case <-ctx.Done():
-			return current
-		case <-again:
 			return current
 		case e, ok := <-w.Updates():
 			switch {
@@ -214,22 +214,24 @@ type watcher struct {
 // open starts a watcher. The time limit is the opening's alone, since the library
 // keeps the context for what it does later.
 func (b *Bucket) open(ctx context.Context, prefix string, opts ...jetstream.WatchOpt) (*watcher, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	life, cancel := context.WithCancel(ctx)
 	limit := time.AfterFunc(tryTimeout, cancel)
-	kv, err := b.bind(ctx)
-	if err == nil {
-		var w jetstream.KeyWatcher
-		if w, err = kv.Watch(ctx, below(prefix), opts...); err == nil && limit.Stop() {
-			return &watcher{w, cancel}, nil
-		} else if err == nil {
-			(&watcher{w, cancel}).close()
-		}
+	kv, err := b.bind(life)
+	if err != nil {
+		cancel()
+		return nil, unanswered(ctx, err)
 	}
-	if !limit.Stop() && errors.Is(err, context.Canceled) || err == nil {
-		err = errInterrupted
+	kw, err := kv.Watch(life, below(prefix), opts...)
+	if err != nil {
+		cancel()
+		return nil, unanswered(ctx, err)
 	}
-	cancel()
-	return nil, err
+	w := &watcher{kw, cancel}
+	if !limit.Stop() {
+		w.close()
+		return nil, errInterrupted
+	}
+	return w, nil
 }
 
 // close ends the watcher. The library's own goroutine may be blocked in handing
