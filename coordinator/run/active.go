@@ -20,6 +20,7 @@ type active struct {
 	log   *slog.Logger
 	lease repo.Lease // ours: opened by this start, ended by it or left to expire
 
+	id      ivd.RunID
 	created time.Time   // of the run: the time in its points' names
 	full    bool        // as it was asked for
 	inDoubt atomic.Bool // a commit's outcome is not known
@@ -43,7 +44,7 @@ type jobKey struct {
 
 func (s *Service) newActive(r Run, rev uint64, lease repo.Lease) *active {
 	return &active{
-		s: s, log: s.Log.With("run", r.ID), lease: lease, created: r.Created, full: r.Full,
+		s: s, log: s.Log.With("run", r.ID), lease: lease, id: r.ID, created: r.Created, full: r.Full,
 		run: r, rev: rev, done: make(chan struct{}), changed: make(chan struct{}),
 		disks: map[ivd.DiskID]Disk{}, jobs: map[jobKey]queue.JobRecord{}, progress: map[jobKey]queue.Progress{},
 	}
@@ -71,7 +72,7 @@ func (a *active) drive(life context.Context) {
 	helpers.Go(func() { a.followJobs(quit) })
 	helpers.Go(func() { a.followProgress(quit) })
 
-	disks, err := a.s.listDisks(life, a.run.ID)
+	disks, err := a.s.listDisks(life, a.id)
 	if err != nil {
 		a.log.Error("read the run's disks; the next start tries again", "err", err)
 		return
@@ -145,7 +146,7 @@ func (a *active) update(ctx context.Context, change func(*Run)) error {
 
 // followJobs keeps the records of the run's jobs as the bucket has them.
 func (a *active) followJobs(ctx context.Context) {
-	for rec, err := range a.s.Queue.WatchJobs(ctx, a.run.ID) {
+	for rec, err := range a.s.Queue.WatchJobs(ctx, a.id) {
 		if err != nil {
 			if ctx.Err() == nil {
 				a.log.Error("follow the run's jobs", "err", err)
@@ -164,7 +165,7 @@ func (a *active) followJobs(ctx context.Context) {
 }
 
 func (a *active) followProgress(ctx context.Context) {
-	err := a.s.Queue.SubscribeProgress(ctx, a.run.ID, func(p queue.Progress) {
+	err := a.s.Queue.SubscribeProgress(ctx, a.id, func(p queue.Progress) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		k := jobKey{p.Disk, p.Job}
@@ -220,10 +221,10 @@ func (a *active) resultLocked() State {
 		}
 	}
 	switch {
-	case a.run.Cancel:
-		return Cancelled
 	case done == len(a.disks):
 		return Done
+	case a.run.Cancel:
+		return Cancelled
 	case done == 0:
 		return Failed
 	}

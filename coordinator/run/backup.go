@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"ivdmover/coordinator/inventory"
@@ -316,13 +315,4 @@ func (t backingUp) collect(ctx context.Context) ([]ivd.PageRef, queue.Stats, err
 		stats.Add(rec.Stats)
 	}
 	return pages, stats, nil
-}
-
-// clean deletes the snapshot and ends access.
-func (t backingUp) clean(ctx context.Context) error {
-	err := again(ctx, stepAttempts, func() error { return t.s.undo(ctx, t.ledger()) })
-	if err != nil {
-		return errors.Join(fmt.Errorf("clean up disk %s", t.rec.Ref.Disk), err)
-	}
-	return nil
 }

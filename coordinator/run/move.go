@@ -20,8 +20,14 @@ func (t *task) publishJobs(ctx context.Context) error {
 		j := t.jobs[id]
 		rec := queue.JobRecord{Version: queue.Version, ID: id, Run: j.Run, Disk: j.Disk.Disk, Snapshot: t.rec.Snapshot, Lease: j.Lease, State: queue.JobQueued}
 		err := t.s.Queue.CreateJobRecord(ctx, rec)
-		if err != nil && ivd.KindOf(err) != ivd.Exists {
+		if ivd.KindOf(err) == ivd.Exists {
+			rec, _, err = t.s.Queue.JobRecord(ctx, j.Run, j.Disk.Disk, id)
+		}
+		if err != nil {
 			return fmt.Errorf("store job %s of disk %s: %w", id, t.rec.Ref.Disk, err)
+		}
+		if rec.State == queue.JobFailed {
+			continue // whether it is tried again is decided where jobs are followed
 		}
 		if err := t.s.Queue.Publish(ctx, j); err != nil {
 			return fmt.Errorf("publish job %s of disk %s: %w", id, t.rec.Ref.Disk, err)

@@ -62,15 +62,15 @@ func (t restoring) plan(ctx context.Context) error {
 
 // close gives the disk its name: from now on it is the user's.
 func (t restoring) close(ctx context.Context) error {
-	if err := t.vc.Rename(ctx, t.rec.Ref, t.rec.Target); err != nil {
+	d, err := t.vc.Disk(ctx, t.rec.Ref)
+	if err != nil {
 		return err
+	}
+	if d.Name != t.rec.Target { // else it was done before a restart
+		if err := t.vc.Rename(ctx, t.rec.Ref, t.rec.Target); err != nil {
+			return err
+		}
 	}
 	stats := t.run.sumJobs(t.rec.Ref.Disk)
 	return t.save(ctx, func(d *Disk) { d.Stats = stats })
-}
-
-// clean deletes the disk of a restore that failed: the one that still has its
-// working name.
-func (t restoring) clean(ctx context.Context) error {
-	return again(ctx, stepAttempts, func() error { return t.s.undo(ctx, t.ledger()) })
 }

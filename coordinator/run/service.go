@@ -90,7 +90,9 @@ func (s *Service) Serve(ctx context.Context) error {
 	defer stop()
 
 	err = s.watchOver(life)
+	s.mu.Lock() // from here on drive starts nothing
 	end(errShutdown)
+	s.mu.Unlock()
 	s.group.Wait()
 	if ctx.Err() != nil {
 		return nil
@@ -135,16 +137,20 @@ func (s *Service) countFleet(ctx context.Context) error {
 	return nil
 }
 
-// drive starts the goroutine that drives a run which is stored as ours.
+// drive starts the goroutine that drives a run which is stored as ours. Once the
+// coordinator is shutting down it leaves the run to the next start.
 func (s *Service) drive(a *active) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.active[a.run.ID] = a
 	life := s.life
+	if life.Err() != nil {
+		return
+	}
+	s.active[a.id] = a
 	s.group.Go(func() {
 		a.drive(life)
 		s.mu.Lock()
-		delete(s.active, a.run.ID)
+		delete(s.active, a.id)
 		s.mu.Unlock()
 		close(a.done)
 	})

@@ -31,7 +31,6 @@ type kind interface {
 	prepare(ctx context.Context) error // Preparing
 	plan(ctx context.Context) error    // Planning: fills the task's jobs
 	close(ctx context.Context) error   // Closing
-	clean(ctx context.Context) error   // Cleaning
 }
 
 // drive takes the disk from the step that is stored to its end. Work that fails or
@@ -133,7 +132,7 @@ func (t *task) finish(ctx context.Context) error {
 		t.stopJobs(ctx)
 	}
 	stats := t.run.sumJobs(t.rec.Ref.Disk)
-	err := t.kind().clean(ctx)
+	err := t.undo(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -148,6 +147,20 @@ func (t *task) finish(ctx context.Context) error {
 			}
 		})
 	}))
+}
+
+// undo does what the ledger names for the disk; nothing where there is no entry.
+func (t *task) undo(ctx context.Context) error {
+	return again(ctx, stepAttempts, func() error {
+		l, err := t.s.getLedger(ctx, t.rec.Run, t.rec.key())
+		if ivd.KindOf(err) == ivd.NotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return t.s.undo(ctx, l)
+	})
 }
 
 // save changes the stored disk. Only the run's owner does; a conflict says that
