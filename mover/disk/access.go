@@ -1,0 +1,48 @@
+package disk
+
+import (
+	"context"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/vddk"
+)
+
+// PrepareAccess is VixDiskLib_PrepareForAccess: no VM that the disk is attached to
+// is relocated until EndAccess. EndAccess must follow whatever it returns.
+func (h *Host) PrepareAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return classify(h.lib.PrepareForAccess(params(ref, "", login), orIdentity(identity)))
+}
+
+// EndAccess is VixDiskLib_EndAccess. To repeat it is harmless.
+func (h *Host) EndAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return classify(h.lib.EndAccess(params(ref, "", login), orIdentity(identity)))
+}
+
+func orIdentity(s string) string {
+	if s == "" {
+		return Identity
+	}
+	return s
+}
+
+// params are the library's for a disk of a vCenter. The secrets leave their type
+// here and nowhere else.
+func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l queue.Login) vddk.Params {
+	return vddk.Params{
+		Server:     l.Server,
+		Port:       uint32(l.Port),
+		NFCPort:    uint32(l.NFCPort),
+		Thumbprint: l.Thumbprint,
+		User:       l.User,
+		Password:   l.Password.Reveal(),
+		Cookie:     l.Cookie.Reveal(),
+		Disk:       &vddk.DiskSpec{ID: string(ref.Disk), Datastore: string(ref.Datastore), Snapshot: string(snapshot)},
+	}
+}

@@ -1,0 +1,49 @@
+package disk
+
+import (
+	"errors"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/vddk"
+)
+
+// kinds is the one place that says what a class of VDDK's errors means for a job.
+var kinds = map[vddk.Class]ivd.Kind{
+	vddk.Transient:               ivd.Transient,
+	vddk.TransientAfterEndAccess: ivd.Transient, // it was tried here already
+	vddk.Locked:                  ivd.Locked,
+	vddk.Denied:                  ivd.Denied,
+	vddk.LoginExpired:            ivd.Expired,
+	vddk.Fallback:                ivd.Unsupported, // no transport is left
+	vddk.Gone:                    ivd.NotFound,
+	vddk.Misuse:                  ivd.Permanent,
+	vddk.Encrypted:               ivd.Unsupported,
+	vddk.Full:                    ivd.Full,
+	vddk.Generic:                 ivd.Unknown,
+}
+
+// class is the library's class of an error; empty where it is none of the
+// library's.
+func class(err error) vddk.Class {
+	var v *vddk.Error
+	if errors.As(err, &v) {
+		return v.Class
+	}
+	return ""
+}
+
+// classify gives an error of the library its kind and its remedy.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	var v *vddk.Error
+	var l *vddk.LoadError
+	switch {
+	case errors.As(err, &v):
+		return &ivd.Error{Kind: kinds[v.Class], Err: err, Remedy: v.Remedy}
+	case errors.As(err, &l):
+		return &ivd.Error{Kind: ivd.Invalid, Err: err, Remedy: l.Remedy}
+	}
+	return err
+}
