@@ -86,9 +86,7 @@ func concurrently(t *testing.T, h *vddk.Handle, content []byte) {
 				at := random.IntN((len(part)-n)/512+1) * 512
 				sector := uint64(w*share+at) / 512
 				if random.IntN(2) == 0 {
-					for i := range buf[:n] {
-						buf[i] = byte(random.Uint32())
-					}
+					fill(random, buf[:n])
 					copy(part[at:], buf[:n])
 					if err := h.Write(buf[:n], sector); err != nil {
 						t.Error(err)

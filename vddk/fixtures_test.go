@@ -2,6 +2,7 @@ package vddk_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -61,14 +62,19 @@ func sparse(t testing.TB, size int64, seed uint64) (string, []byte) {
 	for range 4 {
 		at := random.Int64N(size)
 		n := min(random.Int64N(300<<10)+1, size-at)
-		for i := range n {
-			content[at+i] = byte(random.Uint32())
-		}
+		fill(random, content[at:at+n])
 		if _, err := f.WriteAt(content[at:at+n], at); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return path, content
+}
+
+// fill makes random content.
+func fill(random *rand.Rand, buf []byte) {
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], random.Uint64())
+	_, _ = rand.NewChaCha8(seed).Read(buf)
 }
 
 // openFile opens a file of this machine through the library.

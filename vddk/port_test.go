@@ -1,6 +1,7 @@
 package vddk_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -86,6 +87,13 @@ func listen(t *testing.T, c *tls.Config) net.Listener {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// set changes how the port behaves.
+func (p *port) set(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
 }
 
 func portOf(l net.Listener) uint32 { return uint32(l.Addr().(*net.TCPAddr).Port) }
@@ -227,14 +235,14 @@ func (p *port) answer(f frame) (uint32, []byte) {
 	case 1, 7, 8:
 		return p.answerTicket(f)
 	case 2:
-		return 0, p.disk[from:to]
+		return 0, bytes.Clone(p.disk[from:to])
 	case 3:
 		copy(p.disk[from:to], f.payload)
 	case 4:
 		chunk := binary.LittleEndian.Uint64(f.payload) * 512
 		var pairs []byte
 		for at := from; at < to; at += chunk {
-			if strings.Trim(string(p.disk[at:at+chunk]), "\x00") != "" {
+			if !bytes.Equal(p.disk[at:at+chunk], make([]byte, chunk)) {
 				pairs = binary.LittleEndian.AppendUint64(pairs, at/512)
 				pairs = binary.LittleEndian.AppendUint64(pairs, chunk/512)
 			}

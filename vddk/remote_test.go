@@ -119,9 +119,7 @@ func TestOpenRefused(t *testing.T) {
 	wrong.Disk = &vddk.DiskSpec{ID: "6f9e"}
 	wantCode(t, open(wrong), 3, vddk.Misuse)
 
-	p.mu.Lock()
-	p.fail[1] = 15
-	p.mu.Unlock()
+	p.set(func() { p.fail[1] = 15 })
 	if e := wantCode(t, open(p.params()), 15, vddk.Locked); !strings.Contains(e.Error(), "as the test wants it") {
 		t.Errorf("%v does not say what the host said", e)
 	}
@@ -131,7 +129,7 @@ func TestOpenRefused(t *testing.T) {
 // the handle can still be closed.
 func TestConnectionLost(t *testing.T) {
 	p := startPort(t, content(4<<20, 3))
-	p.cut = 5
+	p.set(func() { p.cut = 5 })
 	h := openDisk(t, p.params(), "6f9e", vddk.ReadOnly, "nbdssl")
 	failed := make(chan error, 8)
 	for i := range uint64(8) {
@@ -146,15 +144,13 @@ func TestConnectionLost(t *testing.T) {
 
 func TestHostRefusesRead(t *testing.T) {
 	p := startPort(t, content(4<<20, 3))
-	p.fail[2] = 14014
+	p.set(func() { p.fail[2] = 14014 })
 	h := openDisk(t, p.params(), "6f9e", vddk.ReadOnly, "nbdssl")
 	e := wantCode(t, h.Read(alloc(t, 1<<20), 0), 14014, vddk.Transient)
 	if !strings.Contains(e.Error(), "as the test wants it") {
 		t.Errorf("%v does not say what the host said", e)
 	}
-	p.mu.Lock()
-	p.fail[2] = 0
-	p.mu.Unlock()
+	p.set(func() { p.fail[2] = 0 })
 	if err := h.Read(alloc(t, 1<<20), 0); err != nil {
 		t.Errorf("the next read: %v", err)
 	}

@@ -1,5 +1,250 @@
 package vddk_test
 
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ivdmover/vddk"
+)
+
 // scenes are main programs of their own, run by tests that need a process with
-// another library, or one that ends badly.
-var scenes = map[string]func() int{}
+// another library, or one that ends badly. They end with status 0 when all was as
+// it should be.
+var scenes = map[string]func() int{
+	"load":    func() int { return report(loadOnly()) },
+	"dummy":   func() int { return report(dummyScene()) },
+	"panic":   func() int { return report(readDummy(1020)) },
+	"pipe":    func() int { return report(readDummy(1021)) },
+	"twice":   func() int { return report(loadTwice()) },
+	"offmain": func() int { return report(loadOffMain()) },
+}
+
+const sceneDir = "IVD_VDDK_TEST_DIR"
+
+func report(err error) int {
+	if err != nil {
+		fmt.Println(err)
+		if e := (*vddk.LoadError)(nil); errors.As(err, &e) {
+			fmt.Println("remedy:", e.Remedy)
+		}
+		return 1
+	}
+	return 0
+}
+
+// play runs a scene with a libdir and gives its output.
+func play(t *testing.T, scene, libdir string, env ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), append(env, childMark+"="+scene, sceneDir+"="+libdir)...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// dummy builds testdata/dummy.c as a library of an old version.
+func dummy(t *testing.T, flags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	args := append(flags, "-shared", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Werror",
+		"-Wl,-soname,libvixDiskLib.so.6", "-o", filepath.Join(dir, "libvixDiskLib.so.6"), "testdata/dummy.c")
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func loadDummy() (*vddk.Library, error) {
+	return vddk.Load(vddk.Options{LibDir: os.Getenv(sceneDir), Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+}
+
+func loadOnly() error {
+	_, err := loadDummy()
+	return err
+}
+
+func loadTwice() error {
+	if _, err := loadDummy(); err != nil {
+		return nil // and the missing error fails the test
+	}
+	return loadOnly()
+}
+
+func loadOffMain() error {
+	failed := make(chan error)
+	go func() { failed <- loadOnly() }()
+	return <-failed
+}
+
+func openDummy() (*vddk.Library, *vddk.Connection, *vddk.Handle, error) {
+	l, err := loadDummy()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c, err := l.Connect(vddk.Params{}, true, "")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	h, err := c.Open("/x", vddk.ReadOnly)
+	return l, c, h, err
+}
+
+func readDummy(sector uint64) error {
+	_, _, h, err := openDummy()
+	if err != nil {
+		return err
+	}
+	return h.Read(vddk.Alloc(512).Bytes(), sector)
+}
+
+func dummyScene() error {
+	l, c, h, err := openDummy()
+	if err != nil {
+		return err
+	}
+	if h.Info() != (vddk.Info{Capacity: 1024, LogicalSectorSize: 512, PhysicalSectorSize: 512}) || l.Version() != "6" {
+		return fmt.Errorf("info %+v, version %s", h.Info(), l.Version())
+	}
+	buf := vddk.Alloc(4096).Bytes()
+	for i := range uint64(20000) {
+		if err := h.Read(buf, i%1000); err != nil || buf[0] != byte(i%1000) || buf[4095] != byte(i%1000) {
+			return fmt.Errorf("read %d: %v, % x", i, err, buf[:1])
+		}
+	}
+	if err := h.Read(buf, 1023); err != nil || buf[0] != 0xff {
+		return fmt.Errorf("a read that is done without a callback: %v", err)
+	}
+	if err := dummyErrors(l, h, buf); err != nil {
+		return err
+	}
+	if err := errors.Join(h.Flush(), h.Close(), c.Disconnect()); err != nil {
+		return err
+	}
+	// The handler that the library installed without SA_ONSTACK, on a Go thread.
+	for range 20 {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGUSR2); err != nil {
+			return err
+		}
+		<-time.After(time.Millisecond)
+	}
+	l.Exit()
+	return nil
+}
+
+func dummyErrors(l *vddk.Library, h *vddk.Handle, buf []byte) error {
+	for _, c := range []struct {
+		err   error
+		code  uint64
+		class vddk.Class
+	}{
+		{h.Read(buf, 1022), 16007, vddk.Misuse},
+		{h.Write(buf, 0), 8, vddk.Full},
+		{func() error { _, err := h.QueryAllocated(0, 1024, 128); return err }(), 6, vddk.Fallback},
+		{l.PrepareForAccess(vddk.Params{}, "x"), 6, vddk.Fallback},
+		{l.EndAccess(vddk.Params{}, "x"), 6, vddk.Fallback},
+	} {
+		var e *vddk.Error
+		if !errors.As(c.err, &e) || e.Code != c.code || e.Class != c.class || e.Text != "dummy error" {
+			return fmt.Errorf("got %w, want code %d of class %s", c.err, c.code, c.class)
+		}
+	}
+	var e *vddk.LoadError
+	if _, err := l.Connect(vddk.Params{Server: "v", Disk: &vddk.DiskSpec{ID: "x"}}, true, ""); !errors.As(err, &e) || !strings.Contains(e.Remedy, "6.7") {
+		return fmt.Errorf("a disk of its own with an old library: %w", err)
+	}
+	return nil
+}
+
+func TestOldLibrary(t *testing.T) {
+	out, err := play(t, "dummy", dummy(t))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		`level=WARN msg="a warning of 3 words"`,
+		`level=DEBUG msg="Get CEIP status failed: nobody asked"`,
+		`level=DEBUG msg="version 6.0"`,
+		`level=WARN msg="a signal handler without SA_ONSTACK was repaired" signal="user defined signal 2" after=InitEx`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no line %s in\n%s", want, out)
+		}
+	}
+}
+
+func TestPanicEndsTheProcess(t *testing.T) {
+	out, err := play(t, "panic", dummy(t))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGABRT {
+		t.Fatalf("ended with %v\n%s", err, out)
+	}
+	if !strings.Contains(out, `level=ERROR msg="ASSERT bora/lib/ssl/ssl.c:12"`) {
+		t.Errorf("the last words are lost:\n%s", out)
+	}
+}
+
+func TestBrokenPipeInLibraryThread(t *testing.T) {
+	if out, err := play(t, "pipe", dummy(t)); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// What people get wrong about libdir is named, with what to do.
+func TestLoadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := write("file", nil)
+	write("text/lib64/libvixDiskLib.so.8", []byte("#!/bin/sh\n"))
+	foreign, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(foreign[18:], []byte{0xb7, 0}) // EM_AARCH64
+	write("arm/lib64/libvixDiskLib.so.9", foreign)
+	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ scene, libdir, problem, remedy string }{
+		{"load", "", "no folder is given", "set vddk.libdir"},
+		{"load", "lib", "relative", "from the root"},
+		{"load", filepath.Join(dir, "none"), "no such folder", "unpack VMware's VDDK"},
+		{"load", file, "a file, not a folder", "unpack VMware's VDDK"},
+		{"load", filepath.Join(libdir(), "lib64"), "it is the lib64 inside", "set vddk.libdir to " + libdir()},
+		{"load", filepath.Join(dir, "empty"), "no libvixDiskLib.so.6 to .9", "the one that contains lib64"},
+		{"load", filepath.Join(dir, "text"), "no shared library", "unpack the distribution again"},
+		{"load", filepath.Join(dir, "arm"), "EM_AARCH64", "x86-64"},
+		{"load", libdir(), "libvixlabtls.so.1", "start the process with LD_LIBRARY_PATH=" + libdir() + "/lib64"},
+		{"load", dummy(t, "-DWITHOUT_WAIT"), "undefined symbol: VixDiskLib_Wait", "VDDK 6.7 or newer"},
+		{"twice", dummy(t), "loaded before", "once in a process"},
+		{"offmain", dummy(t), "not on the main thread", "runtime.LockOSThread"},
+	} {
+		out, err := play(t, c.scene, c.libdir)
+		problem, remedy, _ := strings.Cut(out, "remedy:")
+		if err == nil || !strings.Contains(problem, c.problem) || !strings.Contains(remedy, c.remedy) {
+			t.Errorf("%s %q: want %q and the remedy %q, got %v\n%s", c.scene, c.libdir, c.problem, c.remedy, err, out)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("LD_LIBRARY_PATH", "/other")
+	if env := vddk.Environment("/opt/vddk"); len(env) != 1 || env[0] != "LD_LIBRARY_PATH=/opt/vddk/lib64:/other" {
+		t.Errorf("got %q", env)
+	}
+}
