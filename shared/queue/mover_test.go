@@ -1,0 +1,139 @@
+package queue_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+func TestHeartbeats(t *testing.T) {
+	h := newHouse(t)
+	q := h.connect(queue.Options{})
+	ctx := within(t, 20*time.Second)
+	movers, err := q.Movers(ctx)
+	must(t, err)
+	if len(movers) != 0 {
+		t.Fatalf("movers %v", movers)
+	}
+	for _, name := range []string{"proxy-2", "proxy-1.example.net"} {
+		for beat := range uint64(3) {
+			must(t, q.Beat(ctx, queue.Mover{Version: queue.Version, Name: name, Beat: beat, Handles: 4}))
+		}
+	}
+	newer := queue.Mover{Version: queue.Version + 1, Name: "proxy-3"}
+	wantKind(t, q.Beat(ctx, newer), ivd.Invalid)
+	wantKind(t, q.Beat(ctx, queue.Mover{Version: queue.Version, Name: "a b"}), ivd.Invalid)
+	movers, err = q.Movers(ctx)
+	must(t, err)
+	if len(movers) != 2 || movers[0].Name != "proxy-1.example.net" || movers[1].Beat != 2 || movers[1].Handles != 4 {
+		t.Fatalf("movers %+v", movers)
+	}
+	must(t, q.Leave(ctx, "proxy-2"))
+	must(t, q.Leave(ctx, "proxy-2"))
+	movers, err = q.Movers(ctx)
+	must(t, err)
+	if len(movers) != 1 {
+		t.Fatalf("movers %+v", movers)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	h := newHouse(t)
+	coordinator, mover := h.connect(queue.Options{}), h.connect(queue.Options{})
+	for _, run := range []ivd.RunID{testRun, ""} {
+		ctx, cancel := context.WithCancel(within(t, 20*time.Second))
+		told := make(chan queue.Progress, 100)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- coordinator.SubscribeProgress(ctx, run, func(p queue.Progress) { told <- p })
+		}()
+		say := time.NewTicker(20 * time.Millisecond)
+		var got queue.Progress
+		for got.Job == "" { // until the subscription stands; nothing before it is heard
+			select {
+			case got = <-told:
+			case <-say.C:
+				must(t, mover.PublishProgress(queue.Progress{Version: queue.Version, Run: "other", Job: "x"}))
+				must(t, mover.PublishProgress(queue.Progress{Version: queue.Version, Run: testRun, Job: "0001", Stats: queue.Stats{ReadBytes: 7}}))
+			case <-ctx.Done():
+				t.Fatal("nothing was told")
+			}
+			if run == "" && got.Run == "other" {
+				got = queue.Progress{}
+			}
+		}
+		say.Stop()
+		if got.Run != testRun || got.Stats.ReadBytes != 7 {
+			t.Fatalf("told %+v", got)
+		}
+		cancel()
+		must(t, <-ended)
+	}
+	wantKind(t, mover.PublishProgress(queue.Progress{Run: "*"}), ivd.Invalid)
+	wantKind(t, coordinator.SubscribeProgress(t.Context(), "a.b", nil), ivd.Invalid)
+}
+
+func TestSlowAnswersAreWaitedFor(t *testing.T) {
+	h := newHouse(t)
+	coordinator, mover := h.connect(queue.Options{AckWait: shortWait}), h.connect(queue.Options{AckWait: shortWait})
+	ctx := within(t, 20*time.Second)
+	stop, err := mover.ServeRequests(ctx, "m", func(ctx context.Context, _ queue.MoverRequest) queue.MoverReply {
+		<-within(t, 4*shortWait).Done()
+		return queue.MoverReply{Capacity: 1}
+	})
+	must(t, err)
+	defer stop()
+	reply, err := coordinator.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess})
+	must(t, err)
+	if reply.Capacity != 1 {
+		t.Fatalf("answer %+v", reply)
+	}
+}
+
+func TestSilentMoverIsGivenUp(t *testing.T) {
+	h := newHouse(t)
+	coordinator := h.connect(queue.Options{AckWait: shortWait})
+	mover := h.connect(queue.Options{AckWait: time.Hour}) // it will not say that it works
+	ctx := within(t, 20*time.Second)
+	answering, release := context.WithCancel(ctx)
+	stop, err := mover.ServeRequests(ctx, "m", func(context.Context, queue.MoverRequest) queue.MoverReply {
+		<-answering.Done()
+		return queue.MoverReply{}
+	})
+	must(t, err)
+	_, err = coordinator.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess})
+	wantKind(t, err, ivd.Transient)
+	must(t, ctx.Err())
+	release()
+	stop()
+}
+
+func TestAnswersOfManyAskers(t *testing.T) {
+	h := newHouse(t)
+	coordinator, mover := h.connect(queue.Options{}), h.connect(queue.Options{})
+	ctx := within(t, 30*time.Second)
+	stop, err := mover.ServeRequests(ctx, "m", func(_ context.Context, r queue.MoverRequest) queue.MoverReply {
+		return queue.MoverReply{Transport: r.Identity}
+	})
+	must(t, err)
+	const askers = 200
+	results := make(chan error, askers)
+	for i := range askers {
+		go func() {
+			me := fmt.Sprint("asker ", i)
+			r, err := coordinator.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess, Identity: me})
+			if err == nil && r.Transport != me {
+				err = fmt.Errorf("%s was told %q", me, r.Transport)
+			}
+			results <- err
+		}()
+	}
+	for range askers {
+		must(t, <-results)
+	}
+	stop()
+}
