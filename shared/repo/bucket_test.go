@@ -225,8 +225,8 @@ func (b *bucket) heal() {
 
 var errOutage = ivd.Errorf(ivd.Transient, "connection reset")
 
-// open makes a repository in a bucket.
-func open(t *testing.T) (*bucket, *repo.Repository) {
+// made makes a repository in a bucket.
+func made(t *testing.T) (*bucket, *repo.Repository) {
 	t.Helper()
 	b := newBucket()
 	r, err := repo.Init(t.Context(), b, repo.InitOptions{})

@@ -58,7 +58,7 @@ func sends(b *bucket, before, after []error) {
 }
 
 func TestCommit(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
 	b.forget()
 	p := point("web-1")
@@ -102,7 +102,7 @@ func TestCommitUnknownOutcome(t *testing.T) {
 		"a full store, then room":   {[]error{ivd.Errorf(ivd.Transient, "busy"), errOutage}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, r := open(t)
+			b, r := made(t)
 			l := lease(t, r, repo.LeaseSpec{})
 			sends(b, c.before, c.after)
 			b.forget()
@@ -133,7 +133,7 @@ func TestCommitUnknownOutcome(t *testing.T) {
 
 // The name was taken by somebody else while the own request was on its way.
 func TestCommitOther(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	other := lease(t, r, repo.LeaseSpec{})
 	sends(b, []error{errOutage}, nil)
@@ -153,7 +153,7 @@ func TestCommitOther(t *testing.T) {
 }
 
 func TestCommitWithoutLease(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{Life: 2 * time.Hour})
 	p := point("web-1")
 	b.pass(91 * time.Minute)
@@ -175,7 +175,7 @@ func TestCommitWithoutLease(t *testing.T) {
 // Doubt is said, so that the lease is left to expire (W7).
 func TestCommitInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, r := open(t)
+		b, r := made(t)
 		l := lease(t, r, repo.LeaseSpec{})
 		p := point("web-1")
 
@@ -203,7 +203,7 @@ func TestCommitInDoubt(t *testing.T) {
 }
 
 func TestCommitCancelled(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	ctx, cancel := context.WithCancel(t.Context())
 	b.fault = func(op, _ string) error {
@@ -223,7 +223,7 @@ func TestCommitCancelled(t *testing.T) {
 // Nothing that was not sent is doubtful.
 func TestCommitNotPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, r := open(t)
+		b, r := made(t)
 		l := lease(t, r, repo.LeaseSpec{})
 		for _, op := range []string{"prepare", "get"} {
 			b.fail(op, "")

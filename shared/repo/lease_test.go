@@ -10,7 +10,7 @@ import (
 )
 
 func TestLease(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	b.pass(100 * time.Hour) // the store's clock counts, not this machine's
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease, Owner: "ivd@host", Run: "run-1"})
 	if d := l.Deadline.Sub(b.now()); d < 23*time.Hour || d > 24*time.Hour {
@@ -54,7 +54,7 @@ func TestLease(t *testing.T) {
 
 // An outage is never taken for an absent lease (G2).
 func TestLeaseOutage(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	b.fail("get", "leases/")
 	wantKind(t, r.CheckLease(t.Context(), l.ID, 0), ivd.Transient)
@@ -67,7 +67,7 @@ func TestLeaseOutage(t *testing.T) {
 }
 
 func TestLeaseLife(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	for _, life := range []time.Duration{time.Minute, repo.Margin, 49 * time.Hour, -time.Hour} {
 		_, err := r.OpenLease(t.Context(), repo.LeaseSpec{Life: life})
 		wantKind(t, err, ivd.Invalid, life.String())
@@ -91,7 +91,7 @@ func putLease(t *testing.T, b *bucket, name string, l format.Lease) {
 }
 
 func TestLeaseDamage(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	putLease(t, b, "one", repo.Lease{Repository: r.ID(), ID: "other", Deadline: b.now().Add(time.Hour * 5)})
 	wantKind(t, r.CheckLease(t.Context(), "one", 0), ivd.Corrupt, "leases/one", "other")
 	putLease(t, b, "one", repo.Lease{Repository: "elsewhere", ID: "one", Deadline: b.now().Add(time.Hour * 5)})

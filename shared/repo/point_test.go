@@ -10,7 +10,7 @@ import (
 )
 
 func TestPoints(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	first, second := point("a"), point("b")
 	second.Disk.Disk = "7000c298-1111-4222-8333-444455556666"
@@ -44,7 +44,7 @@ func TestPoints(t *testing.T) {
 }
 
 func TestReadPointRefuses(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	p := point("a")
 	name := storeName(pointObject(p))
@@ -86,7 +86,7 @@ func TestReadPointRefuses(t *testing.T) {
 // Where a store does not refuse requests that are too old, a point that came
 // after its lease's end counts as never committed (G3).
 func TestVoidPoint(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	p := point("a")
 	p.Repository, p.Lease, p.LeaseDeadline = r.ID(), l.ID, l.Deadline

@@ -10,7 +10,7 @@ import (
 )
 
 func TestReader(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	x := plant(t, r, writerOf(t, r))
 	// R2: packs on a list are read as long as their point is on none.
 	condemn(t, b, r, "one", []ivd.PackID{x.data[1], x.home, x.nodes[0]})
@@ -52,7 +52,7 @@ func TestReader(t *testing.T) {
 
 // R1: no reading without a lease, nor of a point that is condemned.
 func TestOpenReaderRefuses(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	x := plant(t, r, writerOf(t, r))
 	_, err := r.OpenReader(t.Context(), "none", x.point.ID)
 	wantKind(t, err, ivd.Expired)

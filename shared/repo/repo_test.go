@@ -34,7 +34,7 @@ func TestInitAndOpen(t *testing.T) {
 }
 
 func TestGeometry(t *testing.T) {
-	_, r := open(t)
+	_, r := made(t)
 	if g := r.Geometry(1 << 30); g.ChunkSize != ivd.DefaultChunkSize {
 		t.Errorf("a small disk has chunks of %d", g.ChunkSize)
 	}
@@ -100,7 +100,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestSummaries(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	type summary struct{ Bytes int }
 	for run, n := range map[ivd.RunID]int{"run-1": 5, "run-2": 6} {
 		if err := r.Summarize(t.Context(), run, summary{n}); err != nil {

@@ -29,7 +29,7 @@ func retire(t *testing.T, b *bucket, r *repo.Repository, pack ivd.PackID) {
 }
 
 func TestStanding(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	pack := func(i byte) ivd.PackID { return ivd.PackID{i} }
 	s, err := r.Standing(t.Context())
 	if err != nil || s.Pack(pack(1)) || s.Point("x") || len(s.Ignored) != 0 {
@@ -78,7 +78,7 @@ func TestStanding(t *testing.T) {
 // An outage is no empty list; a list that is removed between LIST and GET is
 // one that no longer stands.
 func TestStandingOutage(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	condemn(t, b, r, "one", []ivd.PackID{{1}})
 	retire(t, b, r, ivd.PackID{2})
 	for _, c := range []string{"list collect/", "list retired/", "get collect/", "get retired/"} {
@@ -101,7 +101,7 @@ func TestStandingOutage(t *testing.T) {
 
 // W1, W2, R1: the lease first, then the lists, then what is built on or read.
 func TestOrder(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	p := point("a")
 	if err := r.Commit(t.Context(), l, p); err != nil {

@@ -120,7 +120,7 @@ func plant(t *testing.T, r *repo.Repository, w *repo.Writer) tree {
 }
 
 func TestPutPack(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	w := writerOf(t, r)
 	b.forget()
 	b.fail("put", "writers/")
@@ -170,7 +170,7 @@ func TestPutPack(t *testing.T) {
 }
 
 func TestOpenWriterRefuses(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	_, err := r.OpenWriter(t.Context(), repo.WriterOptions{Lease: "none"})
 	wantKind(t, err, ivd.Expired)
 	l := lease(t, r, repo.LeaseSpec{})
@@ -180,7 +180,7 @@ func TestOpenWriterRefuses(t *testing.T) {
 }
 
 func TestReadTree(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	x := plant(t, r, writerOf(t, r))
 	page, err := r.Page(t.Context(), x.point.Pages[0], geometry)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestTrusted(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	x := plant(t, r, writerOf(t, r))
 	condemned, retired, gone := ivd.PackID{1}, ivd.PackID{2}, ivd.PackID{3}
 	condemn(t, b, r, "one", []ivd.PackID{condemned})
@@ -90,7 +90,7 @@ func TestParentPage(t *testing.T) {
 					}
 				},
 			} {
-				b, r := open(t)
+				b, r := made(t)
 				x := plant(t, r, writerOf(t, r))
 				_, info, err := r.ReadPoint(t.Context(), x.point.ID)
 				if err != nil {
@@ -120,7 +120,7 @@ func TestParentPage(t *testing.T) {
 
 // A disk that has grown takes over what is as it was; its last span is not.
 func TestParentPageGrown(t *testing.T) {
-	b, r := open(t)
+	b, r := made(t)
 	x := plant(t, r, writerOf(t, r))
 	w := writerOf(t, r)
 	ask := func(child ivd.Geometry) *repo.ParentPage {

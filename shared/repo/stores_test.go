@@ -1,0 +1,164 @@
+package repo_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"ivdmover/shared/config"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
+	"ivdmover/shared/store/open"
+	"ivdmover/shared/store/storetest"
+)
+
+func folderStore(t *testing.T) store.Store {
+	t.Helper()
+	st, err := open.Open(t.Context(), config.Repository{URL: "dir://" + t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func bucketStore(t *testing.T) store.Store {
+	t.Helper()
+	s := storetest.S3(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", s.AccessKey.Reveal())
+	t.Setenv("AWS_SECRET_ACCESS_KEY", s.SecretKey.Reveal())
+	pathStyle := true
+	st, err := open.Open(t.Context(), config.Repository{URL: "s3://" + s.Bucket + "/estate", Endpoint: s.Endpoint, PathStyle: &pathStyle, Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// The story of a repository, on the stores that people use.
+func TestRealStores(t *testing.T) {
+	for name, openStore := range map[string]func(*testing.T) store.Store{"dir": folderStore, "s3": bucketStore} {
+		t.Run(name, func(t *testing.T) {
+			st := openStore(t)
+			_, err := repo.Open(t.Context(), st)
+			wantKind(t, err, ivd.NotFound)
+			if _, err := repo.Init(t.Context(), st, repo.InitOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			_, err = repo.Init(t.Context(), st, repo.InitOptions{})
+			wantKind(t, err, ivd.Exists)
+			r, err := repo.Open(t.Context(), st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(r.Now()).Abs(); d > time.Minute {
+				t.Fatalf("the store's clock is %s off", d)
+			}
+			x := plant(t, r, writerOf(t, r))
+			readBack(t, r, x)
+			trustReal(t, st, r, x)
+			raceCommit(t, r)
+		})
+	}
+}
+
+func readBack(t *testing.T, r *repo.Repository, x tree) {
+	t.Helper()
+	l := lease(t, r, repo.LeaseSpec{Kind: repo.ReadLease})
+	rd, err := r.OpenReader(t.Context(), l.ID, x.point.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := rd.Page(t.Context(), rd.Point().Pages[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := rd.Node(t.Context(), page.Ref(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range node.Chunks[1:3] {
+		frame, err := rd.ReadRange(t.Context(), c.Place.Pack, c.Place.Offset, c.Place.Length)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain, err := format.OpenFrame(nil, frame, c.ID); err != nil || plain[0] != byte(i) {
+			t.Fatalf("chunk %q: %v", plain, err)
+		}
+	}
+	if err := r.EndLease(t.Context(), l.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.OpenReader(t.Context(), l.ID, x.point.ID)
+	wantKind(t, err, ivd.Expired)
+}
+
+// trustReal asks for packs, and puts one on a list.
+func trustReal(t *testing.T, st store.Store, r *repo.Repository, x tree) {
+	t.Helper()
+	w := writerOf(t, r)
+	long := r.Now().Add(-30 * 24 * time.Hour)
+	for pack, want := range map[ivd.PackID]bool{x.data[0]: true, x.home: true, {1}: false} {
+		if ok, err := w.Trusted(t.Context(), pack, long); err != nil || ok != want {
+			t.Errorf("pack %s is trusted: %t, want %t: %v", pack, ok, want, err)
+		}
+	}
+	body, err := format.Condemned{Repository: r.ID(), ID: "n", Packs: []ivd.PackID{x.data[0]}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Put(t.Context(), "collect/n/condemned", body); err != nil {
+		t.Fatal(err)
+	}
+	w = writerOf(t, r)
+	p, err := w.ParentPage(t.Context(), x.point.Pages[0], r.Now(), geometry, geometry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Takeable(0) || !p.Takeable(1) || p.Takeable(2) {
+		t.Error("a span that needs a condemned pack is taken over")
+	}
+	if err := st.Delete(t.Context(), "collect/n/condemned"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Two coordinators commit one point, each under its own lease: one of them has
+// committed it, and both know which.
+func raceCommit(t *testing.T, r *repo.Repository) {
+	t.Helper()
+	leases := [4]repo.Lease{}
+	for i := range leases {
+		leases[i] = lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
+	}
+	p := point("raced")
+	p.ID = ivd.NewPointID(disk, p.Time, "run-2")
+	var wg sync.WaitGroup
+	errs := [len(leases)]error{}
+	for i, l := range leases {
+		wg.Go(func() { errs[i] = r.Commit(t.Context(), l, p) })
+	}
+	wg.Wait()
+	got, _, err := r.ReadPoint(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range leases {
+		if won := got.Lease == l.ID; won != (errs[i] == nil) {
+			t.Errorf("commit under lease %d: won %t, answer %v", i, won, errs[i])
+		}
+		if errs[i] != nil {
+			wantKind(t, errs[i], ivd.Exists)
+		}
+	}
+	// A lease that was ended commits nothing, and what it had prepared is dead.
+	late := leases[0]
+	if err := r.EndLease(t.Context(), late.ID); err != nil {
+		t.Fatal(err)
+	}
+	p.ID = ivd.NewPointID(disk, p.Time, "run-3")
+	wantKind(t, r.Commit(t.Context(), late, p), ivd.Expired)
+	_, _, err = r.ReadPoint(t.Context(), p.ID)
+	wantKind(t, err, ivd.NotFound)
+}
