@@ -57,6 +57,8 @@ var meanings = map[string]meaning{
 	"InvalidState":     {ivd.Locked, "detach the disk, or wait for what is being done with it"},
 	"CannotDeleteFile": {ivd.Locked, "detach the disk, or wait for what is being done with it"},
 
+	"GenericVmConfigFault": {ivd.Permanent, ""},
+
 	"CannotAccessFile":  {ivd.Transient, ""},
 	"FileFault":         {ivd.Transient, ""},
 	"HostCommunication": {ivd.Transient, ""},
