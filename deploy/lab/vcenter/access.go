@@ -1,0 +1,80 @@
+package vcenter
+
+import (
+	"slices"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"ivdmover/deploy/lab/estate"
+	"ivdmover/shared/ivd"
+)
+
+// Prepare disables the relocation of all machines that a disk is attached to, for
+// an identity; several may hold it.
+func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string) error {
+	machines, err := v.o.Estate.Prepare(datastore, id, identity)
+	for _, name := range machines {
+		v.showHolds(name)
+	}
+	return err
+}
+
+// End lifts what Prepare did. To repeat it does no harm.
+func (v *VCenter) End(id ivd.DiskID, identity string) error {
+	machines, err := v.o.Estate.End(id, identity)
+	for _, name := range machines {
+		v.showHolds(name)
+	}
+	return err
+}
+
+// showHolds makes a machine's property disabledMethod say what the estate knows.
+func (v *VCenter) showHolds(name string) {
+	ref, ok := v.machines[name]
+	if !ok {
+		return
+	}
+	v.showing.Lock()
+	defer v.showing.Unlock()
+	vm := v.reg.Get(ref).(*simulator.VirtualMachine)
+	_, held := v.o.Estate.Held(name)
+	call := v.call()
+	call.WithLock(vm, func() {
+		list := slices.DeleteFunc(slices.Clone(vm.DisabledMethod), func(m string) bool { return m == relocate })
+		if held {
+			list = append(list, relocate)
+		}
+		call.Update(vm, []types.PropertyChange{{Name: "disabledMethod", Val: list}})
+	})
+}
+
+// observer keeps what the simulator does to machines: power and tracking.
+type observer struct{ v *VCenter }
+
+// Reference names the object to the simulator.
+func (o *observer) Reference() types.ManagedObjectReference {
+	return types.ManagedObjectReference{Type: own, Value: "observer"}
+}
+
+// PutObject does nothing.
+func (o *observer) PutObject(*simulator.Context, mo.Reference) {}
+
+// RemoveObject does nothing.
+func (o *observer) RemoveObject(*simulator.Context, types.ManagedObjectReference) {}
+
+// UpdateObject is called with the object locked.
+func (o *observer) UpdateObject(_ *simulator.Context, obj mo.Reference, _ []types.PropertyChange) {
+	vm, ok := obj.(*mo.VirtualMachine)
+	if !ok || vm.Config == nil {
+		return
+	}
+	m := estate.Machine{Name: vm.Name, On: vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn}
+	if t := vm.Config.ChangeTrackingEnabled; t != nil {
+		m.Tracking = *t
+	}
+	if err := o.v.o.Estate.Observe(m); err != nil {
+		o.v.o.Log.Error("cannot record what became of a machine", "machine", m.Name, "err", err)
+	}
+}

@@ -1,0 +1,155 @@
+package vcenter
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/simulator/vpx"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"ivdmover/deploy/lab/estate"
+)
+
+// build makes the inventory: one datacenter, a cluster of two hosts, the estate's
+// datastores on both, its machines. Everything is made in the same order at each
+// start, since managed object ids are counted.
+func (v *VCenter) build(ctx context.Context) error {
+	sim := simulator.NewContext()
+	sim, instance := simulator.NewServiceInstance(sim, vpx.ServiceContent, vpx.RootFolder)
+	instance.Content.About.InstanceUuid = v.o.Estate.Instance()
+	m := &simulator.Model{
+		Service: simulator.New(sim, instance), ServiceContent: vpx.ServiceContent, RootFolder: vpx.RootFolder,
+		Datacenter: 1, Cluster: 1, ClusterHost: 2,
+	}
+	if err := m.CreateInfrastructure(sim); err != nil {
+		return err
+	}
+	v.service, v.reg = m.Service, sim.Map
+	client, err := vim25.NewClient(ctx, v.service)
+	if err != nil {
+		return err
+	}
+	finder := find.NewFinder(client)
+	dc, err := finder.DefaultDatacenter(ctx)
+	if err != nil {
+		return err
+	}
+	finder.SetDatacenter(dc)
+	if err := v.mount(ctx, finder); err != nil {
+		return err
+	}
+	if err := v.makeMachines(ctx, finder, dc); err != nil {
+		return err
+	}
+	v.reg.AddHandler(&observer{v: v})
+	return v.attachAll()
+}
+
+func (v *VCenter) mount(ctx context.Context, finder *find.Finder) error {
+	hosts, err := finder.HostSystemList(ctx, "*")
+	if err != nil {
+		return err
+	}
+	for _, name := range v.o.Estate.Datastores() {
+		dir, err := filepath.Abs(v.o.Estate.Folder(name))
+		if err != nil {
+			return err
+		}
+		for _, h := range hosts {
+			system, err := h.ConfigManager().DatastoreSystem(ctx)
+			if err != nil {
+				return err
+			}
+			ds, err := system.CreateLocalDatastore(ctx, name, dir)
+			if err != nil {
+				// A second host reports the datastore of the first.
+				return fmt.Errorf("mount %s on %s: %w", name, h.Name(), err)
+			}
+			if v.datastores[name].Value == "" {
+				v.datastores[name] = ds.Reference()
+			}
+		}
+		ref, err := finder.Datastore(ctx, name)
+		if err != nil {
+			return err
+		}
+		v.datastores[name] = ref.Reference()
+	}
+	return nil
+}
+
+func (v *VCenter) makeMachines(ctx context.Context, finder *find.Finder, dc *object.Datacenter) error {
+	folders, err := dc.Folders(ctx)
+	if err != nil {
+		return err
+	}
+	pool, err := finder.DefaultResourcePool(ctx)
+	if err != nil {
+		return err
+	}
+	home := v.o.Estate.Datastores()[0]
+	for _, m := range v.o.Estate.Machines() {
+		// The simulator's own files of the last start.
+		if err := os.RemoveAll(filepath.Join(v.o.Estate.Folder(home), m.Name)); err != nil {
+			return err
+		}
+		ref, err := makeMachine(ctx, folders.VmFolder, pool, home, m)
+		if err != nil {
+			return fmt.Errorf("make machine %s: %w", m.Name, err)
+		}
+		v.machines[m.Name] = ref.Reference()
+	}
+	return nil
+}
+
+func makeMachine(ctx context.Context, folder *object.Folder, pool *object.ResourcePool, home string, m estate.Machine) (*object.VirtualMachine, error) {
+	var devices object.VirtualDeviceList
+	scsi, err := devices.CreateSCSIController("pvscsi")
+	if err != nil {
+		return nil, err
+	}
+	spec := types.VirtualMachineConfigSpec{
+		Name: m.Name, GuestId: string(types.VirtualMachineGuestOsIdentifierOtherGuest),
+		Files:                 &types.VirtualMachineFileInfo{VmPathName: "[" + home + "]"},
+		ChangeTrackingEnabled: types.NewBool(m.Tracking),
+	}
+	if spec.DeviceChange, err = append(devices, scsi).ConfigSpec(types.VirtualDeviceConfigSpecOperationAdd); err != nil {
+		return nil, err
+	}
+	task, err := folder.CreateVM(ctx, spec, pool, nil)
+	if err != nil {
+		return nil, err
+	}
+	info, err := task.WaitForResult(ctx)
+	if err != nil {
+		return nil, err
+	}
+	vm := object.NewVirtualMachine(folder.Client(), info.Result.(types.ManagedObjectReference))
+	if !m.On {
+		return vm, nil
+	}
+	if task, err = vm.PowerOn(ctx); err != nil {
+		return nil, err
+	}
+	return vm, task.Wait(ctx)
+}
+
+func (v *VCenter) attachAll() error {
+	for name := range v.machines {
+		v.showHolds(name)
+	}
+	for _, d := range v.o.Estate.All() {
+		for _, a := range d.Attached {
+			if _, ok := v.machines[a.Machine]; ok {
+				v.addDevice(d, a)
+			}
+		}
+	}
+	return nil
+}
