@@ -14,6 +14,7 @@ type Config struct {
 	Handles    int
 	Memory     string
 	CBT        string // of the policy "all"
+	AckWait    string // how long a mover may be silent before its jobs go to another
 }
 
 func defaultConfig() Config { return Config{Handles: 2, Memory: "128MiB", CBT: "enable"} }
@@ -32,6 +33,9 @@ repository:
 {{- end}}
 queue:
   listen: {{.Queue}}
+{{- if .AckWait}}
+  ack_wait: {{.AckWait}}
+{{- end}}
 policies:
   - name: all
     select: { datastores: ["*"], names: ["*"] }

@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"ivdmover/deploy/stage"
+)
+
+// acknowledged is a restore point that a run has reported, and what its disk held.
+type acknowledged struct{ point, want string }
+
+// Movers are killed with SIGKILL at random moments of backups. Every run completes,
+// every point is identical, and no snapshot stays.
+func TestMoversKilledAtRandomMoments(t *testing.T) {
+	const kills, seed = 21, 20261124
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, seed))
+	ctx := t.Context()
+	s := newStage(t)
+	s.Config.AckWait = "2s"
+	s.Config.Handles = 1
+	disk, err := s.Owner.Create(ctx, "datastore1", "victim", 256)
+	must(t, err)
+	must(t, s.GuestWrites(ctx, disk, 0, 180<<20, 1))
+	flat, err := s.Flat(disk)
+	must(t, err)
+	coordinator, movers := serve(t, s, "m1")
+	mover := movers[0]
+
+	var points []acknowledged
+	for killed := 0; killed < kills; {
+		must(t, s.GuestWrites(ctx, disk, random.Int64N(150)<<20, 40<<20, 100+killed))
+		want := s.Path("want-" + time.Now().Format("150405.000"))
+		must(t, stage.Copy(ctx, flat, want))
+		id, err := s.Backup(ctx)
+		must(t, err)
+		for range 1 + random.IntN(3) {
+			pause := time.Duration(random.IntN(900)) * time.Millisecond
+			if ended(t, s, coordinator, id, pause) {
+				break
+			}
+			mover.Kill()
+			killed++
+			mover, err = s.StartMover("m1")
+			must(t, err)
+		}
+		r, err := s.Ended(ctx, coordinator, id, limit)
+		must(t, err)
+		points = append(points, acknowledged{r.Disk("victim").Point, want})
+		nothingLeft(t, s)
+	}
+	for i, p := range points {
+		restoreAndCompare(t, s, coordinator, p.point, "back-"+string(rune('a'+i)), p.want)
+	}
+}
+
+// ended waits for a while and tells whether the run has ended by then.
+func ended(t *testing.T, s *stage.Stage, p *stage.Process, id string, wait time.Duration) bool {
+	t.Helper()
+	until := time.Now().Add(wait)
+	over := false
+	err := p.Await(t.Context(), "a moment passes", limit, func() bool {
+		var r stage.Run
+		over = s.Quietly(t.Context(), &r, "run", "show", id) == nil && r.State != "running"
+		return over || time.Now().After(until)
+	})
+	must(t, err)
+	return over
+}

@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ivdmover/deploy/stage"
+)
+
+// bin is the folder with the programs, built from this tree.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ivd-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin = dir
+	builds := [][]string{
+		{"CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "ivd"), "ivdmover/coordinator"},
+		{"CGO_ENABLED=1", "go", "build", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd-mover"), "ivdmover/mover"},
+	}
+	for _, b := range builds {
+		cmd := exec.Command(b[1], b[2:]...)
+		cmd.Env = append(os.Environ(), b[0])
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%v: %v\n%s", b, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// limit bounds one wait; whoever reaches it is stuck.
+const limit = 3 * time.Minute
+
+// newStage is a stage with a laboratory that is running. What is left of it when the
+// test ends is struck, and its logs are shown when the test failed.
+func newStage(t *testing.T) *stage.Stage {
+	t.Helper()
+	s, err := stage.New(t.TempDir(), bin)
+	must(t, err)
+	t.Cleanup(func() {
+		err := s.Strike(context.Background())
+		if t.Failed() {
+			showLogs(t, s)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	_, err = s.StartLab(t.Context())
+	must(t, err)
+	return s
+}
+
+// serve writes the configuration, makes the repository and starts the coordinator
+// and movers.
+func serve(t *testing.T, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
+	t.Helper()
+	must(t, s.WriteConfig())
+	must(t, s.InitRepository(t.Context()))
+	coordinator, err := s.StartCoordinator(t.Context())
+	must(t, err)
+	for _, name := range movers {
+		m, err := s.StartMover(name)
+		must(t, err)
+		started = append(started, m)
+	}
+	must(t, s.AwaitMovers(t.Context(), coordinator, len(movers)))
+	return coordinator, started
+}
+
+// backup is a whole backup of every disk.
+func backup(t *testing.T, s *stage.Stage, coordinator *stage.Process) stage.Run {
+	t.Helper()
+	id, err := s.Backup(t.Context())
+	must(t, err)
+	r, err := s.Ended(t.Context(), coordinator, id, limit)
+	must(t, err)
+	return r
+}
+
+// restoreAndCompare restores a point to a new disk and compares it with a file.
+func restoreAndCompare(t *testing.T, s *stage.Stage, coordinator *stage.Process, point, name, want string) string {
+	t.Helper()
+	id, err := s.Restore(t.Context(), point, name)
+	must(t, err)
+	_, err = s.Ended(t.Context(), coordinator, id, limit)
+	must(t, err)
+	d, err := s.ByName(t.Context(), name)
+	must(t, err)
+	flat, err := s.Flat(d)
+	must(t, err)
+	if _, err := stage.Compare(want, flat); err != nil {
+		t.Fatalf("%s restored from %s: %v", name, point, err)
+	}
+	return flat
+}
+
+// nothingLeft fails for snapshots and disabled methods that vCenter still has.
+func nothingLeft(t *testing.T, s *stage.Stage) {
+	t.Helper()
+	left, err := s.Leftovers(t.Context())
+	must(t, err)
+	if len(left) > 0 {
+		t.Fatalf("left behind: %v", left)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func showLogs(t *testing.T, s *stage.Stage) {
+	logs, _ := filepath.Glob(s.Path("logs", "*.log"))
+	for _, l := range logs {
+		b, err := os.ReadFile(l)
+		if err != nil {
+			continue
+		}
+		t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-6000):])
+	}
+}
