@@ -1,0 +1,182 @@
+package format_test
+
+import (
+	"bytes"
+	"runtime"
+	"testing"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// bounded fails when f allocates more than a constant and a multiple of its input.
+func bounded(t *testing.T, input int, constant, factor uint64, f func()) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	if got, limit := after.TotalAlloc-before.TotalAlloc, constant+factor*uint64(input); got > limit {
+		t.Fatalf("%d bytes allocated for an input of %d, want at most %d", got, input, limit)
+	}
+}
+
+// refused is how untrusted bytes may be answered.
+func refused(t *testing.T, err error) {
+	t.Helper()
+	if k := ivd.KindOf(err); k != ivd.Corrupt && k != ivd.Unsupported {
+		t.Fatalf("error of kind %q: %v", k, err)
+	}
+}
+
+// A frame's plain content may be MaxPlain; decoders of zstd cost some more.
+const frameMemory = 4 * format.MaxPlain
+
+func FuzzOpenFrame(f *testing.F) {
+	pack := readGolden(f, "data.pack")
+	_, entries, err := format.DecodePack(pack)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range entries {
+		f.Add(pack[e.Offset : e.Offset+e.Length])
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		var want ivd.ContentID
+		if len(frame) >= format.FrameHeaderSize {
+			want = ivd.ContentID(frame[24:56])
+		}
+		bounded(t, len(frame), frameMemory, 16, func() {
+			plain, err := format.OpenFrame(nil, frame, want)
+			if err != nil {
+				refused(t, err)
+			} else if format.Sum(plain) != want {
+				t.Fatal("content that is not what was asked for")
+			}
+		})
+	})
+}
+
+func FuzzDecodePack(f *testing.F) {
+	f.Add(readGolden(f, "data.pack"))
+	f.Add(readGolden(f, "index.pack"))
+	f.Fuzz(func(t *testing.T, pack []byte) {
+		bounded(t, len(pack), 2*frameMemory, 16, func() {
+			if _, _, err := format.DecodePack(pack); err != nil {
+				refused(t, err)
+			}
+		})
+	})
+}
+
+// FuzzReadDirectory reads a directory whose frame and trailer are in order, and
+// whose entries are anything.
+func FuzzReadDirectory(f *testing.F) {
+	for _, name := range []string{"data.pack", "index.pack"} {
+		pack := readGolden(f, name)
+		tr, err := format.ReadTrailer(pack[len(pack)-format.TrailerSize:], int64(len(pack)))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(pack[tr.Offset+format.FrameHeaderSize:tr.Offset+tr.Length-format.TagSize], tr.Offset)
+	}
+	f.Fuzz(func(t *testing.T, entries []byte, offset uint32) {
+		if len(entries)%48 != 0 || len(entries) > format.MaxFrames*48 {
+			return
+		}
+		p := format.NewPack(format.DataPack, repository, writer, [32]byte{})
+		add(p, format.ChunkFrame, entries, 0)
+		frame, _ := p.Finish()
+		frame = frame[format.PackHeaderSize : format.PackHeaderSize+len(entries)+format.FrameOverhead]
+		frame[5], frame[8] = byte(format.DirectoryFrame), byte(len(entries)/48)
+		frame[9], frame[10] = byte(len(entries)/48>>8), byte(len(entries)/48>>16)
+		tr := format.Trailer{Frames: uint32(len(entries) / 48), Offset: offset, Length: uint32(len(frame))}
+		bounded(t, len(frame), 1<<16, 16, func() {
+			got, err := format.ReadDirectory(frame, tr)
+			if err != nil {
+				refused(t, err)
+				return
+			}
+			end := uint64(format.PackHeaderSize)
+			for _, e := range got {
+				if uint64(e.Offset) != end {
+					t.Fatal("frames with a gap")
+				}
+				end += uint64(e.Length)
+			}
+			if end != uint64(offset) {
+				t.Fatal("frames that end elsewhere")
+			}
+		})
+	})
+}
+
+func FuzzDecodeNode(f *testing.F) {
+	f.Add(readGolden(f, "node"), int64(1), goldenGeometry.Capacity)
+	f.Fuzz(func(t *testing.T, b []byte, span, capacity int64) {
+		g := ivd.Geometry{Capacity: capacity, ChunkSize: ivd.DefaultChunkSize}
+		if g.Validate() != nil || span < 0 || span >= int64(g.Spans()) {
+			return
+		}
+		bounded(t, len(b), 1<<18, 16, func() {
+			n, err := format.DecodeNode(b, g, ivd.SpanIndex(span))
+			if err != nil {
+				refused(t, err)
+				return
+			}
+			if again, err := n.Encode(); err != nil || !bytes.Equal(again, b) {
+				t.Fatalf("a node that is accepted is written differently: %v", err)
+			}
+		})
+	})
+}
+
+func FuzzDecodePage(f *testing.F) {
+	f.Add(readGolden(f, "page"), int64(0), goldenGeometry.Capacity)
+	f.Fuzz(func(t *testing.T, b []byte, page, capacity int64) {
+		g := ivd.Geometry{Capacity: capacity, ChunkSize: ivd.DefaultChunkSize}
+		if g.Validate() != nil || page < 0 || page >= int64(g.Pages()) {
+			return
+		}
+		bounded(t, len(b), 1<<18, 32, func() {
+			p, err := format.DecodePage(b, g, ivd.PageIndex(page))
+			if err != nil {
+				refused(t, err)
+				return
+			}
+			if again, err := p.Encode(); err != nil || !bytes.Equal(again, b) {
+				t.Fatalf("a page that is accepted is written differently: %v", err)
+			}
+		})
+	})
+}
+
+// FuzzRecord reads a body, whose envelope is in order, as each kind of record,
+// and the bytes as they are.
+func FuzzRecord(f *testing.F) {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired"} {
+		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
+		f.Add(readGolden(f, name))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for magic, decode := range map[format.Magic]func([]byte) error{
+			format.PointMagic:     func(b []byte) error { _, err := format.DecodePoint(b); return err },
+			format.LeaseMagic:     func(b []byte) error { _, err := format.DecodeLease(b); return err },
+			format.WriterMagic:    func(b []byte) error { _, err := format.DecodeWriter(b); return err },
+			format.CondemnedMagic: func(b []byte) error { _, err := format.DecodeCondemned(b); return err },
+			format.RetiredMagic:   func(b []byte) error { _, err := format.DecodeRetired(b); return err },
+		} {
+			sealed, err := format.SealRecord(magic, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, input := range [][]byte{sealed, b} {
+				bounded(t, len(input), 1<<18, 400, func() {
+					if err := decode(input); err != nil {
+						refused(t, err)
+					}
+				})
+			}
+		}
+	})
+}
