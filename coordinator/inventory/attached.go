@@ -1,7 +1,9 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/vmware/govmomi/property"
@@ -49,50 +51,79 @@ func (v *VCenter) attach(ctx context.Context, disks []Disk) error {
 // ids in some places and BIOS or instance UUIDs in others; an id that names no
 // virtual machine stands for itself.
 func (v *VCenter) nameVMs(ctx context.Context, disks []Disk) error {
-	known := map[string]VM{}
+	refs := map[string]types.ManagedObjectReference{} // by the id that vSphere used
+	for _, d := range disks {
+		for _, vm := range d.AttachedTo {
+			if _, seen := refs[vm.ID]; seen {
+				continue
+			}
+			ref, err := v.machine(ctx, vm.ID)
+			if err != nil {
+				return err
+			}
+			refs[vm.ID] = ref
+		}
+	}
+	names, err := v.names(ctx, slices.Collect(maps.Values(refs)))
+	if err != nil {
+		return err
+	}
 	for _, d := range disks {
 		for i, vm := range d.AttachedTo {
-			named, ok := known[vm.ID]
-			if !ok {
-				var err error
-				if named, err = v.nameVM(ctx, vm.ID); err != nil {
-					return err
-				}
-				known[vm.ID] = named
-			}
-			d.AttachedTo[i] = named
+			ref := refs[vm.ID]
+			d.AttachedTo[i] = VM{ID: cmp.Or(ref.Value, vm.ID), Name: cmp.Or(names[ref], vm.ID)}
 		}
 	}
 	return nil
 }
 
-func (v *VCenter) nameVM(ctx context.Context, id string) (VM, error) {
-	ref := &types.ManagedObjectReference{Type: "VirtualMachine", Value: id}
-	if _, err := ivd.ParseDiskID(id); err == nil { // a UUID
-		ref = nil
-		for _, instance := range []bool{false, true} {
-			res, err := methods.FindByUuid(ctx, v.client(), &types.FindByUuid{
-				This: *v.client().ServiceContent.SearchIndex, Uuid: id, VmSearch: true, InstanceUuid: &instance,
-			})
-			if err != nil {
-				return VM{}, fail(ctx, "find virtual machine "+id, err)
-			}
-			if res.Returnval != nil {
-				ref = res.Returnval
-				break
-			}
+// machine is the virtual machine that vSphere calls by an id; the zero reference
+// where a UUID is nobody's.
+func (v *VCenter) machine(ctx context.Context, id string) (types.ManagedObjectReference, error) {
+	if _, err := ivd.ParseDiskID(id); err != nil { // no UUID
+		return types.ManagedObjectReference{Type: "VirtualMachine", Value: id}, nil
+	}
+	for _, instance := range []bool{false, true} {
+		res, err := methods.FindByUuid(ctx, v.client(), &types.FindByUuid{
+			This: *v.client().ServiceContent.SearchIndex, Uuid: id, VmSearch: true, InstanceUuid: &instance,
+		})
+		if err != nil {
+			return types.ManagedObjectReference{}, fail(ctx, "find virtual machine "+id, err)
 		}
-		if ref == nil {
-			return VM{ID: id, Name: id}, nil
+		if res.Returnval != nil {
+			return *res.Returnval, nil
 		}
 	}
-	var vm mo.VirtualMachine
-	err := fail(ctx, "ask for the name of virtual machine "+ref.Value, property.DefaultCollector(v.client()).RetrieveOne(ctx, *ref, []string{"name"}, &vm))
+	return types.ManagedObjectReference{}, nil
+}
+
+// names asks for the names of all at once. As one that is gone spoils that answer,
+// they are then asked one by one.
+func (v *VCenter) names(ctx context.Context, refs []types.ManagedObjectReference) (map[types.ManagedObjectReference]string, error) {
+	refs = slices.DeleteFunc(refs, func(r types.ManagedObjectReference) bool { return r.Value == "" })
+	names := map[types.ManagedObjectReference]string{}
+	if len(refs) == 0 {
+		return names, nil
+	}
+	var vms []mo.VirtualMachine
+	err := fail(ctx, "ask for the names of virtual machines", property.DefaultCollector(v.client()).Retrieve(ctx, refs, []string{"name"}, &vms))
 	switch {
+	case ivd.KindOf(err) == ivd.NotFound && len(refs) == 1:
+		return names, nil
 	case ivd.KindOf(err) == ivd.NotFound:
-		return VM{ID: ref.Value, Name: id}, nil
+		for _, ref := range refs {
+			one, err := v.names(ctx, []types.ManagedObjectReference{ref})
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(names, one)
+		}
+		return names, nil
 	case err != nil:
-		return VM{}, err
+		return nil, err
 	}
-	return VM{ID: ref.Value, Name: vm.Name}, nil
+	for _, vm := range vms {
+		names[vm.Self] = vm.Name
+	}
+	return names, nil
 }

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 	"golang.org/x/sync/errgroup"
 
@@ -152,20 +154,19 @@ func diskError(ctx context.Context, op string, err error) error {
 
 // Disk asks about one disk where it was last seen.
 func (v *VCenter) Disk(ctx context.Context, ref ivd.DiskRef) (Disk, error) {
-	stores, err := v.Datastores(ctx)
+	op := fmt.Sprintf("retrieve disk %s on %s", ref.Disk, ref.Datastore)
+	var store mo.Datastore
+	err := property.DefaultCollector(v.client()).RetrieveOne(ctx, datastoreRef(ref.Datastore), []string{"summary.name"}, &store)
 	if err != nil {
-		return Disk{}, err
+		return Disk{}, fail(ctx, op, err)
 	}
-	i := slices.IndexFunc(stores, func(d Datastore) bool { return d.ID == ref.Datastore })
-	if i < 0 {
-		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s: vCenter %s has no datastore %s", ref.Disk, v.cfg.Name, ref.Datastore)
-	}
-	disks, err := v.retrieve(ctx, stores[i], []types.ID{{Id: string(ref.Disk)}})
+	d := Datastore{ID: ref.Datastore, Name: store.Summary.Name}
+	disks, err := v.retrieve(ctx, d, []types.ID{{Id: string(ref.Disk)}})
 	if err != nil {
 		return Disk{}, err
 	}
 	if len(disks) == 0 {
-		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s is not on datastore %s", ref.Disk, stores[i].Name)
+		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s is not on datastore %s", ref.Disk, d.Name)
 	}
 	return disks[0], nil
 }

@@ -114,7 +114,7 @@ func TestDisksComeAndGo(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	_, err = v.Disk(ctx, ivd.DiskRef{Datastore: "datastore-0", Disk: refs[1].Disk})
-	wantKind(t, "an unknown datastore", err, ivd.NotFound, "no datastore")
+	wantKind(t, "an unknown datastore", err, ivd.NotFound, "datastore-0")
 	_, err = v.CreateDisk(ctx, stores[0].ID, "none", 0)
 	wantKind(t, "a disk of nothing", err, ivd.Invalid, "1 MiB")
 }
@@ -200,5 +200,43 @@ func TestAttachedToByName(t *testing.T) {
 	got := must[Disk](t)(v.Disk(ctx, ref))
 	if len(got.AttachedTo) != 1 || got.AttachedTo[0] != (VM{ID: vm.Self.Value, Name: vm.Name}) {
 		t.Errorf("%+v", got.AttachedTo)
+	}
+}
+
+// Associations name machines by managed object id or UUID; one of them may be gone.
+func TestAssociationsOfAllKinds(t *testing.T) {
+	ctx := t.Context()
+	model := simulator.VPX()
+	v := connect(t, vcsim(t, model))
+	ds := must[[]Datastore](t)(v.Datastores(ctx))[0]
+	ref := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "disk", 1))
+	vm := model.Map().Any("VirtualMachine").(*simulator.VirtualMachine)
+	const nobody = "11111111-2222-3333-4444-555555555555"
+	ids := []string{vm.Self.Value, vm.Config.InstanceUuid, "vm-gone", nobody}
+	interpose(v, func(req, res soap.HasFault) (bool, error) {
+		switch b := res.(type) {
+		case *methods.RetrieveVStorageObjectAssociationsBody:
+			a := types.VStorageObjectAssociations{Id: types.ID{Id: string(ref.Disk)}}
+			for _, id := range ids {
+				a.VmDiskAssociations = append(a.VmDiskAssociations, types.VStorageObjectAssociationsVmDiskAssociations{VmId: id})
+			}
+			b.Res = &types.RetrieveVStorageObjectAssociationsResponse{Returnval: []types.VStorageObjectAssociations{a}}
+			return true, nil
+		case *methods.RetrieveVStorageObjectBody:
+			err := v.own.RoundTrip(ctx, req, res)
+			if b.Res != nil {
+				b.Res.Returnval.Config.Metadata = []types.KeyValue{{Key: "cns.k8s.pvc.namespace", Value: "shop"}}
+			}
+			return true, err
+		}
+		return false, nil
+	})
+	got := must[Disk](t)(v.Disk(ctx, ref))
+	named := VM{ID: vm.Self.Value, Name: vm.Name}
+	if want := []VM{named, named, {ID: "vm-gone", Name: "vm-gone"}, {ID: nobody, Name: nobody}}; !slices.Equal(got.AttachedTo, want) {
+		t.Errorf("%+v, want %+v", got.AttachedTo, want)
+	}
+	if got.Metadata["cns.k8s.pvc.namespace"] != "shop" {
+		t.Errorf("metadata %v", got.Metadata)
 	}
 }
