@@ -36,9 +36,8 @@ type Options struct {
 
 // Server is a server that runs.
 type Server struct {
-	ns     *server.Server
-	lock   *os.File
-	listen bool
+	ns   *server.Server
+	lock *os.File
 }
 
 // Start runs a server and returns when it answers. Close ends it.
@@ -54,7 +53,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, listen: o.Listen != ""}
+	s := &Server{lock: lock}
 	log := newLog(o.Logger)
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, errors.Join(startError(o, err), lock.Close())
@@ -83,10 +82,8 @@ func (s *Server) start(ctx context.Context, log *log) error {
 	case <-ctx.Done():
 		return fmt.Errorf("it is not ready: %w", ctx.Err())
 	}
-	select {
-	case err := <-log.fatal:
+	if err := log.started(); err != nil {
 		return err
-	default:
 	}
 	if !s.ns.ReadyForConnections(10 * time.Second) {
 		return errors.New("it does not accept connections")
@@ -156,7 +153,7 @@ func startError(o Options, err error) error {
 // ClientURL is where other processes of this machine reach the server; empty
 // when it does not listen.
 func (s *Server) ClientURL() string {
-	if !s.listen {
+	if s.ns.Addr() == nil {
 		return ""
 	}
 	return s.ns.ClientURL()

@@ -1,0 +1,174 @@
+package broker_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"ivdmover/coordinator/broker"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func start(t *testing.T, o broker.Options) *broker.Server {
+	t.Helper()
+	s, err := broker.Start(t.Context(), o)
+	must(t, err)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func connect(t *testing.T, o queue.Options) *queue.Queue {
+	t.Helper()
+	q, err := queue.Connect(t.Context(), o)
+	must(t, err)
+	t.Cleanup(q.Close)
+	must(t, q.Setup(t.Context()))
+	return q
+}
+
+// refused starts a server that must not start.
+func refused(t *testing.T, o broker.Options, kind ivd.Kind, says ...string) {
+	t.Helper()
+	s, err := broker.Start(t.Context(), o)
+	if err == nil {
+		s.Close()
+		t.Fatal("it started")
+	}
+	text := err.Error() + "; " + ivd.RemedyOf(err)
+	if ivd.KindOf(err) != kind {
+		t.Errorf("%s: kind %q, want %q", text, ivd.KindOf(err), kind)
+	}
+	if ivd.RemedyOf(err) == "" {
+		t.Errorf("%s: no remedy", text)
+	}
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			t.Errorf("%q does not say %q", text, s)
+		}
+	}
+}
+
+func TestWithoutListenerOnlyThisProcessGetsIn(t *testing.T) {
+	s := start(t, broker.Options{Dir: t.TempDir()})
+	if url := s.ClientURL(); url != "" {
+		t.Fatalf("it listens on %s", url)
+	}
+	q := connect(t, queue.Options{InProcess: s})
+	_, err := q.State().Create(t.Context(), "k", 1)
+	must(t, err)
+}
+
+func TestListenerOnLoopback(t *testing.T) {
+	for _, listen := range []string{"127.0.0.1:0", "localhost:0", "127.0.0.2:0"} {
+		s := start(t, broker.Options{Dir: t.TempDir(), Listen: listen})
+		if strings.HasSuffix(s.ClientURL(), ":0") || strings.HasSuffix(s.ClientURL(), ":4222") {
+			t.Fatalf("listening on %s picked no port: %s", listen, s.ClientURL())
+		}
+		inside, outside := connect(t, queue.Options{InProcess: s}), connect(t, queue.Options{URL: s.ClientURL()})
+		_, err := inside.State().Create(t.Context(), "k", 7)
+		must(t, err)
+		n, _, err := queue.Get[int](t.Context(), outside.State(), "k")
+		must(t, err)
+		if n != 7 {
+			t.Fatalf("read %d", n)
+		}
+	}
+}
+
+func TestListenerElsewhereIsRefused(t *testing.T) {
+	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:4222", "queue.example.net:4222"} {
+		refused(t, broker.Options{Dir: t.TempDir(), Listen: listen}, ivd.Unsupported, "not built yet", "queue.url")
+	}
+	for _, listen := range []string{"127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "127.0.0.1:-1"} {
+		refused(t, broker.Options{Dir: t.TempDir(), Listen: listen}, ivd.Invalid, "queue.listen")
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	refused(t, broker.Options{Dir: t.TempDir(), Listen: l.Addr().String()}, ivd.Permanent, "in use", "queue.listen")
+}
+
+func TestOneServerForAFolder(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, broker.Options{Dir: dir})
+	refused(t, broker.Options{Dir: dir}, ivd.Locked, "another `ivd serve` uses this state folder", dir)
+	q := connect(t, queue.Options{InProcess: first}) // the refusal did it no harm
+	_, err := q.State().Create(t.Context(), "k", 1)
+	must(t, err)
+	q.Close()
+	first.Close()
+	start(t, broker.Options{Dir: dir})
+}
+
+func TestFolderThatCannotBe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	refused(t, broker.Options{Dir: filepath.Join(file, "sub")}, ivd.Permanent, file)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "jetstream"), nil, 0o600)) // where the server's folder belongs
+	refused(t, broker.Options{Dir: dir}, ivd.Permanent, dir)
+	must(t, os.Remove(filepath.Join(dir, "jetstream")))
+	start(t, broker.Options{Dir: dir}) // the refusal left no lock
+}
+
+func TestEndedContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if s, err := broker.Start(ctx, broker.Options{Dir: t.TempDir()}); err == nil {
+		s.Close()
+		t.Fatal("it started")
+	}
+}
+
+// levels counts what is logged by level.
+type levels struct {
+	slog.Handler
+	mu    *sync.Mutex
+	lines *[]string
+}
+
+func (l levels) Enabled(context.Context, slog.Level) bool { return true }
+func (l levels) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l levels) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*l.lines = append(*l.lines, r.Level.String()+" "+r.Message)
+	return nil
+}
+
+func TestQuietInAGoodNight(t *testing.T) {
+	h := levels{mu: new(sync.Mutex), lines: new([]string)}
+	s := start(t, broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(h)})
+	q := connect(t, queue.Options{URL: s.ClientURL()})
+	_, err := q.State().Create(t.Context(), "k", 1)
+	must(t, err)
+	q.Close()
+	s.Close()
+	s.Close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(*h.lines) == 0 {
+		t.Fatal("nothing is logged at all")
+	}
+	for _, line := range *h.lines {
+		if !strings.HasPrefix(line, "DEBUG ") {
+			t.Errorf("logged: %s", line)
+		}
+	}
+}
