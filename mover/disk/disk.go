@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -70,6 +71,7 @@ type Disk struct {
 	name       string
 	connection *vddk.Connection
 	handle     *vddk.Handle
+	close      sync.Once
 }
 
 // Open opens a disk: with the first transport that works, and, where an earlier
@@ -183,9 +185,13 @@ func (d *Disk) Flush(ctx context.Context) error {
 	return classify(d.handle.Flush())
 }
 
-// Close closes the disk and its connection, both in any case.
-func (d *Disk) Close() error {
-	return classify(errors.Join(d.handle.Close(), d.connection.Disconnect()))
+// Close closes the disk and its connection, both in any case. A second Close does
+// nothing.
+func (d *Disk) Close() (err error) {
+	d.close.Do(func() {
+		err = classify(errors.Join(d.handle.Close(), d.connection.Disconnect()))
+	})
+	return err
 }
 
 func aligned(off, length int64) error {

@@ -35,11 +35,13 @@ type Backup struct {
 // What one disk has in flight, beside what it reserves.
 const (
 	inFlight     = 8       // requests on the one handle
-	ownPieces    = 4       // reserved
-	extraPieces  = 12      // taken from what is free
+	ownPieces    = 2       // reserved
+	extraPieces  = 14      // taken from what is free
 	extraPacks   = 4       // likewise: being stored while the next one is filled
+	extraIndexes = 3       // likewise: a batch of more spans
 	packCost     = 5 << 22 // a pack's memory, which grows by a quarter at a time
-	indexCost    = 12 << 20
+	indexCost    = 7 << 20 // of indexSpans: their entries, and their nodes when they are sealed
+	indexSpans   = 64
 	packFrames   = 1 << 15 // of a pack at most, so that its directory stays small
 	level        = 3       // of zstd
 	decideAhead  = 8       // spans whose parent's nodes are asked for before it is their turn
@@ -67,6 +69,7 @@ func (b Backup) Run(ctx context.Context) error {
 	r := newBackup(b)
 	defer r.workspaces.close()
 	defer r.packs.close()
+	defer r.indexes.close()
 	if err := r.resume(ctx); err != nil {
 		return err
 	}
@@ -118,8 +121,9 @@ type backup struct {
 
 	workspaces *lane[workspace]
 	packs      *lane[*format.Pack]
-	reads      chan struct{} // a token for each request in flight
-	uploads    chan struct{} // and for each pack that is being stored
+	indexes    *lane[struct{}] // slots are held until the batch is sealed
+	reads      chan struct{}   // a token for each request in flight
+	uploads    chan struct{}   // and for each pack that is being stored
 	parent     *parent
 	pending    *pending
 
@@ -148,6 +152,7 @@ func newBackup(b Backup) *backup {
 		func() workspace { return newWorkspace(b.Memory, g) }, dropWorkspace)
 	r.packs = newLane(b.Memory, packCost, 1, extraPacks,
 		func() *format.Pack { return new(format.Pack) }, func(*format.Pack) {})
+	r.indexes = newLane(b.Memory, indexCost, 1, extraIndexes, func() struct{} { return struct{}{} }, func(struct{}) {})
 	return r
 }
 
@@ -240,7 +245,7 @@ func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 		}
 		done++
 		stop := b.stopped()
-		if !stop && !b.batch.due(b.Limits) {
+		if !stop && !b.batch.due(b.Limits) && b.roomForSpan() {
 			continue
 		}
 		if stop && s.index+1 == b.end() {
@@ -260,6 +265,19 @@ func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d spans are done of %d", b.job.Disk.Disk, done, want)
 	}
 	return b.seal(ctx, b.end(), true)
+}
+
+// roomForSpan tells whether the batch may have one more span with chunks of its
+// own; it never waits for memory to make it longer.
+func (b *backup) roomForSpan() bool {
+	for b.batch.own >= len(b.batch.indexes)*indexSpans {
+		slot, ok := b.indexes.try()
+		if !ok {
+			return false
+		}
+		b.batch.indexes = append(b.batch.indexes, slot)
+	}
+	return true
 }
 
 // end is the first span after the job.

@@ -39,10 +39,6 @@ func (l *Limits) defaults() {
 	}
 }
 
-// batchSpans is how many spans with chunks of their own a batch may have: what is
-// kept of them until it is sealed is part of a job's reservation.
-const batchSpans = 128
-
 // entry is a chunk of a span before its node is written. Its pack has no id as
 // long as it is being filled. The zero entry is a chunk of zeros.
 type entry struct {

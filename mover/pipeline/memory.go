@@ -152,16 +152,31 @@ func (l *lane[T]) get(ctx context.Context) (*slot[T], error) {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}
-		switch {
-		case l.own > 0:
-			return l.takeLocked(false), nil
-		case l.extra > 0 && m.waiting == 0 && m.used+l.size <= m.total:
-			return l.takeLocked(true), nil
+		if s, ok := l.tryLocked(); ok {
+			return s, nil
 		}
 		if err := m.waitLocked(ctx); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// try takes a slot if there is one.
+func (l *lane[T]) try() (*slot[T], bool) {
+	l.memory.mu.Lock()
+	defer l.memory.mu.Unlock()
+	return l.tryLocked()
+}
+
+func (l *lane[T]) tryLocked() (*slot[T], bool) {
+	m := l.memory
+	switch {
+	case l.own > 0:
+		return l.takeLocked(false), true
+	case l.extra > 0 && m.waiting == 0 && m.used+l.size <= m.total:
+		return l.takeLocked(true), true
+	}
+	return nil, false
 }
 
 func (l *lane[T]) takeLocked(extra bool) *slot[T] {

@@ -13,7 +13,7 @@ import (
 const pieceSize = 1 << 20
 
 // slack is what zstd may need beyond the size of what does not shrink.
-const slack = 4 << 10
+const slack = 1 << 10
 
 // zeros is what a zero chunk is compared with.
 var zeros [ivd.MaxChunkSize]byte

@@ -56,6 +56,9 @@ func (b *backup) seal(ctx context.Context, next ivd.SpanIndex, done bool) error 
 	b.Meter.seal()
 	b.Meter.tick()
 	b.pending.clear() // the writer remembers them
+	for _, slot := range b.batch.indexes {
+		b.indexes.put(slot)
+	}
 	b.batch = batchState{begun: time.Now(), spans: b.batch.spans[:0]}
 	return nil
 }

@@ -15,13 +15,15 @@ import (
 type batchState struct {
 	begun time.Time
 	spans []built
-	own   int     // of them, those with chunks of their own
-	packs []*pack // of this job's, in the order of the disk
-	stats queue.Stats
+	own   int // of them, those with chunks of their own
+	// indexes are the slots for what is kept of own spans.
+	indexes []*slot[struct{}]
+	packs   []*pack // of this job's, in the order of the disk
+	stats   queue.Stats
 }
 
 func (b *batchState) due(l Limits) bool {
-	return b.stats.NewBytes >= l.Bytes || len(b.packs) >= l.Packs || b.own >= batchSpans || time.Since(b.begun) >= l.Time
+	return b.stats.NewBytes >= l.Bytes || len(b.packs) >= l.Packs || time.Since(b.begun) >= l.Time
 }
 
 // pending knows the chunks that are in packs of the batch and not stored yet, or

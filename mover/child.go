@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"ivdmover/mover/disk"
+	"ivdmover/mover/pipeline"
+	"ivdmover/mover/supervise"
+	"ivdmover/mover/worker"
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/open"
+	"ivdmover/vddk"
+)
+
+// child does the work, and ends with the status that tells the supervisor whether
+// another one could do better.
+func child(f flags) {
+	if err := supervise.Bind(func() { os.Exit(exitFailed) }); err != nil {
+		report(err)
+		os.Exit(exitUsage)
+	}
+	err := work(f)
+	if err == nil {
+		os.Exit(0)
+	}
+	report(err)
+	if final(err) {
+		os.Exit(supervise.ExitFinal)
+	}
+	os.Exit(exitFailed)
+}
+
+// final tells whether the same would fail again, however often it is started.
+func final(err error) bool {
+	var load *vddk.LoadError
+	return errors.As(err, &load) || !ivd.KindOf(err).Retry()
+}
+
+// work is a mover's life: the library, the repository, the queue, and then jobs
+// until a signal. It runs on the main thread, as the library wants it.
+func work(f flags) (err error) {
+	c, log, err := f.load()
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(log)
+	// Go gives memory back before the process has taken much more than its bounds.
+	debug.SetMemoryLimit(int64(c.Mover.Memory) + int64(c.Mover.DedupMemory) + overhead)
+
+	stop := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-signals
+		close(stop)
+		<-signals
+		os.Exit(exitFailed)
+	}()
+
+	lib, err := vddk.Load(vddk.Options{LibDir: c.Mover.VDDK.LibDir, ConfigFile: c.Mover.VDDK.ConfigFile, Log: log})
+	if err != nil {
+		return withRemedy(err)
+	}
+	defer lib.Exit()
+	host, err := disk.NewHost(lib, c.Mover.VDDK.Transports)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	st, err := open.Open(ctx, c.Repository)
+	if err != nil {
+		return err
+	}
+	r, err := repo.Open(ctx, st)
+	if err != nil {
+		return err
+	}
+	q, err := queue.Connect(ctx, queue.Options{
+		URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile,
+		Name: "ivd-mover " + c.Mover.Name, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	w, err := worker.New(worker.Options{
+		Name: c.Mover.Name, Handles: c.Mover.Handles, DedupMemory: int64(c.Mover.DedupMemory),
+		VDDK: host.Version(), Modes: host.Modes(), Disks: host,
+		Queue: q, Repository: r, Log: log,
+		Memory: pipeline.NewMemory(int64(c.Mover.Memory), func(n int) pipeline.Buffer { return vddk.Alloc(n) }),
+	})
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx, stop)
+}
+
+// overhead is what a mover takes beside its buffers and its dedup memory, by
+// Go's account: the compressor's tables, code, stacks, records.
+const overhead = 64 << 20
+
+// withRemedy brings the library's advice to where errors are reported.
+func withRemedy(err error) error {
+	var load *vddk.LoadError
+	if errors.As(err, &load) {
+		return &ivd.Error{Kind: ivd.Invalid, Err: err, Remedy: load.Remedy}
+	}
+	return err
+}
+
+// checkMemory refuses a budget that is too small for as many disks as may be open,
+// before a job has to wait for ever.
+func checkMemory(c *config.Config) error {
+	geometry := ivd.Geometry{ChunkSize: ivd.DefaultChunkSize}
+	need := (pipeline.NeedMemory(geometry) + 1<<20 - 1) &^ (1<<20 - 1)
+	have, handles := int64(c.Mover.Memory), int64(c.Mover.Handles)
+	if have >= handles*need {
+		return nil
+	}
+	return &ivd.Error{
+		Kind:   ivd.Invalid,
+		Op:     "mover.memory",
+		Err:    fmt.Errorf("%s for %d handles: each open disk needs %s", c.Mover.Memory, handles, config.Size(need)),
+		Remedy: fmt.Sprintf("set mover.memory to %s, or mover.handles to %d", config.Size(handles*need), max(1, have/need)),
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/mover/supervise"
+	"ivdmover/shared/config"
+	"ivdmover/shared/telemetry"
+	"ivdmover/vddk"
+)
+
+// childCommand is the hidden argument that the program gives itself.
+const childCommand = "child"
+
+// flags are what the command line says; the child gets the same.
+type flags struct {
+	config    string
+	name      string
+	queue     string
+	logFormat string
+	logLevel  string
+}
+
+func command() *cobra.Command {
+	var f flags
+	root := &cobra.Command{
+		Use:   "ivd-mover --config FILE",
+		Short: "Moves the data of backups and restores between disks and a repository",
+		Long: `ivd-mover takes backup and restore jobs off the queue that the coordinator
+fills, opens the disks through VMware's VDDK, and moves their data to and from
+the repository. Run one on each proxy host; they share the work.
+
+SIGTERM or SIGINT: it finishes the batches under way, hands its jobs back, closes
+every disk and ends. A second signal ends it at once.
+
+Exit status: 0 asked to stop and done, 1 failed, 2 wrong usage or configuration.`,
+		Example: `  ivd-mover --config /etc/ivd/ivd.yaml
+  ivd-mover --config /etc/ivd/ivd.yaml --name proxy-2 --queue nats://coordinator.example.net:4222
+  ivd-mover --config /etc/ivd/ivd.yaml --log-format json --log-level debug`,
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(*cobra.Command, []string) error { return parent(f) },
+	}
+	p := root.PersistentFlags()
+	p.StringVar(&f.config, "config", "", "the configuration file, the same as the coordinator's")
+	p.StringVar(&f.name, "name", "", "this mover's name, instead of mover.name")
+	p.StringVar(&f.queue, "queue", "", "the queue's URL, instead of queue.url")
+	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUsage(err) })
+	root.CompletionOptions.HiddenDefaultCmd = true
+
+	root.AddCommand(&cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  ivd-mover version",
+		Args:    noArgs,
+		Run:     func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "ivd-mover", version()) },
+	}, &cobra.Command{
+		Use:    childCommand,
+		Short:  "Used by the program itself",
+		Hidden: true,
+		Args:   noArgs,
+		RunE:   func(*cobra.Command, []string) error { child(f); return nil },
+	})
+	return root
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(c, args); err != nil {
+		return wrongUsage(err)
+	}
+	return nil
+}
+
+func wrongUsage(err error) error {
+	return usageError{fmt.Errorf("%w; see ivd-mover --help", err)}
+}
+
+// version is the module's, with the commit that it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " " + s.Value
+		}
+	}
+	return v
+}
+
+// load reads and checks what both processes need; errors are the user's.
+func (f *flags) load() (*config.Config, *slog.Logger, error) {
+	level, err := telemetry.ParseLevel(f.logLevel)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	log, err := telemetry.NewLogger(os.Stderr, telemetry.Options{Format: f.logFormat, Level: level})
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	if f.config == "" {
+		return nil, nil, wrongUsage(fmt.Errorf("--config is needed"))
+	}
+	c, err := config.Load(f.config)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	if f.name != "" {
+		c.Mover.Name = f.name
+	}
+	if f.queue != "" {
+		c.Queue.URL = f.queue
+	}
+	if err := c.ValidateMover(); err != nil {
+		return nil, nil, usageError{err}
+	}
+	if err := checkMemory(c); err != nil {
+		return nil, nil, usageError{err}
+	}
+	return c, log.With(telemetry.Mover(c.Mover.Name)), nil
+}
+
+// parent supervises a child with the same flags and, in its environment alone,
+// the library's path.
+func parent(f flags) error {
+	c, log, err := f.load()
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's file: %w", err)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	return supervise.Run(context.Background(), supervise.Options{
+		Path: self,
+		Args: []string{
+			childCommand, "--config", f.config, "--name", c.Mover.Name, "--queue", c.Queue.URL,
+			"--log-format", f.logFormat, "--log-level", f.logLevel,
+		},
+		Env:     append(os.Environ(), vddk.Environment(c.Mover.VDDK.LibDir)...),
+		Signals: signals,
+		Log:     log,
+	})
+}

@@ -1,0 +1,60 @@
+// Program ivd-mover takes backup and restore jobs off a queue and moves the data
+// between disks, through VDDK, and a repository.
+//
+// It is two processes: the first one supervises, the second one, its child, alone
+// loads VDDK and does the work. A child that dies is replaced; it never outlives
+// its parent. The exit status is 0 when it was asked to stop and did, 1 when it
+// failed, 2 when it was called wrongly or its configuration is wrong.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"ivdmover/mover/supervise"
+	"ivdmover/shared/ivd"
+)
+
+// VDDK is initialised on the main thread, and the kernel takes the end of the
+// thread that made the child for the end of the parent.
+func init() { runtime.LockOSThread() }
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is a wrong call or a wrong configuration.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	err := command().Execute()
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, supervise.ErrFinal):
+		return exitFailed // the child has said why
+	case errors.As(err, &usage):
+		report(err)
+		return exitUsage
+	}
+	report(err)
+	return exitFailed
+}
+
+// report is one line that says what went wrong and what to do.
+func report(err error) {
+	line := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if remedy := ivd.RemedyOf(err); remedy != "" {
+		line += "; " + remedy
+	}
+	fmt.Fprintln(os.Stderr, "ivd-mover: "+line)
+}

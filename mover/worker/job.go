@@ -1,0 +1,205 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"ivdmover/mover/disk"
+	"ivdmover/mover/pipeline"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/telemetry"
+)
+
+const (
+	// leaseNeed is how much of its lease a job needs, before the margin, to be worth
+	// the beginning.
+	leaseNeed = 10 * time.Minute
+	// loginPatience is how long a login is asked for while no coordinator answers.
+	loginPatience = 2 * time.Minute
+	// settleTime is how long a job that ended may take to say so.
+	settleTime = 30 * time.Second
+)
+
+// errLater: this mover cannot do the job now; it goes back and waits.
+var errLater = errors.New("not now, or not here")
+
+// attempt is one attempt at a job.
+type attempt struct {
+	w      *Worker
+	a      *active
+	job    *queue.Job
+	log    *slog.Logger
+	record *record
+}
+
+// do does a job from its delivery to its acknowledgement.
+func (w *Worker) do(ctx context.Context, a *active) {
+	job := &a.delivery.Job
+	t := &attempt{w: w, a: a, job: job, log: w.Log.With(telemetry.Run(job.Run), telemetry.Disk(job.Disk.Disk), telemetry.Job(job.ID))}
+	attemptCtx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	a.lose = lose
+
+	err := t.run(attemptCtx)
+	// Whatever the end of the context made of it:
+	switch cause := context.Cause(attemptCtx); {
+	case err == nil, errors.Is(err, pipeline.ErrStopped):
+	case ctx.Err() != nil:
+		err = errEnded
+	case cause != nil:
+		err = cause
+	}
+	// Ended or not, the outcome is worth some seconds more.
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	t.settle(settle, err)
+	w.give(a)
+	if err := w.beat(settle); err != nil {
+		t.log.Debug("send a heartbeat", "err", err)
+	}
+}
+
+// run is the attempt itself. When it returns, the disk is closed.
+func (t *attempt) run(ctx context.Context) error {
+	if err := t.w.beat(ctx); err != nil { // the disk is seen as held before it is
+		return fmt.Errorf("%w: %w", errLater, err)
+	}
+	heart := t.a.delivery.Heart(ctx)
+	defer heart.Stop()
+	t.a.setHeart(heart)
+	defer t.a.setHeart(nil)
+
+	if t.w.stopping() {
+		return pipeline.ErrStopped
+	}
+	if err := t.fits(ctx); err != nil {
+		return err
+	}
+	var err error
+	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.Name, t.w.process); err != nil {
+		return err
+	}
+	t.a.hold(true)
+	defer t.a.hold(false)
+	t.log = t.log.With(telemetry.Attempt(t.record.rec.Attempt))
+	t.log.Info("job started", "kind", t.job.Kind, "name", t.job.Name, "from_span", t.record.rec.Next)
+
+	d, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	t.a.opened(d.Transport())
+	if t.job.Kind == queue.Restore {
+		err = t.restore(ctx, d)
+	} else {
+		err = t.backup(ctx, d)
+	}
+	if closeErr := d.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// fits refuses a job that is another repository's, or whose lease ends too soon.
+func (t *attempt) fits(ctx context.Context) error {
+	if t.job.Repository != t.w.Repository.ID() {
+		return fmt.Errorf("%w: it is for repository %s, this mover has %s", errLater, t.job.Repository, t.w.Repository.ID())
+	}
+	if err := t.w.Repository.CheckLease(ctx, t.job.Lease, leaseNeed); err != nil {
+		return fmt.Errorf("%w: %w", errLater, err)
+	}
+	return nil
+}
+
+// open opens the job's disk: read-only at its snapshot for a backup, to be written
+// for a restore.
+func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
+	login, err := t.w.login(ctx, t.job.Run, t.job.Disk, t.a.touch)
+	if err != nil {
+		return nil, err
+	}
+	s := disk.Spec{Ref: t.job.Disk, Login: login, Write: t.job.Kind == queue.Restore}
+	if t.job.Backup != nil {
+		s.Snapshot = t.job.Backup.Snapshot
+	}
+	d, err := t.w.Disks.Open(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	t.a.touch()
+	if err := d.CheckCapacity(t.job.Geometry.Capacity, s.Write); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// login asks for a disk's login, for a while where no coordinator answers: it may
+// be starting again.
+func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, touch func()) (queue.Login, error) {
+	req := queue.LoginRequest{Version: queue.Version, Mover: w.Name, Process: w.process, Run: run, Disk: ref}
+	deadline := time.Now().Add(loginPatience)
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		l, err := w.Queue.AskLogin(ctx, req, w.key)
+		touch()
+		if err == nil || ivd.KindOf(err) != ivd.Transient || time.Now().After(deadline) || !pause(ctx, wait) {
+			return l, err
+		}
+	}
+}
+
+func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
+	writer, release, err := t.w.writers.get(ctx, t.job.Lease)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return pipeline.Backup{
+		Job: *t.job, From: t.record.rec, Source: d, Repository: t.w.Repository, Writer: writer,
+		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop,
+		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
+	}.Run(ctx)
+}
+
+func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
+	reader, err := t.w.Repository.OpenReader(ctx, t.job.Lease, t.job.Restore.Point)
+	if err != nil {
+		return err
+	}
+	return pipeline.Restore{
+		Job: *t.job, From: t.record.rec, Target: d, Reader: reader,
+		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop,
+		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
+	}.Run(ctx)
+}
+
+// seal stores a checkpoint. With the last one the job is done, and its snapshot may
+// go at once: so the disk is closed before.
+func (t *attempt) seal(ctx context.Context, d *disk.Disk, b pipeline.Batch) error {
+	if b.Done {
+		if err := d.Close(); err != nil {
+			return err
+		}
+		t.a.hold(false)
+	}
+	if err := t.record.seal(ctx, t.job.Lease, b); err != nil {
+		return err
+	}
+	t.log.Debug("batch sealed", "next_span", b.Next, "stored_bytes", b.Stats.StoredBytes)
+	return nil
+}
+
+func (a *active) setHeart(h *queue.Heart) {
+	a.mu.Lock()
+	a.heart = h
+	a.mu.Unlock()
+}
+
+func (a *active) hold(held bool) {
+	a.mu.Lock()
+	a.held = held
+	a.mu.Unlock()
+}

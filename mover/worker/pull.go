@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// jobKey names a job that this mover holds.
+type jobKey struct {
+	run  ivd.RunID
+	disk ivd.DiskID
+	job  ivd.JobID
+}
+
+func keyOf(j *queue.Job) jobKey { return jobKey{j.Run, j.Disk.Disk, j.ID} }
+
+// pull takes jobs of one kind as long as pulling lasts, never more than there are
+// free handles: what comes although the other kind was faster goes back at once.
+// ctx is that of the jobs.
+func (w *Worker) pull(ctx, pulling context.Context, kind queue.JobKind, jobs *sync.WaitGroup) {
+	puller := w.Queue.Jobs(kind)
+	for pulling.Err() == nil {
+		free := w.waitFree(pulling)
+		if free == 0 {
+			return
+		}
+		got, err := puller.Fetch(pulling, free)
+		if err != nil && pulling.Err() == nil {
+			w.Log.Error("take jobs off the queue", "kind", kind, "err", err)
+			pause(pulling, 5*time.Second)
+		}
+		for _, d := range got {
+			a, delay := w.take(d)
+			if a == nil || w.stopping() {
+				w.handBack(ctx, d, delay)
+				continue
+			}
+			jobs.Go(func() { w.do(ctx, a) })
+		}
+	}
+}
+
+// waitFree waits until handles are free and says how many; none when the context
+// ended.
+func (w *Worker) waitFree(ctx context.Context) int {
+	for {
+		w.mu.Lock()
+		free, freed := w.Handles-len(w.active), w.freed
+		w.mu.Unlock()
+		if free > 0 {
+			return free
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return 0
+		}
+	}
+}
+
+// take takes a handle for a job; nil where none is free, or where this mover holds
+// that very job already: it was slow enough for the queue to deliver it again.
+func (w *Worker) take(d *queue.Delivery) (a *active, delay time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.active[keyOf(&d.Job)] != nil {
+		return nil, later
+	}
+	if len(w.active) >= w.Handles || w.stopping() {
+		return nil, 0
+	}
+	a = newActive(d)
+	w.active[keyOf(&d.Job)] = a
+	return a, 0
+}
+
+// give gives a job's handle back.
+func (w *Worker) give(a *active) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.active, keyOf(&a.delivery.Job))
+	close(w.freed)
+	w.freed = make(chan struct{})
+}
+
+func (w *Worker) handBack(ctx context.Context, d *queue.Delivery, delay time.Duration) {
+	if err := d.Return(ctx, delay); err != nil {
+		w.Log.Warn("hand a job back: it will be delivered again", "job", d.Job.ID, "disk", d.Job.Disk.Disk, "err", err)
+	}
+}
+
+// pause waits; it tells whether ctx still stands.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,105 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ivdmover/mover/pipeline"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// maxLost is how many attempts in a row may be lost, with their movers, before a
+// job is given up.
+const maxLost = 5
+
+// What the record may say to a worker.
+var (
+	// errForget: the job is done, or its run is over; the delivery is a leftover.
+	errForget = errors.New("the job needs nothing any more")
+	// errLost: the record was changed by somebody else, whose job it is now.
+	errLost = errors.New("the job is somebody else's now")
+)
+
+// record is a job's record in the hands of the attempt that owns it.
+type record struct {
+	queue *queue.Queue
+	rec   queue.JobRecord
+	rev   uint64
+}
+
+// claim reads the record and counts an attempt in it, before it starts.
+func claim(ctx context.Context, q *queue.Queue, j *queue.Job, mover, process string) (*record, error) {
+	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
+	switch {
+	case ivd.KindOf(err) == ivd.NotFound:
+		return nil, errForget
+	case err != nil:
+		return nil, err
+	case rec.State == queue.JobDone, rec.State == queue.JobFailed:
+		return nil, errForget // who wants another attempt sets it queued and publishes anew
+	}
+	r := &record{queue: q, rec: rec, rev: rev}
+	if rec.Lost >= maxLost {
+		return r, &ivd.Error{
+			Kind:   ivd.Permanent,
+			Op:     fmt.Sprintf("job %s of disk %s", j.ID, j.Disk.Disk),
+			Err:    fmt.Errorf("its last %d attempts ended with their movers, the last one on %s", rec.Lost, rec.Mover),
+			Remedy: "look at that mover's log for VDDK's last lines",
+		}
+	}
+	r.rec.Attempt++
+	r.rec.Lost++
+	r.rec.State = queue.JobRunning
+	r.rec.Mover, r.rec.Process = mover, process
+	r.rec.Failure = nil
+	return r, r.write(ctx)
+}
+
+// write stores the record as it is now; errLost when somebody else changed it.
+func (r *record) write(ctx context.Context) error {
+	rev, err := r.queue.UpdateJobRecord(ctx, r.rec, r.rev)
+	switch ivd.KindOf(err) {
+	case ivd.Conflict, ivd.NotFound:
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	if err != nil {
+		return err
+	}
+	r.rev = rev
+	return nil
+}
+
+// seal stores a checkpoint. The attempt counts as lost no longer.
+func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) error {
+	r.rec.Lease, r.rec.Lost = lease, 0
+	r.rec.Next, r.rec.Pages, r.rec.Nodes = b.Next, slices.Clone(b.Pages), slices.Clone(b.Nodes)
+	if !b.SealedAt.IsZero() {
+		r.rec.SealedAt = b.SealedAt
+	}
+	r.rec.Batches++
+	r.rec.Stats.Add(b.Stats)
+	if b.Done {
+		r.rec.State = queue.JobDone
+	}
+	return r.write(ctx)
+}
+
+// fail says why the attempt ended. Whether there is another one is decided by who
+// reads it.
+func (r *record) fail(ctx context.Context, err error) error {
+	r.rec.State, r.rec.Lost, r.rec.Failure = queue.JobFailed, 0, ivd.FailureOf(err)
+	return r.write(ctx)
+}
+
+// back says that the attempt ended in order before the job did.
+func (r *record) back(ctx context.Context) error {
+	r.rec.State, r.rec.Lost = queue.JobQueued, 0
+	return r.write(ctx)
+}
+
+// later is how long a job waits that this mover cannot do now and another one may.
+const later = 30 * time.Second

@@ -1,0 +1,52 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"ivdmover/mover/disk"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/telemetry"
+)
+
+// answer does what a coordinator asks for outside of any job.
+func (w *Worker) answer(ctx context.Context, req queue.MoverRequest) queue.MoverReply {
+	reply := queue.MoverReply{Version: queue.Version}
+	err := w.serve(ctx, req, &reply)
+	log := w.Log.With(telemetry.Run(req.Run), telemetry.Disk(req.Disk.Disk))
+	if err != nil {
+		log.Warn("request failed", "op", req.Op, telemetry.Err(err))
+	} else {
+		log.Debug("request answered", "op", req.Op)
+	}
+	reply.Failure = ivd.FailureOf(err)
+	return reply
+}
+
+func (w *Worker) serve(ctx context.Context, req queue.MoverRequest, reply *queue.MoverReply) error {
+	login, err := w.login(ctx, req.Run, req.Disk, func() {})
+	if err != nil {
+		return err
+	}
+	switch req.Op {
+	case queue.PrepareAccess:
+		return w.Disks.PrepareAccess(ctx, req.Disk, login, req.Identity)
+	case queue.EndAccess:
+		return w.Disks.EndAccess(ctx, req.Disk, login, req.Identity)
+	case queue.Inspect:
+		return w.inspect(ctx, req, login, reply)
+	}
+	return &ivd.Error{Kind: ivd.Unsupported, Err: errors.New("this mover does not know how to " + string(req.Op)), Remedy: "upgrade the mover"}
+}
+
+// inspect opens a disk, reads what VDDK says of it and closes it again. It takes
+// no handle of the jobs', or a mover that is busy could not be asked.
+func (w *Worker) inspect(ctx context.Context, req queue.MoverRequest, login queue.Login, reply *queue.MoverReply) error {
+	d, err := w.Disks.Open(ctx, disk.Spec{Ref: req.Disk, Snapshot: req.Snapshot, Login: login, Identity: req.Identity})
+	if err != nil {
+		return err
+	}
+	reply.Capacity, reply.Transport = d.Capacity(), d.Transport()
+	return d.Close()
+}

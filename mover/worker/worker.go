@@ -1,0 +1,146 @@
+// Package worker takes jobs off the queue and does them: it counts an attempt
+// before it starts, opens the disk with a login asked for, has the pipeline move
+// the data, stores a checkpoint for each batch, and acknowledges last.
+//
+// What it promises: it takes no more jobs than it has free handles; a job's record
+// says at any moment what is stored; who loses the race for a record drops the
+// job at once, without a trace; a job that it cannot finish is either failed with
+// a reason or handed back, never forgotten. Asked to stop, it finishes the batches
+// under way, hands the jobs back and closes every disk.
+//
+// It never decides whether a failed job is tried again, never creates or deletes a
+// snapshot, and keeps no login longer than a call needs it.
+package worker
+
+import (
+	"context"
+	"crypto/hpke"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ivdmover/mover/disk"
+	"ivdmover/mover/pipeline"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+// Disks opens disks, and calls VDDK about them outside of any job.
+type Disks interface {
+	Open(ctx context.Context, s disk.Spec) (*disk.Disk, error)
+	PrepareAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error
+	EndAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error
+}
+
+// Options are what a worker works with.
+type Options struct {
+	Name        string // of the mover
+	Handles     int    // disks open at once
+	DedupMemory int64
+	VDDK        string   // the library's version, for people
+	Modes       []string // the transports that are tried
+	Queue       *queue.Queue
+	Repository  *repo.Repository
+	Disks       Disks
+	Memory      *pipeline.Memory
+	Limits      pipeline.Limits
+	Log         *slog.Logger
+}
+
+// Worker is one mover process at work.
+type Worker struct {
+	Options
+	process string
+	key     hpke.PrivateKey
+	host    string
+	started time.Time
+	writers writers
+	stop    chan struct{} // closed when it is to stop
+
+	beating sync.Mutex // one heartbeat at a time, so that none overtakes another
+	beats   uint64     // guarded by beating
+
+	mu     sync.Mutex
+	active map[jobKey]*active
+	freed  chan struct{} // closed and replaced when a handle is given back
+}
+
+// New makes a worker; Run starts it.
+func New(o Options) (*Worker, error) {
+	key, err := queue.NewKey()
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = o.Name
+	}
+	w := &Worker{
+		Options: o, process: uuid.NewString(), key: key, host: host, started: time.Now(),
+		stop: make(chan struct{}), active: map[jobKey]*active{}, freed: make(chan struct{}),
+	}
+	w.writers = writers{repository: o.Repository, mover: o.Name, memory: o.DedupMemory, open: map[ivd.LeaseID]*leased{}}
+	return w, nil
+}
+
+// errEnded is why everything ends when Run's context does.
+var errEnded = errors.New("the mover is ended")
+
+// Run works until stop is closed, and then until everything is handed back. When
+// ctx ends it drops what it holds and returns as soon as the calls under way have.
+func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(errEnded)
+	if err := w.beat(ctx); err != nil {
+		return fmt.Errorf("send the first heartbeat: %w", err)
+	}
+	unserve, err := w.Queue.ServeRequests(ctx, w.Name, w.answer)
+	if err != nil {
+		return err
+	}
+	w.Log.Info("mover is ready", "process", w.process, "handles", w.Handles, "vddk", w.VDDK, "transports", w.Modes)
+
+	pulling, stopPulling := context.WithCancel(ctx)
+	defer stopPulling()
+	var tending, pullers, jobs sync.WaitGroup
+	tended := make(chan struct{})
+	tending.Go(func() { w.tend(ctx, tended) })
+	for _, kind := range []queue.JobKind{queue.Restore, queue.Backup} {
+		pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
+	}
+	select {
+	case <-stop:
+		w.Log.Info("mover is asked to stop: it finishes its batches and hands its jobs back")
+	case <-ctx.Done():
+	}
+	close(w.stop)
+	stopPulling()
+	pullers.Wait()
+	jobs.Wait()
+	unserve()
+	close(tended)
+	tending.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := w.Queue.Leave(ctx, w.Name); err != nil {
+		w.Log.Warn("withdraw the heartbeat: it will expire", "err", err)
+	}
+	w.Log.Info("mover has stopped")
+	return nil
+}
+
+func (w *Worker) stopping() bool {
+	select {
+	case <-w.stop:
+		return true
+	default:
+		return false
+	}
+}
