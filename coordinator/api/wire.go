@@ -46,7 +46,8 @@ type Point struct {
 	ReadBytes   int64        `json:"read_bytes"`
 	StoredBytes int64        `json:"stored_bytes"`
 	Stats       queue.Stats  `json:"stats"`
-	Parent      *ivd.PointID `json:"parent"` // null: the first of its disk, or a full read
+	Parent      *ivd.PointID `json:"parent"`            // null: the first of its disk
+	Failure     *ivd.Failure `json:"failure,omitempty"` // it is there and cannot be read: only its id, disk and time are known
 }
 
 // Snapshot is a snapshot in vSphere that a run of ours made.

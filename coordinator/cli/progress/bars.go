@@ -7,6 +7,8 @@ import (
 
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/run"
+
+	"ivdmover/shared/telemetry"
 )
 
 // What a terminal understands, by ECMA-48: cursor up n lines, erase below.
@@ -76,9 +78,9 @@ func (p *Progress) bar(v run.View, d run.DiskView, barWidth int) string {
 	}
 	filled := done * barWidth / 100
 	line := fmt.Sprintf("%-*s [%s%s] %3d%%  %-9s %8s", nameWidth, text.Cut(name(d), nameWidth),
-		strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), done, d.Step, text.Size(bytesMoved(v.Kind, d.Stats)))
+		strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), done, d.Step, telemetry.Bytes(bytesMoved(v.Kind, d.Stats)))
 	if d.Step == run.Moving {
-		line += fmt.Sprintf(" %10s %s", text.Rate(p.rates[d.Ref.Disk].perSecond()), strings.Join(d.Transports, ","))
+		line += fmt.Sprintf(" %10s %s", perSecond(p.rates[d.Ref.Disk].perSecond()), strings.Join(d.Transports, ","))
 	}
 	return strings.TrimRight(line, " ")
 }

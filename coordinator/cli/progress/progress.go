@@ -14,6 +14,7 @@ import (
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/telemetry"
 )
 
 // plainEvery is how often a line is written where there is no terminal.
@@ -86,16 +87,16 @@ func (p *Progress) sayEnds(v run.View) {
 func End(kind queue.JobKind, d run.DiskView) string {
 	took := ""
 	if !d.Started.IsZero() && d.Ended.After(d.Started) {
-		took = " in " + text.Duration(d.Ended.Sub(d.Started))
+		took = " in " + telemetry.Elapsed(d.Ended.Sub(d.Started))
 	}
 	line := fmt.Sprintf("%s: %s%s", name(d), d.Result, took)
 	switch {
 	case d.Failure != nil:
 		line += ": " + Failure(d.Failure)
 	case kind == queue.Restore:
-		line += fmt.Sprintf(", %s of %s written", text.Size(d.Stats.WrittenBytes), text.Size(d.Geometry.Capacity))
+		line += fmt.Sprintf(", %s of %s written", telemetry.Bytes(d.Stats.WrittenBytes), telemetry.Bytes(d.Geometry.Capacity))
 	default:
-		line += fmt.Sprintf(", %s of %s read, %s stored", text.Size(d.Stats.ReadBytes), text.Size(d.Geometry.Capacity), text.Size(d.Stats.StoredBytes))
+		line += fmt.Sprintf(", %s of %s read, %s stored", telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Geometry.Capacity), telemetry.Bytes(d.Stats.StoredBytes))
 	}
 	return line
 }
@@ -131,11 +132,11 @@ func (p *Progress) plain(v run.View) string {
 		s += fmt.Sprintf(", %d%%", text.Percent(covered, capacity))
 	}
 	if v.Kind == queue.Restore {
-		s += ", " + text.Size(v.Stats.WrittenBytes) + " written"
+		s += ", " + telemetry.Bytes(v.Stats.WrittenBytes) + " written"
 	} else {
-		s += ", " + text.Size(v.Stats.ReadBytes) + " read, " + text.Size(v.Stats.StoredBytes) + " stored"
+		s += ", " + telemetry.Bytes(v.Stats.ReadBytes) + " read, " + telemetry.Bytes(v.Stats.StoredBytes) + " stored"
 	}
-	return s + ", " + text.Rate(p.sum.perSecond())
+	return s + ", " + perSecond(p.sum.perSecond())
 }
 
 // bytesMoved is what a disk's rate is measured by.

@@ -52,8 +52,8 @@ func TestBars(t *testing.T) {
 	s.now = s.now.Add(2 * time.Second)
 	s.Show(view(disk("data", run.Moving, 1<<30, 512<<20, 100<<20), disk("log", run.Waiting, 1<<30, 0, 0)))
 	want := "\x1b[2A\r\x1b[J" +
-		"data               [======       ]  50%  moving     100 MiB   50 MiB/s nbdssl\n" +
-		"0 of 2 disks ended, 25%, 100 MiB read, 50 MiB stored, 50 MiB/s, 1 waiting\n"
+		"data               [======       ]  50%  moving     100 MiB 50.0 MiB/s nbdssl\n" +
+		"0 of 2 disks ended, 25%, 100 MiB read, 50.0 MiB stored, 50.0 MiB/s, 1 waiting\n"
 	if got := s.take(); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
@@ -65,7 +65,7 @@ func TestBars(t *testing.T) {
 	v.State = run.Partial
 	s.Show(v)
 	want = "\x1b[2A\r\x1b[J" +
-		"data: done in 4.0s, 200 MiB of 1 GiB read, 100 MiB stored\n" +
+		"data: done in 4.0 s, 200 MiB of 1.00 GiB read, 100 MiB stored\n" +
 		"log: failed: no space; make some\n"
 	if got := s.take(); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
@@ -101,8 +101,8 @@ func TestPlainLines(t *testing.T) {
 		s.now = s.now.Add(time.Second)
 	}
 	want := "run 20261124t231500z-1f0c2a9b: 0 of 1 disks ended, 0%, 0 B read, 0 B stored, 0 B/s\n" +
-		"run 20261124t231500z-1f0c2a9b: 0 of 1 disks ended, 0%, 10 MiB read, 5 MiB stored, 1 MiB/s\n" +
-		"run 20261124t231500z-1f0c2a9b: 0 of 1 disks ended, 1%, 20 MiB read, 10 MiB stored, 1 MiB/s\n"
+		"run 20261124t231500z-1f0c2a9b: 0 of 1 disks ended, 0%, 10.0 MiB read, 5.00 MiB stored, 1.00 MiB/s\n" +
+		"run 20261124t231500z-1f0c2a9b: 0 of 1 disks ended, 1%, 20.0 MiB read, 10.0 MiB stored, 1.00 MiB/s\n"
 	if got := s.take(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

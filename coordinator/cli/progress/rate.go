@@ -1,6 +1,10 @@
 package progress
 
-import "time"
+import (
+	"time"
+
+	"ivdmover/shared/telemetry"
+)
 
 // window is the span over which a rate is taken: long enough to be calm, short
 // enough to show that something stalls.
@@ -40,3 +44,5 @@ func (r *rate) perSecond() float64 {
 	}
 	return float64(last.n-first.n) / took
 }
+
+func perSecond(bytes float64) string { return telemetry.Bytes(int64(bytes)) + "/s" }

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/shared/config"
+)
+
+func (a *app) version() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "version",
+		Short: "Say which build this is",
+		Example: `  ivd version
+  ivd version -o json`,
+		RunE: func(*cobra.Command, []string) error {
+			b := api.ThisBuild()
+			return a.show(b, func(w io.Writer) error {
+				revision := b.Revision
+				if b.Modified {
+					revision += ", modified"
+				}
+				return writeFacts(w, []fact{{"ivd", b.Version}, {"revision", revision}, {"go", b.Go + " " + b.Platform}})
+			})
+		},
+	}
+	return a.withOutput(c)
+}
+
+func (a *app) config() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Check a configuration, or print one with every key",
+		Example: `  ivd config reference > ivd.yaml
+  ivd config check --config ivd.yaml`,
+	}
+	c.AddCommand(a.configCheck(), a.configReference())
+	return c
+}
+
+func (a *app) configCheck() *cobra.Command {
+	var file string
+	var mover bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check a configuration without using it",
+		Long:  `Reads a configuration as ivd serve does and names every problem, a line each.`,
+		Example: `  ivd config check --config /etc/ivd/ivd.yaml
+  ivd config check --config /etc/ivd/ivd.yaml --mover`,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := config.Load(file)
+			if err == nil && mover {
+				err = cfg.ValidateMover()
+			} else if err == nil {
+				err = cfg.ValidateCoordinator()
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.out, "%s is good\n", file)
+			return err
+		},
+	}
+	withConfig(c, &file)
+	c.Flags().BoolVar(&mover, "mover", false, "check it as ivd-mover reads it")
+	return c
+}
+
+func (a *app) configReference() *cobra.Command {
+	return &cobra.Command{
+		Use:     "reference",
+		Short:   "Print a configuration with every key, its default and its meaning",
+		Example: `  ivd config reference > ivd.yaml`,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(a.out, config.Reference())
+			return err
+		},
+	}
+}
+
+// defaultConfig is where the configuration is unless --config says else.
+const defaultConfig = "/etc/ivd/ivd.yaml"
+
+// withConfig gives a command the flag that names the configuration.
+func withConfig(c *cobra.Command, file *string) {
+	c.Flags().StringVar(file, "config", defaultConfig, "the configuration `FILE`")
+	_ = c.MarkFlagFilename("config", "yaml", "yml") // fails only where there is no such flag
+}
+
+func completion() *cobra.Command {
+	shells := map[string]func(*cobra.Command, io.Writer) error{
+		"bash":       func(c *cobra.Command, w io.Writer) error { return c.GenBashCompletionV2(w, true) },
+		"zsh":        func(c *cobra.Command, w io.Writer) error { return c.GenZshCompletion(w) },
+		"fish":       func(c *cobra.Command, w io.Writer) error { return c.GenFishCompletion(w, true) },
+		"powershell": func(c *cobra.Command, w io.Writer) error { return c.GenPowerShellCompletionWithDesc(w) },
+	}
+	return &cobra.Command{
+		Use:   "completion SHELL",
+		Short: "Print the completion script of a shell: bash, zsh, fish or powershell",
+		Example: `  source <(ivd completion bash)
+  ivd completion zsh > "${fpath[1]}/_ivd"
+  ivd completion fish > ~/.config/fish/completions/ivd.fish`,
+		ValidArgs: []cobra.Completion{"bash", "zsh", "fish", "powershell"},
+		Args: func(c *cobra.Command, args []string) error {
+			if err := oneArg("SHELL")(c, args); err != nil {
+				return err
+			}
+			if shells[args[0]] == nil {
+				return usagef("no completion for %q: want bash, zsh, fish or powershell", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return shells[args[0]](c.Root(), c.OutOrStdout()) },
+	}
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/ivd"
+)
+
+func (a *app) backup() *cobra.Command {
+	var (
+		request run.BackupRequest
+		disks   []string
+		wait    bool
+	)
+	c := &cobra.Command{
+		Use:   "backup (--all | --policy NAME | --disk ID…)",
+		Short: "Back up disks",
+		Long: `Starts a backup and prints the id of its run. With --wait it follows the run to its
+end; the exit code is then 0 when every disk is done, 3 when some failed, 1 when
+none is done. An interrupt ends the waiting, not the run.`,
+		Example: `  ivd backup --all --wait
+  ivd backup --policy nightly
+  ivd backup --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --full --wait -o json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 && len(disks) == 0 {
+				return usagef("ivd backup got %q: name disks with --disk", args[0])
+			}
+			return nil
+		},
+		RunE: a.asking(func(ctx context.Context, c *api.Client, more []string) error {
+			for _, d := range append(disks, more...) {
+				id, err := ivd.ParseDiskID(d)
+				if err != nil {
+					return err
+				}
+				request.Disks = append(request.Disks, id)
+			}
+			if err := oneWay(request); err != nil {
+				return err
+			}
+			v, err := c.Backup(ctx, request)
+			if err != nil {
+				return err
+			}
+			return a.begun(ctx, c, v, wait)
+		}),
+	}
+	c.Flags().BoolVar(&request.All, "all", false, "every disk of every vCenter")
+	c.Flags().StringVar(&request.Policy, "policy", "", "the disks that the policy `NAME` selects")
+	c.Flags().StringSliceVar(&disks, "disk", nil, "these disks, by their `ID`; may be repeated")
+	c.Flags().BoolVar(&request.Full, "full", false, "read all that is allocated, whatever changed; what is stored already is not stored again")
+	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")
+	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice
+	return a.withServer(a.withOutput(c))
+}
+
+// oneWay wants disks to be named in exactly one way.
+func oneWay(r run.BackupRequest) error {
+	ways := 0
+	for _, given := range []bool{r.All, r.Policy != "", len(r.Disks) > 0} {
+		if given {
+			ways++
+		}
+	}
+	switch ways {
+	case 0:
+		return &ivd.Error{Kind: ivd.Invalid, Err: usagef("ivd backup needs to know which disks"), Remedy: "give --all, --policy or --disk"}
+	case 1:
+		return nil
+	}
+	return &ivd.Error{Kind: ivd.Invalid, Err: usagef("ivd backup: disks are named in several ways"), Remedy: "give one of --all, --policy and --disk"}
+}

@@ -1,0 +1,161 @@
+package cli_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// process is a binary that runs.
+type process struct {
+	cmd  *exec.Cmd
+	errs bytes.Buffer
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.CommandContext(t.Context(), program, args...)}
+	p.cmd.Stderr = &p.errs
+	p.cmd.WaitDelay = 10 * time.Second
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *process) wait(t *testing.T) (int, string) {
+	t.Helper()
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode(), p.errs.String()
+}
+
+// nobody is an address where nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return "http://" + l.Addr().String()
+}
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Wrong input ends with the right code and one line that says what to do.
+func TestWrongInput(t *testing.T) {
+	silent := nobody(t)
+	unknownKey := write(t, "unknown.yaml", "repository:\n  url: dir:///tmp\nquue:\n  url: nats://x\n")
+	wrongTwice := write(t, "twice.yaml", "api: { lisen: x }\nmover: { handels: 3 }\n")
+	noFolder := write(t, "folder.yaml", "repository: { url: dir:///nowhere/at/all }\n")
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"diks"}, 2, "unknown command \"ivd diks\"; did you mean `ivd disks`?"},
+		{[]string{"run", "shwo", "x"}, 2, "did you mean `ivd run show`?"},
+		{[]string{"runs", "--fast"}, 2, "unknown flag: --fast; see `ivd runs --help`"},
+		{[]string{"--fast"}, 2, "unknown flag: --fast; see `ivd --help`"},
+		{[]string{"disks", "x"}, 2, "ivd disks takes no argument, and got \"x\""},
+		{[]string{"disks", "-o", "xml"}, 2, "want table, json, yaml"},
+		{[]string{"run", "show"}, 2, "ivd run show needs a RUN; see `ivd run show --help`"},
+		{[]string{"run", "show", "a", "b"}, 2, "takes one RUN"},
+		{[]string{"backup"}, 2, "give --all, --policy or --disk"},
+		{[]string{"backup", "--all", "--policy", "p"}, 2, "give one of"},
+		{[]string{"backup", "x"}, 2, "name disks with --disk"},
+		{[]string{"backup", "--disk", "x"}, 2, "give an IVD's UUID"},
+		{[]string{"points", "--disk", "x"}, 2, "give an IVD's UUID"},
+		{[]string{"restore", "x"}, 2, "as `ivd points` lists it"},
+		{[]string{"serve", "--movers", "-1"}, 2, "want 0 or more"},
+		{[]string{"lab"}, 2, "ivd lab needs --dir"},
+		{[]string{"lab", "write", "--dir", "d"}, 2, "ivd lab write needs --disk"},
+		{[]string{"lab", "write", "--dir", "d", "--disk", string(diskA), "--offset", "0"}, 2, "one of --file and --random"},
+		{[]string{"demo", "--size", "3X"}, 2, "want a number with KiB"},
+		{[]string{"demo", "-o", "yaml"}, 2, "table or json"},
+		{[]string{"completion", "tcsh"}, 2, "want bash, zsh, fish or powershell"},
+		{[]string{"man", "/nowhere/at/all"}, 2, "name a folder that exists"},
+		{[]string{"runs", "--server", silent}, 1, "no answer from " + silent + ": connection refused; is `ivd serve` running?"},
+		{[]string{"runs", "--server", "localhost"}, 2, "give a URL such as http://127.0.0.1:8440"},
+		{[]string{"repo", "info", "--server", silent}, 1, "is `ivd serve` running?"},
+		{[]string{"serve", "--config", "/nowhere.yaml"}, 2, "open /nowhere.yaml: no such file or directory"},
+		{[]string{"serve", "--config", unknownKey}, 2, "unknown.yaml:3: quue: unknown key: did you mean queue?"},
+		{[]string{"serve", "--log-level", "loud", "--config", noFolder}, 2, "use debug, info, warn or error"},
+		{[]string{"config", "check", "--config", unknownKey}, 2, "unknown.yaml:3: quue: unknown key"},
+		{[]string{"repo", "init", "--config", noFolder}, 2, "mkdir -p /nowhere/at/all"},
+		{[]string{"config", "check", "--config", wrongTwice}, 2, "lisen"},
+	} {
+		code, out, errs := ivdBinary(t, c.args...)
+		lines := strings.Count(errs, "\n")
+		wantLines := 1
+		if strings.Contains(strings.Join(c.args, " "), wrongTwice) {
+			wantLines = 2
+		}
+		if code != c.code || lines != wantLines || !strings.HasPrefix(errs, "ivd: ") || !strings.Contains(errs, c.want) || out != "" {
+			t.Errorf("ivd %s: exit code %d, %d lines, out %q\n%swant %d with %q", strings.Join(c.args, " "), code, lines, out, errs, c.code, c.want)
+		}
+	}
+}
+
+func TestRepositoryIsMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	config := write(t, "ivd.yaml", fmt.Sprintf("repository: { url: \"dir://%s\" }\n", dir))
+	if code, _, errs := ivdBinary(t, "repo", "info", "--config", config); code != 1 || !strings.Contains(errs, "run `ivd repo init`") {
+		t.Errorf("info before init: %d %s", code, errs)
+	}
+	code, out, errs := ivdBinary(t, "repo", "init", "--config", config)
+	if code != 0 || errs != "" || !strings.HasPrefix(out, "made repository ") {
+		t.Fatalf("init: %d %s %s", code, out, errs)
+	}
+	id := strings.Fields(out)[2]
+	if code, out, _ = ivdBinary(t, "repo", "info", "--config", config, "-o", "json"); code != 0 || !strings.Contains(out, `"id": "`+id+`"`) {
+		t.Errorf("info: %d %s", code, out)
+	}
+	if code, _, errs = ivdBinary(t, "repo", "init", "--config", config); code != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "there is one already") {
+		t.Errorf("init again: %d %s", code, errs)
+	}
+	if code, out, _ = ivdBinary(t, "repo", "info", "--config", config); code != 0 || !strings.Contains(out, id) {
+		t.Errorf("init again changed it: %d %s", code, out)
+	}
+}
+
+func TestConfigReferenceIsGood(t *testing.T) {
+	code, out, _ := ivdBinary(t, "config", "reference")
+	if code != 0 {
+		t.Fatal(code)
+	}
+	if code, _, errs := ivdBinary(t, "config", "check", "--config", write(t, "ivd.yaml", out)); code != 0 {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if code, out, errs := ivdBinary(t, "version", "-o", "json"); code != 0 || errs != "" || !strings.Contains(out, `"go": "go1.`) {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	for _, args := range [][]string{{}, {"--help"}, {"run"}, {"help", "backup"}, {"backup", "--help"}} {
+		if code, out, errs := ivdBinary(t, args...); code != 0 || errs != "" || !strings.Contains(out, "Examples:") {
+			t.Errorf("%v: %d %q %q", args, code, out, errs)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+// Package cli is the command line of ivd: it reads flags, asks the coordinator
+// through the API, and shows the answer as a table for people or as JSON or YAML
+// for programs. What a command does is another room's: this one knows words,
+// columns and exit codes.
+//
+// It promises: results go to standard output, everything else to standard error;
+// an error is one line that says what to do; the exit code is 0 when all is done,
+// 1 when it failed, 2 when what was given is wrong, 3 when some disks failed. It
+// never asks questions, and it never shows a secret.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/shared/ivd"
+)
+
+// Streams are where a command writes.
+type Streams struct {
+	Out io.Writer // results
+	Err io.Writer // errors and progress
+}
+
+// Main runs the command that the process was started with and gives its exit
+// code. A first interrupt ends it gently, a second one at once.
+func Main(extra Extra) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel(errInterrupted)
+		signal.Stop(signals) // the next one has its usual effect
+	}()
+	return Execute(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr}, extra)
+}
+
+// errInterrupted is the cause of a context that a signal has ended.
+var errInterrupted = &ivd.Error{Kind: ivd.Cancelled, Err: errors.New("interrupted")}
+
+// Execute runs one command and gives its exit code. It has said what went wrong.
+func Execute(ctx context.Context, args []string, s Streams, extra Extra) int {
+	a := &app{out: s.Out, errs: s.Err, extra: extra}
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.started {
+		err = asUsage(err, args)
+	}
+	a.report(err)
+	return exitCode(err)
+}
+
+// Root is the tree of all commands, for who generates something from it.
+func Root(extra Extra) *cobra.Command {
+	return (&app{out: os.Stdout, errs: os.Stderr, extra: extra}).root()
+}
+
+// app is what all commands share.
+type app struct {
+	out, errs io.Writer
+	extra     Extra
+	started   bool // flags and arguments were understood
+
+	format format // of --output
+	link   link   // of --server, --token, --ca-file
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ivd",
+		Short: "Back up VMware's Improved Virtual Disks to object storage, and bring them back",
+		Long: `ivd backs up VMware's Improved Virtual Disks (IVDs, also First Class Disks) of a
+whole estate to object storage, in parallel, on as many mover hosts as there are,
+and brings them back.
+
+ivd serve is the coordinator. The other commands ask it, at IVD_SERVER or --server,
+with the token IVD_TOKEN or --token where it wants one.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 some disks failed.`,
+		Example: `  ivd demo                                      the whole story on this machine
+  ivd repo init --config /etc/ivd/ivd.yaml      make the repository, once
+  ivd serve --config /etc/ivd/ivd.yaml          run the coordinator
+  ivd backup --all --wait                       back up every disk
+  ivd points --disk 2b7f…                       see a disk's restore points
+  ivd restore POINT --wait                      bring one back as a new disk`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
+	}
+	root.SetOut(a.out)
+	root.SetErr(a.errs)
+	root.AddGroup(
+		&cobra.Group{ID: groupDaily, Title: "Every day:"},
+		&cobra.Group{ID: groupHost, Title: "Setting up:"},
+		&cobra.Group{ID: groupTry, Title: "Trying it out:"},
+	)
+	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.restore(), a.movers(), a.snapshots())
+	group(root, groupHost, a.serve(), a.repo(), a.config(), a.version(), completion(), a.man())
+	group(root, groupTry, a.lab(), a.demo())
+	root.SetHelpCommandGroupID(groupHost)
+	root.SetUsageTemplate(usageLine(root.UsageTemplate()))
+	tidy(root)
+	return root
+}
+
+const (
+	groupDaily = "daily"
+	groupHost  = "host"
+	groupTry   = "try"
+)
+
+func group(root *cobra.Command, id string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = id
+		root.AddCommand(c)
+	}
+}

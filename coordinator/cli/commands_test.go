@@ -1,0 +1,198 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/cli"
+	"ivdmover/coordinator/run"
+)
+
+func TestBackupPrintsTheRun(t *testing.T) {
+	rooms := estate()
+	url := serve(t, rooms)
+	code, out, errs := do(t.Context(), cli.Extra{}, "backup", "--disk", strings.ToUpper(string(diskA)), "--disk", string(diskB), "--full", "--server", url)
+	if code != 0 || out != string(runA)+"\n" || !strings.Contains(errs, "ivd run show "+string(runA)+" --follow") {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+	if got := rooms.Backups[0]; len(got.Disks) != 2 || got.Disks[0] != diskA || !got.Full || got.All {
+		t.Errorf("asked for %+v", got)
+	}
+	code, out, _ = do(t.Context(), cli.Extra{}, "restore", string(pointA), "--name", "n", "--datastore", "d", "--vcenter", "v", "--server", url, "-o", "json")
+	var v run.View
+	if err := json.Unmarshal([]byte(out), &v); code != 0 || err != nil || v.ID != runA {
+		t.Errorf("%d %v %s", code, err, out)
+	}
+	if got := rooms.Restores[0]; got != (run.RestoreRequest{Point: pointA, Name: "n", Datastore: "d", VCenter: "v"}) {
+		t.Errorf("asked for %+v", got)
+	}
+}
+
+// What became of a run is the exit code of who waited for it.
+func TestExitCodeOfRuns(t *testing.T) {
+	for state, want := range map[run.State]struct {
+		code int
+		line string
+	}{
+		run.Done:      {0, ""},
+		run.Partial:   {3, "ivd: 1 of 2 disks of run " + string(runA) + " failed; see `ivd run show " + string(runA) + "`\n"},
+		run.Failed:    {1, "ivd: run " + string(runA) + " failed: all 2 disks failed; see `ivd run show " + string(runA) + "`\n"},
+		run.Cancelled: {1, "ivd: run " + string(runA) + " was cancelled; disks done before that stay done\n"},
+	} {
+		rooms := estate()
+		url := serve(t, rooms)
+		rooms.Next = backup(state)
+		code, out, errs := do(t.Context(), cli.Extra{}, "backup", "--all", "--wait", "--server", url)
+		if code != want.code || !strings.HasSuffix(errs, want.line) || !strings.Contains(out, "state    "+string(state)) {
+			t.Errorf("%s: %d %q\n%s", state, code, errs, out)
+		}
+	}
+}
+
+// An interrupt ends the waiting and says how the run is followed or ended.
+func TestInterruptedWaiting(t *testing.T) {
+	rooms := estate()
+	url := serve(t, rooms)
+	p := start(t, "backup", "--all", "--wait", "--server", url)
+	<-rooms.Watched(runA)
+	p.signal(t, os.Interrupt)
+	code, errs := p.wait(t)
+	if code != 1 || !strings.Contains(errs, "run "+string(runA)+" goes on; follow it with `ivd run show "+string(runA)+" --follow`, end it with `ivd run cancel "+string(runA)+"`") {
+		t.Errorf("%d %q", code, errs)
+	}
+	if v, _ := rooms.Run(t.Context(), runA); v.Cancel {
+		t.Error("the run was cancelled")
+	}
+}
+
+func TestCancel(t *testing.T) {
+	rooms := estate()
+	rooms.Put(backup(run.Running))
+	rooms.Put(restore())
+	url := serve(t, rooms)
+	code, out, _ := do(t.Context(), cli.Extra{}, "run", "cancel", string(runA), "--server", url)
+	if code != 0 || !strings.Contains(out, "being cancelled") {
+		t.Errorf("%d %s", code, out)
+	}
+	if v, _ := rooms.Run(t.Context(), runA); !v.Cancel {
+		t.Error("the run was not cancelled")
+	}
+	if _, out, _ = do(t.Context(), cli.Extra{}, "run", "cancel", string(runB), "--server", url); !strings.Contains(out, "has ended already: done") {
+		t.Errorf("%s", out)
+	}
+}
+
+func TestServerAndTokenFromTheEnvironment(t *testing.T) {
+	url := serve(t, estate())
+	t.Setenv("IVD_SERVER", url)
+	if code, _, errs := do(t.Context(), cli.Extra{}, "movers"); code != 0 {
+		t.Errorf("%d %s", code, errs)
+	}
+	t.Setenv("IVD_SERVER", "http://ivd.example:8440")
+	t.Setenv("IVD_TOKEN", "hush")
+	code, _, errs := do(t.Context(), cli.Extra{}, "movers")
+	if code != 2 || !strings.Contains(errs, "a token is not sent over plain HTTP") || strings.Contains(errs, "hush") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestExtraCommands(t *testing.T) {
+	var lab cli.LabOptions
+	var demo cli.DemoOptions
+	var wrote []string
+	extra := cli.Extra{
+		Lab:  func(_ context.Context, o cli.LabOptions) error { lab = o; return nil },
+		Demo: func(_ context.Context, o cli.DemoOptions) error { demo = o; return nil },
+		LabWrite: func(_ context.Context, o cli.LabWriteOptions) error {
+			b, err := io.ReadAll(o.Content)
+			wrote = append(wrote, string(b))
+			if o.Dir != "d" || o.Disk != string(diskA) || o.Offset != 1<<20 {
+				t.Errorf("%+v", o)
+			}
+			return err
+		},
+	}
+	file := filepath.Join(t.TempDir(), "content")
+	if err := os.WriteFile(file, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write := []string{"lab", "write", "--dir", "d", "--disk", string(diskA), "--offset", "1MiB"}
+	for _, args := range [][]string{
+		{"lab", "--dir", "d", "--listen", "127.0.0.1:1", "--esx", "--disks", "3", "--disk-size", "5GiB"},
+		{"demo", "--keep", "--disks", "2", "--size", "1MiB", "--repository", "dir:///r", "-o", "json"},
+		append(write, "--file", file),
+		append(write, "--random", "64KiB", "--seed", "7"),
+		append(write, "--random", "65536", "--seed", "7"),
+		append(write, "--random", "65536", "--seed", "8"),
+	} {
+		if code, _, errs := do(t.Context(), extra, args...); code != 0 {
+			t.Errorf("%v: %d %s", args, code, errs)
+		}
+	}
+	lab.Out, demo.Out, demo.Err = nil, nil, nil
+	if lab != (cli.LabOptions{Dir: "d", Listen: "127.0.0.1:1", ESX: true, Disks: 3, DiskSize: 5 << 30}) {
+		t.Errorf("lab %+v", lab)
+	}
+	if demo != (cli.DemoOptions{Keep: true, Disks: 2, Size: 1 << 20, Repository: "dir:///r", JSON: true}) {
+		t.Errorf("demo %+v", demo)
+	}
+	if len(wrote) != 4 || wrote[0] != "content" || len(wrote[1]) != 64<<10 || wrote[1] != wrote[2] || wrote[1] == wrote[3] {
+		t.Error("the same seed must give the same bytes, another one others")
+	}
+}
+
+// Every command says what it does, shows how, and has its manual page.
+func TestEveryCommandHasHelp(t *testing.T) {
+	dir := t.TempDir()
+	if code, _, errs := do(t.Context(), cli.Extra{}, "man", dir); code != 0 {
+		t.Fatal(errs)
+	}
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") || c.Example == "" {
+			t.Errorf("%s: short %q, example %q", c.CommandPath(), c.Short, c.Example)
+		}
+		page, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"))
+		if err != nil || !strings.HasPrefix(string(page), ".TH ") || !strings.Contains(string(page), ".SH EXAMPLES") {
+			t.Errorf("%s: page %v:\n%s", c.CommandPath(), err, page)
+		}
+		for _, sub := range c.Commands() {
+			if sub.Name() != "help" {
+				check(sub)
+			}
+		}
+	}
+	check(cli.Root(cli.Extra{}))
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if code, out, _ := do(t.Context(), cli.Extra{}, "completion", shell); code != 0 || !strings.Contains(out, "ivd") {
+			t.Errorf("completion %s: %d", shell, code)
+		}
+	}
+}
+
+func TestCompletionAsksTheServer(t *testing.T) {
+	rooms := estate()
+	rooms.Put(backup(run.Running))
+	rooms.Put(restore())
+	url := serve(t, rooms)
+	for want, args := range map[string][]string{
+		string(diskB):  {"backup", "--server", url, "--disk", ""},
+		string(pointA): {"restore", "--server", url, ""},
+		string(runB):   {"run", "show", "--server", url, ""},
+		"yaml":         {"disks", "-o", ""},
+	} {
+		if _, out, _ := do(t.Context(), cli.Extra{}, append([]string{"__complete"}, args...)...); !strings.Contains(out, want) {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	if _, out, _ := do(t.Context(), cli.Extra{}, "__complete", "run", "cancel", "--server", url, ""); strings.Contains(out, string(runB)) {
+		t.Errorf("a run that has ended is offered for cancelling: %s", out)
+	}
+}

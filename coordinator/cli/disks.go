@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/api"
+)
+
+func (a *app) disks() *cobra.Command {
+	var q api.DiskQuery
+	c := &cobra.Command{
+		Use:   "disks",
+		Short: "List the estate's disks and when each was last backed up",
+		Example: `  ivd disks
+  ivd disks --unprotected
+  ivd disks --datastore nvme-1 -o json`,
+		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+			disks, err := c.Disks(ctx, q)
+			if err != nil {
+				return err
+			}
+			return a.show(disks, func(w io.Writer) error { return diskTable(disks).Write(w) })
+		}),
+	}
+	c.Flags().StringVar(&q.Datastore, "datastore", "", "only disks on this `DATASTORE`, by its name or its id")
+	c.Flags().BoolVar(&q.Unprotected, "unprotected", false, "only disks without a restore point")
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) snapshots() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "snapshots",
+		Short: "List the snapshots in vSphere that runs of ivd made",
+		Long: `Lists the snapshots of disks that runs of ivd made. Each is deleted when its disk's
+backup ends, or by the next start of ivd serve; others' snapshots are never touched
+and not shown.`,
+		Example: `  ivd snapshots
+  ivd snapshots -o json`,
+		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+			snapshots, err := c.Snapshots(ctx)
+			if err != nil {
+				return err
+			}
+			return a.show(snapshots, func(w io.Writer) error { return snapshotTable(snapshots).Write(w) })
+		}),
+	}
+	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) movers() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "movers",
+		Short: "List the movers that live and what they do",
+		Example: `  ivd movers
+  ivd movers -o json`,
+		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+			movers, err := c.Movers(ctx)
+			if err != nil {
+				return err
+			}
+			return a.show(movers, func(w io.Writer) error { return writeMovers(w, movers) })
+		}),
+	}
+	return a.withServer(a.withOutput(c))
+}
+
+// diskIDs offers the estate's disks to the shell.
+func (a *app) diskIDs() cobra.CompletionFunc {
+	return a.completing(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
+		disks, err := c.Disks(ctx, api.DiskQuery{})
+		var words []cobra.Completion
+		for _, d := range disks {
+			words = append(words, cobra.CompletionWithDesc(string(d.ID), d.Name+" on "+d.Datastore))
+		}
+		return words, err
+	})
+}

@@ -1,0 +1,83 @@
+package cli_test
+
+import (
+	"errors"
+	"time"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/api/apitest"
+	"ivdmover/coordinator/plan"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+const (
+	diskA  = ivd.DiskID("0b7c9d4e-1111-4222-8333-444455556666")
+	diskB  = ivd.DiskID("5f0e1d2c-7777-4888-9999-aaaabbbbcccc")
+	runA   = ivd.RunID("20261124t231500z-1f0c2a9b")
+	runB   = ivd.RunID("20261125t010000z-2e1d3c4b")
+	pointA = ivd.PointID(diskA + "/20261124T231502Z-20261124t231500z-1f0c2a9b")
+	pointB = ivd.PointID(diskA + "/20261123T231502Z-20261123t231500z-00c0ffee")
+)
+
+var evening = time.Date(2026, 11, 24, 23, 15, 0, 0, time.UTC)
+
+// estate is what the commands are shown.
+func estate() *apitest.Rooms {
+	last, parent := pointA, pointB
+	rooms := &apitest.Rooms{
+		DiskList: []api.Disk{
+			{ID: diskA, Name: "data-01", Datastore: "nvme-1", DatastoreID: "datastore-52", VCenter: "lab", Capacity: 40 << 30, AttachedTo: []string{"web-1", "web-2"}, CBT: true, Created: evening, LastPoint: &last, LastPointTime: evening.Add(2 * time.Second)},
+			{ID: diskB, Name: "größe", Datastore: "nfs", DatastoreID: "datastore-53", VCenter: "lab", Capacity: 1<<30 + 512},
+		},
+		SnapshotList: []api.Snapshot{{ID: "snap-1", Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Description: "ivdmover run " + string(runA), Created: evening, AgeSeconds: 4000}},
+		PointList: []api.Point{
+			{ID: pointB, Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening.Add(-24 * time.Hour), Run: "20261123t231500z-00c0ffee", Mode: plan.Allocated, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 12 << 30, StoredBytes: 5 << 30},
+			{ID: pointA, Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening, Run: runA, Mode: plan.Changed, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 155 << 20, StoredBytes: 115 << 20, Parent: &parent},
+			{ID: ivd.PointID(diskB + "/20261124T231502Z-20261124t231500z-1f0c2a9b"), Disk: diskB, Time: evening, Failure: &ivd.Failure{Kind: ivd.Corrupt, Message: "the record's sum differs"}},
+		},
+		MoverList: []queue.Mover{
+			{Name: "proxy-1", Host: "proxy-1.example.net", Handles: 4, Free: 3, VDDK: "9.0.0.0", Modes: []string{"san", "nbdssl"}, Started: evening, Active: []queue.Active{
+				{Run: runA, Disk: diskB, Name: "größe", Job: "j1", Kind: queue.Backup, Transport: "nbdssl", Stats: queue.Stats{ReadBytes: 3 << 20, StoredBytes: 1 << 20}},
+			}},
+			{Name: "proxy-2", Host: "proxy-2.example.net", Handles: 4, Free: 4, Draining: true, VDDK: "9.0.0.0", Modes: []string{"nbdssl"}, Started: evening},
+		},
+		Info: api.Repository{ID: "9d7c3f6e-0000-4111-8222-333344445555", URL: "s3://backups/estate-1", FormatVersion: 1, Hash: "blake3-256", Cipher: "none"},
+		Next: backup(run.Running),
+	}
+	return rooms
+}
+
+// backup is a run of two disks; when it has ended, by its state.
+func backup(state run.State) run.View {
+	a := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: diskA}, Name: "data-01", Step: run.Moving, Mode: plan.Changed, Started: evening, Geometry: ivd.Geometry{Capacity: 40 << 30, ChunkSize: 256 << 10}}, Movers: []string{"proxy-1"}, Transports: []string{"san"}}
+	a.Stats = queue.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}
+	b := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-53", Disk: diskB}, Name: "größe", Step: run.Waiting}}
+	v := run.View{Run: run.Run{ID: runA, Kind: queue.Backup, Policy: "nightly", State: state, Created: evening}, Disks: []run.DiskView{a, b}}
+	for i := range v.Disks {
+		d := &v.Disks[i]
+		if state.Ended() {
+			v.Ended = evening.Add(65 * time.Second)
+			d.Step, d.Result, d.Started, d.Ended, d.Movers = run.Ended, run.Done, evening, v.Ended, nil
+		}
+		v.Stats.Add(d.Stats)
+	}
+	no := ivd.FailureOf(&ivd.Error{Kind: ivd.Full, Op: "snapshot disk größe on nfs", Err: errors.New("no space\nleft"), Remedy: "free some space on nfs"})
+	if state == run.Partial || state == run.Failed {
+		v.Disks[1].Result, v.Disks[1].Failure = run.Failed, no
+	}
+	if state == run.Failed {
+		v.Disks[0].Result, v.Disks[0].Failure = run.Failed, no
+	}
+	return v
+}
+
+// restore is a run that brought a disk back.
+func restore() run.View {
+	d := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: diskB}, Name: "data-01", Step: run.Ended, Result: run.Done, Started: evening, Ended: evening.Add(9 * time.Minute), From: pointA, Target: "data-yesterday", Geometry: ivd.Geometry{Capacity: 40 << 30}}}
+	d.Stats.WrittenBytes = 12 << 30
+	v := run.View{Run: run.Run{ID: runB, Kind: queue.Restore, State: run.Done, Created: evening, Ended: d.Ended}, Disks: []run.DiskView{d}}
+	v.Stats.Add(d.Stats)
+	return v
+}

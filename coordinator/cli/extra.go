@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"context"
+	"io"
+)
+
+// Extra are the commands that other rooms bring; main.go, which alone knows the
+// laboratory, hands them in.
+type Extra struct {
+	Lab      func(context.Context, LabOptions) error
+	LabWrite func(context.Context, LabWriteOptions) error
+	Demo     func(context.Context, DemoOptions) error
+}
+
+// LabOptions are those of `ivd lab`. The function runs until the context ends and
+// writes one line of JSON to Out when the laboratory is ready.
+type LabOptions struct {
+	Dir      string
+	Listen   string
+	ESX      bool
+	Disks    int
+	DiskSize int64 // bytes
+	Out      io.Writer
+}
+
+// LabWriteOptions are those of `ivd lab write`: a guest's write.
+type LabWriteOptions struct {
+	Dir     string
+	Disk    string // its id
+	Offset  int64
+	Content io.Reader
+}
+
+// DemoOptions are those of `ivd demo`. Zero values are the demo's own defaults.
+type DemoOptions struct {
+	Keep       bool
+	Disks      int
+	Size       int64  // bytes of each disk
+	Repository string // URL; empty: a folder that goes at the end
+	JSON       bool   // the result as one object
+	Out, Err   io.Writer
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/progress"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/ivd"
+)
+
+// begun shows a run that has just begun, or follows it to its end. A run's id
+// stands alone on standard output, for scripts.
+func (a *app) begun(ctx context.Context, c *api.Client, v run.View, wait bool) error {
+	if wait {
+		return a.toEnd(ctx, c, v.ID)
+	}
+	return a.show(v, func(w io.Writer) error {
+		fmt.Fprintf(a.errs, "%s of %s has begun: follow it with `ivd run show %s --follow`\n", v.Kind, disksOf(len(v.Disks)), v.ID)
+		_, err := fmt.Fprintln(w, v.ID)
+		return err
+	})
+}
+
+func disksOf(n int) string {
+	if n == 1 {
+		return "1 disk"
+	}
+	return fmt.Sprintf("%d disks", n)
+}
+
+// toEnd follows a run, shows what became of it, and gives its verdict.
+func (a *app) toEnd(ctx context.Context, c *api.Client, id ivd.RunID) error {
+	v, err := a.follow(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	if err := a.show(v, func(w io.Writer) error { return writeRun(w, v) }); err != nil {
+		return err
+	}
+	return verdict(v)
+}
+
+// follow shows a run's progress on standard error until it has ended.
+func (a *app) follow(ctx context.Context, c *api.Client, id ivd.RunID) (run.View, error) {
+	p := progress.New(a.progressOptions())
+	defer p.Clear()
+	var last run.View
+	for v, err := range c.Watch(ctx, id) {
+		if err != nil {
+			return last, stopped(ctx, id, err)
+		}
+		p.Show(v)
+		last = v
+	}
+	return last, nil
+}
+
+// stopped says that the waiting has ended and the run has not.
+func stopped(ctx context.Context, id ivd.RunID, err error) error {
+	rest := fmt.Sprintf("follow it with `ivd run show %s --follow`, end it with `ivd run cancel %s`", id, id)
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), errInterrupted) {
+		return &ivd.Error{Kind: ivd.Cancelled, Err: fmt.Errorf("not waiting any more; run %s goes on", id), Remedy: rest}
+	}
+	if k := ivd.KindOf(err); k == ivd.Transient || k == ivd.Cancelled {
+		return &ivd.Error{Kind: k, Err: fmt.Errorf("%w; run %s goes on when ivd serve does", err, id), Remedy: rest}
+	}
+	return err
+}
+
+func (a *app) progressOptions() progress.Options {
+	o := progress.Options{Out: a.errs, Now: time.Now}
+	if f, ok := a.errs.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		o.Terminal = true
+		o.Size = func() (int, int) {
+			width, height, err := term.GetSize(int(f.Fd()))
+			if err != nil {
+				return 80, 24
+			}
+			return width, height
+		}
+	}
+	return o
+}

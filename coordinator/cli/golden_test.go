@@ -1,0 +1,98 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"ivdmover/coordinator/cli"
+	"ivdmover/coordinator/run"
+)
+
+// lists are the commands that list or show something, with their golden file.
+var lists = map[string][]string{
+	"disks":        {"disks"},
+	"unprotected":  {"disks", "--unprotected"},
+	"snapshots":    {"snapshots"},
+	"points":       {"points"},
+	"movers":       {"movers"},
+	"runs":         {"runs"},
+	"repo":         {"repo", "info"},
+	"run-partial":  {"run", "show", string(runA)},
+	"run-restore":  {"run", "show", string(runB)},
+	"run-followed": {"run", "show", string(runB), "--follow"},
+}
+
+func TestTables(t *testing.T) {
+	rooms := estate()
+	rooms.Put(backup(run.Partial))
+	rooms.Put(restore())
+	url := serve(t, rooms)
+	for name, args := range lists {
+		code, out, errs := do(t.Context(), cli.Extra{}, append(args, "--server", url)...)
+		if code != 0 || errs != "" && name != "run-followed" {
+			t.Errorf("%v: exit code %d, %s", args, code, errs)
+		}
+		golden(t, name+".txt", out)
+	}
+}
+
+func TestEmptyTables(t *testing.T) {
+	rooms := estate()
+	rooms.DiskList, rooms.PointList, rooms.MoverList = nil, nil, nil
+	url := serve(t, rooms)
+	for _, name := range []string{"disks", "points", "movers", "runs"} {
+		code, out, errs := do(t.Context(), cli.Extra{}, name, "--server", url)
+		if code != 0 || errs != "" || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: %d %q %q: want the headings alone", name, code, out, errs)
+		}
+		if _, out, _ = do(t.Context(), cli.Extra{}, name, "--server", url, "-o", "json"); out != "[]\n" {
+			t.Errorf("%s as JSON: %q", name, out)
+		}
+	}
+}
+
+// JSON and YAML say the same, with the names that the documents promise.
+func TestJSONAndYAML(t *testing.T) {
+	rooms := estate()
+	rooms.Put(backup(run.Partial))
+	rooms.Put(restore())
+	url := serve(t, rooms)
+	promised := map[string][]string{
+		"disks":  {"id", "name", "datastore", "capacity", "attached_to", "cbt", "last_point"},
+		"points": {"id", "disk", "time", "run", "capacity", "read_bytes", "stored_bytes", "parent"},
+		"movers": {"name", "host", "handles", "free", "draining", "vddk", "transports", "active"},
+	}
+	for name, args := range lists {
+		var fromJSON, fromYAML any
+		_, asJSON, _ := do(t.Context(), cli.Extra{}, append(args, "--server", url, "-o", "json")...)
+		if err := json.Unmarshal([]byte(asJSON), &fromJSON); err != nil {
+			t.Fatalf("%s: %v in %s", name, err, asJSON)
+		}
+		_, asYAML, _ := do(t.Context(), cli.Extra{}, append(args, "--server", url, "-o", "yaml")...)
+		if err := yaml.Unmarshal([]byte(asYAML), &fromYAML); err != nil {
+			t.Fatalf("%s: %v in %s", name, err, asYAML)
+		}
+		again, err := json.Marshal(fromYAML)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, _ := json.Marshal(fromJSON); string(again) != string(want) {
+			t.Errorf("%s: YAML says\n%s\nand JSON\n%s", name, again, want)
+		}
+		for _, key := range promised[name] {
+			if first := fromJSON.([]any)[0].(map[string]any); !hasKey(first, key) {
+				t.Errorf("%s: no %q in %v", name, key, first)
+			}
+		}
+	}
+	_, out, _ := do(t.Context(), cli.Extra{}, "points", "--server", url, "-o", "yaml")
+	golden(t, "points.yaml", out)
+}
+
+func hasKey(m map[string]any, key string) bool {
+	_, ok := m[key]
+	return ok
+}

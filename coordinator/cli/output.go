@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+// format is how a result is shown.
+type format string
+
+const (
+	asTable format = "table"
+	asJSON  format = "json"
+	asYAML  format = "yaml"
+)
+
+var formats = []string{string(asTable), string(asJSON), string(asYAML)}
+
+// String, Set and Type make it a flag.
+func (f *format) String() string { return string(*f) }
+
+// Set takes one of the formats.
+func (f *format) Set(s string) error {
+	if !slices.Contains(formats, s) {
+		return fmt.Errorf("want %s", strings.Join(formats, ", "))
+	}
+	*f = format(s)
+	return nil
+}
+
+// Type is what help calls the value.
+func (f *format) Type() string { return "FORMAT" }
+
+// withOutput gives a command the flag that chooses the format.
+func (a *app) withOutput(c *cobra.Command) *cobra.Command {
+	a.format = asTable
+	c.Flags().VarP(&a.format, "output", "o", "how to show the result: table, json or yaml")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails only where it is registered twice
+	return c
+}
+
+// show writes v as the format has it; table writes it for people.
+func (a *app) show(v any, table func(io.Writer) error) error {
+	if a.format == asTable {
+		return table(a.out)
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write the result as JSON: %w", err)
+	}
+	if a.format == asYAML {
+		text, err := yamlOf(out.Bytes())
+		if err != nil {
+			return fmt.Errorf("write the result as YAML: %w", err)
+		}
+		_, err = a.out.Write(text)
+		return err
+	}
+	_, err := a.out.Write(out.Bytes())
+	return err
+}
+
+// yamlOf turns JSON into YAML with the same keys in the same order: JSON is YAML
+// already, only its style is not.
+func yamlOf(text []byte) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, err
+	}
+	plainStyle(&doc)
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), enc.Close()
+}
+
+func plainStyle(n *yaml.Node) {
+	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
+		n.Style = 0 // an empty list stays [], an empty object {}
+	}
+	for _, c := range n.Content {
+		plainStyle(c)
+	}
+}

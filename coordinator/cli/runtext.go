@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"ivdmover/coordinator/cli/progress"
+	"ivdmover/coordinator/cli/text"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/telemetry"
+)
+
+// writeRun shows a run for people: what it is, its disks, and what went wrong.
+func writeRun(w io.Writer, v run.View) error {
+	if err := writeFacts(w, runFacts(v)); err != nil {
+		return err
+	}
+	if len(v.Disks) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	t := backupDisks(v)
+	if v.Kind == queue.Restore {
+		t = restoreDisks(v)
+	}
+	if err := t.Write(w); err != nil {
+		return err
+	}
+	heading := "\nnot done:\n"
+	for _, d := range v.Disks {
+		if d.Failure == nil {
+			continue
+		}
+		fmt.Fprintf(w, "%s  %s: %s\n", heading, orID(d), progress.Failure(d.Failure))
+		heading = ""
+	}
+	return nil
+}
+
+// fact is a line "name   what".
+type fact struct{ name, what string }
+
+func writeFacts(w io.Writer, facts []fact) error {
+	width := 0
+	for _, f := range facts {
+		width = max(width, utf8.RuneCountInString(f.name))
+	}
+	for _, f := range facts {
+		if f.what == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, f.name, f.what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func runFacts(v run.View) []fact {
+	what := string(v.Kind)
+	if v.Policy != "" {
+		what += " of policy " + v.Policy
+	}
+	if v.Full {
+		what += ", full"
+	}
+	state := string(v.State)
+	if v.Cancel && !v.State.Ended() {
+		state += ", being cancelled"
+	}
+	started := text.Time(v.Created)
+	if t := took(v.Created, v.Ended); t != "" {
+		started += ", took " + t
+	}
+	facts := []fact{{"run", string(v.ID)}, {"kind", what}, {"state", state}, {"started", started}}
+	if v.Failure != nil {
+		facts = append(facts, fact{"failure", progress.Failure(v.Failure)})
+	}
+	s := v.Stats
+	if v.Kind == queue.Restore {
+		return append(facts, fact{"written", telemetry.Bytes(s.WrittenBytes)})
+	}
+	return append(facts,
+		fact{"read", fmt.Sprintf("%s: %s zero, %s stored before, %s new", telemetry.Bytes(s.ReadBytes), telemetry.Bytes(s.ZeroBytes), telemetry.Bytes(s.DedupBytes), telemetry.Bytes(s.NewBytes))},
+		fact{"stored", fmt.Sprintf("%s in %d packs", telemetry.Bytes(s.StoredBytes), s.Packs)})
+}
+
+func backupDisks(v run.View) *text.Table {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("DISK"), text.Left("NAME"), text.Left("STATE"), text.Left("MODE"), text.Right("CAPACITY"),
+		text.Right("READ"), text.Right("STORED"), text.Right("TOOK"), text.Left("ON"),
+	}}
+	for _, d := range v.Disks {
+		t.Row(string(d.Ref.Disk), d.Name, stateOf(d), string(d.Mode), capacity(d),
+			telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Stats.StoredBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
+	}
+	return t
+}
+
+func restoreDisks(v run.View) *text.Table {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("NEW DISK"), text.Left("NAME"), text.Left("STATE"), text.Right("CAPACITY"), text.Right("WRITTEN"), text.Right("TOOK"), text.Left("ON"),
+	}}
+	for _, d := range v.Disks {
+		t.Row(string(d.Ref.Disk), orTarget(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
+	}
+	return t
+}
+
+// stateOf is a disk's step, or what became of it.
+func stateOf(d run.DiskView) string {
+	if d.Step == run.Ended {
+		return string(d.Result)
+	}
+	return string(d.Step)
+}
+
+// capacity is a disk's size, once it is known.
+func capacity(d run.DiskView) string {
+	if d.Geometry.Capacity == 0 {
+		return ""
+	}
+	return telemetry.Bytes(d.Geometry.Capacity)
+}
+
+func orTarget(d run.DiskView) string {
+	if d.Target != "" {
+		return d.Target
+	}
+	return d.Name
+}
+
+func orID(d run.DiskView) string {
+	if d.Name != "" {
+		return d.Name
+	}
+	return string(d.Ref.Disk)
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/serve"
+	"ivdmover/shared/config"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/open"
+	"ivdmover/shared/telemetry"
+)
+
+func (a *app) serve() *cobra.Command {
+	var (
+		file, level string
+		logs        telemetry.Options
+		o           serve.Options
+	)
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the coordinator: the service, its API, and the embedded queue",
+		Long: `Runs the coordinator until it is interrupted. Runs that it leaves under way are taken
+up again by its next start. The queue is embedded, with its files under state_dir,
+unless queue.url is set.`,
+		Example: `  ivd serve --config /etc/ivd/ivd.yaml
+  ivd serve --config /etc/ivd/ivd.yaml --movers 2     all on this machine`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Movers < 0 {
+				return usagef("--movers %d: want 0 or more", o.Movers)
+			}
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			if logs.Level, err = telemetry.ParseLevel(level); err != nil {
+				return err
+			}
+			if o.Log, err = telemetry.NewLogger(a.errs, logs); err != nil {
+				return err
+			}
+			o.ConfigFile = file
+			return serve.Run(cmd.Context(), cfg, o)
+		},
+	}
+	withConfig(c, &file)
+	c.Flags().IntVar(&o.Movers, "movers", 0, "also run `N` movers here, as processes of this one")
+	c.Flags().StringVar(&level, "log-level", "info", "the least that is logged: debug, info, warn or error")
+	c.Flags().StringVar(&logs.Format, "log-format", "text", "text, or json: one object a line")
+	return c
+}
+
+func (a *app) repo() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "repo",
+		Short: "Make a repository, or say what it is",
+		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
+  ivd repo info`,
+	}
+	c.AddCommand(a.repoInit(), a.repoInfo())
+	return c
+}
+
+func (a *app) repoInit() *cobra.Command {
+	var file string
+	var chunk size
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Make the repository that the configuration names, once",
+		Long: `Makes a repository in the bucket or the folder that repository.url names. It works on
+the store itself and needs no ivd serve. A repository that is there already is left
+as it is.`,
+		Example: `  ivd repo init --config /etc/ivd/ivd.yaml`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadForStore(file)
+			if err != nil {
+				return err
+			}
+			st, err := open.Open(cmd.Context(), cfg.Repository)
+			if err != nil {
+				return err
+			}
+			r, err := repo.Init(cmd.Context(), st, repo.InitOptions{ChunkSize: int64(chunk)})
+			if err != nil {
+				return err
+			}
+			info := serve.DescribeRepository(r)
+			return a.show(info, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "made repository %s at %s\n", info.ID, info.URL)
+				return err
+			})
+		},
+	}
+	withConfig(c, &file)
+	c.Flags().Var(&chunk, "chunk-size", "of first backups, a power of two; 0 takes 256KiB, and 1MiB for disks above 4TiB")
+	return a.withOutput(c)
+}
+
+func (a *app) repoInfo() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "info",
+		Short: "Say what the repository is",
+		Long:  `Asks ivd serve about its repository or, with --config, looks into the store itself.`,
+		Example: `  ivd repo info
+  ivd repo info --config /etc/ivd/ivd.yaml -o json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, err := a.askOrOpen(cmd, file)
+			if err != nil {
+				return err
+			}
+			return a.show(info, func(w io.Writer) error { return writeFacts(w, repoFacts(info)) })
+		},
+	}
+	withConfig(c, &file)
+	return a.withServer(a.withOutput(c))
+}

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/serve"
+	"ivdmover/shared/config"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/open"
+
+	"ivdmover/shared/telemetry"
+)
+
+// loadForStore reads a configuration for a command that uses the repository
+// alone.
+func loadForStore(file string) (*config.Config, error) {
+	cfg, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, cfg.ValidateRepository()
+}
+
+// askOrOpen looks into the store where --config was given, and asks the server
+// otherwise.
+func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error) {
+	if !cmd.Flags().Changed("config") {
+		c, err := a.client()
+		if err != nil {
+			return api.Repository{}, err
+		}
+		defer c.Close()
+		return c.Repository(cmd.Context())
+	}
+	cfg, err := loadForStore(file)
+	if err != nil {
+		return api.Repository{}, err
+	}
+	st, err := open.Open(cmd.Context(), cfg.Repository)
+	if err != nil {
+		return api.Repository{}, err
+	}
+	r, err := repo.Open(cmd.Context(), st)
+	if err != nil {
+		return api.Repository{}, err
+	}
+	return serve.DescribeRepository(r), nil
+}
+
+func repoFacts(i api.Repository) []fact {
+	chunk := "by the disk's capacity"
+	if i.ChunkSize > 0 {
+		chunk = telemetry.Bytes(i.ChunkSize)
+	}
+	return []fact{
+		{"repository", i.ID},
+		{"at", i.URL},
+		{"format", strconv.Itoa(i.FormatVersion)},
+		{"chunk size", chunk},
+		{"hash", i.Hash},
+		{"cipher", i.Cipher},
+	}
+}

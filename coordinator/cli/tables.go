@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/progress"
+	"ivdmover/coordinator/cli/text"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/telemetry"
+)
+
+func diskTable(disks []api.Disk) *text.Table {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("ID"), text.Left("NAME"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Right("CAPACITY"),
+		text.Left("ATTACHED TO"), text.Left("CBT"), text.Left("LAST POINT"),
+	}}
+	several := false
+	for _, d := range disks {
+		several = several || d.VCenter != disks[0].VCenter
+	}
+	for _, d := range disks {
+		vcenter := ""
+		if several {
+			vcenter = d.VCenter
+		}
+		last := "never"
+		if d.LastPoint != nil {
+			last = text.Time(d.LastPointTime)
+		}
+		t.Row(string(d.ID), d.Name, vcenter, d.Datastore, telemetry.Bytes(d.Capacity), some(d.AttachedTo), onOff(d.CBT), last)
+	}
+	return t
+}
+
+// some is a list's first name and how many more there are.
+func some(names []string) string {
+	switch len(names) {
+	case 0:
+		return "-"
+	case 1:
+		return names[0]
+	}
+	return fmt.Sprintf("%s +%d", names[0], len(names)-1)
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+// writePoints shows restore points and, below them, which cannot be read.
+func writePoints(w io.Writer, points []api.Point) error {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("POINT"), text.Left("NAME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
+	}}
+	var damage []string
+	for _, p := range points {
+		if p.Failure != nil {
+			t.Row(string(p.ID), "?", "?", "?", "?")
+			damage = append(damage, string(p.ID)+": "+progress.Failure(p.Failure))
+			continue
+		}
+		t.Row(string(p.ID), p.Name, telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes))
+	}
+	if err := t.Write(w); err != nil || len(damage) == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nnot readable:\n  %s\n", strings.Join(damage, "\n  "))
+	return err
+}
+
+func snapshotTable(snapshots []api.Snapshot) *text.Table {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("DISK"), text.Left("NAME"), text.Left("DATASTORE"), text.Left("CREATED"), text.Right("AGE"), text.Left("DESCRIPTION"),
+	}}
+	for _, s := range snapshots {
+		age := time.Duration(s.AgeSeconds) * time.Second
+		t.Row(string(s.Disk), s.Name, s.Datastore, text.Time(s.Created), telemetry.Elapsed(age), s.Description)
+	}
+	return t
+}
+
+func runTable(runs []run.View) *text.Table {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("RUN"), text.Left("KIND"), text.Left("POLICY"), text.Left("STATE"), text.Right("DISKS"),
+		text.Right("READ"), text.Right("STORED"), text.Right("WRITTEN"), text.Left("STARTED"), text.Right("TOOK"),
+	}}
+	for _, v := range runs {
+		done := 0
+		for _, d := range v.Disks {
+			if d.Result == run.Done {
+				done++
+			}
+		}
+		read, stored, written := telemetry.Bytes(v.Stats.ReadBytes), telemetry.Bytes(v.Stats.StoredBytes), ""
+		if v.Kind == queue.Restore {
+			read, stored, written = "", "", telemetry.Bytes(v.Stats.WrittenBytes)
+		}
+		t.Row(string(v.ID), string(v.Kind), v.Policy, string(v.State), fmt.Sprintf("%d/%d", done, len(v.Disks)),
+			read, stored, written, text.Time(v.Created), took(v.Created, v.Ended))
+	}
+	return t
+}
+
+// took is how long something took; nothing while it is under way.
+func took(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return ""
+	}
+	return telemetry.Elapsed(to.Sub(from))
+}
+
+func writeMovers(w io.Writer, movers []api.Mover) error {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("NAME"), text.Left("HOST"), text.Right("DISKS"), text.Right("FREE"), text.Left("STATE"), text.Left("VDDK"), text.Left("TRANSPORTS"),
+	}}
+	work := &text.Table{Columns: []text.Column{
+		text.Left("MOVER"), text.Left("DISK"), text.Left("KIND"), text.Left("TRANSPORT"), text.Right("READ"), text.Right("STORED"), text.Right("WRITTEN"), text.Left("RUN"),
+	}}
+	busy := false
+	for _, m := range movers {
+		state := "ready"
+		if m.Draining {
+			state = "draining"
+		}
+		t.Row(m.Name, m.Host, strconv.Itoa(m.Handles), strconv.Itoa(m.Free), state, m.VDDK, strings.Join(m.Transports, ","))
+		for _, x := range m.Active {
+			busy = true
+			read, stored, written := telemetry.Bytes(x.Stats.ReadBytes), telemetry.Bytes(x.Stats.StoredBytes), ""
+			if x.Kind == queue.Restore {
+				read, stored, written = "", "", telemetry.Bytes(x.Stats.WrittenBytes)
+			}
+			work.Row(m.Name, x.Name, string(x.Kind), x.Transport, read, stored, written, string(x.Run))
+		}
+	}
+	if err := t.Write(w); err != nil || !busy {
+		return err
+	}
+	fmt.Fprintln(w)
+	return work.Write(w)
+}

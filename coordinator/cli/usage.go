@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/shared/ivd"
+)
+
+// usagef is an error of the command line itself.
+func usagef(format string, args ...any) error {
+	return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf(format, args...)}
+}
+
+// asUsage makes an error of cobra's one of ours, on one line, with the help to ask
+// for as its remedy.
+func asUsage(err error, args []string) error {
+	message, _, _ := strings.Cut(err.Error(), "\n")
+	remedy := ivd.RemedyOf(err)
+	if remedy == "" {
+		remedy = "see `" + strings.Join(append([]string{"ivd"}, words(args)...), " ") + " --help`"
+	}
+	return &ivd.Error{Kind: ivd.Invalid, Err: errors.New(message), Remedy: remedy}
+}
+
+// words are the arguments that name the command: what stands before its flags.
+func words(args []string) []string {
+	c, _, err := Root(Extra{}).Find(args)
+	if err != nil || !c.HasParent() {
+		return nil
+	}
+	return strings.Fields(c.CommandPath())[1:]
+}
+
+// onlyGroup marks a command that only holds others: run alone, it shows its help.
+const onlyGroup = "group"
+
+// usageLine leaves a command's own line out of its help where it only holds others.
+func usageLine(template string) string {
+	return strings.Replace(template, "{{if .Runnable}}", "{{if and .Runnable (not .Annotations."+onlyGroup+")}}", 1)
+}
+
+// tidy gives every command what all have in common.
+func tidy(c *cobra.Command) {
+	if c.Args == nil {
+		c.Args = noArgs
+	}
+	if !c.Runnable() {
+		c.Annotations = map[string]string{onlyGroup: "yes"}
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		tidy(sub)
+	}
+}
+
+// noArgs refuses arguments; of a command with commands below it, it names the
+// nearest of them.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if !c.HasAvailableSubCommands() {
+		return usagef("%s takes no argument, and got %q", c.CommandPath(), args[0])
+	}
+	err := &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("unknown command %q", c.CommandPath()+" "+args[0])}
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		err.Remedy = "did you mean `" + c.CommandPath() + " " + near[0] + "`?"
+	}
+	return err
+}
+
+// oneArg wants exactly one argument, called by its name.
+func oneArg(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return usagef("%s needs a %s", c.CommandPath(), name)
+		case len(args) > 1:
+			return usagef("%s takes one %s, and got %d arguments", c.CommandPath(), name, len(args))
+		}
+		return nil
+	}
+}

@@ -1,0 +1,197 @@
+// Package serve composes the coordinator: the one room that knows all others, as
+// `ivd serve` needs them together. It opens what they work with, in order, runs
+// them, and closes everything in the opposite order, whatever happened.
+//
+// It promises that one state folder is used by one coordinator at a time, that a
+// cancelled context is a clean end, and that movers which it started are gone
+// when it returns. It decides nothing about disks.
+package serve
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/broker"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/policy"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/config"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/open"
+)
+
+// Options are what the command line adds to the configuration.
+type Options struct {
+	Movers     int              // movers to run here, as processes of this one
+	ConfigFile string           // what those movers read
+	Mover      string           // their program; empty: beside this one, or on PATH
+	Ready      func(url string) // called when the API answers
+	Log        *slog.Logger     // nil: slog's default
+}
+
+// Run serves until ctx ends, which is no error.
+func Run(ctx context.Context, cfg *config.Config, o Options) error {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if err := check(cfg); err != nil {
+		return err
+	}
+	state, err := openState(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer state.close()
+
+	repository, err := openRepository(ctx, cfg.Repository)
+	if err != nil {
+		return err
+	}
+	server, err := startBroker(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	if server != nil {
+		defer server.Close()
+	}
+	jobs, err := connectQueue(ctx, cfg.Queue, server, o.Log)
+	if err != nil {
+		return err
+	}
+	defer jobs.Close()
+
+	vcenters, err := connectAll(ctx, cfg.VCenters, o.Log)
+	defer disconnect(vcenters, o.Log)
+	if err != nil {
+		return err
+	}
+	service := run.New(run.Deps{
+		Queue: jobs, Repo: repository, VCenters: vcenters, Policies: cfg.Policies,
+		Limits: limits(cfg.VCenters), Instance: state.instance, Log: o.Log,
+	})
+	archive := newArchive(repository)
+	face, err := api.Open(
+		api.Options{Listen: cfg.API.Listen, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
+		api.Rooms{Runs: service, Estate: &estate{vcenters: vcenters, archive: archive, now: time.Now}, Archive: archive, Movers: jobs})
+	if err != nil {
+		return err
+	}
+	fleet, err := newFleet(cfg, server, o)
+	if err != nil {
+		_ = face.Close() // nobody was answered yet
+		return err
+	}
+	return live(ctx, service, face, fleet, o)
+}
+
+// live runs the parts until ctx ends or one of them fails, and waits for all.
+func live(ctx context.Context, service *run.Service, face *api.Server, fleet *fleet, o Options) error {
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return service.Serve(gctx) })
+	group.Go(func() error { return face.Serve(gctx) })
+	group.Go(func() error { return fleet.run(gctx) })
+	o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(fleet.names))
+	if o.Ready != nil {
+		o.Ready(face.URL())
+	}
+	err := group.Wait()
+	o.Log.Info("the coordinator has ended")
+	return err
+}
+
+// check finds what is wrong with a configuration before anything is opened.
+func check(cfg *config.Config) error {
+	if err := cfg.ValidateCoordinator(); err != nil {
+		return err
+	}
+	for _, p := range cfg.Policies {
+		if err := policy.Check(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func openRepository(ctx context.Context, c config.Repository) (*repo.Repository, error) {
+	st, err := open.Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return repo.Open(ctx, st)
+}
+
+// startBroker starts the embedded queue, unless the configuration names another.
+// It listens where it is told to, and for movers of this machine in any case.
+func startBroker(ctx context.Context, cfg *config.Config, o Options) (*broker.Server, error) {
+	if cfg.Queue.URL != "" {
+		return nil, nil
+	}
+	listen := cfg.Queue.Listen
+	if listen == "" && o.Movers > 0 {
+		listen = "127.0.0.1:0"
+	}
+	return broker.Start(ctx, broker.Options{Dir: filepath.Join(cfg.StateDir, "queue"), Listen: listen, Logger: o.Log})
+}
+
+// connectQueue connects to the embedded queue or to the one that is configured,
+// and makes sure that streams and buckets are there.
+func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, log *slog.Logger) (*queue.Queue, error) {
+	o := queue.Options{Name: "ivd serve", URL: c.URL, CredsFile: c.CredsFile, CAFile: c.CAFile, Log: log}
+	if server != nil {
+		o = queue.Options{Name: "ivd serve", InProcess: server, Log: log}
+	}
+	q, err := queue.Connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.Setup(ctx); err != nil {
+		q.Close()
+		return nil, err
+	}
+	return q, nil
+}
+
+// connectAll logs in to every vCenter. What it returns is to be disconnected,
+// with an error too.
+func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (map[string]*inventory.VCenter, error) {
+	vcenters := map[string]*inventory.VCenter{}
+	for _, c := range list {
+		password, err := config.ReadSecret(c.PasswordFile, log)
+		if err != nil {
+			return vcenters, err
+		}
+		v, err := inventory.Connect(ctx, inventory.Config{
+			Name: c.Name, URL: c.URL, Username: c.Username, Password: password,
+			Thumbprint: string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks, Log: log,
+		})
+		if err != nil {
+			return vcenters, err
+		}
+		vcenters[c.Name] = v
+		log.Info("logged in", "vcenter", c.Name, "version", v.Version())
+	}
+	return vcenters, nil
+}
+
+func disconnect(vcenters map[string]*inventory.VCenter, log *slog.Logger) {
+	for name, v := range vcenters {
+		if err := v.Close(); err != nil {
+			log.Warn("log out", "vcenter", name, "err", err)
+		}
+	}
+}
+
+func limits(list []config.VCenter) admit.Limits {
+	l := admit.Limits{Datastore: map[string]int{}}
+	for _, c := range list {
+		l.Datastore[c.Name] = c.Limits.DatastoreHandles
+	}
+	return l
+}

@@ -1,0 +1,70 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"ivdmover/shared/ivd"
+)
+
+// state is the coordinator's folder, locked for this process by the kernel, which
+// lets go of it however the process ends.
+type state struct {
+	lock     *os.File
+	instance string // names this coordinator in the records of its runs; the same after a restart
+}
+
+func openState(dir string) (*state, error) {
+	const remedy = "check state_dir and its rights"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make the state folder", Err: err, Remedy: remedy}
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Denied, Op: "lock the state folder", Err: err, Remedy: remedy}
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		e := &ivd.Error{Kind: ivd.Locked, Op: "state folder " + dir, Err: errors.New("another `ivd serve` uses it"), Remedy: "end that one, or set another state_dir"}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			e.Kind, e.Err, e.Remedy = ivd.Denied, err, "put state_dir on a local file system"
+		}
+		return nil, e
+	}
+	s := &state{lock: f}
+	if s.instance, err = instance(dir); err != nil {
+		s.close()
+		return nil, &ivd.Error{Kind: ivd.Denied, Op: "state folder " + dir, Err: err, Remedy: remedy}
+	}
+	return s, nil
+}
+
+// instance reads the folder's own name, which is made once.
+func instance(dir string) (string, error) {
+	file := filepath.Join(dir, "instance")
+	text, err := os.ReadFile(file)
+	if err == nil {
+		if id, err := uuid.Parse(strings.TrimSpace(string(text))); err == nil {
+			return id.String(), nil
+		}
+		return "", fmt.Errorf("%s holds no UUID", file)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	id := uuid.NewString()
+	next := file + ".new"
+	if err := os.WriteFile(next, []byte(id+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	return id, os.Rename(next, file)
+}
+
+func (s *state) close() { _ = s.lock.Close() } // nothing was written to it
