@@ -52,6 +52,7 @@ func play(t *testing.T, scene, libdir string, env ...string) (string, error) {
 // dummy builds testdata/dummy.c as a library of an old version.
 func dummy(t *testing.T, flags ...string) string {
 	t.Helper()
+	track(t, "testdata/dummy.c")
 	dir := t.TempDir()
 	args := append(flags, "-shared", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Werror",
 		"-Wl,-soname,libvixDiskLib.so.6", "-o", filepath.Join(dir, "libvixDiskLib.so.6"), "testdata/dummy.c")
@@ -59,6 +60,21 @@ func dummy(t *testing.T, flags ...string) string {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	return dir
+}
+
+// track reads sources that only gcc reads, so that a cached result of the tests
+// does not outlive them.
+func track(t *testing.T, pattern string) {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s: no such files, %v", pattern, err)
+	}
+	for _, path := range paths {
+		if _, err := os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func loadDummy() (*vddk.Library, error) {

@@ -97,6 +97,8 @@ static void *call_again(void *arg) {
 	return NULL;
 }
 
+static void *before; /* the callback data of the read before */
+
 static void in_thread(void *(*body)(void *), void *arg) {
 	pthread_t thread;
 	if (pthread_create(&thread, NULL, body, arg) != 0)
@@ -118,9 +120,13 @@ VixError VixDiskLib_ReadAsync(VixHandle *handle, uint64_t sector, uint64_t count
 	memset(buffer, (int)(sector & 0xff), count * VIX_SECTOR_SIZE);
 	if (sector == QUIET)
 		return 0; /* done, and no callback */
+	/* The one before once more, while this one is under way; and this one twice. */
+	if (before && sector % 7 == 1)
+		in_thread(call_again, &(struct late){callback, before});
 	callback(data, 0);
 	if (sector % 7 == 0)
 		in_thread(call_again, &(struct late){callback, data});
+	before = data;
 	return VIX_ASYNC;
 }
 

@@ -1,0 +1,77 @@
+package vddk_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ivdmover/vddk"
+)
+
+// Opening, reading and closing leaves nothing behind: no thread, no descriptor, no
+// memory to speak of.
+func TestCyclesLeaveNothing(t *testing.T) {
+	path, content := sparse(t, 1<<20, 4)
+	p := startPort(t, bytes.Clone(content))
+	buf := alloc(t, 64<<10)
+	cycle := func(params vddk.Params, path string) {
+		t.Helper()
+		c, err := lib.Connect(params, true, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := c.Open(path, vddk.ReadOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = h.Read(buf, 0)
+		_, queryErr := h.QueryAllocated(0, 2048, 128)
+		if err := errors.Join(err, queryErr, h.Close(), c.Disconnect()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	many := func(n int) {
+		t.Helper()
+		for i := range n {
+			cycle(vddk.Params{}, path)
+			if i%20 == 0 {
+				cycle(p.params(), "6f9e")
+			}
+		}
+	}
+	many(40)
+	threads, files, memory := usage(t)
+	many(2000)
+	threads2, files2, memory2 := usage(t)
+	if threads2 > threads+2 || files2 > files+4 { // the runtime and the test's own server come and go a little
+		t.Errorf("from %d threads and %d files to %d and %d", threads, files, threads2, files2)
+	}
+	if memory2 > memory+16<<10 {
+		t.Errorf("from %d to %d KiB resident", memory, memory2)
+	}
+}
+
+// usage is the process's threads, open files, and resident memory in KiB.
+func usage(t *testing.T) (threads, files, memory int) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(key string) int {
+		_, rest, _ := strings.Cut(string(status), key+":")
+		n, err := strconv.Atoi(strings.Fields(rest)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value("Threads"), len(entries), value("VmRSS")
+}

@@ -1,0 +1,341 @@
+/*
+ * The laboratory's library from C, for what the binding never does: misuse, and
+ * the calls that it does not make. `make check` builds library and program with
+ * AddressSanitizer and runs it. Each case is a process of its own, since InitEx
+ * comes once and misuse ends in an abort.
+ */
+#include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lab.h"
+
+/* What is not in lab.h, since the library itself has no need of it. */
+VixError VixDiskLib_InitEx(uint32_t, uint32_t, VixLogFunc, VixLogFunc, VixLogFunc, const char *, const char *);
+void VixDiskLib_Exit(void);
+VixConnectParams *VixDiskLib_AllocateConnectParams(void);
+VixError VixDiskLib_Connect(const VixConnectParams *, VixConnection **);
+VixError VixDiskLib_ConnectEx(const VixConnectParams *, VixBool, const char *, const char *, VixConnection **);
+VixError VixDiskLib_GetConnectParams(VixConnection *, VixConnectParams **);
+VixError VixDiskLib_Disconnect(VixConnection *);
+VixError VixDiskLib_Open(VixConnection *, const char *, uint32_t, VixHandle **);
+VixError VixDiskLib_Close(VixHandle *);
+VixError VixDiskLib_Read(VixHandle *, uint64_t, uint64_t, uint8_t *);
+VixError VixDiskLib_Write(VixHandle *, uint64_t, uint64_t, const uint8_t *);
+VixError VixDiskLib_ReadAsync(VixHandle *, uint64_t, uint64_t, uint8_t *, VixCompletionFunc, void *);
+VixError VixDiskLib_WriteAsync(VixHandle *, uint64_t, uint64_t, const uint8_t *, VixCompletionFunc, void *);
+VixError VixDiskLib_Wait(VixHandle *);
+VixError VixDiskLib_Flush(VixHandle *);
+VixError VixDiskLib_QueryAllocatedBlocks(VixHandle *, uint64_t, uint64_t, uint64_t, VixBlockList **);
+VixError VixDiskLib_FreeBlockList(VixBlockList *);
+VixError VixDiskLib_Create(VixConnection *, const char *, const VixCreateParams *, VixProgressFunc, void *);
+VixError VixDiskLib_Unlink(VixConnection *, const char *);
+VixError VixDiskLib_GetMetadataKeys(VixHandle *, char *, size_t, size_t *);
+VixError VixDiskLib_ReadMetadata(VixHandle *, const char *, char *, size_t, size_t *);
+VixError VixDiskLib_WriteMetadata(VixHandle *, const char *, const char *);
+char *VixDiskLib_GetErrorText(VixError, const char *);
+void VixDiskLib_FreeErrorText(char *);
+
+#define WANT(got, want) \
+	do { \
+		unsigned long long g = (unsigned long long)(got), w = (unsigned long long)(want); \
+		if (g != w) { \
+			fprintf(stderr, "%s:%d: %s is %llu, want %llu\n", __FILE__, __LINE__, #got, g, w); \
+			exit(1); \
+		} \
+	} while (0)
+
+static char disk[] = "disk.raw";
+static uint8_t buffer[1 << 20] __attribute__((aligned(4096)));
+
+static void silent(const char *format, va_list args) {
+	char line[1024];
+	vsnprintf(line, sizeof line, format, args);
+}
+
+static void init(const char *config) {
+	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, config), VIX_OK);
+}
+
+static VixConnection *local(void) {
+	VixConnectParams zero = {0};
+	VixConnection *connection;
+	WANT(VixDiskLib_Connect(&zero, &connection), VIX_OK);
+	VixDiskLib_FreeConnectParams(&zero); /* a struct of the caller's: nothing happens */
+	return connection;
+}
+
+static VixHandle *open_local(VixConnection *connection, uint32_t flags) {
+	VixHandle *handle;
+	WANT(VixDiskLib_Open(connection, disk, flags, &handle), VIX_OK);
+	return handle;
+}
+
+static void close_local(VixConnection *connection, VixHandle *handle) {
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+	VixDiskLib_Exit();
+}
+
+/* ---- what is right ---- */
+
+static void init_rules(void) {
+	VixConnectParams zero = {0};
+	VixConnection *connection;
+	WANT(VixDiskLib_Connect(&zero, &connection), VIX_DISK_NOINIT);
+	WANT(VixDiskLib_InitEx(4, 0, silent, silent, silent, NULL, NULL), VIX_INVALID_ARG);
+	WANT(VixDiskLib_InitEx(10, 0, silent, silent, silent, NULL, NULL), VIX_INVALID_ARG);
+	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, "none.conf"), VIX_FILE_NOT_FOUND);
+	init(NULL);
+	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, NULL), VIX_FAIL);
+	VixDiskLib_Exit();
+}
+
+static atomic_int landed;
+
+static void count(void *data, VixError result) {
+	WANT(result, VIX_OK);
+	WANT((uintptr_t)data, 77);
+	atomic_fetch_add(&landed, 1);
+}
+
+static void kinds_of_io(void) {
+	init(NULL);
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, 0);
+	WANT(VixDiskLib_Write(handle, 3, 5, buffer), VIX_OK);
+	WANT(VixDiskLib_Read(handle, 0, 8, buffer), VIX_OK);
+	WANT(VixDiskLib_ReadAsync(handle, 0, 8, buffer, count, (void *)77), VIX_MIXEDMODE);
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	handle = open_local(connection, 0);
+	for (int i = 0; i < 100; i++)
+		WANT(VixDiskLib_WriteAsync(handle, 0, 8, buffer, count, (void *)77), VIX_ASYNC);
+	WANT(VixDiskLib_Wait(handle), VIX_OK);
+	WANT(landed, 100);
+	WANT(VixDiskLib_Flush(handle), VIX_OK);
+	WANT(VixDiskLib_Read(handle, 0, 8, buffer), VIX_MIXEDMODE);
+	WANT(VixDiskLib_ReadAsync(handle, 0, 8, buffer, NULL, NULL), VIX_INVALID_ARG);
+	WANT(VixDiskLib_ReadAsync(handle, 0, 0, buffer, count, NULL), VIX_INVALID_ARG);
+	WANT(VixDiskLib_ReadAsync(handle, 2048, 1, buffer, count, NULL), VIX_OUTOFRANGE);
+	close_local(connection, handle);
+}
+
+static void alignment(void) {
+	init(NULL);
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, VIX_FLAG_OPEN_UNBUFFERED);
+	WANT(VixDiskLib_Read(handle, 0, 8, buffer + 16), VIX_INVALID_ARG);
+	WANT(VixDiskLib_Read(handle, 0, 8, buffer + 512), VIX_OK);
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	handle = open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
+	WANT(VixDiskLib_Read(handle, 0, 8, buffer + 16), VIX_OK);
+	WANT(VixDiskLib_Write(handle, 0, 8, buffer), VIX_FILE_READ_ONLY);
+	close_local(connection, handle);
+}
+
+static void allocated(void) {
+	init(NULL);
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
+	VixBlockList *list;
+	static const uint64_t wrong[][3] = {
+		{0, 2048, 64}, {64, 128, 128}, {0, 64, 128}, {0, 4096, 128}, {0, 0, 128}, {1ull << 63, 1ull << 63, 128}};
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		WANT(VixDiskLib_QueryAllocatedBlocks(handle, wrong[i][0], wrong[i][1], wrong[i][2], &list), VIX_INVALID_ARG);
+	WANT(VixDiskLib_QueryAllocatedBlocks(handle, 0, 2048, 128, &list), VIX_OK);
+	WANT(list->numBlocks, 1);
+	WANT(list->blocks[0].offset, 128);
+	WANT(list->blocks[0].length, 128);
+	WANT(VixDiskLib_FreeBlockList(list), VIX_OK);
+	WANT(VixDiskLib_QueryAllocatedBlocks(handle, 1024, 1024, 1024, &list), VIX_OK);
+	WANT(list->numBlocks, 0);
+	WANT(VixDiskLib_FreeBlockList(list), VIX_OK);
+	close_local(connection, handle);
+}
+
+static void metadata(void) {
+	init(NULL);
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
+	char text[64];
+	size_t need = 0;
+	WANT(VixDiskLib_GetMetadataKeys(handle, NULL, 0, &need), VIX_BUFFER_TOOSMALL);
+	WANT(VixDiskLib_GetMetadataKeys(handle, text, need, &need), VIX_OK);
+	WANT(text[need - 1] | text[need - 2], 0);
+	WANT(VixDiskLib_ReadMetadata(handle, "adapterType", text, 3, &need), VIX_BUFFER_TOOSMALL);
+	WANT(VixDiskLib_ReadMetadata(handle, "adapterType", text, need, &need), VIX_OK);
+	WANT(strcmp(text, "lsilogic"), 0);
+	WANT(VixDiskLib_ReadMetadata(handle, "colour", text, sizeof text, &need), VIX_OBJECT_NOT_FOUND);
+	WANT(VixDiskLib_WriteMetadata(handle, "colour", "red"), VIX_FILE_READ_ONLY);
+	close_local(connection, handle);
+}
+
+static void create(void) {
+	init(NULL);
+	VixConnection *connection = local();
+	VixCreateParams params = {.diskType = 2, .adapterType = 3, .hwVersion = 7, .capacity = 999};
+	WANT(VixDiskLib_Create(connection, "new.raw", &params, NULL, NULL), VIX_OK);
+	WANT(VixDiskLib_Create(connection, "new.raw", &params, NULL, NULL), VIX_FILE_ALREADY_EXISTS);
+	WANT(VixDiskLib_Unlink(connection, "new.raw"), VIX_OK);
+	WANT(VixDiskLib_Unlink(connection, "new.raw"), VIX_FILE_NOT_FOUND);
+	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+	VixDiskLib_Exit();
+}
+
+static VixConnectParams *disk_of_its_own(void) {
+	VixConnectParams *params = VixDiskLib_AllocateConnectParams();
+	params->serverName = "127.0.0.1";
+	params->credType = VIX_CRED_SESSIONID;
+	params->creds.sessionId.cookie = "cookie";
+	params->specType = VIX_SPEC_VSTORAGE_OBJECT;
+	params->spec.vStorageObjSpec.id = "id";
+	params->spec.vStorageObjSpec.datastoreMoRef = "datastore-1";
+	params->port = 1;
+	return params;
+}
+
+static void parameters(void) {
+	init(NULL);
+	VixConnectParams *params = disk_of_its_own(), *back;
+	VixConnection *connection;
+	WANT(VixDiskLib_ConnectEx(params, 1, NULL, NULL, &connection), VIX_OK);
+	WANT(VixDiskLib_GetConnectParams(connection, &back), VIX_OK);
+	WANT(strcmp(back->creds.sessionId.cookie, "cookie") | strcmp(back->spec.vStorageObjSpec.id, "id"), 0);
+	VixDiskLib_FreeConnectParams(back);
+	VixHandle *handle;
+	WANT(VixDiskLib_Open(connection, NULL, 4, &handle), VIX_CONN_REFUSED);
+	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+	VixConnectParams stranger = *params; /* made with calloc, as before 6.7 */
+	stranger.state = NULL;
+	WANT(VixDiskLib_ConnectEx(&stranger, 1, NULL, NULL, &connection), VIX_INVALID_ARG);
+	params->spec.vStorageObjSpec.datastoreMoRef = NULL;
+	WANT(VixDiskLib_ConnectEx(params, 1, NULL, NULL, &connection), VIX_INVALID_ARG);
+	VixDiskLib_FreeConnectParams(params);
+	VixDiskLib_Exit();
+}
+
+/* 16 MiB is what a session may have in buffers; a misspelt key is ignored. */
+static void configuration(void) {
+	static const struct { const char *text; VixError want; } cases[] = {
+		{"vixDiskLib.nfcAio.Session.BufSizeIn64KB=16\nvixDiskLib.nfcAio.Session.BufCount = \"4\"\n", VIX_CONN_REFUSED},
+		{"vixDiskLib.nfcAio.Session.BufSizeIn64KB=64\nvixDiskLib.nfcAio.Session.BufCount=5\n", VIX_FAIL},
+		{"vixDiskLib.nfcAio.Session.BufSizeIn64K=64\n# BufCount\nvixDiskLib.nfcAio.Session.BufCount=5\n", VIX_CONN_REFUSED},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		FILE *file = fopen("vddk.conf", "w");
+		fputs(cases[i].text, file);
+		fclose(file);
+		init("vddk.conf");
+		VixConnectParams *params = disk_of_its_own();
+		VixConnection *connection;
+		VixHandle *handle;
+		WANT(VixDiskLib_ConnectEx(params, 1, NULL, NULL, &connection), VIX_OK);
+		WANT(VixDiskLib_Open(connection, "id", 4, &handle), cases[i].want);
+		WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+		VixDiskLib_FreeConnectParams(params);
+		VixDiskLib_Exit();
+	}
+}
+
+static void texts(void) {
+	char *text = VixDiskLib_GetErrorText(0xabcd0000 + VIX_FILE_NOT_FOUND, NULL);
+	WANT(strcmp(text, "File not found"), 0);
+	VixDiskLib_FreeErrorText(text);
+	text = VixDiskLib_GetErrorText(60000, NULL);
+	WANT(strncmp(text, "Unknown error 60000", 19), 0);
+	VixDiskLib_FreeErrorText(text);
+	VixDiskLib_FreeErrorText(NULL);
+}
+
+/* ---- what is wrong, and ends in an abort ---- */
+
+static sem_t reached, never;
+
+static void stay(void *data, VixError result) {
+	(void)data, (void)result;
+	sem_post(&reached);
+	sem_wait(&never);
+}
+
+static VixHandle *busy_handle(VixConnection *connection) {
+	sem_init(&reached, 0, 0);
+	sem_init(&never, 0, 0);
+	VixHandle *handle = open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
+	WANT(VixDiskLib_ReadAsync(handle, 0, 8, buffer, stay, NULL), VIX_ASYNC);
+	sem_wait(&reached);
+	return handle;
+}
+
+static void close_while_busy(void) {
+	init(NULL);
+	VixDiskLib_Close(busy_handle(local()));
+}
+
+static void disconnect_while_open(void) {
+	init(NULL);
+	VixConnection *connection = local();
+	open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
+	VixDiskLib_Disconnect(connection);
+}
+
+static void *wait_for_it(void *handle) {
+	VixDiskLib_Wait(handle);
+	return NULL;
+}
+
+static void two_calls_at_once(void) {
+	init(NULL);
+	VixHandle *handle = busy_handle(local());
+	pthread_t thread;
+	pthread_create(&thread, NULL, wait_for_it, handle);
+	VixError err;
+	do
+		err = VixDiskLib_ReadAsync(handle, 0, 8, buffer, stay, NULL);
+	while (err == VIX_ASYNC); /* until the other thread is in Wait: then it aborts */
+}
+
+/* ---- */
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+	int signal;
+} cases[] = {
+	{"init", init_rules, 0}, {"kinds of I/O", kinds_of_io, 0}, {"alignment", alignment, 0}, {"allocated", allocated, 0},
+	{"metadata", metadata, 0}, {"create", create, 0}, {"parameters", parameters, 0},
+	{"configuration", configuration, 0}, {"texts", texts, 0},
+	{"Close while busy", close_while_busy, SIGABRT}, {"Disconnect while open", disconnect_while_open, SIGABRT},
+	{"two calls at once", two_calls_at_once, SIGABRT},
+};
+
+static void make_disk(void) {
+	int fd = open(disk, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	memset(buffer, 0x5a, sizeof buffer);
+	if (fd < 0 || ftruncate(fd, 1 << 20) != 0 || pwrite(fd, buffer, 4096, 65536) != 4096)
+		abort();
+	close(fd);
+}
+
+int main(void) {
+	int failed = 0;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		make_disk();
+		fflush(stdout);
+		pid_t pid = fork();
+		if (pid == 0) {
+			cases[i].run();
+			exit(0);
+		}
+		int status = 0;
+		waitpid(pid, &status, 0);
+		int good = cases[i].signal ? WIFSIGNALED(status) && WTERMSIG(status) == cases[i].signal
+					   : WIFEXITED(status) && WEXITSTATUS(status) == 0;
+		printf("%s %s\n", good ? "ok  " : "FAIL", cases[i].name);
+		failed |= !good;
+	}
+	return failed;
+}
