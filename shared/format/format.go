@@ -14,8 +14,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"lukechampine.com/blake3"
-
 	"ivdmover/shared/ivd"
 )
 
@@ -36,9 +34,6 @@ const (
 const cipherNone = 0
 
 var le = binary.LittleEndian
-
-// Sum is the content id of a plain content.
-func Sum(plain []byte) ivd.ContentID { return blake3.Sum256(plain) }
 
 func corrupt(format string, args ...any) error { return ivd.Errorf(ivd.Corrupt, format, args...) }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"lukechampine.com/blake3"
 
 	"ivdmover/shared/ivd"
 )
@@ -178,6 +177,3 @@ func (p *Pack) Finish() (body []byte, id ivd.PackID) {
 	}
 	return p.buf, p.id
 }
-
-// PackSum is the id of a pack that consists of these bytes.
-func PackSum(body []byte) ivd.PackID { return blake3.Sum256(body) }
