@@ -149,7 +149,7 @@ func (d *Disk) Close() error {
 	for _, l := range d.layers {
 		err = errors.Join(err, l.close())
 	}
-	d.lock, d.content, d.changes, d.layers = nil, nil, nil, nil
+	d.lock, d.content, d.changes, d.layers, d.meta, d.capacity = nil, nil, nil, nil, meta{}, 0
 	return err
 }
 
