@@ -96,7 +96,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"unknown top key", "\nmovers: {}\n", []string{"f:2: movers: unknown key: did you mean mover?"}},
 		{"nothing near", "xyzzyplugh: 1\n", []string{"f:1: xyzzyplugh: unknown key: known here are vcenters, repository,"}},
 		{"case", "Mover: {}\n", []string{"f:1: Mover: unknown key: did you mean mover?"}},
-		{"in a list", "vcenters:\n  - name: a\n  - nmae: b\n", []string{"f:3: vcenters[1].nmae: unknown key: did you mean name?"}},
+		{"in a list", "vcenters:\n  - name: a\n  - nam: b\n", []string{"f:3: vcenters[1].nam: unknown key: did you mean name?"}},
 		{"twice", "mover:\n  name: a\n  handles: 1\n  name: b\n", []string{"f:4: mover.name: given twice, first in line 2"}},
 		{"text for a number", "mover: { handles: many }\n", []string{`f:1: mover.handles: "many": want a whole number`}},
 		{"fraction", "mover: { handles: 1.5 }\n", []string{`f:1: mover.handles: "1.5": want a whole number`}},

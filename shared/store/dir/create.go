@@ -35,7 +35,9 @@ func (s *Store) Prepare(ctx context.Context, lease ivd.LeaseID, name store.Name,
 	if err != nil {
 		return nil, s.failed(op, racing(err))
 	}
-	if err := s.makeDir(path.Dir(string(name))); err != nil {
+	folder := path.Dir(string(name))
+	s.forget(folder) // Send cannot make it again: look now whether it is there
+	if err := s.makeDir(folder); err != nil {
 		return nil, s.failed(op, racing(err))
 	}
 	staged, err := s.write(ctx, path.Join(stagingDir, string(lease)), body)

@@ -55,13 +55,15 @@ func Open(folder string) (*Store, error) {
 	if err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
+	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
+		return nil, openError(op, folder, syscall.ENOTDIR)
+	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, openError(op, folder, err)
 	}
 	if err := unix.Access(folder, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
-		root.Close()
-		return nil, openError(op, folder, err)
+		return nil, openError(op, folder, errors.Join(err, root.Close()))
 	}
 	s := &Store{path: folder, root: root}
 	s.sweep()

@@ -70,7 +70,10 @@ func TestBucket(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, r := range []config.Repository{
-		{URL: ""}, {URL: "ftp://x/y"}, {URL: "dir://relative"}, {URL: "dir:///nowhere/at/all"},
+		{URL: ""},
+		{URL: "ftp://x/y"},
+		{URL: "dir://relative"},
+		{URL: "dir:///nowhere/at/all"},
 		{URL: "s3://b", AccessKeyFile: "/nowhere", SecretKeyFile: "/nowhere"},
 	} {
 		var s store.Store

@@ -36,7 +36,7 @@ func (s *Store) connect(c Config) error {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
 		return ivd.Errorf(ivd.Invalid, "endpoint %q: want https://HOST:PORT", endpoint)
 	}
-	transport, err := newTransport(c.CAFile)
+	transport, err := newTransport(c.CAFile, stall)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (s *Store) credentialsFound(c Config) error {
 
 // newTransport is HTTP/1.1 with one connection for each request under way, cut
 // when it stalls.
-func newTransport(caFile string) (*http.Transport, error) {
+func newTransport(caFile string, stall time.Duration) (*http.Transport, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
@@ -127,7 +127,7 @@ func newTransport(caFile string) (*http.Transport, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &watchedConn{Conn: c}, nil
+			return &watchedConn{Conn: c, stall: stall}, nil
 		},
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   10 * time.Second,
@@ -158,10 +158,13 @@ func newTransport(caFile string) (*http.Transport, error) {
 
 // watchedConn fails when no byte moves for a while, either way, so that a service
 // that went silent costs a minute and not a day.
-type watchedConn struct{ net.Conn }
+type watchedConn struct {
+	net.Conn
+	stall time.Duration
+}
 
 func (c *watchedConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(stall)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
@@ -169,7 +172,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 
 func (c *watchedConn) Write(p []byte) (int, error) {
 	// A read waits for the answer meanwhile: what is written counts for it too.
-	if err := c.SetDeadline(time.Now().Add(stall)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(c.stall)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

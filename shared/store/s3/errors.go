@@ -111,6 +111,7 @@ var codes = map[string]meaning{
 	"AccessDenied":          {ivd.Denied, "give these credentials the rights to list the bucket and to read and write its objects"},
 	"AllAccessDisabled":     {ivd.Denied, "ask the service's operator why the bucket is disabled"},
 	"InvalidAccessKeyId":    {ivd.Denied, "correct the access key: the service does not know it"},
+	"XAdminUserNotFound":    {ivd.Denied, "correct the access key: the service does not know it"},
 	"SignatureDoesNotMatch": {ivd.Denied, "correct the secret key: it does not belong to the access key"},
 	"RequestTimeTooSkewed":  {ivd.Denied, remedyClock},
 	"RequestExpired":        {ivd.Denied, remedyClock},

@@ -131,8 +131,7 @@ func answers(ctx context.Context, url string, ended <-chan struct{}) bool {
 			return false
 		}
 		if resp, err := http.DefaultClient.Do(r); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			if err := resp.Body.Close(); err == nil && resp.StatusCode == http.StatusOK {
 				return true
 			}
 		}
