@@ -23,17 +23,10 @@ func (a *app) begun(ctx context.Context, c *api.Client, v run.View, wait bool) e
 		return a.toEnd(ctx, c, v.ID)
 	}
 	return a.show(v, func(w io.Writer) error {
-		fmt.Fprintf(a.errs, "%s of %s has begun: follow it with `ivd run show %s --follow`\n", v.Kind, disksOf(len(v.Disks)), v.ID)
+		fmt.Fprintf(a.errs, "the %s has begun: follow it with `ivd run show %s --follow`\n", v.Kind, v.ID)
 		_, err := fmt.Fprintln(w, v.ID)
 		return err
 	})
-}
-
-func disksOf(n int) string {
-	if n == 1 {
-		return "1 disk"
-	}
-	return fmt.Sprintf("%d disks", n)
 }
 
 // toEnd follows a run, shows what became of it, and gives its verdict.

@@ -57,8 +57,8 @@ It is for tests and for trying things out; it keeps nobody out.`,
 	c.Flags().StringVar(&o.Dir, "dir", "", "the `FOLDER` of its disks and its state")
 	c.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:0", "`ADDRESS` of its vSphere API")
 	c.Flags().BoolVar(&o.ESX, "esx", false, "be an ESXi host without a vCenter")
-	c.Flags().IntVar(&o.Disks, "disks", 0, "have at least `N` disks; what is missing is created")
-	c.Flags().Var(&diskSize, "disk-size", "how large a new disk is")
+	c.Flags().IntVar(&o.Disks, "disks", 0, "make `N` disks at its first start")
+	c.Flags().Var(&diskSize, "disk-size", "how large each of them is")
 	c.AddCommand(a.labWrite())
 	return c
 }
@@ -122,7 +122,7 @@ func randomBytes(n int64, seed uint64) io.Reader {
 
 func (a *app) demo() *cobra.Command {
 	o := DemoOptions{Out: a.out, Err: a.errs}
-	var each size
+	each := size(64 << 20)
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Play the whole story on this machine, with its own check",

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -34,7 +35,7 @@ func writeRun(w io.Writer, v run.View) error {
 		if d.Failure == nil {
 			continue
 		}
-		fmt.Fprintf(w, "%s  %s: %s\n", heading, orID(d), progress.Failure(d.Failure))
+		fmt.Fprintf(w, "%s  %s: %s\n", heading, nameOf(d), progress.Failure(d.Failure))
 		heading = ""
 	}
 	return nil
@@ -105,7 +106,7 @@ func restoreDisks(v run.View) *text.Table {
 		text.Left("NEW DISK"), text.Left("NAME"), text.Left("STATE"), text.Right("CAPACITY"), text.Right("WRITTEN"), text.Right("TOOK"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
-		t.Row(string(d.Ref.Disk), orTarget(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
+		t.Row(string(d.Ref.Disk), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
 	}
 	return t
 }
@@ -126,16 +127,5 @@ func capacity(d run.DiskView) string {
 	return telemetry.Bytes(d.Geometry.Capacity)
 }
 
-func orTarget(d run.DiskView) string {
-	if d.Target != "" {
-		return d.Target
-	}
-	return d.Name
-}
-
-func orID(d run.DiskView) string {
-	if d.Name != "" {
-		return d.Name
-	}
-	return string(d.Ref.Disk)
-}
+// nameOf is what people call the disk: of a restore, the new one.
+func nameOf(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.Disk)) }

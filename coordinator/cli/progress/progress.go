@@ -5,6 +5,7 @@
 package progress
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -112,6 +113,9 @@ func Failure(f *ivd.Failure) string {
 
 // plain is the sum in words.
 func (p *Progress) plain(v run.View) string {
+	if len(v.Disks) == 0 {
+		return "begins"
+	}
 	over, failed := 0, 0
 	var covered, capacity int64
 	for _, d := range v.Disks {
@@ -147,9 +151,5 @@ func bytesMoved(kind queue.JobKind, s queue.Stats) int64 {
 	return s.ReadBytes
 }
 
-func name(d run.DiskView) string {
-	if d.Name != "" {
-		return d.Name
-	}
-	return string(d.Ref.Disk)
-}
+// name is what people call the disk: of a restore, the new one.
+func name(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.Disk)) }
