@@ -13,7 +13,7 @@ import (
 	"ivdmover/shared/queue"
 )
 
-// small draws geometries of the smallest chunk over a few spans and pages.
+// drawGeometry draws geometries of the smallest chunk.
 func drawGeometry(t *rapid.T, label string, from, to int64) ivd.Geometry {
 	return ivd.Geometry{Capacity: rapid.Int64Range(from, to).Draw(t, label), ChunkSize: ivd.MinChunkSize}
 }
@@ -41,7 +41,8 @@ func wanted(d Disk, chunk ivd.ChunkIndex) bool {
 
 func TestBackupAgainstEachChunk(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := Disk{Geometry: drawGeometry(t, "capacity", 0, 40<<30), Mode: InUse, JobBytes: rapid.Int64Range(0, 30<<30).Draw(t, "job bytes")}
+		limit := rapid.SampledFrom([]int64{1 << 20, 1 << 28, 1 << 28, 1 << 28, 40 << 30}).Draw(t, "limit") // up to three pages, seldom
+		d := Disk{Geometry: drawGeometry(t, "capacity", 0, limit), Mode: InUse, JobBytes: rapid.Int64Range(0, 30<<30).Draw(t, "job bytes")}
 		d.Areas = drawAreas(t, d.Geometry.Capacity)
 		if rapid.Bool().Draw(t, "changed") {
 			d.Mode = Changed
