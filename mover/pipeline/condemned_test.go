@@ -1,0 +1,170 @@
+package pipeline
+
+import (
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+func (b *bench) stored(prefix string) []ivd.PackID {
+	b.t.Helper()
+	var list []ivd.PackID
+	for info, err := range b.store.List(b.t.Context(), prefix) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		id, err := ivd.ParsePackID(path.Base(string(info.Name)))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		list = append(list, id)
+	}
+	return list
+}
+
+func (b *bench) condemn(packs ...ivd.PackID) {
+	b.t.Helper()
+	body, err := format.Condemned{Repository: b.repo.ID(), ID: "c1", Created: time.Now(), Packs: packs}.Encode()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.store.Put(b.t.Context(), "collect/c1/condemned", body); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) delete(kind format.PackKind, packs ...ivd.PackID) {
+	b.t.Helper()
+	for _, p := range packs {
+		if err := b.store.Delete(b.t.Context(), repo.PackName(kind, p)); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// named are the packs that a point needs.
+func (b *bench) named(p *point) []ivd.PackID {
+	b.t.Helper()
+	var list []ivd.PackID
+	for _, ref := range p.Pages {
+		page, err := b.repo.Page(b.t.Context(), ref, p.Geometry)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		list = append(list, ref.Place.Pack)
+		for _, r := range page.Packs {
+			list = append(list, r.ID)
+		}
+	}
+	return list
+}
+
+// A child builds on nothing that is condemned, although its parent's point stands:
+// what lies in condemned packs is read anew, and the child outlives their deletion.
+func TestNothingCondemnedIsBuiltOn(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		data, index int // how many packs of each kind are condemned
+		before      bool
+	}{
+		{"a data pack", 1, 0, false},
+		{"an index pack", 0, 1, false},
+		{"all of both", 99, 99, false},
+		{"an index pack that is gone already", 0, 1, true},
+		{"all of both, gone already", 99, 99, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, 64<<20)
+			b.limits = Limits{Bytes: 1 << 20}
+			rnd := rand.New(rand.NewPCG(9, 10))
+			d := newMemoryDisk(6*1024*cs + 3*sector)
+			d.fill(rnd, 80)
+			parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+			data, index := b.stored("data/"), b.stored("index/")
+			if len(data) < 3 || len(index) < 3 {
+				t.Fatalf("only %d data packs and %d index packs", len(data), len(index))
+			}
+			data, index = data[:min(c.data, len(data))], index[:min(c.index, len(index))]
+			condemned := append(slices.Clone(data), index...)
+			b.condemn(condemned...)
+			if c.before {
+				b.delete(format.DataPack, data...)
+				b.delete(format.IndexPack, index...)
+			}
+			g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}
+			areas := d.fill(rnd, 3)
+			p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadParent, Parent: parent.parent(), Spans: marked(g, areas)})
+			for _, id := range b.named(p) {
+				if slices.Contains(condemned, id) {
+					t.Errorf("the child names pack %s", id)
+				}
+			}
+			b.delete(format.DataPack, data...)
+			b.delete(format.IndexPack, index...)
+			b.restore(p)
+		})
+	}
+}
+
+// A checkpoint under an older lease is gone on with only where all that it names
+// may be relied on.
+func TestCondemnedCheckpointIsNotGoneOnWith(t *testing.T) {
+	b := newBench(t, 64<<20)
+	b.limits = Limits{Bytes: 1}
+	d := newMemoryDisk(8 * 1024 * cs)
+	d.fill(rand.New(rand.NewPCG(11, 12)), 80)
+	l := b.lease(repo.WriteLease)
+	job := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	rec := b.record(job)
+	for rec.Next < 3 { // stopped after each span
+		stop := make(chan struct{})
+		close(stop)
+		if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, stop); !expected(err) {
+			t.Fatal(err)
+		}
+	}
+	data := b.stored("data/")
+	b.condemn(data[0])
+	b.delete(format.DataPack, data[0])
+	l = b.lease(repo.WriteLease) // a successor's
+	job.Lease, job.Deadline = l.ID, l.Deadline
+	if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.restore(b.commit(l, job, &rec, d))
+}
+
+// What was stored is what a point names, and nothing that is damaged comes back
+// as if it were whole.
+func TestDamageIsNotRestored(t *testing.T) {
+	b := newBench(t, 64<<20)
+	d := newMemoryDisk(1024 * cs)
+	d.fill(rand.New(rand.NewPCG(13, 14)), 20)
+	p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	name := repo.PackName(format.DataPack, b.stored("data/")[0])
+	o, err := b.store.Get(t.Context(), name, format.MaxPackSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage := slices.Clone(o.Body)
+	damage[len(damage)/2] ^= 1
+	if err := b.store.Put(t.Context(), name, damage); err != nil {
+		t.Fatal(err)
+	}
+	var rec queue.JobRecord
+	err = b.restoreAttempt(t.Context(), *b.restoreJob(p, true), &rec, newMemoryDisk(d.capacity), nil)
+	if ivd.KindOf(err) != ivd.Corrupt || !strings.Contains(err.Error(), path.Base(string(name))) {
+		t.Fatalf("err = %v", err)
+	}
+	if rec.State == queue.JobDone {
+		t.Fatal("the restore says that it is done")
+	}
+}
