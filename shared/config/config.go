@@ -60,8 +60,8 @@ type Repository struct {
 
 // Queue says which NATS to use.
 type Queue struct {
-	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; a mover on another host names the coordinator's here."`
-	Listen    string `yaml:"listen" doc:"Address of the embedded queue, for movers in processes of their own. Empty: a free port on loopback."`
+	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; a mover names the coordinator's queue.listen here."`
+	Listen    string `yaml:"listen" doc:"Address of the embedded queue, on loopback, for movers in processes of their own on this host. Empty: only movers that ivd starts itself reach it."`
 	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, for url."`
 	CAFile    string `yaml:"ca_file" doc:"PEM certificates that sign the server's, for url."`
 }

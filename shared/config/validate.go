@@ -83,10 +83,8 @@ func (v *validator) address(path, value string) (loopback bool) {
 		v.add(path, ivd.Invalid, "%q: want ADDRESS:PORT, such as 127.0.0.1:8440", value)
 		return true
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		v.add(path, ivd.Invalid, "%q: want a port from 0 to 65535", value)
-	} else if n == 0 && host == "" {
-		v.add(path, ivd.Invalid, "%q: want an address", value)
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()

@@ -48,7 +48,7 @@ func (c *clock) shorten(life time.Duration) time.Duration {
 
 // watcher shows the clock every answer.
 type watcher struct {
-	next  http.RoundTripper
+	next  *http.Transport
 	clock *clock
 }
 
@@ -61,6 +61,9 @@ func (w *watcher) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return resp, err
 }
+
+// CloseIdleConnections is what http.Client looks for.
+func (w *watcher) CloseIdleConnections() { w.next.CloseIdleConnections() }
 
 // dateOf is the store's clock in an answer.
 func dateOf(h http.Header) (time.Time, error) {

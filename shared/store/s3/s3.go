@@ -88,6 +88,12 @@ func (s *Store) probe(ctx context.Context, c Config) error {
 	return err
 }
 
+// Close ends idle connections. A store that is used again opens new ones.
+func (s *Store) Close() error {
+	s.plain.CloseIdleConnections()
+	return nil
+}
+
 // Properties say what S3 can do. That this service does it too is a test of its
 // own.
 func (s *Store) Properties() store.Properties {

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/s3"
 	"ivdmover/shared/store/storetest"
@@ -23,7 +25,33 @@ func open(t *testing.T, c s3.Config) *s3.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return s
+}
+
+// TestCloseLeavesNothing: no goroutine outlives a store.
+func TestCloseLeavesNothing(t *testing.T) {
+	service := storetest.S3(t)
+	before := goleak.IgnoreCurrent()
+	s := open(t, configOf(service))
+	for range 3 {
+		if err := s.Put(t.Context(), "a", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range s.List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	goleak.VerifyNone(t, before)
 }
 
 func TestConformance(t *testing.T) {
