@@ -1,6 +1,7 @@
 package vddk_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,7 @@ var scenes = map[string]func() int{
 	"pipe":    func() int { return report(readDummy(1021)) },
 	"twice":   func() int { return report(loadTwice()) },
 	"offmain": func() int { return report(loadOffMain()) },
+	"mute":    func() int { return report(readMute()) },
 }
 
 const sceneDir = "IVD_VDDK_TEST_DIR"
@@ -74,6 +76,53 @@ func track(t *testing.T, pattern string) {
 		if _, err := os.ReadFile(path); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+const (
+	sceneConfig = "IVD_VDDK_TEST_CONFIG"
+	sceneParams = "IVD_VDDK_TEST_PARAMS"
+)
+
+// readMute reads from a host that never answers: the library gives up.
+func readMute() error {
+	l, err := vddk.Load(vddk.Options{LibDir: os.Getenv(sceneDir), ConfigFile: os.Getenv(sceneConfig)})
+	if err != nil {
+		return err
+	}
+	var p vddk.Params
+	if err := json.Unmarshal([]byte(os.Getenv(sceneParams)), &p); err != nil {
+		return err
+	}
+	c, err := l.Connect(p, true, "nbdssl")
+	if err != nil {
+		return err
+	}
+	h, err := c.Open(p.Disk.ID, vddk.ReadOnly)
+	if err != nil {
+		return err
+	}
+	var e *vddk.Error
+	if err := h.Read(vddk.Alloc(1<<20).Bytes(), 0); !errors.As(err, &e) || e.Code != 14011 {
+		return fmt.Errorf("read: %w", err)
+	}
+	return errors.Join(h.Close(), c.Disconnect())
+}
+
+func TestHostFallsSilent(t *testing.T) {
+	p := startPort(t, content(4<<20, 3))
+	p.set(func() { p.mute = true })
+	params, err := json.Marshal(p.params())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "vddk.conf")
+	if err := os.WriteFile(config, []byte("vixDiskLib.nfc.ReadTimeoutMs=2000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := append(vddk.Environment(libdir()), sceneConfig+"="+config, sceneParams+"="+string(params))
+	if out, err := play(t, "mute", libdir(), env...); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 
