@@ -1,0 +1,169 @@
+package repo_test
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"lukechampine.com/blake3"
+
+	"ivdmover/shared/ivd"
+)
+
+// byHand reads the golden repository by docs/format.md alone: every figure here
+// is one of its tables', and nothing of package format is used.
+type byHand struct{ t *testing.T }
+
+type placeByHand struct {
+	Pack           string
+	Offset, Length int
+}
+
+func (h byHand) object(name string) []byte {
+	h.t.Helper()
+	b, err := os.ReadFile(filepath.Join(goldenFolder, filepath.FromSlash(name)))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b
+}
+
+func sumByHand(b []byte) string {
+	sum := blake3.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func (h byHand) want(what string, got, want any) {
+	h.t.Helper()
+	if got != want {
+		h.t.Fatalf("%s is %v, want %v", what, got, want)
+	}
+}
+
+// frame opens a frame of a pack.
+func (h byHand) frame(folder string, at placeByHand, id string) []byte {
+	h.t.Helper()
+	pack := h.object(folder + "/" + at.Pack[:2] + "/" + at.Pack)
+	h.want("a pack's id", sumByHand(pack), at.Pack)
+	h.want("a pack's magic", string(pack[:8]), "IVDPACK\x00")
+	h.want("a pack's end", string(pack[len(pack)-8:]), "IVDPEND\x00")
+	f := pack[at.Offset : at.Offset+at.Length]
+	h.want("a frame's magic", string(f[:4]), "IVDF")
+	h.want("a frame's version", f[4], byte(1))
+	h.want("a frame's cipher", f[7], byte(0))
+	h.want("a frame's length", len(f), int(binary.LittleEndian.Uint32(f[16:]))+72)
+	plain := f[56 : len(f)-16]
+	if f[6] == 1 {
+		d, err := zstd.NewReader(nil)
+		if err == nil {
+			plain, err = d.DecodeAll(plain, nil)
+			d.Close()
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.want("a frame's plain length", len(plain), int(binary.LittleEndian.Uint32(f[12:])))
+	h.want("a frame's content id", hex.EncodeToString(f[24:56]), id)
+	h.want("a content's sum", sumByHand(plain), id)
+	return plain
+}
+
+// place reads an offset and a length, of a pack of a table.
+func (h byHand) place(table []byte, pack uint32, b []byte, own string) placeByHand {
+	id := hex.EncodeToString(table[pack*48 : pack*48+32])
+	if id == "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff" {
+		id = own
+	}
+	return placeByHand{id, int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint32(b[4:]))}
+}
+
+// node puts a span's chunks into disk.
+func (h byHand) node(b []byte, span int, disk map[ivd.ChunkIndex][]byte) {
+	h.want("a node's magic", string(b[:4]), "IVDN")
+	h.want("a node's span", int(binary.LittleEndian.Uint64(b[8:])), span)
+	packs := int(binary.LittleEndian.Uint32(b[24:]))
+	bitmap, table := b[32:160], b[160:160+packs*48]
+	entries := b[160+packs*48:]
+	for i := range int(binary.LittleEndian.Uint32(b[20:])) {
+		if bitmap[i/8]>>(i%8)&1 == 0 {
+			continue
+		}
+		at := h.place(table, uint32(binary.LittleEndian.Uint16(entries[32:])), entries[34:], "")
+		disk[ivd.ChunkIndex(span*1024+i)] = h.frame("data", at, hex.EncodeToString(entries[:32]))
+		entries = entries[42:]
+	}
+	h.want("a node's rest", len(entries), 0)
+}
+
+// page puts the chunks of a page's spans into disk.
+func (h byHand) page(b []byte, page int, own string, disk map[ivd.ChunkIndex][]byte) {
+	h.want("a page's magic", string(b[:4]), "IVDP")
+	h.want("a page's number", int(binary.LittleEndian.Uint64(b[8:])), page)
+	packs := int(binary.LittleEndian.Uint32(b[24:]))
+	table, rest := b[32:32+packs*48], b[32+packs*48:]
+	for i := range int(binary.LittleEndian.Uint32(b[20:])) {
+		if rest[0] == 0 {
+			rest = rest[1:]
+			continue
+		}
+		h.want("a span's state", rest[0], byte(1))
+		at := h.place(table, binary.LittleEndian.Uint32(rest[33:]), rest[37:], own)
+		h.node(h.frame("index", at, hex.EncodeToString(rest[1:33])), page*256+i, disk)
+		rest = rest[49+4*binary.LittleEndian.Uint32(rest[45:]):]
+	}
+	h.want("a page's rest", len(rest), 0)
+}
+
+// The document is enough to read a repository with.
+func TestDocument(t *testing.T) {
+	h := byHand{t}
+	var info struct {
+		Version int
+		ID      string
+	}
+	if err := json.Unmarshal(h.object("repo.json"), &info); err != nil {
+		t.Fatal(err)
+	}
+	h.want("the repository's version", info.Version, 1)
+	names, err := filepath.Glob(filepath.Join(goldenFolder, "points", string(disk), "*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("points %q: %v", names, err)
+	}
+	name, err := filepath.Rel(goldenFolder, names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := h.object(filepath.ToSlash(name))
+	h.want("a record's kind", string(record[:8]), "IVDPOINT")
+	h.want("a record's length", len(record), 112+int(binary.LittleEndian.Uint32(record[12:])))
+	h.want("a record's sum", hex.EncodeToString(record[16:48]), sumByHand(record[112:]))
+	var p struct {
+		ID         string
+		Repository string
+		Geometry   struct {
+			Capacity  int
+			ChunkSize int `json:"chunk_size"`
+		}
+		Pages []struct {
+			Page  int
+			ID    string
+			Place placeByHand
+		}
+	}
+	if err := json.Unmarshal(record[112:], &p); err != nil {
+		t.Fatal(err)
+	}
+	h.want("a point's id", "points/"+p.ID, filepath.ToSlash(name))
+	h.want("a point's repository", p.Repository, info.ID)
+	h.want("the disk's capacity", p.Geometry.Capacity, 2*1024*65536+777)
+	got := map[ivd.ChunkIndex][]byte{}
+	for _, ref := range p.Pages {
+		h.page(h.frame("index", ref.Place, ref.ID), ref.Page, ref.Place.Pack, got)
+	}
+	sameDisk(t, got)
+}
