@@ -18,9 +18,13 @@ import (
 // message of NATS, with room for its headers.
 const MaxValue = 1<<20 - 4096
 
-// markHeader names one write, so that a write whose answer was lost is told from
-// another one.
-const markHeader = "Ivd-Write"
+const (
+	// markHeader names one write, so that a write whose answer was lost is told from
+	// another one.
+	markHeader = "Ivd-Write"
+	// operationHeader is how NATS' buckets mark a deletion.
+	operationHeader = "KV-Operation"
+)
 
 // Bucket keeps JSON values under keys of tokens with dots between. Every value
 // has a revision, that of its last write; revisions grow. What a method answered
@@ -83,7 +87,7 @@ func (b *Bucket) get(ctx context.Context, key string) (Entry, error) {
 
 // Create writes a key that is not there. Kind Exists: it is there.
 func (b *Bucket) Create(ctx context.Context, key string, v any) (revision uint64, err error) {
-	revision, err = b.write(ctx, key, v, expect(0))
+	revision, err = b.put(ctx, key, v, at(0))
 	if ivd.KindOf(err) != ivd.Conflict {
 		return revision, err
 	}
@@ -93,7 +97,7 @@ func (b *Bucket) Create(ctx context.Context, key string, v any) (revision uint64
 		return 0, fail(lookErr, "create %s", key)
 	}
 	if deleted {
-		revision, err = b.write(ctx, key, v, expect(after))
+		revision, err = b.put(ctx, key, v, at(after))
 	}
 	if ivd.KindOf(err) == ivd.Conflict {
 		return 0, &ivd.Error{Kind: ivd.Exists, Op: "create " + key, Err: errors.New("it exists already")}
@@ -104,40 +108,41 @@ func (b *Bucket) Create(ctx context.Context, key string, v any) (revision uint64
 // Update writes a key that is still at revision. Kind Conflict: it is not, or no
 // longer; read it again and decide anew.
 func (b *Bucket) Update(ctx context.Context, key string, v any, revision uint64) (uint64, error) {
-	return b.write(ctx, key, v, expect(revision))
+	return b.put(ctx, key, v, at(revision))
 }
 
 // Put writes a key, whatever was there.
 func (b *Bucket) Put(ctx context.Context, key string, v any) (revision uint64, err error) {
-	return b.write(ctx, key, v, nil)
+	return b.put(ctx, key, v, nil)
 }
 
 // Delete removes a key; to remove an absent one is no error.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
-	return b.remove(ctx, key)
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if _, deleted, err := b.marker(ctx, key); err != nil || deleted {
+		return fail(err, "delete %s", key)
+	}
+	return b.remove(ctx, key, nil)
 }
 
 // DeleteAt removes a key that is still at revision; kind Conflict otherwise.
 func (b *Bucket) DeleteAt(ctx context.Context, key string, revision uint64) error {
-	return b.remove(ctx, key, jetstream.LastRevision(revision))
-}
-
-func (b *Bucket) remove(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if len(opts) == 0 {
-		if _, deleted, err := b.marker(ctx, key); err != nil || deleted {
-			return fail(err, "delete %s", key)
-		}
-	}
-	return fail(b.q.retry(ctx, func(ctx context.Context) error {
-		kv, err := b.bind(ctx)
-		if err != nil {
-			return err
-		}
-		return kv.Purge(ctx, key, append(opts, jetstream.PurgeTTL(markerLife))...)
-	}), "delete %s", key)
+	return b.remove(ctx, key, at(revision))
+}
+
+// remove leaves a marker for those who watch, which goes by itself.
+func (b *Bucket) remove(ctx context.Context, key string, revision *uint64) error {
+	m := nats.NewMsg(b.subject(key))
+	m.Header.Set(operationHeader, "PURGE")
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	m.Header.Set(jetstream.MsgTTLHeader, markerLife.String())
+	_, err := b.write(ctx, m, revision)
+	return fail(err, "delete %s", key)
 }
 
 // DeletePrefix removes all keys below prefix at once, without a trace: who
@@ -152,34 +157,36 @@ func (b *Bucket) DeletePrefix(ctx context.Context, prefix string) error {
 // marker tells whether the key is deleted, and the revision that a creation then
 // follows.
 func (b *Bucket) marker(ctx context.Context, key string) (revision uint64, deleted bool, err error) {
-	m, err := b.last(ctx, key)
+	m, err := b.last(ctx, b.subject(key))
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return 0, true, nil
 	case err != nil:
 		return 0, false, err
 	}
-	deleted = m.Header.Get("KV-Operation") != "" || m.Header.Get(jetstream.MarkerReasonHeader) != ""
+	deleted = m.Header.Get(operationHeader) != "" || m.Header.Get(jetstream.MarkerReasonHeader) != ""
 	return m.Sequence, deleted, nil
 }
 
-func (b *Bucket) last(ctx context.Context, key string) (m *jetstream.RawStreamMsg, err error) {
+// last is the last message of a subject, the marker of a deletion included.
+func (b *Bucket) last(ctx context.Context, subject string) (m *jetstream.RawStreamMsg, err error) {
 	err = b.q.retry(ctx, func(ctx context.Context) error {
 		s, err := b.q.js.Stream(ctx, "KV_"+b.name)
 		if err != nil {
 			return err
 		}
-		m, err = s.GetLastMsgForSubject(ctx, b.subject(key))
+		m, err = s.GetLastMsgForSubject(ctx, subject)
 		return err
 	})
 	return m, err
 }
 
-func expect(revision uint64) *uint64 { return &revision }
+func at(revision uint64) *uint64 { return &revision }
 
-// write stores v. When a try got no answer and the next one is told that somebody
-// wrote in between, the mark of what is there tells whether that was the first try.
-func (b *Bucket) write(ctx context.Context, key string, v any, revision *uint64) (uint64, error) {
+func (b *Bucket) put(ctx context.Context, key string, v any, revision *uint64) (uint64, error) {
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
 	body, err := json.Marshal(v)
 	if err != nil {
 		return 0, &ivd.Error{Kind: ivd.Invalid, Op: "write " + key, Err: err}
@@ -187,11 +194,16 @@ func (b *Bucket) write(ctx context.Context, key string, v any, revision *uint64)
 	if len(body) > MaxValue {
 		return 0, ivd.Errorf(ivd.Invalid, "write %s: a value of %d bytes, at most %d are allowed", key, len(body), MaxValue)
 	}
-	if err := checkKey(key); err != nil {
-		return 0, err
-	}
 	m := nats.NewMsg(b.subject(key))
 	m.Data = body
+	written, err := b.write(ctx, m, revision)
+	return written, fail(err, "write %s", key)
+}
+
+// write stores a message of a key. When a try got no answer and the next one is
+// told that somebody wrote in between, the mark of what is there tells whether
+// that was the first try.
+func (b *Bucket) write(ctx context.Context, m *nats.Msg, revision *uint64) (uint64, error) {
 	mark := nuid.Next()
 	m.Header.Set(markHeader, mark)
 	if revision != nil {
@@ -199,21 +211,25 @@ func (b *Bucket) write(ctx context.Context, key string, v any, revision *uint64)
 	}
 	tries := 0
 	var ack *jetstream.PubAck
-	err = b.q.retry(ctx, func(ctx context.Context) error {
+	err := b.q.retry(ctx, func(ctx context.Context) error {
 		tries++
 		var err error
 		ack, err = b.q.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
 		return err
 	})
-	if kind, _ := classify(err); err != nil && kind == ivd.Conflict && tries > 1 {
-		if m, lookErr := b.last(ctx, key); lookErr == nil && m.Header.Get(markHeader) == mark {
-			return m.Sequence, nil
+	if err == nil {
+		return ack.Sequence, nil
+	}
+	if kind, _ := classify(err); kind == ivd.Conflict && tries > 1 {
+		last, lookErr := b.last(ctx, m.Subject)
+		if lookErr != nil {
+			return 0, lookErr // whose write it was is not known
+		}
+		if last.Header.Get(markHeader) == mark {
+			return last.Sequence, nil
 		}
 	}
-	if err != nil {
-		return 0, fail(err, "write %s", key)
-	}
-	return ack.Sequence, nil
+	return 0, err
 }
 
 func (b *Bucket) subject(key string) string { return "$KV." + b.name + "." + key }

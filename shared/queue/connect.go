@@ -64,6 +64,7 @@ type Queue struct {
 	mu       sync.Mutex
 	line     context.Context // ends, and is replaced, whenever the connection is lost
 	lineLost context.CancelFunc
+	back     time.Time // of the last reconnection
 }
 
 // Connect makes the connection. The first attempt must succeed: it fails within
@@ -120,6 +121,9 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			q.log.Info("queue connection is back", "server", nc.ConnectedUrlRedacted())
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			q.back = time.Now()
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			q.log.Warn("queue", "error", err)
@@ -213,6 +217,13 @@ func (q *Queue) onLine(ctx context.Context, limit time.Duration) (context.Contex
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	stop := context.AfterFunc(line, cancel)
 	return ctx, func() { stop(); cancel() }
+}
+
+// justBack tells whether the connection came back less than d ago.
+func (q *Queue) justBack(d time.Duration) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.back.IsZero() && time.Since(q.back) < d
 }
 
 func (q *Queue) newLine() {

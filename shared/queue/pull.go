@@ -2,15 +2,11 @@ package queue
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"ivdmover/shared/ivd"
 )
@@ -21,100 +17,6 @@ const (
 	// refusedDelay is how long a job waits that this program is too old for.
 	refusedDelay = 30 * time.Second
 )
-
-// Publish puts a job on the queue whose record says that it is queued; when it
-// returns nil the job is stored there. To repeat it, at any time, by any
-// coordinator, puts no second one there: nothing is done where the job waits
-// already, or where its record says that a mover runs it or has done it. A job
-// that failed is queued again with the next attempt's number, which is read from
-// its record.
-func (q *Queue) Publish(ctx context.Context, j Job) error {
-	op := fmt.Sprintf("queue job %s of disk %s", j.ID, j.Disk.Disk)
-	if err := checkJob(&j); err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
-	}
-	body, err := json.Marshal(j)
-	if err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
-	}
-	rec, _, err := q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
-	if err != nil && ivd.KindOf(err) != ivd.NotFound {
-		return &ivd.Error{Op: op, Err: err}
-	}
-	if rec.State == JobRunning || rec.State == JobDone {
-		return nil
-	}
-	id := fmt.Sprintf("%s/%s/%s/%s/%d", j.Run, j.Disk.Disk, j.ID, j.Lease, rec.Attempt)
-	return fail(q.publish(ctx, jobSubject(&j), id, body), "%s", op)
-}
-
-// publish stores a message once. The server knows ids for a while only, so the
-// subject, which is the job's own, is looked at first.
-func (q *Queue) publish(ctx context.Context, subject, id string, body []byte) error {
-	waits, err := q.waits(ctx, subject, id)
-	if err != nil || waits {
-		return err
-	}
-	ack, err := q.send(ctx, subject, id, body)
-	if err != nil || !ack.Duplicate {
-		return err
-	}
-	if waits, err = q.waits(ctx, subject, id); err != nil || waits {
-		return err
-	}
-	// It was queued and taken off without an attempt: withdrawn, or dropped.
-	_, err = q.send(ctx, subject, id+"/"+nuid.Next(), body)
-	return err
-}
-
-func (q *Queue) send(ctx context.Context, subject, id string, body []byte) (ack *jetstream.PubAck, err error) {
-	err = q.retry(ctx, func(ctx context.Context) error {
-		ack, err = q.js.Publish(ctx, subject, body, jetstream.WithMsgID(id), jetstream.WithExpectStream(jobStream))
-		return err
-	})
-	return ack, err
-}
-
-// waits tells whether the last message of a subject has this id: it is there as
-// long as nobody acknowledged it.
-func (q *Queue) waits(ctx context.Context, subject, id string) (yes bool, err error) {
-	err = q.retry(ctx, func(ctx context.Context) error {
-		s, err := q.js.Stream(ctx, jobStream)
-		if err != nil {
-			return err
-		}
-		m, err := s.GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-		if err == nil {
-			yes = strings.HasPrefix(m.Header.Get(jetstream.MsgIDHeader), id)
-		}
-		return err
-	})
-	return yes, err
-}
-
-// purge removes a stream's messages by subject.
-func (q *Queue) purge(ctx context.Context, stream, filter string) error {
-	return q.retry(ctx, func(ctx context.Context) error {
-		s, err := q.js.Stream(ctx, stream)
-		if err != nil {
-			return err
-		}
-		return s.Purge(ctx, jetstream.WithPurgeSubject(filter))
-	})
-}
-
-func checkJob(j *Job) error {
-	err := firstError(
-		checkToken("kind", j.Kind), checkToken("class", j.Class), checkToken("run", j.Run),
-		checkToken("disk", j.Disk.Disk), checkToken("job", j.ID), CheckVersion("job", j.Version, Version))
-	if err == nil && j.Version < 1 {
-		err = errors.New("no version")
-	}
-	return err
-}
 
 // Jobs takes jobs of one kind off the queue.
 func (q *Queue) Jobs(kind JobKind) *Puller { return &Puller{q: q, kind: kind} }
@@ -225,6 +127,9 @@ func (p *Puller) collect(ctx context.Context, batch jetstream.MessageBatch) ([]*
 }
 
 func (p *Puller) decode(m jetstream.Msg) *Delivery {
+	if p.early(m) {
+		return nil
+	}
 	j, err := decodeJob(m.Data())
 	if err == nil {
 		return &Delivery{Job: j, q: p.q, msg: m, ackWait: p.ackWait()}
@@ -240,6 +145,22 @@ func (p *Puller) decode(m jetstream.Msg) *Delivery {
 	return nil
 }
 
+// early hands back what a server that was away delivers again at once because
+// nobody could tell it that the job is in progress. Its mover has an AckWait from
+// here to do so, if it lives.
+func (p *Puller) early(m jetstream.Msg) bool {
+	wait := p.ackWait()
+	if !p.q.justBack(wait) {
+		return false
+	}
+	meta, err := m.Metadata()
+	if err != nil || meta.NumDelivered < 2 {
+		return false
+	}
+	_ = m.NakWithDelay(wait) // who cannot be told delivers it again after AckWait
+	return true
+}
+
 // ackWait is the server's, whatever this client was configured with.
 func (p *Puller) ackWait() time.Duration {
 	p.mu.Lock()
@@ -248,33 +169,4 @@ func (p *Puller) ackWait() time.Duration {
 		return info.Config.AckWait
 	}
 	return p.q.ackWait
-}
-
-// decodeJob reads the version first: what a newer program wrote need not decode.
-func decodeJob(body []byte) (Job, error) {
-	var j Job
-	if err := decode("job", body, &j); err != nil {
-		return Job{}, err
-	}
-	if err := checkJob(&j); err != nil {
-		return Job{}, &ivd.Error{Kind: ivd.Corrupt, Op: "job", Err: err}
-	}
-	return j, nil
-}
-
-// decode reads a message or a record of this package.
-func decode(what string, body []byte, v any) error {
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(body, &head); err != nil {
-		return &ivd.Error{Kind: ivd.Corrupt, Op: what, Err: err}
-	}
-	if err := CheckVersion(what, head.Version, Version); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return &ivd.Error{Kind: ivd.Corrupt, Op: what, Err: err}
-	}
-	return nil
 }
