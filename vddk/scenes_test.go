@@ -180,11 +180,11 @@ func dummyScene() error {
 	buf := vddk.Alloc(4096).Bytes()
 	for i := range uint64(20000) {
 		if err := h.Read(buf, i%1000); err != nil || buf[0] != byte(i%1000) || buf[4095] != byte(i%1000) {
-			return fmt.Errorf("read %d: %v, % x", i, err, buf[:1])
+			return fmt.Errorf("read %d: %w, % x", i, err, buf[:1])
 		}
 	}
 	if err := h.Read(buf, 1023); err != nil || buf[0] != 0xff {
-		return fmt.Errorf("a read that is done without a callback: %v", err)
+		return fmt.Errorf("a read that is done without a callback: %w", err)
 	}
 	if err := dummyErrors(l, h, buf); err != nil {
 		return err
