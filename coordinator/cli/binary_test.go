@@ -1,8 +1,10 @@
 package cli_test
 
 import (
-	"bytes"
+	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -12,17 +14,26 @@ import (
 	"time"
 )
 
-// process is a binary that runs.
+// process is a binary that runs; its outputs are read by line or whole.
 type process struct {
-	cmd  *exec.Cmd
-	errs bytes.Buffer
+	cmd       *exec.Cmd
+	out, errs *bufio.Reader
 }
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.CommandContext(t.Context(), program, args...)}
-	p.cmd.Stderr = &p.errs
-	p.cmd.WaitDelay = 10 * time.Second
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out, p.errs = bufio.NewReader(out), bufio.NewReader(errs)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -36,10 +47,29 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 	}
 }
 
+// line is the next line of standard output, errLine of standard error.
+func (p *process) line(t *testing.T) string { return lineOf(t, p.out) }
+
+func (p *process) errLine(t *testing.T) string { return lineOf(t, p.errs) }
+
+func lineOf(t *testing.T, r *bufio.Reader) string {
+	t.Helper()
+	line, err := r.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return line
+}
+
+// wait gives the exit code and what is left of standard error.
 func (p *process) wait(t *testing.T) (int, string) {
 	t.Helper()
-	_ = p.cmd.Wait()
-	return p.cmd.ProcessState.ExitCode(), p.errs.String()
+	errs, err := io.ReadAll(p.errs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // the exit code says it
+	return p.cmd.ProcessState.ExitCode(), string(errs)
 }
 
 // nobody is an address where nobody listens.

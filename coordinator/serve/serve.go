@@ -22,6 +22,7 @@ import (
 	"ivdmover/coordinator/policy"
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
@@ -102,6 +103,9 @@ func live(ctx context.Context, service *run.Service, face *api.Server, fleet *fl
 		o.Ready(face.URL())
 	}
 	err := group.Wait()
+	if ctx.Err() != nil && ivd.KindOf(err) == ivd.Cancelled {
+		err = nil // a part that was about to begin says so
+	}
 	o.Log.Info("the coordinator has ended")
 	return err
 }
