@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -136,52 +137,64 @@ func TestATwoTebibyteDisk(t *testing.T) {
 	}
 }
 
-// TestReadersTakeNoLock reads a snapshot while a guest writes and other snapshots
-// come and go.
+// TestReadersTakeNoLock reads a snapshot while a guest overwrites everything, and
+// while the older snapshot is deleted.
 func TestReadersTakeNoLock(t *testing.T) {
 	d := newDisk(t, 32*disk.BlockSize+512)
 	size := int(d.Capacity())
-	if err := d.WriteAt(bytes.Repeat([]byte{1}, size), 0); err != nil {
+	fill := func(b byte) []byte { return bytes.Repeat([]byte{b}, size) }
+	if err := d.WriteAt(fill(0), 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Snapshot("base"); err != nil {
-		t.Fatal(err)
-	}
-	want := bytes.Repeat([]byte{1}, size)
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 3 {
-		readers.Go(func() {
-			p := make([]byte, size)
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := d.ReadAt("base", p, 0); err != nil || !bytes.Equal(p, want) {
-					t.Errorf("the snapshot changed: %v", err)
-					return
-				}
-			}
-		})
-	}
-	for i := range 12 {
-		id := string(rune('a' + i))
+	for i := range 40 {
+		id, older := fmt.Sprint(i), fmt.Sprint(i-1)
 		if err := d.Snapshot(id); err != nil {
 			t.Fatal(err)
 		}
-		for at := 0; at < size; at += 5 * 1000 {
-			if err := d.WriteAt(bytes.Repeat([]byte{byte(i + 2)}, min(5000, size-at)), int64(at)); err != nil {
+		stop := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 2 {
+			readers.Go(func() { reread(t, d, id, fill(byte(i)), stop) })
+		}
+		if err := d.WriteAt(fill(byte(i+1)), 0); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			if err := d.DeleteSnapshot(context.Background(), older); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := d.DeleteSnapshot(context.Background(), id); err != nil {
-			t.Fatal(err)
+		close(stop)
+		readers.Wait()
+	}
+}
+
+func reread(t *testing.T, d *disk.Disk, id string, want []byte, stop <-chan struct{}) {
+	p := make([]byte, len(want))
+	for {
+		if err := d.ReadAt(id, p, 0); err != nil || !bytes.Equal(p, want) {
+			t.Errorf("snapshot %s changed: %v", id, err)
+			return
+		}
+		select {
+		case <-stop:
+			return
+		default:
 		}
 	}
-	close(stop)
-	readers.Wait()
+}
+
+func TestWhatWasNotAllocatedStaysSo(t *testing.T) {
+	d := newDisk(t, 8*disk.BlockSize)
+	if err := errors.Join(d.WriteAt([]byte{1}, 0), d.Snapshot("a"), d.WriteAt([]byte{1}, 5*disk.BlockSize), d.WriteAt([]byte{1}, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]int{"a": 1, "": 2} {
+		a, err := d.Allocated(id, 0, d.Capacity(), 10)
+		if err != nil || len(a.Extents) != want {
+			t.Errorf("%q: %+v, %v", id, a, err)
+		}
+	}
 }
 
 func TestWhatIsRefused(t *testing.T) {
