@@ -64,6 +64,8 @@ type Queue struct {
 	Listen    string `yaml:"listen" doc:"Address of the embedded queue, on loopback, for movers in processes of their own on this host. Empty: only movers that ivd starts itself reach it."`
 	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, for url."`
 	CAFile    string `yaml:"ca_file" doc:"PEM certificates that sign the server's, for url."`
+	// AckWait is written to the queue by the coordinator; movers read it there.
+	AckWait Duration `yaml:"ack_wait" doc:"How long a mover may give no sign of life before its jobs are delivered to another. The coordinator's alone."`
 }
 
 // Collect is about deleting.

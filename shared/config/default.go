@@ -12,6 +12,7 @@ func Default() *Config {
 		host = "mover"
 	}
 	return &Config{
+		Queue: Queue{AckWait: Duration(20 * time.Second)},
 		Mover: Mover{
 			Name:        host,
 			Handles:     4,

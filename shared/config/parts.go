@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"ivdmover/shared/ivd"
 )
@@ -88,6 +89,18 @@ func (v *validator) queue(q Queue) {
 	if q.Listen != "" && !v.address("queue.listen", q.Listen) {
 		v.add("queue.listen", ivd.Unsupported, "%q: the embedded queue off loopback is not built yet: use a NATS of your own (queue.url)", q.Listen)
 	}
+	if q.AckWait.Std() < time.Second {
+		v.add("queue.ack_wait", ivd.Invalid, "%s: want at least 1s", q.AckWait)
+	}
+}
+
+// Address is where movers reach the queue: url, or the coordinator's embedded one
+// where this machine's file says that it listens; empty where neither is said.
+func (q Queue) Address() string {
+	if q.URL == "" && q.Listen != "" {
+		return "nats://" + q.Listen
+	}
+	return q.URL
 }
 
 func (v *validator) policies(policies []Policy) {

@@ -30,7 +30,7 @@ func (c *Config) ValidateMover() error {
 	v := &validator{where: c.where}
 	v.repository(c.Repository)
 	v.queue(c.Queue)
-	if c.Queue.URL == "" {
+	if c.Queue.Address() == "" {
 		v.add("queue.url", ivd.Invalid, "a mover needs it: name the coordinator's queue (its queue.listen) or your NATS, such as nats://127.0.0.1:4222")
 	}
 	v.mover(c.Mover)
