@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	eventGap  = 300 * time.Millisecond // between two lines, at least
-	eventIdle = 15 * time.Second       // after which an empty line says that the server lives
+	eventGap     = 300 * time.Millisecond // between two lines, at least
+	eventGapDisk = 100 * time.Microsecond // more for each disk in the line
+	eventIdle    = 15 * time.Second       // after which an empty line says that the server lives
+	eventWrite   = 30 * time.Second       // for the client to take a line
 )
 
 // events streams a run until it has ended, the client goes, or the server ends.
@@ -53,6 +55,9 @@ func (l *lines) event(v run.View, err error) error {
 }
 
 func (l *lines) write(b []byte) error {
+	if err := l.flush.SetWriteDeadline(time.Now().Add(eventWrite)); err != nil {
+		return err
+	}
 	if _, err := l.w.Write(b); err != nil {
 		return err
 	}

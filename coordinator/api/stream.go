@@ -14,7 +14,13 @@ type update struct {
 	err  error
 }
 
-// stream hands on the newest of what views yields, at most once in eventGap, the
+// gapAfter is the pause after a view was shown: longer after one of many disks, so
+// that a run over a whole estate does not fill the line with itself.
+func gapAfter(v run.View) time.Duration {
+	return eventGap + time.Duration(len(v.Disks))*eventGapDisk
+}
+
+// stream hands on the newest of what views yields, with gapAfter between two, the
 // last one always, and calls alive when there was nothing for eventIdle. It
 // returns when views has ended, when ctx ends, or when a call fails; whoever
 // yields has returned by then.
@@ -40,7 +46,7 @@ func stream(ctx context.Context, views iter.Seq2[run.View, error], event func(ru
 				return
 			}
 			idle.Reset(eventIdle)
-			if !u.view.State.Ended() && !pause(ctx, eventGap) {
+			if !u.view.State.Ended() && !pause(ctx, gapAfter(u.view)) {
 				return
 			}
 		case <-idle.C:

@@ -79,7 +79,7 @@ func (a *app) report(err error) {
 	if err == nil {
 		return
 	}
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join itself is taken apart, not what it is wrapped in
+	if several, ok := err.(interface{ Unwrap() []error }); ok { // a join itself, not what it is wrapped in
 		for _, e := range several.Unwrap() {
 			a.report(e)
 		}

@@ -41,7 +41,7 @@ unless queue.url is set.`,
 			if o.Log, err = telemetry.NewLogger(a.errs, logs); err != nil {
 				return err
 			}
-			o.ConfigFile = file
+			o.ConfigFile, o.MoverArgs = file, []string{"--log-level", level, "--log-format", logs.Format}
 			return serve.Run(cmd.Context(), cfg, o)
 		},
 	}

@@ -41,6 +41,7 @@ func newFleet(cfg *config.Config, server *broker.Server, o Options) (*fleet, err
 	if server != nil {
 		f.args = append(f.args, "--queue", server.ClientURL())
 	}
+	f.args = append(f.args, o.MoverArgs...)
 	for i := range o.Movers {
 		f.names = append(f.names, fmt.Sprintf("%s-%d", cfg.Mover.Name, i+1))
 	}
@@ -68,6 +69,9 @@ func findMover() (string, error) {
 
 // run keeps all movers alive until ctx ends.
 func (f *fleet) run(ctx context.Context) error {
+	if len(f.names) > 0 {
+		defer context.AfterFunc(ctx, func() { f.log.Info("the movers are asked to end; a second interrupt does not wait for them") })()
+	}
 	var group errgroup.Group
 	for _, name := range f.names {
 		group.Go(func() error {

@@ -33,6 +33,7 @@ type Options struct {
 	Movers     int              // movers to run here, as processes of this one
 	ConfigFile string           // what those movers read
 	Mover      string           // their program; empty: beside this one, or on PATH
+	MoverArgs  []string         // more of its arguments
 	Ready      func(url string) // called when the API answers
 	Log        *slog.Logger     // nil: slog's default
 }

@@ -42,9 +42,9 @@ func (p *Progress) draw(v run.View) {
 	var lines []string
 	waiting := 0
 	for _, d := range v.Disks {
-		switch {
-		case d.Step == run.Ended:
-		case d.Step == run.Waiting:
+		switch d.Step {
+		case run.Ended:
+		case run.Waiting:
 			waiting++
 		default:
 			lines = append(lines, p.bar(v, d, min(maxBar, max(minBar, width-1-nameWidth-restWidth))))
