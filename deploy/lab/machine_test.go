@@ -129,34 +129,38 @@ func TestTrackingFollowsTheMachine(t *testing.T) {
 	w.attach("lab-vm-3", store, id)
 }
 
+// access is PrepareForAccess or EndAccess as the library does it.
+func (w *world) access(store string, id ivd.DiskID, op, identity string) error {
+	m, err := ticket(w.ready, w.question(store, id, "", op))
+	if err != nil {
+		return err
+	}
+	p, err := dial(m)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.c.Close() }()
+	code := map[string]uint16{"prepare": 7, "end": 8}[op]
+	_, err = p.call(code, 0, 0, []byte("ticket="+m["ticket"]+"\nidentity="+identity+"\n"))
+	return err
+}
+
 func TestRelocationIsDisabled(t *testing.T) {
 	w := newWorld(t, lab.Options{})
 	const store = "datastore1"
 	id := w.create(store, "a", 1)
 	w.attach("lab-vm-1", store, id)
 	w.attach("lab-vm-2", store, id)
-	access := func(op string, code uint16, identity string) error {
-		m, err := ticket(w.ready, w.question(store, id, "", op))
-		if err != nil {
-			return err
-		}
-		p, err := dial(m)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = p.c.Close() }()
-		_, err = p.call(code, 0, 0, []byte("ticket="+m["ticket"]+"\nidentity="+identity+"\n"))
-		return err
-	}
+	access := func(op, identity string) error { return w.access(store, id, op, identity) }
 	relocate := func() (*object.Task, error) {
 		return w.vms["lab-vm-1"].Relocate(t.Context(), types.VirtualMachineRelocateSpec{}, types.VirtualMachineMovePriorityDefaultPriority)
 	}
-	must(t, access("prepare", 7, "run-1"))
-	must(t, access("prepare", 7, "run-2"))
+	must(t, access("prepare", "run-1"))
+	must(t, access("prepare", "run-2"))
 	task, err := relocate()
 	w.fails(&types.MethodDisabled{}, task, err)
-	must(t, access("end", 8, "run-1"))
-	must(t, access("end", 8, "run-1"))
+	must(t, access("end", "run-1"))
+	must(t, access("end", "run-1"))
 	if !w.disabled("lab-vm-1") || !w.disabled("lab-vm-2") || w.disabled("lab-vm-3") {
 		t.Fatal("the wrong machines are disabled")
 	}
@@ -164,7 +168,7 @@ func TestRelocationIsDisabled(t *testing.T) {
 		t.Fatalf("%d are reported, want 2", n)
 	}
 	w.detach("lab-vm-2", id) // the disable stays where it was made
-	must(t, access("end", 8, "run-2"))
+	must(t, access("end", "run-2"))
 	if w.disabled("lab-vm-1") || w.disabled("lab-vm-2") {
 		t.Fatal("relocation is still disabled")
 	}

@@ -268,6 +268,7 @@ func TestTickets(t *testing.T) {
 	// A login's cookie opens until the login ends.
 	second, err := login(t.Context(), w.ready, w.ready.Password)
 	must(t, err)
+	defer second.CloseIdleConnections()
 	us, err := second.SessionManager.UserSession(t.Context())
 	must(t, err)
 	q := w.question(store, id, "", "open")

@@ -90,6 +90,7 @@ func TestLogins(t *testing.T) {
 	}
 	second, err := login(ctx, w.ready, w.ready.Password)
 	must(t, err)
+	defer second.CloseIdleConnections()
 	us, err := second.SessionManager.UserSession(ctx)
 	must(t, err)
 	must(t, w.c.SessionManager.TerminateSession(ctx, []string{us.Key}))
@@ -211,7 +212,7 @@ func TestRevertAndDiskFromSnapshot(t *testing.T) {
 }
 
 func TestABusyDiskIsRefused(t *testing.T) {
-	w := newWorld(t, lab.Options{OperationTime: 300 * time.Millisecond})
+	w := newWorld(t, lab.Options{OperationTime: 700 * time.Millisecond})
 	const store = "datastore1"
 	id := w.create(store, "a", 1)
 	ctx := t.Context()

@@ -17,7 +17,7 @@ type Areas struct {
 	End     int64
 }
 
-// Everything, in the place of a change id, asks for all allocated areas.
+// Everything is what asks, in the place of a change id, for all allocated areas.
 const Everything = "*"
 
 // Changed lists the areas that were written between the snapshot whose change id

@@ -105,6 +105,20 @@ func (v *VCenter) makeMachines(ctx context.Context, finder *find.Finder, dc *obj
 		}
 		v.machines[m.Name] = ref.Reference()
 	}
+	// Once all have their ids: whether a task takes a number of its own is for
+	// each start to say.
+	for _, m := range v.o.Estate.Machines() {
+		if !m.On {
+			continue
+		}
+		task, err := object.NewVirtualMachine(pool.Client(), v.machines[m.Name]).PowerOn(ctx)
+		if err != nil {
+			return err
+		}
+		if err := task.Wait(ctx); err != nil {
+			return fmt.Errorf("power machine %s on: %w", m.Name, err)
+		}
+	}
 	return nil
 }
 
@@ -130,14 +144,7 @@ func makeMachine(ctx context.Context, folder *object.Folder, pool *object.Resour
 	if err != nil {
 		return nil, err
 	}
-	vm := object.NewVirtualMachine(folder.Client(), info.Result.(types.ManagedObjectReference))
-	if !m.On {
-		return vm, nil
-	}
-	if task, err = vm.PowerOn(ctx); err != nil {
-		return nil, err
-	}
-	return vm, task.Wait(ctx)
+	return object.NewVirtualMachine(folder.Client(), info.Result.(types.ManagedObjectReference)), nil
 }
 
 func (v *VCenter) attachAll() error {
