@@ -79,7 +79,8 @@ func (q *Queue) waits(ctx context.Context, subject, id string) (yes bool, err er
 			return nil
 		}
 		if err == nil {
-			yes = strings.HasPrefix(m.Header.Get(jetstream.MsgIDHeader), id)
+			got := m.Header.Get(jetstream.MsgIDHeader)
+			yes = got == id || strings.HasPrefix(got, id+"/")
 		}
 		return err
 	})
