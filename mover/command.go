@@ -121,7 +121,7 @@ func (f *flags) load() (*config.Config, *slog.Logger, error) {
 	if f.name != "" {
 		c.Mover.Name = f.name
 	}
-	if f.queue != "" {
+	if c.Queue.URL = c.Queue.Address(); f.queue != "" {
 		c.Queue.URL = f.queue
 	}
 	if err := c.ValidateMover(); err != nil {

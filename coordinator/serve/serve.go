@@ -148,9 +148,9 @@ func startBroker(ctx context.Context, cfg *config.Config, o Options) (*broker.Se
 // connectQueue connects to the embedded queue or to the one that is configured,
 // and makes sure that streams and buckets are there.
 func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, log *slog.Logger) (*queue.Queue, error) {
-	o := queue.Options{Name: "ivd serve", URL: c.URL, CredsFile: c.CredsFile, CAFile: c.CAFile, Log: log}
+	o := queue.Options{Name: "ivd serve", URL: c.URL, CredsFile: c.CredsFile, CAFile: c.CAFile, AckWait: c.AckWait.Std(), Log: log}
 	if server != nil {
-		o = queue.Options{Name: "ivd serve", InProcess: server, Log: log}
+		o.URL, o.InProcess = "", server
 	}
 	q, err := queue.Connect(ctx, o)
 	if err != nil {

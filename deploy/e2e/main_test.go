@@ -25,7 +25,16 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	bin = dir
+	library := filepath.Join("..", "..", "build", "vddk-lab")
+	if library, err = filepath.Abs(library); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if os.Getenv("IVD_VDDK_LIBDIR") == "" {
+		os.Setenv("IVD_VDDK_LIBDIR", library)
+	}
 	builds := [][]string{
+		{"", "make", "-s", "-C", filepath.Join("..", "..", "vddk", "lab"), "OUT=" + os.Getenv("IVD_VDDK_LIBDIR")},
 		{"CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "ivd"), "ivdmover/coordinator"},
 		{"CGO_ENABLED=1", "go", "build", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd-mover"), "ivdmover/mover"},
 	}
