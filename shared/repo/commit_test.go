@@ -186,6 +186,19 @@ func TestCommitInDoubt(t *testing.T) {
 			t.Fatalf("no word of doubt: %v", err)
 		}
 
+		// Requests that were all refused for their age leave none.
+		b.fault = func(op, _ string) error {
+			if op == "send" {
+				return ivd.Errorf(ivd.Expired, "too late")
+			}
+			return nil
+		}
+		err = r.Commit(t.Context(), l, p)
+		wantKind(t, err, ivd.Expired)
+		if errors.Is(err, repo.ErrInDoubt) {
+			t.Fatalf("a definite answer is called doubtful: %v", err)
+		}
+
 		// The lease ends between two attempts.
 		b.fault = func(op, _ string) error {
 			if op == "send" {

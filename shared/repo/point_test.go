@@ -78,6 +78,15 @@ func TestReadPointRefuses(t *testing.T) {
 	_, _, err = r.ReadPoint(t.Context(), p.ID)
 	wantKind(t, err, ivd.Corrupt, "elsewhere")
 
+	// One object under another's name.
+	if body, err = p.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := ivd.NewPointID(disk, p.Time, "run-9")
+	b.put("points/"+storeName(string(elsewhere)), body)
+	_, _, err = r.ReadPoint(t.Context(), elsewhere)
+	wantKind(t, err, ivd.Corrupt, string(elsewhere))
+
 	b.fail("get", "points/")
 	_, _, err = r.ReadPoint(t.Context(), p.ID)
 	wantKind(t, err, ivd.Transient)
