@@ -1,0 +1,319 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/broker"
+	"ivdmover/mover/disk"
+	"ivdmover/mover/disk/disktest"
+	"ivdmover/mover/pipeline"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/dir"
+	"ivdmover/vddk"
+)
+
+var host *disk.Host
+
+func TestMain(m *testing.M) {
+	disktest.Main(m, func(l *vddk.Library) (err error) {
+		host, err = disk.NewHost(l, []string{"file"})
+		return err
+	})
+}
+
+const (
+	cs     = ivd.MinChunkSize
+	diskID = "0f0e0d0c-0000-4000-8000-000000000001"
+)
+
+// files are disks that lie in local files, opened by the real library.
+type files struct {
+	mu      sync.Mutex
+	paths   map[ivd.DiskID]string
+	open    int
+	opens   int
+	refuse  error           // what Open answers, if anything
+	onOpen  func()          // called at each
+	access  []queue.MoverOp // what was asked for
+	secrets []string        // that logins brought
+}
+
+func (f *files) Open(_ context.Context, s disk.Spec) (*disk.Disk, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opens++
+	f.secrets = append(f.secrets, s.Login.Password.Reveal())
+	if f.onOpen != nil {
+		f.onOpen()
+	}
+	if f.refuse != nil {
+		return nil, f.refuse
+	}
+	path, ok := f.paths[s.Ref.Disk]
+	if !ok {
+		return nil, ivd.Errorf(ivd.NotFound, "no disk %s", s.Ref.Disk)
+	}
+	return host.OpenFile(path, s.Write)
+}
+
+func (f *files) PrepareAccess(context.Context, ivd.DiskRef, queue.Login, string) error {
+	return f.note(queue.PrepareAccess)
+}
+
+func (f *files) EndAccess(context.Context, ivd.DiskRef, queue.Login, string) error {
+	return f.note(queue.EndAccess)
+}
+
+func (f *files) note(op queue.MoverOp) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.access = append(f.access, op)
+	if op == queue.PrepareAccess {
+		return ivd.Errorf(ivd.Denied, "no right to disable methods")
+	}
+	return nil
+}
+
+// bench is a queue, a repository, and the parts of a coordinator that a mover
+// talks to.
+type bench struct {
+	t     *testing.T
+	queue *queue.Queue
+	repo  *repo.Repository
+	files *files
+	lease repo.Lease
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	ctx := t.Context()
+	s, err := broker.Start(ctx, broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	b := &bench{t: t, files: &files{paths: map[ivd.DiskID]string{}}}
+	b.queue = b.connect(s)
+	if err := b.queue.Setup(ctx); err != nil {
+		t.Fatal(err)
+	}
+	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req queue.LoginRequest) (queue.Login, error) {
+		return queue.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.Disk))}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	st, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.repo, err = repo.Init(ctx, st, repo.InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if b.lease, err = b.repo.OpenLease(ctx, repo.LeaseSpec{Kind: repo.WriteLease, Owner: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) connect(s *broker.Server) *queue.Queue {
+	b.t.Helper()
+	q, err := queue.Connect(b.t.Context(), queue.Options{URL: s.ClientURL(), Name: "test", AckWait: 2 * time.Second})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(q.Close)
+	return q
+}
+
+// mover is a worker that runs.
+type mover struct {
+	*Worker
+	stop   chan struct{}
+	kill   context.CancelFunc
+	ended  chan error
+	memory *pipeline.Memory
+}
+
+func (b *bench) start(name string, handles int, limits pipeline.Limits) *mover {
+	b.t.Helper()
+	m := &mover{
+		stop: make(chan struct{}), ended: make(chan error, 1),
+		memory: pipeline.NewMemory(128<<20, func(n int) pipeline.Buffer { return vddk.Alloc(n) }),
+	}
+	var err error
+	m.Worker, err = New(Options{
+		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(),
+		Queue: b.queue, Repository: b.repo, Disks: b.files, Memory: m.memory, Limits: limits,
+		Log: slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ctx, kill := context.WithCancel(b.t.Context())
+	m.kill = kill
+	go func() { m.ended <- m.Run(ctx, m.stop) }()
+	b.t.Cleanup(func() {
+		kill()
+		if err, ok := <-m.ended; ok && err != nil && !errors.Is(err, context.Canceled) {
+			b.t.Errorf("mover %s ended with %v", name, err)
+		}
+		if m.memory.Used() != 0 {
+			b.t.Errorf("mover %s holds %d bytes at its end", name, m.memory.Used())
+		}
+	})
+	return m
+}
+
+// end asks a mover to stop and waits for it.
+func (b *bench) end(m *mover) {
+	b.t.Helper()
+	close(m.stop)
+	if err := <-m.ended; err != nil {
+		b.t.Errorf("mover %s: %v", m.Name, err)
+	}
+	close(m.ended)
+}
+
+// newDisk makes a disk with content and returns its content.
+func (b *bench) newDisk(id ivd.DiskID, size int64, seed uint64) []byte {
+	b.t.Helper()
+	content := make([]byte, size)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	for range 12 {
+		off := rnd.Int64N(size)
+		n := min(size-off, int64(rnd.IntN(2<<20)))
+		for i := off; i < off+n; i++ {
+			content[i] = byte(rnd.Uint32())
+		}
+	}
+	path := filepath.Join(b.t.TempDir(), string(id)+".raw")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	b.files.mu.Lock()
+	b.files.paths[id] = path
+	b.files.mu.Unlock()
+	return content
+}
+
+func (b *bench) job(id ivd.DiskID, size int64) queue.Job {
+	g := ivd.Geometry{Capacity: size, ChunkSize: cs}
+	j := queue.Job{
+		Version: queue.Version, Kind: queue.Backup, Class: queue.AnyClass, ID: "j0001", Run: "run-1",
+		Lease: b.lease.ID, Deadline: b.lease.Deadline, Repository: b.repo.ID(),
+		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: id}, Name: "disk", Geometry: g,
+		Backup: &queue.BackupSpec{Snapshot: "s1", Unread: queue.UnreadZero, Allocated: true},
+	}
+	for p := range g.Pages() {
+		j.Backup.Pages = append(j.Backup.Pages, p)
+	}
+	return j
+}
+
+func recordOf(j queue.Job) queue.JobRecord {
+	return queue.JobRecord{Version: queue.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease, State: queue.JobQueued}
+}
+
+func (b *bench) publish(j queue.Job) {
+	b.t.Helper()
+	if err := b.queue.CreateJobRecord(b.t.Context(), recordOf(j)); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.queue.Publish(b.t.Context(), j); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// wait waits until a record is as is says.
+func (b *bench) wait(j queue.Job, is func(queue.JobRecord) bool) queue.JobRecord {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 60*time.Second)
+	defer cancel()
+	last := queue.JobRecord{}
+	for rec, err := range b.queue.WatchJobs(ctx, j.Run) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if rec.Disk == j.Disk.Disk && rec.ID == j.ID {
+			last = rec
+			if is(rec) {
+				return rec
+			}
+		}
+	}
+	b.t.Fatalf("the record stayed at %+v", last)
+	return last
+}
+
+func state(s queue.JobState) func(queue.JobRecord) bool {
+	return func(r queue.JobRecord) bool { return r.State == s }
+}
+
+// commit makes a point of a done job.
+func (b *bench) commit(j queue.Job, rec queue.JobRecord) format.Point {
+	b.t.Helper()
+	p := format.Point{
+		ID: ivd.NewPointID(j.Disk.Disk, time.Now(), j.Run), Disk: j.Disk, Geometry: j.Geometry,
+		Run: j.Run, Pages: rec.Pages, Time: time.Now(),
+	}
+	if err := b.repo.Commit(b.t.Context(), b.lease, p); err != nil {
+		b.t.Fatal(err)
+	}
+	return p
+}
+
+// restoreJob makes a blank disk and the job that fills it with a point.
+func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) queue.Job {
+	b.t.Helper()
+	path := filepath.Join(b.t.TempDir(), string(to)+".raw")
+	f, err := os.Create(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(size); err != nil {
+		b.t.Fatal(err)
+	}
+	b.files.mu.Lock()
+	b.files.paths[to] = path
+	b.files.mu.Unlock()
+	lease, err := b.repo.OpenLease(b.t.Context(), repo.LeaseSpec{Kind: repo.ReadLease, Owner: "test"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return queue.Job{
+		Version: queue.Version, Kind: queue.Restore, Class: queue.AnyClass, ID: "j0001", Run: "run-2",
+		Lease: lease.ID, Deadline: lease.Deadline, Repository: b.repo.ID(),
+		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: to}, Geometry: p.Geometry,
+		Restore: &queue.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: true},
+	}
+}
+
+// same compares a disk with content; what lies beyond must be zeros.
+func (b *bench) same(id ivd.DiskID, content []byte) {
+	b.t.Helper()
+	got, err := os.ReadFile(b.files.paths[id])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if len(got) < len(content) || !bytes.Equal(got[:len(content)], content) || len(bytes.Trim(got[len(content):], "\x00")) > 0 {
+		b.t.Fatalf("disk %s is not what was backed up", id)
+	}
+}
+
+func id(n int) ivd.DiskID { return ivd.DiskID(fmt.Sprintf("0f0e0d0c-0000-4000-8000-%012d", n)) }
