@@ -31,8 +31,8 @@ import (
 type Options struct {
 	Dir        string
 	Listen     string // of the vCenter; default 127.0.0.1:0
-	DataListen string // of the data port; default 127.0.0.1:0
-	Advertise  string // the host that clients are told; default: the listener's address
+	DataListen string // of the data port; default: any port beside Listen
+	Advertise  string // the host that clients are told; default: the listener's, or the one they called
 	Username   string // default administrator@vsphere.local
 	Password   string // default: made once, and kept in the folder
 
@@ -78,10 +78,17 @@ func (o *Options) fill() error {
 	for _, s := range []struct {
 		p   *string
 		def string
-	}{{&o.Listen, "127.0.0.1:0"}, {&o.DataListen, "127.0.0.1:0"}, {&o.Username, "administrator@vsphere.local"}} {
+	}{{&o.Listen, "127.0.0.1:0"}, {&o.Username, "administrator@vsphere.local"}} {
 		if *s.p == "" {
 			*s.p = s.def
 		}
+	}
+	if o.DataListen == "" {
+		host, _, err := net.SplitHostPort(o.Listen)
+		if err != nil {
+			return &ivd.Error{Kind: ivd.Invalid, Op: "listen", Err: err, Remedy: "give --listen as ADDRESS:PORT"}
+		}
+		o.DataListen = net.JoinHostPort(host, "0")
 	}
 	if o.DiskSize <= 0 {
 		o.DiskSize = 64 << 20

@@ -14,6 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/vmware/govmomi/vim25/types"
 
 	"ivdmover/deploy/lab"
 	"ivdmover/shared/ivd"
@@ -313,5 +316,61 @@ func TestRequestsInFlight(t *testing.T) {
 		if from != uint64(i)*8192 || n != 4096 {
 			t.Fatalf("area %d is %d sectors at %d", i, n, from)
 		}
+	}
+}
+
+func TestAnOpenDiskIsInUse(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	const store = "datastore1"
+	id := w.create(store, "a", 1)
+	snapshot := w.snapshot(store, id, "open")
+	p, _, err := open(w.ready, w.question(store, id, snapshot, "open"))
+	must(t, err)
+	if h := w.lab.Report().Handles; len(h) != 1 || h[0].Disk != id || string(h[0].Snapshot) != snapshot {
+		t.Fatalf("handles %+v", h)
+	}
+	task, err := w.m.DeleteSnapshot(t.Context(), w.ds[store], string(id), snapshot)
+	w.fails(&types.InvalidState{}, task, err)
+	task, err = w.m.Delete(t.Context(), w.ds[store], string(id))
+	w.fails(&types.InvalidState{}, task, err)
+	must(t, p.c.Close()) // as the end of a process does
+	for len(w.lab.Report().Handles) > 0 {
+		<-time.After(time.Millisecond)
+	}
+	task, err = w.m.DeleteSnapshot(t.Context(), w.ds[store], string(id), snapshot)
+	w.do(task, err)
+}
+
+func TestPortsOnEveryAddress(t *testing.T) {
+	w := newWorld(t, lab.Options{Listen: "0.0.0.0:0"})
+	id := w.create("datastore1", "a", 1)
+	called := w.ready
+	called.URL = strings.Replace(called.URL, "127.0.0.1", "localhost", 1)
+	m, err := ticket(called, w.question("datastore1", id, "", "open"))
+	must(t, err)
+	if m["host"] != "localhost" {
+		t.Fatalf("sent to %q", m["host"])
+	}
+}
+
+func TestFramesThatLie(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	id := w.create("datastore1", "a", 1)
+	for _, frame := range [][]byte{
+		bytes.Repeat([]byte{0xff}, 40),
+		append(append([]byte("LNFQ\x01\x00\x02\x00"), make([]byte, 24)...), 0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0),
+		append([]byte("LNFQ\x02\x00\x02\x00"), make([]byte, 32)...),
+	} {
+		p, _, err := open(w.ready, w.question("datastore1", id, "", "open"))
+		must(t, err)
+		_, err = p.c.Write(frame)
+		must(t, err)
+		if _, err := io.ReadAll(p.c); err != nil {
+			t.Fatalf("want the connection closed: %v", err)
+		}
+		must(t, p.c.Close())
+	}
+	for len(w.lab.Report().Handles) > 0 {
+		<-time.After(time.Millisecond)
 	}
 }

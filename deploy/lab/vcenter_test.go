@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -237,6 +240,60 @@ func TestTwoLaboratoriesOnOneFolder(t *testing.T) {
 	}
 	_, err = lab.Start(context.Background(), lab.Options{Dir: t.TempDir(), ESX: true})
 	if ivd.KindOf(err) != ivd.Unsupported {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestADiskWhoseFilesAreGone(t *testing.T) {
+	w := newWorld(t, lab.Options{})
+	ctx := t.Context()
+	const store = "datastore1"
+	lost, kept := w.register(store, "lost", []byte("x"), 1<<20), w.create(store, "kept", 1)
+	must(t, os.Remove(filepath.Join(w.o.Dir, "datastores", store, "fcd", "lost-flat.vmdk")))
+	_, err := w.m.Retrieve(ctx, w.ds[store], string(lost))
+	if err == nil { // it is open already
+		w.stop()
+		w.start()
+		_, err = w.m.Retrieve(ctx, w.ds[store], string(lost))
+	}
+	wantFault(t, err, &types.NotFound{})
+	ids, err := w.m.List(ctx, w.ds[store])
+	must(t, err)
+	if len(ids) != 2 {
+		t.Fatalf("listed %v", ids)
+	}
+	task, err := w.m.ReconcileDatastoreInventory(ctx, w.ds[store])
+	w.do(task, err)
+	ids, err = w.m.List(ctx, w.ds[store])
+	must(t, err)
+	if len(ids) != 1 || ids[0].Id != string(kept) {
+		t.Fatalf("listed %v", ids)
+	}
+}
+
+func TestAGuestsWriteBeyondTheEnd(t *testing.T) {
+	w := newWorld(t, lab.Options{Disks: 3, DiskSize: 1})
+	ids, err := w.m.List(t.Context(), w.ds["datastore1"])
+	must(t, err)
+	if len(ids) != 2 {
+		t.Fatalf("%d of three disks on the first datastore", len(ids))
+	}
+	id := ivd.DiskID(ids[0].Id)
+	if _, err := lab.Write(t.Context(), w.o.Dir, id, 1<<20-10, lab.Random(1, 11)); ivd.KindOf(err) != ivd.Invalid {
+		t.Fatalf("got %v", err)
+	}
+	if n, err := lab.Write(t.Context(), w.o.Dir, id, 1<<20-10, lab.Random(1, 10)); err != nil || n != 10 {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	want, err := io.ReadAll(lab.Random(1, 10))
+	must(t, err)
+	if got := w.read("datastore1", id, ""); !bytes.Equal(got[1<<20-10:], want) {
+		t.Fatal("the same seed gave other bytes")
+	}
+	if _, err := lab.Write(t.Context(), w.o.Dir, "52dfd9ca-0000-0000-0000-000000000000", 0, lab.Random(1, 1)); ivd.KindOf(err) != ivd.NotFound {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := lab.Write(t.Context(), t.TempDir(), id, 0, lab.Random(1, 1)); ivd.KindOf(err) != ivd.NotFound {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +37,7 @@ type Options struct {
 	Estate      *estate.Estate
 	Front       Front
 	Listen      string
-	Host        string // that clients are told; empty: the listener's address
+	Host        string // that clients are told; empty: see address
 	Certificate tls.Certificate
 	Thumbprint  string
 	Log         *slog.Logger
@@ -79,19 +79,20 @@ func (p *Port) Close() error {
 	return err
 }
 
-// address is where clients are sent.
-func (p *Port) address() (host string, port int) {
+// address is where clients are sent. Where the port listens on every address, it
+// is the one that the client has called the vCenter by.
+func (p *Port) address(called string) (host string, port int) {
 	a := p.listener.Addr().(*net.TCPAddr)
 	if p.o.Host != "" {
 		return p.o.Host, a.Port
 	}
-	return a.IP.String(), a.Port
-}
-
-// Address is the listener's, as host:port.
-func (p *Port) Address() string {
-	host, port := p.address()
-	return net.JoinHostPort(host, strconv.Itoa(port))
+	if !a.IP.IsUnspecified() {
+		return a.IP.String(), a.Port
+	}
+	if h, _, err := net.SplitHostPort(called); err == nil {
+		called = h
+	}
+	return strings.Trim(called, "[]"), a.Port
 }
 
 func (p *Port) accept() {

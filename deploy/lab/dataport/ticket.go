@@ -79,7 +79,7 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "code=%d\nmessage=%s\n", codeOf(err), strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	host, port := p.address()
+	host, port := p.address(r.Host)
 	fmt.Fprintf(w, "code=0\nmessage=\nhost=%s\nport=%d\nthumbprint=%s\nticket=%s\n", host, port, p.o.Thumbprint, p.tickets.issue(k, time.Now()))
 }
 
@@ -111,13 +111,7 @@ func (p *Port) admit(q url.Values) (ticket, error) {
 	if _, err := p.o.Estate.Disk(k.datastore, k.disk); err != nil || k.op == opPrepare {
 		return k, err
 	}
-	// What Open would refuse now, is refused now.
-	h, err := p.o.Estate.Open(k.datastore, k.disk, k.snapshot, k.write, "a ticket")
-	if err != nil {
-		return k, err
-	}
-	h.Close()
-	return k, nil
+	return k, p.o.Estate.CanOpen(k.datastore, k.disk, k.snapshot, k.write)
 }
 
 func (p *Port) authenticate(q url.Values) error {

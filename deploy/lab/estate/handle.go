@@ -41,26 +41,38 @@ type Traffic struct {
 func (e *Estate) Open(datastore string, id ivd.DiskID, snapshot ivd.SnapshotID, write bool, peer string) (*Handle, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r, d, err := e.find(datastore, id)
+	r, d, err := e.openable(datastore, id, snapshot, write)
 	if err != nil {
 		return nil, err
 	}
 	h := &Handle{e: e, d: d, record: r.clone(), snapshot: snapshot, write: write, peer: peer}
-	if snapshot != "" {
-		if find(d.Snapshots(), snapshot) < 0 {
-			return nil, noSnapshot(snapshot)
-		}
-		if write {
-			return nil, ivd.Errorf(ivd.Invalid, "snapshot %s: %w", snapshot, ErrReadOnly)
-		}
-	} else if err := e.openLive(r, write); err != nil {
-		return nil, err
-	}
 	e.handles[h] = struct{}{}
 	return h, nil
 }
 
-func (e *Estate) openLive(r *Disk, write bool) error {
+// CanOpen tells what Open would refuse now, and opens nothing.
+func (e *Estate) CanOpen(datastore string, id ivd.DiskID, snapshot ivd.SnapshotID, write bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, _, err := e.openable(datastore, id, snapshot, write)
+	return err
+}
+
+func (e *Estate) openable(datastore string, id ivd.DiskID, snapshot ivd.SnapshotID, write bool) (*Disk, *disk.Disk, error) {
+	r, d, err := e.find(datastore, id)
+	switch {
+	case err != nil:
+	case snapshot == "":
+		err = e.liveOpenable(r, write)
+	case find(d.Snapshots(), snapshot) < 0:
+		err = noSnapshot(snapshot)
+	case write:
+		err = ivd.Errorf(ivd.Invalid, "snapshot %s: %w", snapshot, ErrReadOnly)
+	}
+	return r, d, err
+}
+
+func (e *Estate) liveOpenable(r *Disk, write bool) error {
 	for _, a := range r.Attached {
 		if m := e.state.machine(a.Machine); m != nil && m.On {
 			return ivd.Errorf(ivd.Locked, "disk %s: machine %s: %w", r.ID, a.Machine, ErrInUse)

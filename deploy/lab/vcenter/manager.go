@@ -169,6 +169,21 @@ func (m *manager) DeleteVStorageObjectTask(ctx *simulator.Context, req *types.De
 	return &methods.DeleteVStorageObject_TaskBody{Res: &types.DeleteVStorageObject_TaskResponse{Returnval: ref}}
 }
 
+// ReconcileDatastoreInventoryTask forgets the disks whose files are gone.
+func (m *manager) ReconcileDatastoreInventoryTask(ctx *simulator.Context, req *types.ReconcileDatastoreInventory_Task) soap.HasFault {
+	ref := m.onDisk(ctx, "reconcileDatastoreInventory", faultOf, req.Datastore, func(ctx context.Context, datastore string) (types.AnyType, error) {
+		for _, d := range m.v.o.Estate.Disks(datastore) {
+			if _, err := m.v.o.Estate.Disk(datastore, d.ID); ivd.KindOf(err) == ivd.NotFound {
+				if err := m.v.o.Estate.Delete(ctx, datastore, d.ID); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return nil, nil
+	})
+	return &methods.ReconcileDatastoreInventory_TaskBody{Res: &types.ReconcileDatastoreInventory_TaskResponse{Returnval: ref}}
+}
+
 // ExtendDiskTask makes a disk larger; it fails while the disk has a snapshot.
 func (m *manager) ExtendDiskTask(ctx *simulator.Context, req *types.ExtendDisk_Task) soap.HasFault {
 	ref := m.onDisk(ctx, "extendDisk", faultOf, req.Datastore, func(ctx context.Context, datastore string) (types.AnyType, error) {
