@@ -77,34 +77,40 @@ type Disk struct {
 // Open opens a disk: with the first transport that works, and, where an earlier
 // run left its relocation disabled, once more after EndAccess.
 func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
-	d, err := h.open(ctx, s)
+	p := params(s.Ref, s.Snapshot, s.Login)
+	open := func() (*Disk, error) {
+		return firstOf(ctx, h.modes, func(modes string) (*Disk, error) {
+			return h.openWith(p, string(s.Ref.Disk), s.Write, modes)
+		})
+	}
+	d, err := afterEndAccess(open, func() error { return h.EndAccess(ctx, s.Ref, s.Login, s.Identity) })
+	return d, classify(err)
+}
+
+// afterEndAccess opens once more, after end, where that is what an error asks for.
+func afterEndAccess(open func() (*Disk, error), end func() error) (*Disk, error) {
+	d, err := open()
 	if class(err) != vddk.TransientAfterEndAccess {
 		return d, err
 	}
-	if endErr := h.EndAccess(ctx, s.Ref, s.Login, s.Identity); endErr != nil {
+	if endErr := end(); endErr != nil {
 		return nil, errors.Join(err, endErr)
 	}
-	return h.open(ctx, s)
+	return open()
 }
 
-// open tries the transports: all that are left are handed to the library, which
-// chooses; one that it chose and that then cannot is left out.
-func (h *Host) open(ctx context.Context, s Spec) (*Disk, error) {
-	p := params(s.Ref, s.Snapshot, s.Login)
-	var err error
-	for modes := h.modes; len(modes) > 0; modes = modes[1:] {
+// firstOf tries the transports: all that are left are handed to the library, which
+// chooses; the best of them is left out when the choice then cannot.
+func firstOf(ctx context.Context, modes []string, open func(modes string) (*Disk, error)) (d *Disk, err error) {
+	for ; len(modes) > 0; modes = modes[1:] {
 		if ctxErr := ctx.Err(); ctxErr != nil {
 			return nil, ctxErr
 		}
-		var d *Disk
-		if d, err = h.openWith(p, string(s.Ref.Disk), s.Write, strings.Join(modes, ":")); err == nil {
-			return d, nil
-		}
-		if class(err) != vddk.Fallback {
+		if d, err = open(strings.Join(modes, ":")); class(err) != vddk.Fallback {
 			break
 		}
 	}
-	return nil, classify(err)
+	return d, err
 }
 
 func (h *Host) openWith(p vddk.Params, path string, write bool, modes string) (*Disk, error) {

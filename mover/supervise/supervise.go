@@ -168,7 +168,9 @@ func (c *child) wait(ctx context.Context, signals <-chan os.Signal) (stopped boo
 		case s := <-signals:
 			if stopped {
 				_ = c.cmd.Process.Kill()
-				<-c.done
+				if err := <-c.done; err == nil {
+					return true, nil // it was ending anyway
+				}
 				return true, ErrForced
 			}
 			c.signal(s)

@@ -43,7 +43,6 @@ const (
 type files struct {
 	mu      sync.Mutex
 	paths   map[ivd.DiskID]string
-	open    int
 	opens   int
 	refuse  error           // what Open answers, if anything
 	onOpen  func()          // called at each

@@ -1,0 +1,175 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"ivdmover/coordinator/inventory"
+	"ivdmover/deploy/lab"
+	"ivdmover/mover/disk/disktest"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/vddk"
+)
+
+func failure(c vddk.Class) error { return &vddk.Error{Class: c, Code: 1, Name: string(c)} }
+
+func TestTransportsAreTriedInTurn(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		answers []error // of the calls in turn
+		asked   []string
+		class   vddk.Class
+	}{
+		{"the first choice works", []error{nil}, []string{"san:hotadd:nbd"}, ""},
+		{"it cannot", []error{failure(vddk.Fallback), nil}, []string{"san:hotadd:nbd", "hotadd:nbd"}, ""},
+		{
+			"none can",
+			[]error{failure(vddk.Fallback), failure(vddk.Fallback), failure(vddk.Fallback)},
+			[]string{"san:hotadd:nbd", "hotadd:nbd", "nbd"},
+			vddk.Fallback,
+		},
+		{"another will not help", []error{failure(vddk.Denied)}, []string{"san:hotadd:nbd"}, vddk.Denied},
+	} {
+		var asked []string
+		_, err := firstOf(t.Context(), []string{"san", "hotadd", "nbd"}, func(modes string) (*Disk, error) {
+			asked = append(asked, modes)
+			return nil, c.answers[len(asked)-1]
+		})
+		if !slices.Equal(asked, c.asked) || class(err) != c.class {
+			t.Errorf("%s: asked %q, %v", c.name, asked, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := firstOf(ctx, []string{"nbd"}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestEndAccessIsTriedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		answers []error
+		end     error
+		ends    int
+		class   vddk.Class
+	}{
+		{"no need", []error{nil}, nil, 0, ""},
+		{"another error", []error{failure(vddk.Locked)}, nil, 0, vddk.Locked},
+		{"it helps", []error{failure(vddk.TransientAfterEndAccess), nil}, nil, 1, ""},
+		{"it does not", []error{failure(vddk.TransientAfterEndAccess), failure(vddk.TransientAfterEndAccess)}, nil, 1, vddk.TransientAfterEndAccess},
+		{"it fails", []error{failure(vddk.TransientAfterEndAccess)}, failure(vddk.Denied), 1, vddk.TransientAfterEndAccess},
+	} {
+		opens, ends := 0, 0
+		_, err := afterEndAccess(func() (*Disk, error) {
+			opens++
+			return nil, c.answers[opens-1]
+		}, func() error {
+			ends++
+			return c.end
+		})
+		if opens != len(c.answers) || ends != c.ends || class(err) != c.class {
+			t.Errorf("%s: %d opens, %d ends, %v", c.name, opens, ends, err)
+		}
+	}
+}
+
+// The laboratory's vCenter, its tickets and its data port, as a mover meets them.
+func TestDiskOfAVCenter(t *testing.T) {
+	libdir, err := disktest.LibDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := lab.Start(t.Context(), lab.Options{Dir: t.TempDir(), Disks: 1, DiskSize: 8 << 20, LibDir: libdir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ref, login, cookie := labDisk(t, l)
+	d, err := host.Open(t.Context(), Spec{Ref: ref, Login: cookie, Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Capacity() != 8<<20 || d.Transport() != "nbdssl" {
+		t.Errorf("capacity %d by %s", d.Capacity(), d.Transport())
+	}
+	buf := vddk.Alloc(64 << 10)
+	defer buf.Free()
+	text := bytes.Repeat([]byte("through the wire"), 4<<10)
+	copy(buf.Bytes(), text)
+	if err := errors.Join(d.WriteAt(t.Context(), buf.Bytes(), 1<<20), d.Flush(t.Context())); err != nil {
+		t.Error(err)
+	}
+	clear(buf.Bytes())
+	if err := d.ReadAt(t.Context(), buf.Bytes(), 1<<20); err != nil || !bytes.Equal(buf.Bytes(), text) {
+		t.Errorf("read back: %v", err)
+	}
+	if err := errors.Join(d.Close(), d.Close()); err != nil {
+		t.Error(err)
+	}
+
+	for _, c := range []struct {
+		name  string
+		spoil func(*Spec)
+		kind  ivd.Kind
+	}{
+		{"a wrong password", func(s *Spec) { s.Login.Password = "wrong" }, ivd.Denied},
+		{"no such disk", func(s *Spec) { s.Ref.Disk = "0f0e0d0c-0000-4000-8000-000000000009" }, ivd.NotFound},
+		{"no such snapshot", func(s *Spec) { s.Snapshot = "0f0e0d0c-0000-4000-8000-000000000008" }, ivd.NotFound},
+		{"nobody there", func(s *Spec) { s.Login.Port = 1 }, ivd.Transient},
+	} {
+		s := Spec{Ref: ref, Login: login}
+		c.spoil(&s)
+		if d, err := host.Open(t.Context(), s); ivd.KindOf(err) != c.kind {
+			t.Errorf("%s: %v, %v", c.name, d, err)
+		} else if strings.Contains(err.Error(), login.Password.Reveal()) {
+			t.Errorf("%s: the password is in %v", c.name, err)
+		}
+	}
+	s := Spec{Ref: ref, Login: login}
+	s.Login.Thumbprint = strings.Repeat("AA:", 19) + "AA"
+	if _, err := host.Open(t.Context(), s); err == nil || !strings.Contains(err.Error(), login.Thumbprint) {
+		t.Errorf("a wrong thumbprint: %v, want the right one %s in it", err, login.Thumbprint)
+	}
+	if err := host.PrepareAccess(t.Context(), ref, login, ""); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(host.EndAccess(t.Context(), ref, login, ""), host.EndAccess(t.Context(), ref, login, "")); err != nil {
+		t.Error(err)
+	}
+}
+
+// labDisk is the laboratory's only disk, and two logins for it: by password and by
+// a live session's cookie.
+func labDisk(t *testing.T, l *lab.Lab) (ref ivd.DiskRef, password, cookie queue.Login) {
+	t.Helper()
+	r := l.Ready()
+	v, err := inventory.Connect(t.Context(), inventory.Config{
+		Name: "lab", URL: r.URL, Username: r.Username, Password: ivd.Secret(r.Password), Thumbprint: r.Thumbprint,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	if cookie, err = v.Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for d, err := range v.Disks(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref = d.Ref
+	}
+	password = cookie
+	password.Cookie, password.User, password.Password = "", r.Username, ivd.Secret(r.Password)
+	return ref, password, cookie
+}
