@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/broker"
+	"ivdmover/mover/disk/disktest"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/dir"
+)
+
+// The test binary is the program as well, its child included.
+const asProgram = "IVD_MOVER_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// place is a queue, a repository and a configuration that names them.
+type place struct {
+	t      *testing.T
+	queue  *queue.Queue
+	config string
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	libdir, err := disktest.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	q, err := queue.Connect(t.Context(), queue.Options{URL: s.ClientURL(), Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	if err := q.Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	st, err := dir.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.Init(t.Context(), st, repo.InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p := &place{t: t, queue: q, config: filepath.Join(t.TempDir(), "ivd.yaml")}
+	p.write(fmt.Sprintf(`
+repository: { url: "dir://%s" }
+queue: { url: "%s" }
+mover:
+  name: proxy-1
+  handles: 2
+  memory: 128MiB
+  vddk: { libdir: "%s", transports: [nbdssl] }
+`, folder, s.ClientURL(), libdir))
+	return p
+}
+
+func (p *place) write(text string) {
+	p.t.Helper()
+	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// change replaces a part of the configuration.
+func (p *place) change(from, to string) {
+	p.t.Helper()
+	text, err := os.ReadFile(p.config)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if !strings.Contains(string(text), from) {
+		p.t.Fatalf("%q is not in the configuration", from)
+	}
+	p.write(strings.Replace(string(text), from, to, 1))
+}
+
+func program(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "LD_LIBRARY_PATH=") })
+	cmd.Env = append(env, asProgram+"=1")
+	return cmd
+}
+
+func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
+	p := newPlace(t)
+	for _, c := range []struct {
+		name  string
+		spoil func()
+		args  []string
+		code  int
+		says  []string
+	}{
+		{"no configuration", nil, []string{}, exitUsage, []string{"--config"}},
+		{"an unknown flag", nil, []string{"--naem", "x"}, exitUsage, []string{"--naem", "--help"}},
+		{"an argument too many", nil, []string{"run"}, exitUsage, []string{"run"}},
+		{"a file that is not there", nil, []string{"--config", "/nowhere.yaml"}, exitUsage, []string{"/nowhere.yaml"}},
+		{"the child's command from outside", nil, []string{childCommand, "--config", p.config}, exitUsage, []string{"supervisor"}},
+		{"an unknown key", func() { p.change("handles:", "handels:") }, nil, exitUsage, []string{"handels", "handles"}},
+		{"memory for fewer handles", func() { p.change("128MiB", "40MiB") }, nil, exitUsage, []string{"mover.memory", "mover.handles to 1"}},
+		{"a library that is not there", func() { p.change("libdir: \"", "libdir: \"/nowhere") }, nil, exitFailed, []string{"/nowhere", "unpack VMware's VDDK"}},
+		{"a transport that the library has not", func() { p.change("[nbdssl]", "[san]") }, nil, exitFailed, []string{"san", "nbdssl"}},
+		{"no repository", func() { p.change("dir://", "dir:///nowhere") }, nil, exitFailed, []string{"nowhere"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			whole, err := os.ReadFile(p.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.write(string(whole))
+			if c.spoil != nil {
+				c.spoil()
+			}
+			args := c.args
+			if args == nil {
+				args = []string{"--config", p.config, "--log-level", "error"}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			cmd := program(ctx, args...)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			_ = cmd.Run() // its status is what is looked at
+			text := stderr.String()
+			if cmd.ProcessState.ExitCode() != c.code || strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "ivd-mover: ") {
+				t.Errorf("status %d, want %d; it said %q", cmd.ProcessState.ExitCode(), c.code, text)
+			}
+			for _, s := range c.says {
+				if !strings.Contains(text, s) {
+					t.Errorf("%q does not say %q", text, s)
+				}
+			}
+		})
+	}
+}
+
+// beat waits for a heartbeat of another process than before.
+func (p *place) beat(before string) queue.Mover {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		movers, err := p.queue.Movers(ctx)
+		if err == nil && len(movers) == 1 && movers[0].Process != before {
+			return movers[0]
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			p.t.Fatalf("no heartbeat of another process than %q: %v, %v", before, movers, err)
+		}
+	}
+}
+
+// childOf is the number of a process's only child.
+func childOf(t *testing.T, parent int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatalf("children of %d: %q", parent, text)
+	}
+	return pid
+}
+
+func (p *place) start() (cmd *exec.Cmd, output io.Reader) {
+	p.t.Helper()
+	cmd = program(p.t.Context(), "--config", p.config, "--name", "proxy-2")
+	r, w, err := os.Pipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	w.Close()
+	p.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); r.Close() })
+	if err := r.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
+		p.t.Fatal(err)
+	}
+	return cmd, r
+}
+
+func TestAKilledChildIsReplacedAndASignalEndsBoth(t *testing.T) {
+	p := newPlace(t)
+	cmd, output := p.start()
+	first := p.beat("")
+	if first.Name != "proxy-2" || first.Handles != 2 || first.Free != 2 || len(first.Modes) != 1 || first.VDDK == "" {
+		t.Errorf("heartbeat %+v", first)
+	}
+	if err := syscall.Kill(childOf(t, cmd.Process.Pid), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	p.beat(first.Process)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(output) // until both have ended
+	if err != nil {
+		t.Fatalf("%v after %s", err, text)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v: %s", err, text)
+	}
+	if movers, err := p.queue.Movers(t.Context()); err != nil || len(movers) != 0 {
+		t.Errorf("its heartbeat stays: %v, %v", movers, err)
+	}
+	if strings.Contains(string(text), "level=ERROR") {
+		t.Errorf("it said %s", text)
+	}
+}
+
+func TestAKilledParentTakesItsChildAlong(t *testing.T) {
+	p := newPlace(t)
+	cmd, output := p.start()
+	p.beat("")
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(output); err != nil { // the child holds the pipe's other end
+		t.Fatalf("the child lives on: %v after %s", err, text)
+	}
+}
+
+func TestTheLibrarysPathIsTheChildsAlone(t *testing.T) {
+	p := newPlace(t)
+	cmd, _ := p.start()
+	p.beat("")
+	has := func(pid int) bool {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(env, []byte("LD_LIBRARY_PATH="))
+	}
+	if has(cmd.Process.Pid) || !has(childOf(t, cmd.Process.Pid)) {
+		t.Errorf("parent %t, child %t", has(cmd.Process.Pid), has(childOf(t, cmd.Process.Pid)))
+	}
+	maps := func(pid int) bool {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(text, []byte("libvixDiskLib"))
+	}
+	if maps(cmd.Process.Pid) || !maps(childOf(t, cmd.Process.Pid)) {
+		t.Error("the library is not in the child alone")
+	}
+}
