@@ -77,8 +77,8 @@ func (b Backup) Run(ctx context.Context) error {
 	r.group = g
 	decided := make(chan chan *span, decideAhead)
 	spans := make(chan *span, decideAhead)
-	g.Go(func() error { defer close(decided); return r.decideAll(ctx, decided) })
-	g.Go(func() error { defer close(spans); return r.readAhead(ctx, decided, spans) })
+	g.Go(func() error { return closing(decided, r.decideAll(ctx, decided)) })
+	g.Go(func() error { return closing(spans, r.readAhead(ctx, decided, spans)) })
 	g.Go(func() error { return r.storeAll(ctx, spans) })
 	return g.Wait()
 }
@@ -210,18 +210,23 @@ func (b *backup) decideOne(ctx context.Context, s *span, decided chan<- chan *sp
 // readAhead reads the pieces of the spans in order, as many at once as there is
 // memory for.
 func (b *backup) readAhead(ctx context.Context, decided <-chan chan *span, spans chan<- *span) error {
-	for answer := range decided {
-		s, err := receive(ctx, answer)
+	for {
+		answer, more, err := next(ctx, decided)
+		if err != nil || !more {
+			return err
+		}
+		s, _, err := next(ctx, answer)
 		if err != nil {
 			return err
 		}
-		s.pieces = pieces(b.job.Geometry, s.index, &s.read)
+		list := pieces(b.job.Geometry, s.index, &s.read)
+		s.pieces = list
 		select {
-		case spans <- s:
+		case spans <- s: // whose it is from here on
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		for _, p := range s.pieces {
+		for _, p := range list {
 			if p.slot, err = b.workspaces.get(ctx); err != nil {
 				return err
 			}
@@ -232,14 +237,20 @@ func (b *backup) readAhead(ctx context.Context, decided <-chan chan *span, spans
 			})
 		}
 	}
-	return nil
 }
 
 // storeAll takes the spans in order: their chunks into packs, and at the end of
 // a batch their nodes into an index pack.
 func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 	done := 0
-	for s := range spans {
+	for {
+		s, more, err := next(ctx, spans)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
 		if err := b.store(ctx, s); err != nil {
 			return err
 		}
@@ -257,9 +268,6 @@ func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 		if stop {
 			return ErrStopped
 		}
-	}
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx) // spans ended because of an error
 	}
 	if want := b.todo(); done != want {
 		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d spans are done of %d", b.job.Disk.Disk, done, want)
@@ -309,13 +317,22 @@ func (b *backup) stopped() bool {
 	}
 }
 
-// receive takes one value, unless the context ends first.
-func receive[T any](ctx context.Context, c <-chan T) (T, error) {
+// closing closes a channel when its sender has ended well. After an error it stays
+// open: an end by error must not look like the end.
+func closing[T any](c chan<- T, err error) error {
+	if err == nil {
+		close(c)
+	}
+	return err
+}
+
+// next takes the next value of a channel; more is false at its end. The end of the
+// context is an error.
+func next[T any](ctx context.Context, c <-chan T) (v T, more bool, err error) {
 	select {
-	case v := <-c:
-		return v, nil
+	case v, more = <-c:
+		return v, more, nil
 	case <-ctx.Done():
-		var none T
-		return none, context.Cause(ctx)
+		return v, false, context.Cause(ctx)
 	}
 }

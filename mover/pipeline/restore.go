@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -66,7 +67,7 @@ func (r Restore) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	w.group = g
 	nodes := make(chan chan spanNode, decideAhead)
-	g.Go(func() error { defer close(nodes); return w.readNodes(ctx, nodes) })
+	g.Go(func() error { return closing(nodes, w.readNodes(ctx, nodes)) })
 	g.Go(func() error { return w.fetchAll(ctx, nodes) })
 	return g.Wait()
 }
@@ -97,6 +98,7 @@ type restore struct {
 	writes  chan struct{} // a token for each request in flight
 
 	underway sync.WaitGroup // units between their beginning and their last write
+	failed   atomic.Bool    // set before a unit that failed is no longer under way
 	begun    time.Time      // of the batch
 	sealed   queue.Stats
 }
@@ -165,8 +167,15 @@ func (r *restore) readNode(ctx context.Context, page *format.Page, span ivd.Span
 // then how far everything is written.
 func (r *restore) fetchAll(ctx context.Context, nodes <-chan chan spanNode) error {
 	end := pageEnd(r.job.Geometry, r.job.Restore.Pages[len(r.job.Restore.Pages)-1].Page)
-	for answer := range nodes {
-		s, err := receive(ctx, answer)
+	for {
+		answer, more, err := next(ctx, nodes)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return r.seal(ctx, end, true)
+		}
+		s, _, err := next(ctx, answer)
 		if err != nil {
 			return err
 		}
@@ -187,10 +196,6 @@ func (r *restore) fetchAll(ctx context.Context, nodes <-chan chan spanNode) erro
 			return ErrStopped
 		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx) // the nodes ended because of an error
-	}
-	return r.seal(ctx, end, true)
 }
 
 // begin starts a unit when there is memory for it.
@@ -203,6 +208,7 @@ func (r *restore) begin(ctx context.Context, u *unit) error {
 	r.group.Go(func() error {
 		defer r.underway.Done()
 		if err := r.move(ctx, u, slot.value); err != nil {
+			r.failed.Store(true)
 			return err
 		}
 		r.scratch.put(slot)
@@ -211,10 +217,11 @@ func (r *restore) begin(ctx context.Context, u *unit) error {
 	return nil
 }
 
-// seal waits until everything before next is written and durable, then says so.
-func (r *restore) seal(ctx context.Context, next ivd.SpanIndex, done bool) error {
+// seal waits until everything before upTo is written and durable, then says so.
+func (r *restore) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error {
 	r.underway.Wait()
-	if ctx.Err() != nil {
+	if r.failed.Load() {
+		<-ctx.Done() // the group is about to hear of it
 		return context.Cause(ctx)
 	}
 	if err := r.Target.Flush(ctx); err != nil {
@@ -222,7 +229,7 @@ func (r *restore) seal(ctx context.Context, next ivd.SpanIndex, done bool) error
 	}
 	r.Meter.tick()
 	total := r.Meter.Total()
-	if err := r.Checkpoint(ctx, Batch{Next: next, Stats: less(total, r.sealed), Done: done}); err != nil {
+	if err := r.Checkpoint(ctx, Batch{Next: upTo, Stats: less(total, r.sealed), Done: done}); err != nil {
 		return err
 	}
 	r.Meter.seal()

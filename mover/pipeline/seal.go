@@ -25,10 +25,10 @@ type index struct {
 
 // seal stores what the batch has and then says so: its data packs, its nodes and
 // those of its pages that are complete in an index pack, the checkpoint.
-func (b *backup) seal(ctx context.Context, next ivd.SpanIndex, done bool) error {
+func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error {
 	b.finish(ctx)
 	for _, p := range b.batch.packs {
-		if _, err := receive(ctx, p.stored); err != nil {
+		if _, _, err := next(ctx, p.stored); err != nil {
 			return err
 		}
 		b.batch.stats.Add(queue.Stats{StoredBytes: int64(p.size), Packs: 1})
@@ -46,7 +46,7 @@ func (b *backup) seal(ctx context.Context, next ivd.SpanIndex, done bool) error 
 	if err := b.putIndex(ctx, &x); err != nil {
 		return err
 	}
-	cp := Batch{Next: next, Pages: b.pages, SealedAt: x.at, Stats: b.batch.stats, Done: done}
+	cp := Batch{Next: upTo, Pages: b.pages, SealedAt: x.at, Stats: b.batch.stats, Done: done}
 	if b.page != nil {
 		cp.Nodes = b.page.nodes
 	}

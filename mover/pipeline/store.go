@@ -111,7 +111,7 @@ func (b *backup) entryAt(node *format.Node, id ivd.ContentID, place ivd.Place) e
 }
 
 func (b *backup) storePiece(ctx context.Context, s *span, p *piece, entries []entry) error {
-	if _, err := receive(ctx, p.done); err != nil {
+	if _, _, err := next(ctx, p.done); err != nil {
 		return err
 	}
 	if p.err != nil {
