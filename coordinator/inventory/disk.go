@@ -65,6 +65,18 @@ func (v *VCenter) Disks(ctx context.Context) iter.Seq2[Disk, error] {
 	}
 }
 
+// DisksOn yields the disks of one datastore, as Disks does.
+func (v *VCenter) DisksOn(ctx context.Context, id ivd.DatastoreID) iter.Seq2[Disk, error] {
+	return func(yield func(Disk, error) bool) {
+		d, err := v.Datastore(ctx, string(id))
+		if err != nil {
+			yield(Disk{}, err)
+			return
+		}
+		v.disksOf(ctx, d, yield)
+	}
+}
+
 // disksOf yields the disks of one datastore and tells whether to go on.
 func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, error) bool) bool {
 	op := fmt.Sprintf("list the disks of datastore %s", d.Name)

@@ -26,7 +26,7 @@ type backingUp struct{ *task }
 // snapshot with its change id.
 func (t backingUp) prepare(ctx context.Context) error {
 	l := t.ledger()
-	if err := t.s.open(ctx, l); err != nil {
+	if _, err := t.s.open(ctx, l); err != nil {
 		return err
 	}
 	disk, err := t.vc.Disk(ctx, t.rec.Ref)

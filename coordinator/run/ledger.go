@@ -43,14 +43,17 @@ func (s *Service) getLedger(ctx context.Context, id ivd.RunID, disk ivd.DiskID) 
 	return l, err
 }
 
-// open stores a ledger entry. One that is there already is ours, of before a
-// restart.
-func (s *Service) open(ctx context.Context, l Ledger) error {
-	_, err := s.Queue.State().Create(ctx, ledgerKey(l.Run, l.Key), l)
-	if err != nil && ivd.KindOf(err) != ivd.Exists {
-		return fmt.Errorf("store the ledger entry of disk %s: %w", l.Key, err)
+// open stores a ledger entry. One that was there already is ours, of before a
+// restart: what it names may have been done.
+func (s *Service) open(ctx context.Context, l Ledger) (before bool, err error) {
+	_, err = s.Queue.State().Create(ctx, ledgerKey(l.Run, l.Key), l)
+	if ivd.KindOf(err) == ivd.Exists {
+		return true, nil
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("store the ledger entry of disk %s: %w", l.Key, err)
+	}
+	return false, nil
 }
 
 // settleLedger undoes what ended runs have left to do.
@@ -142,23 +145,28 @@ func (s *Service) endAccess(ctx context.Context, l Ledger) error {
 	return err
 }
 
-// deleteWorking deletes the disk of a restore that did not come to its end: it
-// still has its working name.
+// deleteWorking deletes what a restore has made and not given its name: the disk of
+// one that did not come to its end, or a second one, whose creation was still under
+// way when the coordinator died.
 func deleteWorking(ctx context.Context, v *inventory.VCenter, l Ledger) error {
-	d, err := findByName(ctx, v, l.Ref.Datastore, l.Working)
-	if err != nil || d == nil {
-		return err
+	for {
+		d, err := findByName(ctx, v, l.Ref.Datastore, l.Working)
+		if err != nil || d == nil {
+			return err
+		}
+		if err := v.DeleteDisk(ctx, d.Ref); err != nil {
+			return err
+		}
 	}
-	return v.DeleteDisk(ctx, d.Ref)
 }
 
 // findByName is the disk of that name on a datastore, or nil.
 func findByName(ctx context.Context, v *inventory.VCenter, ds ivd.DatastoreID, name string) (*inventory.Disk, error) {
-	for d, err := range v.Disks(ctx) {
+	for d, err := range v.DisksOn(ctx, ds) {
 		if err != nil {
 			return nil, err
 		}
-		if d.Ref.Datastore == ds && d.Name == name {
+		if d.Name == name {
 			return &d, nil
 		}
 	}

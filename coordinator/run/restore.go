@@ -19,24 +19,30 @@ func (t restoring) prepare(ctx context.Context) error {
 	if t.rec.Ref.Disk != "" {
 		return nil
 	}
-	l := t.ledger()
-	if err := t.s.open(ctx, l); err != nil {
+	ref, err := t.newDisk(ctx)
+	if err != nil {
 		return err
-	}
-	ref := t.rec.Ref
-	d, err := findByName(ctx, t.vc, ref.Datastore, l.Working)
-	switch {
-	case err != nil:
-		return err
-	case d != nil:
-		ref = d.Ref
-	default:
-		mib := max(1, (t.rec.Geometry.Capacity+1<<20-1)>>20) // vSphere makes disks of whole MiB
-		if ref, err = t.vc.CreateDisk(ctx, ref.Datastore, l.Working, mib); err != nil {
-			return err
-		}
 	}
 	return t.save(ctx, func(d *Disk) { d.Ref = ref })
+}
+
+func (t restoring) newDisk(ctx context.Context) (ivd.DiskRef, error) {
+	l := t.ledger()
+	before, err := t.s.open(ctx, l)
+	if err != nil {
+		return l.Ref, err
+	}
+	if before {
+		d, err := findByName(ctx, t.vc, l.Ref.Datastore, l.Working)
+		if err != nil {
+			return l.Ref, err
+		}
+		if d != nil {
+			return d.Ref, nil
+		}
+	}
+	mib := max(1, (t.rec.Geometry.Capacity+1<<20-1)>>20) // vSphere makes disks of whole MiB
+	return t.vc.CreateDisk(ctx, l.Ref.Datastore, l.Working, mib)
 }
 
 func (t restoring) ledger() Ledger {
