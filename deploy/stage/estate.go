@@ -75,7 +75,7 @@ func (s *Stage) CopyExt4File(ctx context.Context, d owner.Disk, file, name strin
 	if err := Copy(ctx, flat, image); err != nil {
 		return err
 	}
-	defer os.Remove(image)
+	defer func() { _ = os.Remove(image) }()
 	out, err := exec.CommandContext(ctx, debugfs, "-w", "-R", "write "+file+" "+name, image).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", debugfs, err, out)
@@ -85,7 +85,7 @@ func (s *Stage) CopyExt4File(ctx context.Context, d owner.Disk, file, name strin
 		return err
 	}
 	part := s.Path("guest-write")
-	defer os.Remove(part)
+	defer func() { _ = os.Remove(part) }()
 	for _, c := range changes {
 		if err := cut(image, part, c); err != nil {
 			return err

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -88,6 +89,14 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
+// how says how the process ended.
+func (p *Process) how() error {
+	if p.err == nil {
+		return errors.New("exit status 0")
+	}
+	return p.err
+}
+
 // PID is the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
@@ -116,7 +125,7 @@ func (p *Process) Await(ctx context.Context, what string, limit time.Duration, s
 		case <-ctx.Done():
 			return fmt.Errorf("%s: not within %s; %s says:\n%s", what, limit, p.Name, p.LastLines())
 		case <-p.ended:
-			return fmt.Errorf("%s: %s ended (%v) and says:\n%s", what, p.Name, p.err, p.LastLines())
+			return fmt.Errorf("%s: %s ended by itself: %w; it says:\n%s", what, p.Name, p.how(), p.LastLines())
 		case <-tick.C:
 		}
 	}

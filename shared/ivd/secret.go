@@ -11,7 +11,9 @@ const redacted = "[secret]"
 // Reveal is the secret itself, for the call that needs it.
 func (s Secret) Reveal() string { return string(s) }
 
-func (s Secret) String() string   { return redacted }
+func (s Secret) String() string { return redacted }
+
+// GoString keeps it out of %#v.
 func (s Secret) GoString() string { return redacted }
 
 // LogValue keeps it out of slog's handlers.

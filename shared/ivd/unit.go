@@ -2,12 +2,14 @@ package ivd
 
 import "fmt"
 
-// ChunkIndex, SpanIndex and PageIndex count from a disk's beginning.
-type (
-	ChunkIndex int64
-	SpanIndex  int64
-	PageIndex  int64
-)
+// ChunkIndex counts chunks from a disk's beginning.
+type ChunkIndex int64
+
+// SpanIndex counts spans from a disk's beginning.
+type SpanIndex int64
+
+// PageIndex counts pages from a disk's beginning.
+type PageIndex int64
 
 // Geometry is how one disk is cut. Capacity need be no multiple of anything: the
 // last chunk is as short as it must be.
@@ -45,7 +47,7 @@ func (g Geometry) SpanSize() int64 { return g.ChunkSize * ChunksPerSpan }
 // PageSize is the bytes of a whole page.
 func (g Geometry) PageSize() int64 { return g.SpanSize() * SpansPerPage }
 
-// Chunks, Spans and Pages count the units that hold at least one byte of the disk.
+// Chunks counts the chunks that hold at least one byte of the disk.
 func (g Geometry) Chunks() ChunkIndex { return ChunkIndex(ceil(g.Capacity, g.ChunkSize)) }
 
 // Spans counts the disk's spans.
