@@ -34,13 +34,13 @@ type Backup struct {
 
 // What one disk has in flight, beside what it reserves.
 const (
-	inFlight     = 8       // requests on the one handle
-	ownPieces    = 2       // reserved
-	extraPieces  = 14      // taken from what is free
-	extraPacks   = 4       // likewise: being stored while the next one is filled
-	extraIndexes = 3       // likewise: a batch of more spans
-	packCost     = 5 << 22 // a pack's memory, which grows by a quarter at a time
-	indexCost    = 7 << 20 // of indexSpans: their entries, and their nodes when they are sealed
+	inFlight     = 8                       // requests on the one handle
+	ownPieces    = 2                       // reserved
+	extraPieces  = 14                      // taken from what is free
+	extraPacks   = 4                       // likewise: being stored while the next one is filled
+	extraIndexes = 3                       // likewise: a batch of more spans
+	packCost     = format.PackSize + 2<<20 // with its directory
+	indexCost    = 7 << 20                 // of indexSpans: their entries, and their nodes when they are sealed
 	indexSpans   = 64
 	packFrames   = 1 << 15 // of a pack at most, so that its directory stays small
 	level        = 3       // of zstd
@@ -151,9 +151,16 @@ func newBackup(b Backup) *backup {
 	r.workspaces = newLane(b.Memory, pieceCost(g), ownPieces, extraPieces,
 		func() workspace { return newWorkspace(b.Memory, g) }, dropWorkspace)
 	r.packs = newLane(b.Memory, packCost, 1, extraPacks,
-		func() *format.Pack { return new(format.Pack) }, func(*format.Pack) {})
+		newPack, func(*format.Pack) {})
 	r.indexes = newLane(b.Memory, indexCost, 1, extraIndexes, func() struct{} { return struct{}{} }, func(struct{}) {})
 	return r
+}
+
+// newPack makes a pack's memory at once: it is what a slot counts.
+func newPack() *format.Pack {
+	p := new(format.Pack)
+	p.Grow(packCost)
+	return p
 }
 
 // decideAll decides, page by page and span by span, what is to be read. Spans

@@ -2,6 +2,7 @@ package format
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -147,6 +148,9 @@ func (p *Pack) add(kind FrameKind, id ivd.ContentID, plainLen int, compression b
 	p.buf = append(p.buf, make([]byte, TagSize)...)
 	return e
 }
+
+// Grow makes room for n bytes more, so that filling the pack copies nothing.
+func (p *Pack) Grow(n int) { p.buf = slices.Grow(p.buf, n) }
 
 // Len is the bytes so far, without the directory.
 func (p *Pack) Len() int { return len(p.buf) }
