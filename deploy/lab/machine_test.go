@@ -89,6 +89,8 @@ func TestAttachedDisks(t *testing.T) {
 	snapshot := w.snapshot(store, id, "now")
 	w.read(store, id, snapshot)
 
+	task, err = w.vms["lab-vm-1"].Destroy(ctx)
+	w.fails(&types.NotSupported{}, task, err)
 	w.detach("lab-vm-1", id)
 	if w.device("lab-vm-1", id) != nil {
 		t.Fatal("the device is still there")

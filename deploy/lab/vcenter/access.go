@@ -32,16 +32,10 @@ func (v *VCenter) End(id ivd.DiskID, identity string) error {
 
 // showHolds makes a machine's property disabledMethod say what the estate knows.
 func (v *VCenter) showHolds(name string) {
-	ref, ok := v.machines[name]
-	if !ok {
-		return
-	}
 	v.showing.Lock()
 	defer v.showing.Unlock()
-	vm := v.reg.Get(ref).(*simulator.VirtualMachine)
 	_, held := v.o.Estate.Held(name)
-	call := v.call()
-	call.WithLock(vm, func() {
+	v.withVM(name, func(call *simulator.Context, vm *simulator.VirtualMachine) {
 		list := slices.DeleteFunc(slices.Clone(vm.DisabledMethod), func(m string) bool { return m == relocate })
 		if held {
 			list = append(list, relocate)

@@ -168,15 +168,21 @@ func (v *VCenter) slot(a *estate.Attachment) error {
 }
 
 func (v *VCenter) devices(name string) object.VirtualDeviceList {
-	vm := v.vm(name)
-	call := v.call()
 	var list object.VirtualDeviceList
-	call.WithLock(vm, func() { list = slices.Clone(vm.Config.Hardware.Device) })
+	v.withVM(name, func(_ *simulator.Context, vm *simulator.VirtualMachine) {
+		list = slices.Clone(vm.Config.Hardware.Device)
+	})
 	return list
 }
 
-func (v *VCenter) vm(name string) *simulator.VirtualMachine {
-	return v.reg.Get(v.machines[name]).(*simulator.VirtualMachine)
+// withVM calls f with a machine's simulated VM locked, where there is one.
+func (v *VCenter) withVM(name string, f func(*simulator.Context, *simulator.VirtualMachine)) {
+	vm, ok := v.reg.Get(v.machines[name]).(*simulator.VirtualMachine)
+	if !ok {
+		return
+	}
+	call := v.call()
+	call.WithLock(vm, func() { f(call, vm) })
 }
 
 func (v *VCenter) addDevice(d estate.Disk, a estate.Attachment) {
@@ -195,9 +201,7 @@ func (v *VCenter) removeDevice(name string, id ivd.DiskID) {
 }
 
 func (v *VCenter) setDevices(name string, f func([]types.BaseVirtualDevice) []types.BaseVirtualDevice) {
-	vm := v.vm(name)
-	call := v.call()
-	call.WithLock(vm, func() {
+	v.withVM(name, func(call *simulator.Context, vm *simulator.VirtualMachine) {
 		list := f(slices.Clone(vm.Config.Hardware.Device))
 		call.Update(vm, []types.PropertyChange{{Name: "config.hardware.device", Val: list}})
 	})

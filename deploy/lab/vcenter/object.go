@@ -45,12 +45,9 @@ func filePath(d estate.Disk) string {
 func (v *VCenter) consumers(d estate.Disk) []types.ID {
 	var ids []types.ID
 	for _, a := range d.Attached {
-		vm, ok := v.reg.Get(v.machines[a.Machine]).(*simulator.VirtualMachine)
-		if !ok {
-			continue
-		}
-		call := v.call()
-		call.WithLock(vm, func() { ids = append(ids, types.ID{Id: vm.Config.InstanceUuid}) })
+		v.withVM(a.Machine, func(_ *simulator.Context, vm *simulator.VirtualMachine) {
+			ids = append(ids, types.ID{Id: vm.Config.InstanceUuid})
+		})
 	}
 	return ids
 }

@@ -29,6 +29,9 @@ func (v *VCenter) route(ctx *simulator.Context, m *simulator.Method) (mo.Referen
 		return reroute(m, &manager{v: v}), nil
 	case "VirtualMachine":
 		name := v.machineName(m.This)
+		if name != "" && (m.Name == "Destroy_Task" || m.Name == "UnregisterVM") {
+			return nil, &types.NotSupported{} // the laboratory's own machines stay
+		}
 		if id, held := v.o.Estate.Held(name); held && m.Name == relocate {
 			return nil, &types.MethodDisabled{Source: id}
 		}
