@@ -150,9 +150,14 @@ type mover struct {
 
 func (b *bench) start(name string, handles int, limits pipeline.Limits) *mover {
 	b.t.Helper()
+	return b.startWith(name, handles, limits, 128<<20)
+}
+
+func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memory int64) *mover {
+	b.t.Helper()
 	m := &mover{
 		stop: make(chan struct{}), ended: make(chan error, 1),
-		memory: pipeline.NewMemory(128<<20, func(n int) pipeline.Buffer { return vddk.Alloc(n) }),
+		memory: pipeline.NewMemory(memory, func(n int) pipeline.Buffer { return vddk.Alloc(n) }),
 	}
 	var err error
 	m.Worker, err = New(Options{
