@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,6 +30,20 @@ func Environment(libdir string) []string {
 }
 
 const libraryPath = "LD_LIBRARY_PATH"
+
+// checkEnvironment tells whether the process was started with Environment. The
+// library itself is found without; its companions are not, and what it then does
+// ranges from an error of no meaning to a silent lack of transports.
+func checkEnvironment(libdir, path string) error {
+	folder := filepath.Dir(path)
+	if filepath.Base(folder) != "lib64" || slices.Contains(filepath.SplitList(os.Getenv(libraryPath)), folder) {
+		return nil
+	}
+	return &LoadError{
+		LibDir: libdir, Err: fmt.Errorf("the process was not started with %s in %s", folder, libraryPath),
+		Remedy: "start the process with " + Environment(libdir)[0] + ", as ivd-mover does for its child; with file capabilities the loader drops the variable: use ambient ones",
+	}
+}
 
 // version of a library as its real file is named: libvixDiskLib.so.8.0.3.
 type version struct {
@@ -116,7 +131,7 @@ func explain(libdir, text string) error {
 	case strings.Contains(text, "undefined symbol"), strings.Contains(text, "version `"):
 		remedy = "keep other libraries of the same name away: nothing but the library's own folder belongs in " + libraryPath
 	case strings.Contains(text, "cannot open shared object file"):
-		remedy = fmt.Sprintf("start the process with %s (ivd-mover does for its child), and unpack the distribution again if the file it names is not in lib64", Environment(libdir)[0])
+		remedy = "unpack the distribution again: a file that belongs into lib64 is missing"
 	}
 	return &LoadError{LibDir: libdir, Err: errors.New(text), Remedy: remedy}
 }

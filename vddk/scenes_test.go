@@ -56,8 +56,10 @@ func dummy(t *testing.T, flags ...string) string {
 	t.Helper()
 	track(t, "testdata/dummy.c")
 	dir := t.TempDir()
-	args := append(flags, "-shared", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Werror",
-		"-Wl,-soname,libvixDiskLib.so.6", "-o", filepath.Join(dir, "libvixDiskLib.so.6"), "testdata/dummy.c")
+	args := append([]string{
+		"-shared", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wl,--no-as-needed",
+		"-Wl,-soname,libvixDiskLib.so.6", "-o", filepath.Join(dir, "libvixDiskLib.so.6"), "testdata/dummy.c",
+	}, flags...)
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
@@ -275,6 +277,10 @@ func TestLoadRefuses(t *testing.T) {
 		return path
 	}
 	file := write("file", nil)
+	missing := filepath.Join(dir, "libmissing.so") // a companion that is gone when the library is loaded
+	if out, err := exec.Command("gcc", "-shared", "-Wl,-soname,libmissing.so", "-o", missing, "-xc", "/dev/null").CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
 	write("text/lib64/libvixDiskLib.so.8", []byte("#!/bin/sh\n"))
 	foreign, err := os.ReadFile(os.Args[0])
 	if err != nil {
@@ -294,7 +300,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"load", filepath.Join(dir, "empty"), "no libvixDiskLib.so.6 to .9", "the one that contains lib64"},
 		{"load", filepath.Join(dir, "text"), "no shared library", "unpack the distribution again"},
 		{"load", filepath.Join(dir, "arm"), "EM_AARCH64", "x86-64"},
-		{"load", libdir(), "libvixlabtls.so.1", "start the process with LD_LIBRARY_PATH=" + libdir() + "/lib64"},
+		{"load", libdir(), "the process was not started with " + libdir() + "/lib64", "start the process with LD_LIBRARY_PATH=" + libdir() + "/lib64"},
+		{"load", dummy(t, missing), "libmissing.so", "unpack the distribution again"},
 		{"load", dummy(t, "-DWITHOUT_WAIT"), "undefined symbol: VixDiskLib_Wait", "VDDK 6.7 or newer"},
 		{"twice", dummy(t), "loaded before", "once in a process"},
 		{"offmain", dummy(t), "not on the main thread", "runtime.LockOSThread"},

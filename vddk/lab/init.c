@@ -86,6 +86,8 @@ API VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, VixLogFunc log, V
 	lib.warn = warn;
 	lib.panic = panic;
 	VixError err = configFile ? lab_read_config(configFile, &config) : VIX_OK;
+	if (err == VIX_OK)
+		err = lab_load_companion();
 	if (err == VIX_OK) {
 		lab_config = config;
 		lib.ready = true;

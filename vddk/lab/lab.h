@@ -42,6 +42,11 @@ void lab_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void lab_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int lab_thread(pthread_t *thread, void *(*body)(void *), void *arg);
 
+/* companion.c: the private library, found as the real one's are. */
+struct labtls_api;
+extern const struct labtls_api *lab_tls;
+VixError lab_load_companion(void);
+
 /* config.c */
 VixError lab_read_config(const char *path, struct lab_config *config);
 

@@ -32,7 +32,7 @@ static int64_t now_ms(void) {
 
 /* A connection that says nothing for too long while we wait counts as lost. */
 static void rest(struct net *net, int64_t progress) {
-	struct pollfd fds[2] = {{.fd = net->wake, .events = POLLIN}, {.fd = labtls_fd(net->tls), .events = POLLIN}};
+	struct pollfd fds[2] = {{.fd = net->wake, .events = POLLIN}, {.fd = lab_tls->fd(net->tls), .events = POLLIN}};
 	if (net->write_blocked || net->read_blocked_on_write)
 		fds[1].events |= POLLOUT;
 	if (net->broken)
@@ -148,7 +148,7 @@ static VixError net_open(VixHandle *handle, const char *path) {
 	if (err == VIX_OK && !(handle->disk = make_net(tls)))
 		err = VIX_OUT_OF_MEMORY;
 	if (err != VIX_OK)
-		labtls_close(tls);
+		lab_tls->close(tls);
 	return err;
 }
 
@@ -162,7 +162,7 @@ static void net_close(VixHandle *handle) {
 	char answer[WIRE_TEXT_MAX];
 	if (!net->broken)
 		wire_exchange(net->tls, WIRE_CLOSE, NULL, answer);
-	labtls_close(net->tls);
+	lab_tls->close(net->tls);
 	close(net->wake);
 	pthread_mutex_destroy(&net->lock);
 	free(net->in_payload); /* of an answer that was cut off */

@@ -66,14 +66,14 @@ bool net_send(struct net *net) {
 	if (net->out_left[0] + net->out_left[1] == 0 && !next_frame(net))
 		return false;
 	int part = net->out_left[0] ? 0 : 1;
-	ssize_t n = labtls_write(net->tls, net->out_at[part], net->out_left[part]);
+	ssize_t n = lab_tls->write(net->tls, net->out_at[part], net->out_left[part]);
 	if (n > 0) {
 		net->out_at[part] += n;
 		net->out_left[part] -= (size_t)n;
 		return true;
 	}
 	if (n == LABTLS_AGAIN)
-		net->write_blocked = labtls_wants_write(net->tls);
+		net->write_blocked = lab_tls->wants_write(net->tls);
 	else
 		net->broken = true;
 	return false;
@@ -129,8 +129,8 @@ static void finish_response(struct net *net) {
 bool net_receive(struct net *net) {
 	bool header = net->in_have < sizeof net->in;
 	uint8_t *at = header ? (uint8_t *)&net->in + net->in_have : net->in_at;
-	ssize_t n = labtls_read(net->tls, at, header ? sizeof net->in - net->in_have : net->in_left);
-	net->read_blocked_on_write = n == LABTLS_AGAIN && labtls_wants_write(net->tls);
+	ssize_t n = lab_tls->read(net->tls, at, header ? sizeof net->in - net->in_have : net->in_left);
+	net->read_blocked_on_write = n == LABTLS_AGAIN && lab_tls->wants_write(net->tls);
 	if (n <= 0) {
 		net->broken |= n != LABTLS_AGAIN;
 		return false;

@@ -25,17 +25,17 @@ static bool same_thumbprint(const char *a, const char *b) {
 VixError lab_dial(const char *host, uint16_t port, const char *thumbprint, struct labtls **tls) {
 	enum labtls_error why;
 	char text[512];
-	*tls = labtls_connect(host, port, lab_config.connect_ms, &why, text, sizeof text);
+	*tls = lab_tls->connect(host, port, lab_config.connect_ms, &why, text, sizeof text);
 	if (!*tls) {
 		lab_warn("cannot connect: %s\n", text);
 		return why == LABTLS_RESOLVE ? VIX_SERVER_NOT_FOUND : why == LABTLS_REFUSED ? VIX_CONN_REFUSED : VIX_HANDSHAKE;
 	}
-	const char *shown = labtls_thumbprint(*tls);
+	const char *shown = lab_tls->thumbprint(*tls);
 	if (thumbprint && same_thumbprint(thumbprint, shown))
 		return VIX_OK;
 	lab_warn("the certificate of %s port %u has the thumbprint %s, %s%s was expected\n", host, port, shown,
 		 thumbprint ? "" : "and none", thumbprint ? thumbprint : "");
-	labtls_close(*tls);
+	lab_tls->close(*tls);
 	*tls = NULL;
 	return VIX_FAIL;
 }
@@ -140,8 +140,8 @@ VixError lab_ask_ticket(const struct lab_ask *ask, struct lab_ticket *ticket) {
 	char *reply = calloc(1, REPLY_MAX);
 	if (!reply || !request(ask, &whole)) {
 		err = VIX_OUT_OF_MEMORY;
-	} else if (!labtls_write_all(tls, whole.data, whole.length, lab_config.read_ms) ||
-		   labtls_read_to_end(tls, reply, REPLY_MAX - 1, lab_config.read_ms) <= 0) {
+	} else if (!lab_tls->write_all(tls, whole.data, whole.length, lab_config.read_ms) ||
+		   lab_tls->read_to_end(tls, reply, REPLY_MAX - 1, lab_config.read_ms) <= 0) {
 		err = VIX_CONN_LOST;
 	} else {
 		err = understand(reply, (uint16_t)params->nfcHostPort, ticket);
@@ -150,6 +150,6 @@ VixError lab_ask_ticket(const struct lab_ask *ask, struct lab_ticket *ticket) {
 		explicit_bzero(whole.data, whole.length);
 	free(whole.data);
 	free(reply);
-	labtls_close(tls);
+	lab_tls->close(tls);
 	return err;
 }

@@ -17,8 +17,6 @@
 
 #include "tls.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 struct labtls {
 	int fd;
 	SSL *ssl;
@@ -146,8 +144,20 @@ static bool handshake(struct labtls *tls, const char *host, int64_t deadline) {
 	}
 }
 
-EXPORT struct labtls *labtls_connect(const char *host, uint16_t port, int timeout_ms, enum labtls_error *error,
-				     char *text, size_t size) {
+static void tls_close(struct labtls *tls) {
+	if (!tls)
+		return;
+	if (tls->fd > 0 && tls->thumbprint[0])
+		SSL_shutdown(tls->ssl);
+	SSL_free(tls->ssl);
+	ERR_clear_error();
+	if (tls->fd > 0)
+		close(tls->fd);
+	free(tls);
+}
+
+static struct labtls *tls_connect(const char *host, uint16_t port, int timeout_ms, enum labtls_error *error, char *text,
+				  size_t size) {
 	pthread_once(&once, make_context);
 	int64_t deadline = now_ms() + timeout_ms;
 	struct labtls *tls = calloc(1, sizeof *tls);
@@ -159,37 +169,37 @@ EXPORT struct labtls *labtls_connect(const char *host, uint16_t port, int timeou
 	}
 	tls->fd = dial(host, port, deadline, error, text, size);
 	if (tls->fd < 0 || !handshake(tls, host, deadline)) {
-		labtls_close(tls);
+		tls_close(tls);
 		return NULL;
 	}
 	return tls;
 }
 
-EXPORT const char *labtls_thumbprint(const struct labtls *tls) {
+static const char *tls_thumbprint(const struct labtls *tls) {
 	return tls->thumbprint;
 }
 
-EXPORT ssize_t labtls_read(struct labtls *tls, void *buffer, size_t size) {
+static ssize_t tls_read(struct labtls *tls, void *buffer, size_t size) {
 	return outcome(tls, SSL_read(tls->ssl, buffer, size > INT32_MAX ? INT32_MAX : (int)size));
 }
 
-EXPORT ssize_t labtls_write(struct labtls *tls, const void *buffer, size_t size) {
+static ssize_t tls_write(struct labtls *tls, const void *buffer, size_t size) {
 	return outcome(tls, SSL_write(tls->ssl, buffer, size > INT32_MAX ? INT32_MAX : (int)size));
 }
 
-EXPORT int labtls_fd(const struct labtls *tls) {
+static int tls_fd(const struct labtls *tls) {
 	return tls->fd;
 }
 
-EXPORT bool labtls_wants_write(const struct labtls *tls) {
+static bool tls_wants_write(const struct labtls *tls) {
 	return tls->wants_write;
 }
 
-EXPORT ssize_t labtls_read_to_end(struct labtls *tls, void *buffer, size_t size, int timeout_ms) {
+static ssize_t tls_read_to_end(struct labtls *tls, void *buffer, size_t size, int timeout_ms) {
 	int64_t deadline = now_ms() + timeout_ms;
 	size_t have = 0;
 	while (have < size) {
-		ssize_t n = labtls_read(tls, (char *)buffer + have, size - have);
+		ssize_t n = tls_read(tls, (char *)buffer + have, size - have);
 		if (n > 0)
 			have += (size_t)n;
 		else if (n == LABTLS_CLOSED)
@@ -200,15 +210,15 @@ EXPORT ssize_t labtls_read_to_end(struct labtls *tls, void *buffer, size_t size,
 	return (ssize_t)have;
 }
 
-EXPORT bool labtls_read_all(struct labtls *tls, void *buffer, size_t size, int timeout_ms) {
-	return labtls_read_to_end(tls, buffer, size, timeout_ms) == (ssize_t)size;
+static bool tls_read_all(struct labtls *tls, void *buffer, size_t size, int timeout_ms) {
+	return tls_read_to_end(tls, buffer, size, timeout_ms) == (ssize_t)size;
 }
 
-EXPORT bool labtls_write_all(struct labtls *tls, const void *buffer, size_t size, int timeout_ms) {
+static bool tls_write_all(struct labtls *tls, const void *buffer, size_t size, int timeout_ms) {
 	int64_t deadline = now_ms() + timeout_ms;
 	const char *at = buffer;
 	while (size > 0) {
-		ssize_t n = labtls_write(tls, at, size);
+		ssize_t n = tls_write(tls, at, size);
 		if (n > 0) {
 			at += n;
 			size -= (size_t)n;
@@ -219,14 +229,15 @@ EXPORT bool labtls_write_all(struct labtls *tls, const void *buffer, size_t size
 	return true;
 }
 
-EXPORT void labtls_close(struct labtls *tls) {
-	if (!tls)
-		return;
-	if (tls->fd > 0 && tls->thumbprint[0])
-		SSL_shutdown(tls->ssl);
-	SSL_free(tls->ssl);
-	ERR_clear_error();
-	if (tls->fd > 0)
-		close(tls->fd);
-	free(tls);
-}
+__attribute__((visibility("default"))) const struct labtls_api labtls_api_1 = {
+	.connect = tls_connect,
+	.thumbprint = tls_thumbprint,
+	.read = tls_read,
+	.write = tls_write,
+	.fd = tls_fd,
+	.wants_write = tls_wants_write,
+	.read_all = tls_read_all,
+	.write_all = tls_write_all,
+	.read_to_end = tls_read_to_end,
+	.close = tls_close,
+};

@@ -23,19 +23,26 @@ enum labtls_error {
 /* What labtls_read and labtls_write return instead of a number of bytes. */
 enum { LABTLS_CLOSED = 0, LABTLS_AGAIN = -1, LABTLS_BROKEN = -2 };
 
-/* NULL with *error and text set. The socket does not block. */
-struct labtls *labtls_connect(const char *host, uint16_t port, int timeout_ms, enum labtls_error *error, char *text,
-			      size_t size);
-const char *labtls_thumbprint(const struct labtls *tls); /* "AA:BB:…" */
-ssize_t labtls_read(struct labtls *tls, void *buffer, size_t size);
-ssize_t labtls_write(struct labtls *tls, const void *buffer, size_t size);
-int labtls_fd(const struct labtls *tls);
-bool labtls_wants_write(const struct labtls *tls); /* after LABTLS_AGAIN: poll for writing */
-/* All of it, or false when time is up or the peer is gone. */
-bool labtls_read_all(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
-bool labtls_write_all(struct labtls *tls, const void *buffer, size_t size, int timeout_ms);
-/* What comes until the peer ends, at most size; negative when it breaks. */
-ssize_t labtls_read_to_end(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
-void labtls_close(struct labtls *tls);
+/* All that the library exports, as LABTLS_API. Sockets do not block. */
+struct labtls_api {
+	/* NULL with *error and text set. */
+	struct labtls *(*connect)(const char *host, uint16_t port, int timeout_ms, enum labtls_error *error, char *text,
+				  size_t size);
+	const char *(*thumbprint)(const struct labtls *tls); /* "AA:BB:…" */
+	ssize_t (*read)(struct labtls *tls, void *buffer, size_t size);
+	ssize_t (*write)(struct labtls *tls, const void *buffer, size_t size);
+	int (*fd)(const struct labtls *tls);
+	bool (*wants_write)(const struct labtls *tls); /* after LABTLS_AGAIN: poll for writing */
+	/* All of it, or false when time is up or the peer is gone. */
+	bool (*read_all)(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
+	bool (*write_all)(struct labtls *tls, const void *buffer, size_t size, int timeout_ms);
+	/* What comes until the peer ends, at most size; negative when it breaks. */
+	ssize_t (*read_to_end)(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
+	void (*close)(struct labtls *tls);
+};
+
+#define LABTLS_FILE "libvixlabtls.so.1"
+#define LABTLS_API "labtls_api_1"
+extern const struct labtls_api labtls_api_1;
 
 #endif

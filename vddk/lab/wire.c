@@ -9,13 +9,13 @@ VixError wire_exchange(struct labtls *tls, uint16_t op, const char *payload, cha
 		.magic = WIRE_REQUEST_MAGIC, .version = WIRE_VERSION, .op = op, .payload = (uint32_t)length};
 	struct wire_response in;
 	answer[0] = 0;
-	if (!labtls_write_all(tls, &out, sizeof out, lab_config.read_ms) ||
-	    !labtls_write_all(tls, payload, length, lab_config.read_ms) ||
-	    !labtls_read_all(tls, &in, sizeof in, lab_config.read_ms))
+	if (!lab_tls->write_all(tls, &out, sizeof out, lab_config.read_ms) ||
+	    !lab_tls->write_all(tls, payload, length, lab_config.read_ms) ||
+	    !lab_tls->read_all(tls, &in, sizeof in, lab_config.read_ms))
 		return VIX_CONN_LOST;
 	if (in.magic != WIRE_RESPONSE_MAGIC || in.version != WIRE_VERSION || in.op != op || in.payload >= WIRE_TEXT_MAX)
 		return VIX_HANDSHAKE;
-	if (!labtls_read_all(tls, answer, in.payload, lab_config.read_ms))
+	if (!lab_tls->read_all(tls, answer, in.payload, lab_config.read_ms))
 		return VIX_CONN_LOST;
 	answer[in.payload] = 0;
 	if (in.code != VIX_OK)
@@ -41,6 +41,6 @@ VixError lab_access(const VixConnectParams *params, const char *identity, const 
 	char payload[1024], answer[WIRE_TEXT_MAX];
 	snprintf(payload, sizeof payload, "ticket=%s\nidentity=%s\n", ticket.ticket, identity);
 	err = wire_exchange(tls, strcmp(op, "prepare") == 0 ? WIRE_PREPARE : WIRE_END, payload, answer);
-	labtls_close(tls);
+	lab_tls->close(tls);
 	return err;
 }
