@@ -37,8 +37,8 @@ func Main(extra Extra) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
+		signal.Stop(signals) // the next one has its usual effect, from before anybody acts on the first
 		cancel(errInterrupted)
-		signal.Stop(signals) // the next one has its usual effect
 	}()
 	return Execute(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr}, extra)
 }

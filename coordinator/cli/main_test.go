@@ -9,8 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/api/apitest"
@@ -23,8 +23,20 @@ var update = flag.Bool("update", false, "write the golden files")
 var program string
 
 func TestMain(m *testing.M) {
+	// Tables show local time, which a process learns from its environment once, at
+	// its beginning.
+	if os.Getenv("TZ") != "UTC" {
+		self, err := os.Executable()
+		if err == nil {
+			err = os.Setenv("TZ", "UTC")
+		}
+		if err == nil {
+			err = syscall.Exec(self, os.Args, os.Environ())
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	flag.Parse()
-	time.Local = time.UTC
 	for _, name := range []string{"IVD_SERVER", "IVD_TOKEN"} {
 		_ = os.Unsetenv(name)
 	}
