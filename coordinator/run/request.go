@@ -169,8 +169,8 @@ func (s *Service) newRun(k queue.JobKind) Run {
 // begin stores the disks and then the run, so that a run that is seen is whole, and
 // drives it.
 func (s *Service) begin(ctx context.Context, r Run, disks []Disk) (View, error) {
-	if !s.serving() {
-		return View{}, ivd.Errorf(ivd.Transient, "the coordinator is not serving: %w", errShutdown)
+	if err := s.serving(ctx); err != nil {
+		return View{}, err
 	}
 	lease, err := s.openLease(ctx, r)
 	if err != nil {
@@ -183,8 +183,12 @@ func (s *Service) begin(ctx context.Context, r Run, disks []Disk) (View, error) 
 		return View{}, err
 	}
 	s.Log.Info("run begins", "run", r.ID, "kind", r.Kind, "disks", len(disks))
-	s.drive(s.newActive(r, rev, lease))
-	return s.Run(ctx, r.ID)
+	a := s.newActive(r, rev, lease)
+	for _, d := range disks {
+		a.disks[d.key()] = d
+	}
+	s.drive(a)
+	return a.view(), nil
 }
 
 func (s *Service) store(ctx context.Context, r Run, disks []Disk) (uint64, error) {

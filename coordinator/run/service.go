@@ -40,7 +40,8 @@ type Service struct {
 
 	mu     sync.Mutex
 	active map[ivd.RunID]*active // guarded by mu
-	life   context.Context       // of Serve; nil before it. Guarded by mu
+	life   context.Context       // of Serve; set before begun is closed
+	begun  chan struct{}         // closed when Serve has begun
 	group  sync.WaitGroup        // the drivers
 	seen   map[ivd.RunID]beat    // owned by Serve's goroutine: what others' runs looked like
 }
@@ -56,6 +57,7 @@ var (
 // bound how long something unusual goes unnoticed.
 const (
 	beatEvery    = 5 * time.Second
+	countEvery   = time.Second      // the movers' handles
 	lookEvery    = 3 * time.Second  // for runs without an owner, ledger entries without a run
 	silentOwner  = 15 * time.Second // after which a run is taken over, by our own clock
 	letGoTimeout = time.Minute      // for movers to close the handles of a stopped disk
@@ -67,6 +69,7 @@ func New(d Deps) *Service {
 		Deps:   d,
 		start:  uuid.NewString(),
 		active: map[ivd.RunID]*active{},
+		begun:  make(chan struct{}),
 		seen:   map[ivd.RunID]beat{},
 	}
 	s.gate = newGate(d.Limits)
@@ -78,9 +81,8 @@ func New(d Deps) *Service {
 // it is stored, for the next start.
 func (s *Service) Serve(ctx context.Context) error {
 	life, end := context.WithCancelCause(ctx)
-	s.mu.Lock()
 	s.life = life
-	s.mu.Unlock()
+	close(s.begun)
 
 	stop, err := s.Queue.ServeLogins(ctx, s.login)
 	if err != nil {
@@ -103,11 +105,16 @@ func (s *Service) Serve(ctx context.Context) error {
 // watchOver looks at regular intervals for what nobody drives: runs whose owner is
 // silent, ledger entries whose run is over; and keeps admission informed.
 func (s *Service) watchOver(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
-	for {
-		if err := s.lookAround(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("look for runs and ledger entries that nobody drives", "err", err)
+	for next := time.Now(); ; {
+		err := s.countFleet(ctx)
+		if !time.Now().Before(next) {
+			next = time.Now().Add(lookEvery)
+			err = errors.Join(err, s.adopt(ctx), s.settleLedger(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.Log.Warn("look for movers, and for what nobody drives", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -115,10 +122,6 @@ func (s *Service) watchOver(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-func (s *Service) lookAround(ctx context.Context) error {
-	return errors.Join(s.countFleet(ctx), s.adopt(ctx), s.settleLedger(ctx))
 }
 
 // countFleet tells admission how many disks the movers can hold.
@@ -142,13 +145,12 @@ func (s *Service) countFleet(ctx context.Context) error {
 func (s *Service) drive(a *active) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	life := s.life
-	if life.Err() != nil {
+	if s.life.Err() != nil {
 		return
 	}
 	s.active[a.id] = a
 	s.group.Go(func() {
-		a.drive(life)
+		a.drive(s.life)
 		s.mu.Lock()
 		delete(s.active, a.id)
 		s.mu.Unlock()
@@ -163,11 +165,17 @@ func (s *Service) find(id ivd.RunID) *active {
 	return s.active[id]
 }
 
-// serving tells whether Serve is at work, without which no run can begin.
-func (s *Service) serving() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.life != nil && s.life.Err() == nil
+// serving waits until Serve is at work, without which no run can begin.
+func (s *Service) serving(ctx context.Context) error {
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if s.life.Err() != nil {
+		return &ivd.Error{Kind: ivd.Transient, Err: errShutdown, Remedy: "ask again when it is back"}
+	}
+	return nil
 }
 
 // vcenter is the vCenter of a disk, by the configuration's name for it.

@@ -11,6 +11,7 @@ import (
 // An ext4 file system is backed up, changed, backed up again; both points come back
 // byte for byte and whole, against a real S3 server.
 func TestFileSystemComesBackAsItWasBothTimes(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	s := newStage(t)
 	_, err := s.StartS3(ctx)

@@ -13,6 +13,7 @@ import (
 // of a backup and of a restore, and started again. Every run that was begun comes
 // to its end, every point it acknowledges is identical, and nothing stays behind.
 func TestCoordinatorKilledAfterEachCall(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	s := newStage(t)
 	disk, err := s.Owner.Create(ctx, "datastore1", "watched", 24)

@@ -14,6 +14,7 @@ type acknowledged struct{ point, want string }
 // Movers are killed with SIGKILL at random moments of backups. Every run completes,
 // every point is identical, and no snapshot stays.
 func TestMoversKilledAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	const kills, seed = 21, 20261124
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))

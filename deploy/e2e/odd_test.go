@@ -39,6 +39,7 @@ func sparse(size int64, at ...int64) func(string) error {
 // Capacities that are no multiple of anything, the smallest and a very large one
 // come back exactly, with zeros where vSphere rounds a new disk up.
 func TestOddCapacitiesComeBackExactly(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	s := newStage(t)
 	const mib = 1 << 20

@@ -39,7 +39,7 @@ func (s *Stage) Quietly(ctx context.Context, into any, args ...string) error {
 
 // Command runs a command of ivd and returns what it printed on both outputs.
 func (s *Stage) Command(ctx context.Context, args ...string) (stdout, stderr string, err error) {
-	cmd := exec.CommandContext(ctx, s.program("ivd"), args...)
+	cmd := exec.CommandContext(ctx, s.Program("ivd"), args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.Env = append(os.Environ(), s.environment()...)

@@ -37,7 +37,7 @@ func (s *Stage) Register(ctx context.Context, datastore, name string, fill func(
 
 // MakeExt4 makes an ext4 image with the files of a folder.
 func MakeExt4(ctx context.Context, image, tree string, mib int64) error {
-	mkfs, err := Program("mkfs.ext4", "e2fsprogs")
+	mkfs, err := SystemProgram("mkfs.ext4", "e2fsprogs")
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func MakeExt4(ctx context.Context, image, tree string, mib int64) error {
 
 // CheckExt4 has e2fsck read a file system without changing it.
 func CheckExt4(ctx context.Context, image string) error {
-	e2fsck, err := Program("e2fsck", "e2fsprogs")
+	e2fsck, err := SystemProgram("e2fsck", "e2fsprogs")
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func CheckExt4(ctx context.Context, image string) error {
 // CopyExt4File writes a file into a disk's ext4 file system as its guest does: into a
 // copy of the image, whose blocks that differ are then the guest's writes.
 func (s *Stage) CopyExt4File(ctx context.Context, d owner.Disk, file, name string) error {
-	debugfs, err := Program("debugfs", "e2fsprogs")
+	debugfs, err := SystemProgram("debugfs", "e2fsprogs")
 	if err != nil {
 		return err
 	}

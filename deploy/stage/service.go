@@ -25,7 +25,7 @@ type Ready struct {
 // StartLab starts `ivd lab` on the stage's lab folder and logs the owner in.
 func (s *Stage) StartLab(ctx context.Context, args ...string) (*Process, error) {
 	r, w := io.Pipe()
-	p, err := s.start("lab", w, s.program("ivd"), append([]string{"lab", "--dir", s.Path("lab")}, args...)...)
+	p, err := s.start("lab", w, s.Program("ivd"), append([]string{"lab", "--dir", s.Path("lab")}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s *Stage) StartLab(ctx context.Context, args ...string) (*Process, error) 
 // StartCoordinator starts `ivd serve` and waits until it answers. The repository is
 // there already: see InitRepository.
 func (s *Stage) StartCoordinator(ctx context.Context, args ...string) (*Process, error) {
-	p, err := s.start("coordinator", nil, s.program("ivd"), append([]string{"serve", "--config", s.ConfigFile()}, args...)...)
+	p, err := s.start("coordinator", nil, s.Program("ivd"), append([]string{"serve", "--config", s.ConfigFile()}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (s *Stage) StartCoordinator(ctx context.Context, args ...string) (*Process,
 
 // StartMover starts an ivd-mover and does not wait for it.
 func (s *Stage) StartMover(name string) (*Process, error) {
-	return s.start(name, nil, s.program("ivd-mover"), "--config", s.ConfigFile(), "--name", name, "--queue", "nats://"+s.Config.Queue)
+	return s.start(name, nil, s.Program("ivd-mover"), "--config", s.ConfigFile(), "--name", name, "--queue", "nats://"+s.Config.Queue)
 }
 
 // AwaitMovers waits until the coordinator knows n movers.
@@ -84,7 +84,8 @@ func (s *Stage) InitRepository(ctx context.Context) error {
 	return s.Ask(ctx, nil, "repo", "init", "--config", s.ConfigFile())
 }
 
-func (s *Stage) program(name string) string { return filepath.Join(s.bin, name) }
+// Program is the file of one of the two programs.
+func (s *Stage) Program(name string) string { return filepath.Join(s.bin, name) }
 
 // environment is what commands need beside the configuration.
 func (s *Stage) environment() []string {

@@ -56,6 +56,13 @@ func (s *Stage) Path(parts ...string) string {
 	return filepath.Join(append([]string{s.Dir}, parts...)...)
 }
 
+// Keyless is the same stage for someone who has no keys of the S3 server.
+func (s *Stage) Keyless() *Stage {
+	other := *s
+	other.credentials = nil
+	return &other
+}
+
 func (s *Stage) say(format string, args ...any) {
 	if s.Say != nil {
 		s.Say(format, args...)
@@ -80,8 +87,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Program finds a program of the system: on the PATH or in the folders for root.
-func Program(name, debianPackage string) (string, error) {
+// SystemProgram finds a program of the system: on the PATH or in the folders for root.
+func SystemProgram(name, debianPackage string) (string, error) {
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
 		if p := filepath.Join(dir, name); isFile(p) {
 			return p, nil
