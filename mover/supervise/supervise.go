@@ -115,6 +115,16 @@ func pause(ctx context.Context, signals <-chan os.Signal, d time.Duration) (over
 	return true
 }
 
+// endedBySignal tells whether a process ended by a request to end.
+func endedBySignal(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && (status.Signal() == syscall.SIGTERM || status.Signal() == syscall.SIGINT)
+}
+
 func exitStatus(err error) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -160,6 +170,9 @@ func (c *child) wait(ctx context.Context, signals <-chan os.Signal) (stopped boo
 	for {
 		select {
 		case err := <-c.done:
+			if stopped && endedBySignal(err) {
+				err = nil // it had not begun yet to listen for signals
+			}
 			return stopped, err
 		case <-ended:
 			ended = nil

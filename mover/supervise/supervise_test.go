@@ -33,6 +33,12 @@ func TestMain(m *testing.M) {
 		playChild(true)
 	case "stubborn":
 		playChild(false)
+	case "deaf": // it never listens for signals
+		if err := supervise.Bind(func() { os.Exit(9) }); err != nil {
+			os.Exit(supervise.ExitFinal)
+		}
+		fmt.Println("child", os.Getpid(), os.Getenv("MARK"))
+		select {}
 	case "final":
 		os.Exit(supervise.ExitFinal)
 	case "unbound":
@@ -143,6 +149,14 @@ func TestKilledChildIsReplaced(t *testing.T) {
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	p.expect("child asked to end")
+	p.expect("parent ended: <nil>")
+	p.expectEnd()
+}
+
+func TestAChildThatDoesNotListenYetEndsInOrder(t *testing.T) {
+	p := startParent(t, "deaf")
+	p.childPID()
+	p.cmd.Process.Signal(syscall.SIGTERM)
 	p.expect("parent ended: <nil>")
 	p.expectEnd()
 }

@@ -92,6 +92,10 @@ func New(o Options) (*Worker, error) {
 // errEnded is why everything ends when Run's context does.
 var errEnded = errors.New("the mover is ended")
 
+// farewellTimeout is how long a mover that stops tries to say so. Its heartbeat
+// expires by itself.
+const farewellTimeout = 3 * time.Second
+
 // Run works until stop is closed, and then until everything is handed back. When
 // ctx ends it drops what it holds and returns as soon as the calls under way have.
 func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
@@ -110,7 +114,9 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	defer stopPulling()
 	var tending, pullers, jobs sync.WaitGroup
 	tended := make(chan struct{})
-	tending.Go(func() { w.tend(ctx, tended) })
+	tendingCtx, stopTending := context.WithCancel(ctx)
+	defer stopTending()
+	tending.Go(func() { w.tend(tendingCtx, tended) })
 	for _, kind := range []queue.JobKind{queue.Restore, queue.Backup} {
 		pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
 	}
@@ -125,11 +131,14 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	jobs.Wait()
 	unserve()
 	close(tended)
+	stopTending() // a heartbeat may be waiting for a queue that is away
 	tending.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := w.Queue.Leave(ctx, w.Name); err != nil {
+	farewell, end := context.WithTimeout(ctx, farewellTimeout)
+	defer end()
+	if err := w.Queue.Leave(farewell, w.Name); err != nil {
 		w.Log.Warn("withdraw the heartbeat: it will expire", "err", err)
 	}
 	w.Log.Info("mover has stopped")

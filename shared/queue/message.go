@@ -93,8 +93,9 @@ type RestoreSpec struct {
 // JobState is where a job stands.
 type JobState string
 
-// The states. Only a mover sets Running, Done and Failed; only the coordinator
-// sets Queued.
+// The states. Only a mover sets Running and Done. Queued is set by the coordinator
+// for another attempt, and by a mover that hands a job back in order; Failed by a
+// mover, and by the coordinator that takes a job away.
 const (
 	JobQueued  JobState = "queued"
 	JobRunning JobState = "running"
