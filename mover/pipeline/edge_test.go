@@ -1,0 +1,143 @@
+package pipeline
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+func (d *memoryDisk) put(t *testing.T, off int64, buf []byte) ivd.Extent {
+	t.Helper()
+	if err := d.WriteAt(t.Context(), buf, off); err != nil {
+		t.Fatal(err)
+	}
+	return ivd.Extent{Offset: off, Length: int64(len(buf))}
+}
+
+func noise(seed uint64, n int) []byte {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rnd.Uint32())
+	}
+	return b
+}
+
+// A span that had content and is zeros now is not the parent's any more, however
+// that is found out, and wherever the job is gone on with.
+func TestSpanThatBecameZeros(t *testing.T) {
+	const size = 4 * 1024 * cs
+	for _, c := range []struct {
+		name string
+		spec func(g ivd.Geometry, areas []ivd.Extent) queue.BackupSpec
+	}{
+		{"changed areas", func(g ivd.Geometry, areas []ivd.Extent) queue.BackupSpec {
+			return queue.BackupSpec{Unread: queue.UnreadParent, Spans: marked(g, areas)}
+		}},
+		{"areas in use", func(ivd.Geometry, []ivd.Extent) queue.BackupSpec {
+			return queue.BackupSpec{Unread: queue.UnreadZero}
+		}},
+	} {
+		for _, stops := range []bool{false, true} {
+			b := newBench(t, 64<<20)
+			d := newMemoryDisk(size)
+			content := noise(1, 3*cs)
+			area := d.put(t, 1024*cs, content)
+			parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+			d.put(t, 1024*cs, make([]byte, len(content)))
+			g := ivd.Geometry{Capacity: size, ChunkSize: cs}
+			spec := c.spec(g, []ivd.Extent{area})
+			spec.Parent = parent.parent()
+			l := b.lease(repo.WriteLease)
+			job := b.job(l, g, spec)
+			rec := b.record(job)
+			for stops && rec.Next < 3 {
+				stop := make(chan struct{})
+				close(stop)
+				if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, stop); !expected(err) {
+					t.Fatal(err)
+				}
+			}
+			if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, nil); err != nil {
+				t.Fatal(err)
+			}
+			p := b.commit(l, job, &rec, d)
+			if len(p.Pages) != 0 {
+				t.Errorf("%s: a disk of zeros has pages %v", c.name, p.Pages)
+			}
+			b.restore(p)
+			b.restore(parent)
+		}
+	}
+}
+
+// What a grown disk has beyond its parent's end is read, even where nobody asked
+// for it: the parent cannot say what it is.
+func TestGrownPartIsReadUnasked(t *testing.T) {
+	b := newBench(t, 64<<20)
+	d := newMemoryDisk(100*cs + 3*sector)
+	d.put(t, 0, noise(2, 3*cs))
+	d.put(t, 100*cs, noise(3, 3*sector))
+	parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	d.capacity = 200 * cs
+	d.put(t, 100*cs+3*sector, noise(4, 20*cs))
+	p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadParent, Parent: parent.parent()})
+	b.restore(p)
+}
+
+// Chunks of one content, one after another, are one frame; they are fetched once
+// with their neighbours.
+func TestRepeatedChunksShareAFrame(t *testing.T) {
+	b := newBench(t, 64<<20)
+	d := newMemoryDisk(64 * cs)
+	d.put(t, 0, noise(5, 2*cs))
+	d.put(t, 2*cs, bytes.Repeat(noise(6, cs), 9))
+	d.put(t, 11*cs, noise(7, 3*cs))
+	p, stats := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	if stats.NewBytes != 6*cs || stats.DedupBytes != 8*cs {
+		t.Errorf("stats %+v", stats)
+	}
+	b.restore(p)
+	r := &restore{Restore: Restore{}, job: b.restoreJob(p, true)}
+	page, err := b.repo.Page(t.Context(), p.Pages[0], p.Geometry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := b.repo.Node(t.Context(), page.Ref(0), p.Geometry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if units := r.units(spanNode{span: 0, node: node}); len(units) != 1 || len(units[0].chunks) != 14 {
+		t.Errorf("%d requests for chunks that lie together", len(units))
+	}
+}
+
+// A chunk that was left to one before it, which by its turn is stored and forgotten
+// again, is stored once more.
+func TestForgottenChunkIsStoredAgain(t *testing.T) {
+	b := newBench(t, 64<<20)
+	b.limits = Limits{Bytes: 1}
+	d := newMemoryDisk(3 * 1024 * cs)
+	same := noise(8, cs)
+	for _, i := range []int64{1, 1000, 1023, 1024, 1025, 1030, 2047, 2048, 2060} {
+		d.put(t, i*cs, same)
+	}
+	l := b.lease(repo.WriteLease)
+	w, err := b.repo.OpenWriter(t.Context(), repo.WriterOptions{Lease: l.ID, Writer: ivd.NewWriterID(), Mover: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	rec := b.record(job)
+	if err := b.attempt(t.Context(), w, job, &rec, d, nil); err != nil {
+		t.Fatal(err)
+	}
+	if rec.Stats.NewBytes != 3*cs {
+		t.Errorf("%d bytes are new, want a chunk for each batch", rec.Stats.NewBytes)
+	}
+	b.restore(b.commit(l, job, &rec, d))
+}
