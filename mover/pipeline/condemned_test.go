@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -117,19 +119,32 @@ func TestNothingCondemnedIsBuiltOn(t *testing.T) {
 // A checkpoint under an older lease is gone on with only where all that it names
 // may be relied on.
 func TestCondemnedCheckpointIsNotGoneOnWith(t *testing.T) {
+	t.Run("in the page begun", func(t *testing.T) { condemnCheckpoint(t, 8*1024*cs, 3) })
+	t.Run("in a page that is complete", func(t *testing.T) { condemnCheckpoint(t, 259*1024*cs, 257) })
+}
+
+func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
 	b := newBench(t, 64<<20)
 	b.limits = Limits{Bytes: 1}
-	d := newMemoryDisk(8 * 1024 * cs)
+	d := newMemoryDisk(size)
 	d.fill(rand.New(rand.NewPCG(11, 12)), 80)
 	l := b.lease(repo.WriteLease)
 	job := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
 	rec := b.record(job)
-	for rec.Next < 3 { // stopped after each span
-		stop := make(chan struct{})
-		close(stop)
-		if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, stop); !expected(err) {
-			t.Fatal(err)
-		}
+	d.put(t, int64(until-1)*1024*cs, noise(99, cs)) // so that there is a batch to seal
+	stop := make(chan struct{})
+	err := Backup{
+		Job: job, Source: d, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Checkpoint: func(_ context.Context, c Batch) error {
+			seal(&rec, l.ID, c)
+			if c.Next == until {
+				close(stop)
+			}
+			return nil
+		},
+	}.Run(t.Context())
+	if !errors.Is(err, ErrStopped) || rec.Next != until+1 || len(rec.Pages) != int(until/256) {
+		t.Fatalf("%v; the record is at %d with pages %v", err, rec.Next, rec.Pages)
 	}
 	data := b.stored("data/")
 	b.condemn(data[0])

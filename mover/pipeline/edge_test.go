@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
@@ -140,4 +141,38 @@ func TestForgottenChunkIsStoredAgain(t *testing.T) {
 		t.Errorf("%d bytes are new, want a chunk for each batch", rec.Stats.NewBytes)
 	}
 	b.restore(b.commit(l, job, &rec, d))
+}
+
+// The same, where the order of things is certain.
+func TestChunkWithoutItsCompressedForm(t *testing.T) {
+	b := newBench(t, 64<<20)
+	l := b.lease(repo.WriteLease)
+	g := ivd.Geometry{Capacity: 1024 * cs, ChunkSize: cs}
+	r := newBackup(Backup{
+		Job: b.job(l, g, queue.BackupSpec{Unread: queue.UnreadZero}), Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter),
+	})
+	if err := b.memory.reserve(t.Context(), BackupMemory(g)); err != nil {
+		t.Fatal(err)
+	}
+	defer b.memory.release(BackupMemory(g))
+	defer r.workspaces.close()
+	defer r.packs.close()
+	slot, err := r.workspaces.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := noise(9, 2*cs)
+	copy(slot.value.buf.Bytes(), content)
+	want := content[cs:]
+	p := &piece{from: 7, to: 9, slot: slot, chunks: make([]chunk, 2)}
+	p.chunks[1] = chunk{id: format.Sum(want), plain: cs}
+	e, err := r.place(t.Context(), &span{}, p, 1, new(queue.Stats))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := r.filling.slot.value.Finish()
+	got, err := format.OpenFrame(nil, body[e.offset:e.offset+e.length], e.id)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("what was stored is something else: %v", err)
+	}
 }
