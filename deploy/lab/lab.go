@@ -40,7 +40,7 @@ type Options struct {
 	DiskSize int64 // bytes, rounded up to whole MiB; default 64 MiB
 
 	LibDir string // of the simulated VDDK, only passed on in Ready
-	ESX    bool   // a host without a vCenter: not built
+	ESX    bool   // an ESXi host without a vCenter
 
 	AreasPerAnswer int           // changed areas in one answer; default 2000
 	OperationTime  time.Duration // how long an operation on a disk takes at least
@@ -69,9 +69,6 @@ type Lab struct {
 }
 
 func (o *Options) fill() error {
-	if o.ESX {
-		return ivd.Errorf(ivd.Unsupported, "a laboratory of an ESXi host alone is not built yet")
-	}
 	if o.Dir == "" {
 		return ivd.Errorf(ivd.Invalid, "a laboratory needs a folder")
 	}
@@ -156,7 +153,7 @@ func (l *Lab) listen(ctx context.Context) error {
 	}
 	address := l.address(listener.Addr().(*net.TCPAddr))
 	l.vc, err = vcenter.Start(ctx, vcenter.Options{
-		Estate: l.estate, Username: l.o.Username, Password: l.o.Password, Host: address,
+		Estate: l.estate, Username: l.o.Username, Password: l.o.Password, Host: address, ESX: l.o.ESX,
 		AreasPerAnswer: l.o.AreasPerAnswer, LoginIdle: l.o.LoginIdle, Log: l.o.Log,
 	})
 	if err != nil {

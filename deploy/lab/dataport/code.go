@@ -67,6 +67,8 @@ func codeOf(err error) code {
 		return locked
 	case ivd.Invalid:
 		return invalidArg
+	case ivd.Unsupported:
+		return notSupported
 	}
 	return fileError
 }

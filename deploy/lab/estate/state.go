@@ -23,6 +23,8 @@ type Disk struct {
 	Path               string       `json:"path"` // of the descriptor, below the datastore
 	Backing            string       `json:"backing"`
 	Created            time.Time    `json:"created"`
+	Provisioning       string       `json:"provisioning,omitempty"` // as vSphere calls it; empty: thin
+	Key                string       `json:"key,omitempty"`          // it is encrypted with: only said of it, its files are not
 	KeepAfterDeleteVM  bool         `json:"keep_after_delete_vm,omitempty"`
 	RelocationDisabled bool         `json:"relocation_disabled,omitempty"`
 	Attached           []Attachment `json:"attached,omitempty"`

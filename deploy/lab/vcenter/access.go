@@ -11,9 +11,15 @@ import (
 	"ivdmover/shared/ivd"
 )
 
+// errAlone is an ESXi host's answer to VDDK: methods are disabled by a vCenter only.
+var errAlone = ivd.Errorf(ivd.Unsupported, "an ESXi host alone has no methods to disable: ask its vCenter")
+
 // Prepare disables the relocation of all machines that a disk is attached to, for
 // an identity; several may hold it.
 func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string) error {
+	if v.o.ESX {
+		return errAlone
+	}
 	machines, err := v.o.Estate.Prepare(datastore, id, identity)
 	for _, name := range machines {
 		v.showHolds(name)
@@ -23,6 +29,9 @@ func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string) erro
 
 // End lifts what Prepare did. To repeat it does no harm.
 func (v *VCenter) End(id ivd.DiskID, identity string) error {
+	if v.o.ESX {
+		return errAlone
+	}
 	machines, err := v.o.Estate.End(id, identity)
 	for _, name := range machines {
 		v.showHolds(name)

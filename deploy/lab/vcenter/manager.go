@@ -110,8 +110,8 @@ func (m *manager) CreateDiskTask(ctx *simulator.Context, req *types.CreateDisk_T
 			return nil, ivd.Errorf(ivd.Invalid, "capacity of %d MiB", size)
 		}
 		d, err := m.v.o.Estate.Create(ctx, name, req.Spec.Name, backing.Path, size*mib)
-		if err == nil && req.Spec.KeepAfterDeleteVm != nil && *req.Spec.KeepAfterDeleteVm {
-			err = m.v.o.Estate.Change(ctx, name, d.ID, func(d *estate.Disk) { d.KeepAfterDeleteVM = true })
+		if err == nil && asked(&d, req.Spec) {
+			err = m.v.o.Estate.Change(ctx, name, d.ID, func(d *estate.Disk) { asked(d, req.Spec) })
 		}
 		if err != nil {
 			return nil, err
@@ -119,6 +119,19 @@ func (m *manager) CreateDiskTask(ctx *simulator.Context, req *types.CreateDisk_T
 		return m.v.object(d), nil
 	})
 	return &methods.CreateDisk_TaskBody{Res: &types.CreateDisk_TaskResponse{Returnval: ref}}
+}
+
+// asked makes a new disk what was asked for beside its size, and tells whether that
+// is anything.
+func asked(d *estate.Disk, spec types.VslmCreateSpec) bool {
+	d.KeepAfterDeleteVM = spec.KeepAfterDeleteVm != nil && *spec.KeepAfterDeleteVm
+	if b, ok := spec.BackingSpec.(*types.VslmCreateSpecDiskFileBackingSpec); ok && b.ProvisioningType != thin {
+		d.Provisioning = b.ProvisioningType
+	}
+	if c, ok := spec.Crypto.(*types.CryptoSpecEncrypt); ok {
+		d.Key = c.CryptoKeyId.KeyId
+	}
+	return d.KeepAfterDeleteVM || d.Provisioning != "" || d.Key != ""
 }
 
 // RegisterDisk takes the URL of a descriptor below /folder/, as vSphere does, and

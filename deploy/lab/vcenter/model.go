@@ -9,6 +9,7 @@ import (
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/simulator/esx"
 	"github.com/vmware/govmomi/simulator/vpx"
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/types"
@@ -16,17 +17,19 @@ import (
 	"ivdmover/deploy/lab/estate"
 )
 
-// build makes the inventory: one datacenter, a cluster of two hosts, the estate's
-// datastores on both, its machines. Everything is made in the same order at each
-// start, since managed object ids are counted.
+// build makes the inventory: one datacenter, a cluster of two hosts or one host
+// alone, the estate's datastores on each, its machines. Everything is made in the
+// same order at each start, since managed object ids are counted.
 func (v *VCenter) build(ctx context.Context) error {
-	sim := simulator.NewContext()
-	sim, instance := simulator.NewServiceInstance(sim, vpx.ServiceContent, vpx.RootFolder)
-	instance.Content.About.InstanceUuid = v.o.Estate.Instance()
-	m := &simulator.Model{
-		Service: simulator.New(sim, instance), ServiceContent: vpx.ServiceContent, RootFolder: vpx.RootFolder,
-		Datacenter: 1, Cluster: 1, ClusterHost: 2,
+	m := &simulator.Model{ServiceContent: vpx.ServiceContent, RootFolder: vpx.RootFolder, Datacenter: 1, Cluster: 1, ClusterHost: 2}
+	if v.o.ESX {
+		m = &simulator.Model{ServiceContent: esx.ServiceContent, RootFolder: esx.RootFolder}
 	}
+	sim, instance := simulator.NewServiceInstance(simulator.NewContext(), m.ServiceContent, m.RootFolder)
+	if !v.o.ESX { // hosts have none
+		instance.Content.About.InstanceUuid = v.o.Estate.Instance()
+	}
+	m.Service = simulator.New(sim, instance)
 	if err := m.CreateInfrastructure(sim); err != nil {
 		return err
 	}
@@ -80,8 +83,30 @@ func (v *VCenter) mount(ctx context.Context, finder *find.Finder) error {
 			return err
 		}
 		v.datastores[name] = ref.Reference()
+		v.format(name, dir)
 	}
 	return nil
+}
+
+// format makes a datastore one of VMFS on a LUN of its own, where the simulator's is
+// a folder and says so.
+func (v *VCenter) format(name, dir string) {
+	ds, ok := v.reg.Get(v.datastores[name]).(*simulator.Datastore)
+	if !ok {
+		return
+	}
+	const vmfs = string(types.HostFileSystemVolumeFileSystemTypeVMFS)
+	ds.Summary.Type = vmfs
+	info := *ds.Info.GetDatastoreInfo()
+	info.Url = dir // as in the summary: the simulator looks for its files there
+	ds.Info = &types.VmfsDatastoreInfo{
+		DatastoreInfo: info,
+		Vmfs: &types.HostVmfsVolume{
+			HostFileSystemVolume: types.HostFileSystemVolume{Type: vmfs, Name: name, Capacity: ds.Summary.Capacity},
+			BlockSizeMb:          1, MajorVersion: 6, Version: "6.82",
+			Extent: []types.HostScsiDiskPartition{{DiskName: estate.LUN(name), Partition: 1}},
+		},
+	}
 }
 
 func (v *VCenter) makeMachines(ctx context.Context, finder *find.Finder, dc *object.Datacenter) error {
@@ -132,6 +157,7 @@ func makeMachine(ctx context.Context, folder *object.Folder, pool *object.Resour
 		Name: m.Name, GuestId: string(types.VirtualMachineGuestOsIdentifierOtherGuest),
 		Files:                 &types.VirtualMachineFileInfo{VmPathName: "[" + home + "]"},
 		ChangeTrackingEnabled: types.NewBool(m.Tracking),
+		Uuid:                  estate.BIOSUUID(m.Name), InstanceUuid: estate.InstanceUUID(m.Name),
 	}
 	if spec.DeviceChange, err = append(devices, scsi).ConfigSpec(types.VirtualDeviceConfigSpecOperationAdd); err != nil {
 		return nil, err

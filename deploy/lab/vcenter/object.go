@@ -1,6 +1,8 @@
 package vcenter
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -26,8 +28,9 @@ func (v *VCenter) object(d estate.Disk) types.VStorageObject {
 						BaseConfigInfoBackingInfo: types.BaseConfigInfoBackingInfo{Datastore: v.datastores[d.Datastore]},
 						FilePath:                  filePath(d),
 						BackingObjectId:           d.Backing,
+						KeyId:                     keyOf(d),
 					},
-					ProvisioningType: string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin),
+					ProvisioningType: cmp.Or(d.Provisioning, thin),
 				},
 			},
 			CapacityInMB:    d.Capacity / mib,
@@ -35,6 +38,15 @@ func (v *VCenter) object(d estate.Disk) types.VStorageObject {
 			ConsumerId:      v.consumers(d),
 		},
 	}
+}
+
+const thin = string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin)
+
+func keyOf(d estate.Disk) *types.CryptoKeyId {
+	if d.Key == "" {
+		return nil
+	}
+	return &types.CryptoKeyId{KeyId: d.Key, ProviderId: &types.KeyProviderId{Id: "laboratory"}}
 }
 
 func filePath(d estate.Disk) string {
@@ -63,7 +75,7 @@ func (v *VCenter) deviceOf(d estate.Disk, a estate.Attachment) *types.VirtualDis
 				VirtualDeviceFileBackingInfo: types.VirtualDeviceFileBackingInfo{
 					FileName: filePath(d), Datastore: &ref, BackingObjectId: &d.Backing,
 				},
-				DiskMode: a.Mode, ThinProvisioned: types.NewBool(true), Uuid: uuid.NewSHA1(uuid.Nil, []byte(d.ID)).String(),
+				DiskMode: a.Mode, ThinProvisioned: types.NewBool(cmp.Or(d.Provisioning, thin) == thin), KeyId: keyOf(d), Uuid: uuid.NewSHA1(uuid.Nil, []byte(d.ID)).String(),
 			},
 		},
 		CapacityInKB: d.Capacity / 1024, CapacityInBytes: d.Capacity,

@@ -27,6 +27,8 @@ func (v *VCenter) route(ctx *simulator.Context, m *simulator.Method) (mo.Referen
 	switch m.This.Type {
 	case "VcenterVStorageObjectManager":
 		return reroute(m, &manager{v: v}), nil
+	case "HostVStorageObjectManager":
+		return reroute(m, &host{m: &manager{v: v}}), nil
 	case "VirtualMachine":
 		name := v.machineName(m.This)
 		if name != "" && (m.Name == "Destroy_Task" || m.Name == "UnregisterVM") {

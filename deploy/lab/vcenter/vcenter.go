@@ -31,6 +31,8 @@ type Options struct {
 	Username string
 	Password string
 	Host     string // host:port that clients use
+	// ESX makes it an ESXi host alone, with the API that such a host has.
+	ESX bool
 	// AreasPerAnswer bounds the changed areas of one answer.
 	AreasPerAnswer int
 	// LoginIdle is how long a session lives without a call.
