@@ -40,8 +40,29 @@ type Job struct {
 	Disk       ivd.DiskRef  `json:"disk"`       // read from for a backup, written to for a restore
 	Name       string       `json:"name"`       // the disk's name, for people
 	Geometry   ivd.Geometry `json:"geometry"`
-	Backup     *BackupSpec  `json:"backup,omitempty"`
-	Restore    *RestoreSpec `json:"restore,omitempty"`
+	// Identity is that of the disk's PrepareForAccess: a mover that finds its
+	// relocation disabled by an earlier run ends that access with it.
+	Identity string       `json:"identity,omitempty"`
+	Allows   *Allows      `json:"allows,omitempty"` // nil: nothing is known that bears on the transport
+	Backup   *BackupSpec  `json:"backup,omitempty"`
+	Restore  *RestoreSpec `json:"restore,omitempty"`
+}
+
+// Allows is what the coordinator knows of a disk that bears on the transports it
+// can be moved by. What is not known is left out.
+type Allows struct {
+	DatastoreType string `json:"datastore_type,omitempty"` // as vSphere names it: VMFS, NFS, NFS41, vsan, VVOL
+	Encrypted     bool   `json:"encrypted,omitempty"`
+	Thin          bool   `json:"thin,omitempty"`
+	// Placement: the two lists below say all there is. Where it is false they are
+	// not known, and a mover tries what its library offers.
+	Placement bool `json:"placement,omitempty"`
+	// ProxyVMs are the BIOS UUIDs, in small letters, of the VMs of this vCenter that
+	// have a free SCSI slot and see the datastore: who else asks for HotAdd fails.
+	ProxyVMs []string `json:"proxy_vms,omitempty"`
+	// LUNs are the ids of the LUNs that the datastore lies on, as a mover names them
+	// in its heartbeat; none: SAN is not refused for want of one.
+	LUNs []string `json:"luns,omitempty"`
 }
 
 // MaxJobPages bounds a job, since a message of NATS ends at 1 MiB.
@@ -174,6 +195,32 @@ type Mover struct {
 	VDDK      string    `json:"vddk"`       // the library's version
 	Modes     []string  `json:"transports"` // the library's transport modes that the configuration allows, in its order
 	Active    []Active  `json:"active"`
+
+	// What placement needs and only the host knows.
+	BIOSUUID string   `json:"bios_uuid,omitempty"` // of the machine, in small letters, as vCenter names a VM's config.uuid
+	LUNs     []string `json:"luns,omitempty"`      // ids of the SCSI disks that it sees: "naa.6000…", "eui.…", "t10.…"
+	Paths    []Path   `json:"paths,omitempty"`     // what was found out about reaching datastores
+	Lost     int      `json:"lost,omitempty"`      // handles given up since this process started, since a call of theirs hung
+	LostKeep int64    `json:"lost_keep,omitempty"` // bytes of buffers that stay theirs
+	// Alone: it does one job that took movers down before, and takes nothing else.
+	Alone bool `json:"alone,omitempty"`
+}
+
+// Path is how a mover fares with a datastore by one transport.
+type Path struct {
+	Datastore ivd.DatastoreID `json:"datastore"`
+	Transport string          `json:"transport"`
+	ReadRate  int64           `json:"read_rate,omitempty"`  // bytes a second while reading through one handle, over its last jobs
+	WriteRate int64           `json:"write_rate,omitempty"` // likewise, writing
+	// Until when it is not tried, after it failed, and why.
+	CoolUntil time.Time `json:"cool_until,omitzero"`
+	Reason    string    `json:"reason,omitempty"`
+}
+
+// Refusal is a transport that a disk is not moved by, and why.
+type Refusal struct {
+	Transport string `json:"transport"`
+	Reason    string `json:"reason"`
 }
 
 // Active is what a mover does now.
@@ -184,7 +231,9 @@ type Active struct {
 	Job       ivd.JobID  `json:"job"`
 	Kind      JobKind    `json:"kind"`
 	Transport string     `json:"transport"`
-	Stats     Stats      `json:"stats"` // of this attempt, batches that are not sealed included
+	Stats     Stats      `json:"stats"`             // of this attempt, batches that are not sealed included
+	Refused   []Refusal  `json:"refused,omitempty"` // transports before Transport in the mover's order
+	Rate      int64      `json:"rate,omitempty"`    // bytes a second through VDDK in this attempt
 }
 
 // Progress is said over a plain subject now and then; nothing depends on it.
@@ -196,7 +245,9 @@ type Progress struct {
 	Mover   string     `json:"mover"`
 	Stats   Stats      `json:"stats"` // of the attempt so far, beyond the record's
 	// Transport in use, as VDDK names it.
-	Transport string `json:"transport"`
+	Transport string    `json:"transport"`
+	Refused   []Refusal `json:"refused,omitempty"` // the ones that would have been better, and why not
+	Rate      int64     `json:"rate,omitempty"`    // bytes a second through VDDK in this attempt
 }
 
 // Login is a session with a vCenter that a mover uses for one disk. It travels
@@ -239,6 +290,7 @@ type MoverRequest struct {
 	Disk     ivd.DiskRef    `json:"disk"`
 	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"` // of Inspect
 	Identity string         `json:"identity,omitempty"` // of prepare and end: at most 50 characters, the same in both
+	Allows   *Allows        `json:"allows,omitempty"`   // of Inspect
 }
 
 // MoverReply is the answer.
@@ -247,4 +299,5 @@ type MoverReply struct {
 	Failure   *ivd.Failure `json:"failure,omitempty"`
 	Capacity  int64        `json:"capacity,omitempty"`  // bytes, of Inspect
 	Transport string       `json:"transport,omitempty"` // of Inspect
+	Refused   []Refusal    `json:"refused,omitempty"`   // of Inspect
 }
