@@ -4,6 +4,7 @@ package vddk
 import "C"
 
 import (
+	"context"
 	"fmt"
 )
 
@@ -13,42 +14,63 @@ const IdentityMax = 50
 // PrepareForAccess disables RelocateVM on each VM that the disk is attached to,
 // one after another. It is called before the snapshot is made. Whatever it
 // returns, EndAccess must follow: it may have disabled some.
+//
+// Implements: VixError VixDiskLib_PrepareForAccess(const VixDiskLibConnectParams *connectParams, const char *identity)
 func (l *Library) PrepareForAccess(p Params, identity string) error {
-	return l.accessCall(C.IVD_PREPARE, "prepare access to", p, identity)
+	return l.PrepareForAccessContext(context.Background(), p, identity)
+}
+
+// PrepareForAccessContext is PrepareForAccess, given up when ctx ends; see
+// ConnectContext.
+func (l *Library) PrepareForAccessContext(ctx context.Context, p Params, identity string) error {
+	_, err := l.accessCall(ctx, C.IVD_PREPARE, "prepare access to ", p, identity)
+	return err
 }
 
 // EndAccess undoes PrepareForAccess, also that of a process that is gone. It is
 // called after the snapshot was deleted.
+//
+// Implements: VixError VixDiskLib_EndAccess(const VixDiskLibConnectParams *connectParams, const char *identity)
 func (l *Library) EndAccess(p Params, identity string) error {
-	return l.accessCall(C.IVD_END, "end access to", p, identity)
+	return l.EndAccessContext(context.Background(), p, identity)
+}
+
+// EndAccessContext is EndAccess, given up when ctx ends; see ConnectContext.
+func (l *Library) EndAccessContext(ctx context.Context, p Params, identity string) error {
+	_, err := l.accessCall(ctx, C.IVD_END, "end access to ", p, identity)
+	return err
 }
 
 // Cleanup removes what a crashed process of this machine has left of HotAdd, and
 // says how many disks that were and how many remain.
+//
+// Implements: VixError VixDiskLib_Cleanup(const VixDiskLibConnectParams *connectParams, uint32 *numCleanedUp, uint32 *numRemaining)
 func (l *Library) Cleanup(p Params) (cleaned, remaining int, err error) {
-	params, err := p.make(l)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer C.ivd_params_free(params)
-	call := newCall(C.IVD_CLEANUP, "")
-	defer C.ivd_call_free(call)
-	call.params = params.vix
-	err = l.do(l.access, call, "clean up for "+p.String())
-	return int(call.cleaned), int(call.remaining), err
+	return l.CleanupContext(context.Background(), p)
 }
 
-func (l *Library) accessCall(op C.int, what string, p Params, identity string) error {
-	if identity == "" || len(identity) > IdentityMax {
-		return newError(what+" "+p.String(), 3, fmt.Sprintf("an identity of 1 to %d bytes is needed", IdentityMax), "")
+// CleanupContext is Cleanup, given up when ctx ends; see ConnectContext.
+func (l *Library) CleanupContext(ctx context.Context, p Params) (cleaned, remaining int, err error) {
+	r, err := l.accessCall(ctx, C.IVD_CLEANUP, "clean up for ", p, "")
+	return r[0], r[1], err
+}
+
+func (l *Library) accessCall(ctx context.Context, op C.int, what string, p Params, identity string) (counts [2]int, err error) {
+	what += p.String()
+	if op != C.IVD_CLEANUP && (identity == "" || len(identity) > IdentityMax || zero(identity)) {
+		return counts, newError(what, 3, fmt.Sprintf("an identity of 1 to %d bytes is needed", IdentityMax), "")
 	}
 	params, err := p.make(l)
 	if err != nil {
-		return err
+		return counts, err
 	}
-	defer C.ivd_params_free(params)
-	call := newCall(op, identity)
-	defer C.ivd_call_free(call)
-	call.params = params.vix
-	return l.do(l.access, call, what+" "+p.String())
+	c := newCall(op, identity)
+	defer c.free()
+	c.c.params = params
+	err = l.access.do(c, what, ctx.Done())
+	if !c.lost {
+		counts = [2]int{int(c.c.cleaned), int(c.c.remaining)}
+		C.ivd_params_free(params)
+	}
+	return counts, err
 }

@@ -20,17 +20,15 @@ const maxChunks = 512 * 1024
 // chunk, and chunk at least MinChunk. The library cannot be asked for a last part
 // smaller than a chunk: it counts as allocated. Long ranges take several calls.
 //
+// Implements: VixError VixDiskLib_QueryAllocatedBlocks(VixDiskLibHandle diskHandle, VixDiskLibSectorType startSector, VixDiskLibSectorType numSectors, VixDiskLibSectorType chunkSize, VixDiskLibBlockList **blockList),
+// VixError VixDiskLib_FreeBlockList(VixDiskLibBlockList *blockList)
+//
 // What was written on the same handle just before may be missing. A library older
 // than 6.7, and some transports, answer an *Error of class Fallback.
 func (h *Handle) QueryAllocated(start, count, chunk uint64) ([]Block, error) {
 	what := "allocated blocks of " + h.name
 	if chunk < MinChunk || start%chunk != 0 || start > h.info.Capacity || count > h.info.Capacity-start {
 		return nil, newError(what, 3, "start must be a multiple of the chunk, the chunk at least 128 sectors, the range within the disk", "")
-	}
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if h.closed {
-		return nil, newError(what, 1000, "the handle is closed", "")
 	}
 	var blocks []Block
 	end := start + count
@@ -51,15 +49,15 @@ func (h *Handle) QueryAllocated(start, count, chunk uint64) ([]Block, error) {
 
 func (h *Handle) query(blocks []Block, at, n, chunk uint64, what string) ([]Block, error) {
 	call := newCall(C.IVD_QUERY, "")
-	defer C.ivd_call_free(call)
-	call.handle, call.sector, call.count, call.chunk = h.c, C.uint64_t(at), C.uint64_t(n), C.uint64_t(chunk)
-	if err := h.lib.do(h.worker, call, what); err != nil {
+	defer call.free()
+	call.c.sector, call.c.count, call.c.chunk = C.uint64_t(at), C.uint64_t(n), C.uint64_t(chunk)
+	if err := h.do(call, what); err != nil {
 		return nil, err
 	}
-	if call.blocks == nil {
+	if call.c.blocks == nil {
 		return blocks, nil
 	}
-	for _, b := range unsafe.Slice(&call.blocks.blocks[0], call.blocks.numBlocks) {
+	for _, b := range unsafe.Slice(call.c.blocks, call.c.block_count) {
 		block := Block{uint64(b.offset), uint64(b.length)}
 		if block.Length == 0 || block.Offset < at || block.Offset > at+n || block.Length > at+n-block.Offset {
 			return nil, newError(what, 1, "the library answered a block outside what was asked for", "")

@@ -4,10 +4,11 @@ package vddk
 import "C"
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 )
 
 // outcome is how a call ended. Its call is the receiver's to free, unless nil.
@@ -16,90 +17,133 @@ type outcome struct {
 	call   *C.struct_ivd_call
 }
 
-// dispatch brings what C has ended to the goroutines that wait for it. C knows
-// the waiters by number.
+// waiter is a place at which a call's outcome is waited for. C knows it by number,
+// of which one half changes with each call.
+type waiter struct {
+	id      uint64
+	pending bool
+	ch      chan outcome
+}
+
+// dispatch brings what C has ended to the goroutines that wait for it.
 type dispatch struct {
 	events  *os.File // the eventfd, in the runtime's poller
+	ending  atomic.Bool
 	stopped chan struct{}
 
 	mu      sync.Mutex
-	last    uint64
-	waiting map[uint64]chan outcome
+	waiters []*waiter
+	free    []*waiter
 }
-
-var channels = sync.Pool{New: func() any { return make(chan outcome, 1) }}
 
 func startDispatch() (*dispatch, error) {
 	fd := int(C.ivd_done_fd())
 	if fd < 0 {
-		return nil, fmt.Errorf("eventfd: error %d", -fd)
+		return nil, fmt.Errorf("eventfd: %w", syscall.Errno(-fd))
 	}
-	d := &dispatch{
-		events:  os.NewFile(uintptr(fd), "vddk completions"),
-		stopped: make(chan struct{}),
-		waiting: make(map[uint64]chan outcome),
+	d := &dispatch{events: os.NewFile(uintptr(fd), "vddk completions"), stopped: make(chan struct{})}
+	conn, err := d.events.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	go d.run()
+	go d.run(conn)
 	return d, nil
 }
 
-// expect makes a number for a call and the channel on which its outcome comes.
-func (d *dispatch) expect() (uint64, chan outcome) {
-	ch := channels.Get().(chan outcome)
+// expect makes a place to wait at. It is given back by await or forget.
+func (d *dispatch) expect() *waiter {
 	d.mu.Lock()
-	d.last++
-	id := d.last
-	d.waiting[id] = ch
-	d.mu.Unlock()
-	return id, ch
+	defer d.mu.Unlock()
+	n := len(d.free)
+	if n == 0 {
+		w := &waiter{id: uint64(len(d.waiters)), pending: true, ch: make(chan outcome, 1)}
+		d.waiters = append(d.waiters, w)
+		return w
+	}
+	w := d.free[n-1]
+	d.free = d.free[:n-1]
+	w.id += 1 << 32
+	w.pending = true
+	return w
 }
 
-func (d *dispatch) forget(id uint64) {
+// forget gives a place back at which nothing is to come any more. It is false when
+// the outcome came in between: then it is to be awaited.
+func (d *dispatch) forget(w *waiter) bool {
 	d.mu.Lock()
-	delete(d.waiting, id)
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	if !w.pending {
+		return false
+	}
+	w.pending = false
+	d.free = append(d.free, w)
+	return true
 }
 
-// wait blocks until the call has ended, however long that takes: until then its
+// await blocks until the call has ended, however long that takes: until then its
 // buffer is the library's.
-func (d *dispatch) wait(ch chan outcome) outcome {
-	o := <-ch
-	channels.Put(ch)
+func (d *dispatch) await(w *waiter) outcome {
+	o := <-w.ch
+	d.release(w)
 	return o
 }
 
-func (d *dispatch) run() {
+func (d *dispatch) release(w *waiter) {
+	d.mu.Lock()
+	d.free = append(d.free, w)
+	d.mu.Unlock()
+}
+
+// awaitUnless is await until gone is closed: false when the call had not ended.
+func (d *dispatch) awaitUnless(w *waiter, gone <-chan struct{}) (outcome, bool) {
+	select {
+	case o := <-w.ch:
+		d.release(w)
+		return o, true
+	case <-gone:
+	}
+	if d.forget(w) {
+		return outcome{}, false
+	}
+	return d.await(w), true
+}
+
+// run never reads the eventfd: its poller tells of each write to it, and the
+// counter of what was written is of no use.
+func (d *dispatch) run(conn syscall.RawConn) {
 	defer close(d.stopped)
-	var count [8]byte
 	var done [64]C.struct_ivd_done
-	for {
-		if _, err := d.events.Read(count[:]); err != nil {
-			if !errors.Is(err, os.ErrClosed) {
-				panic(fmt.Sprintf("vddk: completions: %v", err))
-			}
-			return
-		}
+	err := conn.Read(func(uintptr) bool {
 		for {
 			n := int(C.ivd_take(&done[0], C.int(len(done))))
 			d.deliver(done[:n])
 			if n < len(done) {
-				break
+				return false
 			}
+		}
+	})
+	if !d.ending.Load() {
+		panic(fmt.Sprintf("vddk: completions: %v", err))
+	}
+}
+
+// deliver drops what nobody waits for: calls that were given up while they ended.
+// Their memory stays, as that of all such calls.
+func (d *dispatch) deliver(done []C.struct_ivd_done) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range done {
+		id := uint64(done[i].id)
+		w := d.waiters[uint32(id)]
+		if w.pending && w.id == id {
+			w.pending = false
+			w.ch <- outcome{result: uint64(done[i].result), call: done[i].call} // has room for one
 		}
 	}
 }
 
-func (d *dispatch) deliver(done []C.struct_ivd_done) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, o := range done {
-		id := uint64(o.id)
-		d.waiting[id] <- outcome{result: uint64(o.result), call: o.call} // has room for one
-		delete(d.waiting, id)
-	}
-}
-
 func (d *dispatch) stop() {
+	d.ending.Store(true)
 	_ = d.events.Close() // an eventfd's close has nothing to say
 	<-d.stopped
 }

@@ -14,10 +14,16 @@ type Error struct {
 	Detail string // the last warning that the library logged during the call, or empty
 	Class  Class
 	Remedy string // what usually helps, as an imperative sentence without its full stop, or empty
+	cause  error  // ErrAbandoned, or nil
 }
+
+func (e *Error) Unwrap() error { return e.cause }
 
 func (e *Error) Error() string {
 	var b strings.Builder
+	if e.cause != nil {
+		return e.Op + ": " + e.cause.Error()
+	}
 	fmt.Fprintf(&b, "%s: %s (%d)", e.Op, e.Name, e.Code)
 	if e.Text != "" {
 		fmt.Fprintf(&b, ": %s", e.Text)

@@ -4,6 +4,7 @@ package vddk
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -14,6 +15,7 @@ import (
 type Info struct {
 	Capacity           uint64 // sectors
 	UUID               string // empty where the library gives none
+	Parent             string // the parent's file name, as the disk remembers it; empty: none, or not told
 	LinkCount          int    // files in the chain, snapshots' among them
 	AdapterType        int    // VixDiskLib's number: 1 IDE, 2 BusLogic, 3 LsiLogic
 	LogicalSectorSize  uint32 // bytes
@@ -24,51 +26,75 @@ type Info struct {
 // at once; up to 32 are in flight, the rest wait their turn.
 type Handle struct {
 	lib       *Library
-	worker    *C.struct_ivd_worker
 	c         *C.VixHandle
+	on        *Connection
 	name      string
 	info      Info
 	transport string
+	gone      chan struct{} // closed by Abandon
+	giveUp    sync.Once
 
 	mu     sync.RWMutex // held for reading by calls, for writing by Close
 	closed bool
+
+	stopping sync.Mutex           // of worker: Close stops it, Abandon gives it up
+	worker   *C.struct_ivd_worker // nil once stopped, which needs mu as well
 }
 
-// Open opens the disk of the connection. path is the IVD's UUID, which the
-// library ignores for disks of their own, or a file's where Params were empty.
+// Open opens the disk of the connection. path is the IVD's UUID, or empty, which
+// is NULL to the library: it ignores it for disks of their own. For a VM's disk it
+// is the disk's path, for empty Params a file's.
+//
+// Implements: VixError VixDiskLib_Open(const VixDiskLibConnection connection, const char *path, uint32 flags, VixDiskLibHandle *diskHandle),
+// VixError VixDiskLib_GetInfo(VixDiskLibHandle diskHandle, VixDiskLibInfo **info), void VixDiskLib_FreeInfo(VixDiskLibInfo *info),
+// const char *VixDiskLib_GetTransportMode(VixDiskLibHandle diskHandle)
 func (c *Connection) Open(path string, flags OpenFlags) (*Handle, error) {
-	call := newCall(C.IVD_OPEN, path)
-	defer C.ivd_call_free(call)
-	call.connection = c.c
-	call.flags = C.uint32_t(flags)
 	name := c.name
 	if name == (Params{}).String() {
 		name = path
 	}
-	if err := c.lib.do(c.lib.control, call, "open "+name); err != nil {
+	if zero(path) || path == "" && !c.disk {
+		return nil, newError("open "+name, 3, "a path is needed where no disk of its own is named", "")
+	}
+	call := newCall(C.IVD_OPEN, path)
+	defer call.free()
+	call.c.flags = C.uint32_t(flags)
+	if err := c.do(call, "open "+name); err != nil {
 		return nil, err
 	}
 	c.lib.audit.Do(func() { c.lib.repairSignals("the first Open") })
 	h := &Handle{
-		lib: c.lib, c: call.handle, name: name,
-		info: infoOf(call), transport: C.GoString(&call.transport[0]),
+		lib: c.lib, on: c, c: call.c.handle, name: name, gone: make(chan struct{}),
+		info: infoOf(call), transport: C.GoString(&call.c.transport[0]),
 		worker: C.ivd_worker_start(),
 	}
 	c.lib.open.Add(1)
+	c.mu.Lock()
+	c.handles++
+	c.mu.Unlock()
 	if h.worker == nil {
+		h.closed = true
 		return nil, errors.Join(errors.New("open "+name+": no thread to be had"), h.closeDisk())
 	}
 	return h, nil
 }
 
-func infoOf(call *C.struct_ivd_call) Info {
+// OpenContext is Open; when ctx ends before it has, the connection is given up with
+// it, as by its Abandon. See ConnectContext.
+func (c *Connection) OpenContext(ctx context.Context, path string, flags OpenFlags) (*Handle, error) {
+	defer context.AfterFunc(ctx, c.Abandon)()
+	return c.Open(path, flags)
+}
+
+func infoOf(call *call) Info {
 	info := Info{
-		Capacity:           uint64(call.info.capacity),
-		UUID:               C.GoString(&call.uuid[0]),
-		LinkCount:          int(call.info.numLinks),
-		AdapterType:        int(call.info.adapterType),
-		LogicalSectorSize:  uint32(call.info.logicalSectorSize),
-		PhysicalSectorSize: uint32(call.info.physicalSectorSize),
+		Capacity:           uint64(call.c.info.capacity),
+		UUID:               C.GoString(&call.c.uuid[0]),
+		Parent:             C.GoString(&call.c.parent[0]),
+		LinkCount:          int(call.c.info.numLinks),
+		AdapterType:        int(call.c.info.adapterType),
+		LogicalSectorSize:  uint32(call.c.info.logicalSectorSize),
+		PhysicalSectorSize: uint32(call.c.info.physicalSectorSize),
 	}
 	if info.LogicalSectorSize == 0 { // before version 7, and where a library does not care
 		info.LogicalSectorSize = SectorSize
@@ -86,12 +112,16 @@ func (h *Handle) Info() Info { return h.info }
 func (h *Handle) Transport() string { return h.transport }
 
 // Read fills buf, which must come from Alloc, with the disk's content from a
-// sector on. It returns when the library is done with buf.
+// sector on. It returns when the library is done with buf, or after Abandon.
+//
+// Implements: VixError VixDiskLib_ReadAsync(VixDiskLibHandle diskHandle, VixDiskLibSectorType startSector, VixDiskLibSectorType numSectors, uint8 *readBuffer, VixDiskLibCompletionCB callback, void *cbData)
 func (h *Handle) Read(buf []byte, sector uint64) error {
 	return h.transfer(C.IVD_READ, "read", buf, sector)
 }
 
 // Write writes buf, which must come from Alloc, from a sector on.
+//
+// Implements: VixError VixDiskLib_WriteAsync(VixDiskLibHandle diskHandle, VixDiskLibSectorType startSector, VixDiskLibSectorType numSectors, const uint8 *writeBuffer, VixDiskLibCompletionCB callback, void *cbData)
 func (h *Handle) Write(buf []byte, sector uint64) error {
 	return h.transfer(C.IVD_WRITE, "write", buf, sector)
 }
@@ -100,64 +130,129 @@ func (h *Handle) transfer(op C.int, verb string, buf []byte, sector uint64) erro
 	what := func() string {
 		return fmt.Sprintf("%s %d sectors at %d of %s", verb, len(buf)/SectorSize, sector, h.name)
 	}
-	if err := checkBuffer(buf); err != nil {
-		return newError(what(), 3, err.Error(), "")
-	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if h.closed {
-		return newError(what(), 1000, "the handle is closed", "")
+	if err := h.usable(); err != nil {
+		return err.of(what())
 	}
-	id, ch := h.lib.done.expect()
+	memory, err := borrow(buf)
+	if err != nil {
+		return newError(what(), 3, err.Error(), "")
+	}
+	w := h.lib.done.expect()
 	data := unsafe.Pointer(unsafe.SliceData(buf))
-	if C.ivd_submit_io(h.worker, op, C.uint64_t(id), h.c, C.uint64_t(sector), C.uint64_t(len(buf)/SectorSize), data) != 0 {
-		h.lib.done.forget(id)
+	if C.ivd_submit_io(h.worker, op, C.uint64_t(w.id), h.c, C.uint64_t(sector), C.uint64_t(len(buf)/SectorSize), data) != 0 {
+		h.lib.done.forget(w)
+		memory.giveBack()
 		return newError(what(), 2, "", "")
 	}
-	o := h.lib.done.wait(ch)
+	o, ended := h.lib.done.awaitUnless(w, h.gone)
+	if !ended {
+		memory.lose()
+		return abandoned(what())
+	}
+	memory.giveBack()
 	if o.call == nil {
 		return nil
 	}
 	defer C.ivd_call_free(o.call)
-	return h.lib.failure(what(), o.result, C.GoString(o.call.warning))
+	return h.lib.failure(what(), o.result, textOf(o.call.warning))
+}
+
+// usable is nil, or why the handle is not.
+func (h *Handle) usable() *Error {
+	if h.closed {
+		return newError("", 1000, "the handle is closed", "")
+	}
+	select {
+	case <-h.gone:
+		return abandoned("")
+	default:
+		return nil
+	}
 }
 
 // Flush waits for what is in flight, and then makes what was written durable.
+//
+// Implements: VixError VixDiskLib_Wait(VixDiskLibHandle diskHandle), VixError VixDiskLib_Flush(VixDiskLibHandle diskHandle)
 func (h *Handle) Flush() error {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if h.closed {
-		return newError("flush "+h.name, 1000, "the handle is closed", "")
-	}
-	return h.call(C.IVD_FLUSH, "flush "+h.name)
+	call := newCall(C.IVD_FLUSH, "")
+	defer call.free()
+	return h.do(call, "flush "+h.name)
 }
 
-// call makes a call on the handle's own thread.
-func (h *Handle) call(op C.int, what string) error {
-	call := newCall(op, "")
-	defer C.ivd_call_free(call)
-	call.handle = h.c
-	return h.lib.do(h.worker, call, what)
+// do makes a call on the handle's own thread.
+func (h *Handle) do(call *call, what string) error {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if err := h.usable(); err != nil {
+		return err.of(what)
+	}
+	return h.submit(call, what)
+}
+
+func (h *Handle) submit(call *call, what string) error {
+	call.c.handle = h.c
+	w := h.lib.done.expect()
+	call.c.id = C.uint64_t(w.id)
+	C.ivd_submit(h.worker, call.c)
+	o, ended := h.lib.done.awaitUnless(w, h.gone)
+	if !ended {
+		call.lost = true
+		return abandoned(what)
+	}
+	return h.lib.resultOf(o, what)
 }
 
 // Close waits for what is in flight and closes the disk. It is not usable
-// afterwards, whatever is returned; a second Close does nothing.
+// afterwards, whatever is returned; a second Close, and one after Abandon, does
+// nothing.
+//
+// Implements: VixError VixDiskLib_Wait(VixDiskLibHandle diskHandle), VixError VixDiskLib_Close(VixDiskLibHandle diskHandle)
 func (h *Handle) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
+	if h.usable() != nil {
+		h.closed = true
 		return nil
 	}
 	h.closed = true
-	err := h.call(C.IVD_DRAIN, "wait for "+h.name)
-	C.ivd_worker_stop(h.worker)
-	return errors.Join(err, h.closeDisk())
+	call := newCall(C.IVD_DRAIN, "")
+	defer call.free()
+	err := h.submit(call, "wait for "+h.name)
+	if h.stop() {
+		err = errors.Join(err, h.closeDisk())
+	}
+	return err
+}
+
+// stop ends the handle's thread; false when the handle was given up.
+func (h *Handle) stop() bool {
+	h.stopping.Lock()
+	defer h.stopping.Unlock()
+	select {
+	case <-h.gone:
+		return false
+	default:
+	}
+	C.ivd_worker_stop(h.worker) // it is idle
+	h.worker = nil
+	return true
 }
 
 func (h *Handle) closeDisk() error {
 	call := newCall(C.IVD_CLOSE, "")
-	defer C.ivd_call_free(call)
-	call.handle = h.c
-	defer h.lib.open.Add(-1)
-	return h.lib.do(h.lib.control, call, "close "+h.name)
+	defer call.free()
+	call.c.handle = h.c
+	op := "close " + h.name
+	err := h.lib.control.do(call, op, h.gone)
+	switch {
+	case call.lost:
+	case errors.Is(err, ErrAbandoned): // before its turn came: the disk stays open
+		h.lib.lose(op)
+	default:
+		h.lib.open.Add(-1)
+		h.on.unuse()
+	}
+	return err
 }

@@ -40,18 +40,6 @@ void ivd_exit(void) {
 	ivd_vix.Exit();
 }
 
-const char *ivd_list_transport_modes(void) {
-	return ivd_vix.ListTransportModes ? ivd_vix.ListTransportModes() : NULL;
-}
-
 int ivd_on_main_thread(void) {
 	return getpid() == (pid_t)syscall(SYS_gettid);
-}
-
-char *ivd_error_text(VixError err) {
-	char *theirs = ivd_vix.GetErrorText ? ivd_vix.GetErrorText(err, NULL) : NULL;
-	char *ours = strdup(theirs ? theirs : "");
-	if (theirs)
-		ivd_vix.FreeErrorText(theirs);
-	return ours;
 }

@@ -49,7 +49,7 @@ void ivd_panic(const char *format, va_list args) {
 }
 
 char *ivd_take_warning(void) {
-	char *text = strdup(warning);
+	char *text = warning[0] ? strdup(warning) : NULL;
 	warning[0] = 0;
 	return text;
 }

@@ -1,6 +1,6 @@
-/* See shim.h. FreeConnectParams is called only for what AllocateConnectParams
- * made, and frees no string: those are ours, and are wiped, since some are
- * passwords. */
+/* See shim.h. FreeConnectParams is called only for what AllocateConnectParams or
+ * GetConnectParams made; of the former it frees no string: those are ours, and
+ * are wiped, since some are passwords. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +8,7 @@
 #include "shim.h"
 
 struct ivd_params *ivd_params_new(void) {
-	struct ivd_params *params = calloc(1, sizeof *params);
-	if (!params)
-		return NULL;
-	params->from_library = ivd_vix.AllocateConnectParams && ivd_vix.FreeConnectParams;
-	params->vix = params->from_library ? ivd_vix.AllocateConnectParams() : calloc(1, sizeof *params->vix);
-	if (!params->vix) {
-		free(params);
-		return NULL;
-	}
-	return params;
+	return calloc(1, sizeof(struct ivd_params));
 }
 
 char *ivd_params_own(struct ivd_params *params, char *text) {
@@ -30,30 +21,55 @@ char *ivd_params_own(struct ivd_params *params, char *text) {
 }
 
 void ivd_params_uid(struct ivd_params *params, char *user, char *password) {
-	params->vix->credType = VIX_CRED_UID;
-	params->vix->creds.uid.userName = user;
-	params->vix->creds.uid.password = password;
+	params->says.credType = VIX_CRED_UID;
+	params->says.creds.uid.userName = user;
+	params->says.creds.uid.password = password;
 }
 
 void ivd_params_session(struct ivd_params *params, char *cookie, char *user, char *password) {
-	params->vix->credType = VIX_CRED_SESSIONID;
-	params->vix->creds.sessionId.cookie = cookie;
-	params->vix->creds.sessionId.userName = user;
-	params->vix->creds.sessionId.key = password;
+	params->says.credType = VIX_CRED_SESSIONID;
+	params->says.creds.sessionId.cookie = cookie;
+	params->says.creds.sessionId.userName = user;
+	params->says.creds.sessionId.key = password;
 }
 
 void ivd_params_disk(struct ivd_params *params, char *id, char *datastore, char *snapshot) {
-	params->vix->specType = VIX_SPEC_VSTORAGE_OBJECT;
-	params->vix->spec.vStorageObjSpec.id = id;
-	params->vix->spec.vStorageObjSpec.datastoreMoRef = datastore;
-	params->vix->spec.vStorageObjSpec.ssId = snapshot;
+	params->says.specType = VIX_SPEC_VSTORAGE_OBJECT;
+	params->says.spec.vStorageObjSpec.id = id;
+	params->says.spec.vStorageObjSpec.datastoreMoRef = datastore;
+	params->says.spec.vStorageObjSpec.ssId = snapshot;
 }
 
-void ivd_params_free(struct ivd_params *params) {
+/* Field by field: the private state that the library put into its struct stays. */
+int ivd_params_make(struct ivd_params *params) {
+	const VixConnectParams *from = &params->says;
+	params->from_library = ivd_vix.AllocateConnectParams && ivd_vix.FreeConnectParams;
+	VixConnectParams *to = params->from_library ? ivd_vix.AllocateConnectParams() : calloc(1, sizeof *to);
+	if (!to)
+		return -1;
+	to->vmxSpec = from->vmxSpec;
+	to->serverName = from->serverName;
+	to->thumbPrint = from->thumbPrint;
+	to->credType = from->credType;
+	to->creds = from->creds;
+	to->port = from->port;
+	to->nfcHostPort = from->nfcHostPort;
+	to->specType = from->specType;
+	if (from->specType == VIX_SPEC_VSTORAGE_OBJECT)
+		to->spec = from->spec;
+	params->vix = to;
+	return 0;
+}
+
+void ivd_params_unmake(struct ivd_params *params) {
 	if (params->from_library)
 		ivd_vix.FreeConnectParams(params->vix);
 	else
 		free(params->vix);
+	params->vix = NULL;
+}
+
+void ivd_params_free(struct ivd_params *params) {
 	for (int i = 0; i < params->count; i++) {
 		explicit_bzero(params->strings[i], strlen(params->strings[i]));
 		free(params->strings[i]);

@@ -29,25 +29,56 @@ type Params struct {
 	VM         string // "moref=vm-12"
 }
 
-// make builds the library's struct. The caller frees it after the last use of
-// what was made with it.
-func (p Params) make(l *Library) (*C.struct_ivd_params, error) {
+// check refuses what the library would dereference NULL for, or misread.
+func (p Params) check(l *Library) error {
 	if p.Disk != nil && !l.SupportsIVD() {
-		return nil, &LoadError{
+		return &LoadError{
 			LibDir: l.libdir, Err: errors.New("VDDK " + l.version.text + " cannot address disks of their own: it has no VixDiskLib_AllocateConnectParams"),
 			Remedy: "install VDDK 6.7 or newer",
 		}
+	}
+	refuse := func(text string) error { return newError("use the parameters of "+p.String(), 3, text, "") }
+	if zero(p.Server, p.Thumbprint, p.User, p.Password, p.Cookie, p.VM) {
+		return refuse("a text has a zero byte in it")
+	}
+	if p.Server != "" && p.User == "" && p.Cookie == "" {
+		return refuse("a server is named, and no user or login")
+	}
+	if p.Server == "" && (p.Disk != nil || p.VM != "") {
+		return refuse("no server is named")
+	}
+	if p.Disk == nil {
+		return nil
+	}
+	if p.VM != "" {
+		return refuse("a disk of its own and a VM are named")
+	}
+	if p.Disk.ID == "" || p.Disk.Datastore == "" {
+		return refuse("a disk of its own needs its UUID and its datastore")
+	}
+	if zero(p.Disk.ID, p.Disk.Datastore, p.Disk.Snapshot) {
+		return refuse("a text has a zero byte in it")
+	}
+	return nil
+}
+
+// make writes the parameters down for the threads that call the library, which
+// make its struct of them. The caller frees it after the last use, unless the
+// library has kept it.
+func (p Params) make(l *Library) (*C.struct_ivd_params, error) {
+	if err := p.check(l); err != nil {
+		return nil, err
 	}
 	c := C.ivd_params_new()
 	if c == nil {
 		return nil, errors.New("no memory for ConnectParams")
 	}
 	own := func(s string) *C.char { return C.ivd_params_own(c, C.CString(s)) }
-	c.vix.vmxSpec = own(p.VM)
-	c.vix.serverName = own(p.Server)
-	c.vix.thumbPrint = own(p.Thumbprint)
-	c.vix.port = C.uint32_t(p.Port)
-	c.vix.nfcHostPort = C.uint32_t(p.NFCPort)
+	c.says.vmxSpec = own(p.VM)
+	c.says.serverName = own(p.Server)
+	c.says.thumbPrint = own(p.Thumbprint)
+	c.says.port = C.uint32_t(p.Port)
+	c.says.nfcHostPort = C.uint32_t(p.NFCPort)
 	switch {
 	case p.Cookie != "":
 		C.ivd_params_session(c, own(p.Cookie), own(p.User), own(p.Password))

@@ -1,5 +1,6 @@
 /* The calls that are no I/O, as the library wants them. Some libraries leave the
- * out pointer of a successful ConnectEx or Open at NULL: that is a value. */
+ * out pointer of a successful ConnectEx or Open at NULL: that is a value. What the
+ * library allocates is copied, and freed here: on a thread that may call it. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,8 @@
 
 #include "shim.h"
 
-#define NOT_SUPPORTED 6
+enum { FAIL = 1, OUT_OF_MEMORY = 2, NOT_SUPPORTED = 6, BUFFER_TOOSMALL = 24 };
+enum { METADATA_MAX = 16 << 20 };
 
 struct ivd_call *ivd_call_new(int op, uint64_t id) {
 	struct ivd_call *call = calloc(1, sizeof *call);
@@ -19,66 +21,203 @@ struct ivd_call *ivd_call_new(int op, uint64_t id) {
 }
 
 void ivd_call_free(struct ivd_call *call) {
-	if (call->blocks)
-		ivd_vix.FreeBlockList(call->blocks);
+	if (call->got)
+		ivd_params_free(call->got);
+	free(call->blocks);
+	free(call->out);
 	free(call->text);
+	free(call->value);
 	free(call->warning);
 	free(call);
+}
+
+static VixError connect_to(struct ivd_call *call) {
+	if (ivd_params_make(call->params) != 0)
+		return OUT_OF_MEMORY;
+	VixError err = ivd_vix.ConnectEx(call->params->vix, (VixBool)call->read_only, NULL, call->text, &call->connection);
+	if (VIX_CODE(err) != VIX_OK)
+		ivd_params_unmake(call->params);
+	return err;
+}
+
+static VixError disconnect(struct ivd_call *call) {
+	VixError err = ivd_vix.Disconnect(call->connection);
+	ivd_params_unmake(call->params);
+	return err;
+}
+
+static void copy_text(char *to, size_t size, const char *from) {
+	if (from)
+		snprintf(to, size, "%s", from);
 }
 
 /* Open, and at once what everybody asks next. */
 static VixError open_disk(struct ivd_call *call) {
 	VixError err = ivd_vix.Open(call->connection, call->text, call->flags, &call->handle);
-	if (VIX_CODE(err) != VIX_OK)
+	if (VIX_CODE(err) != VIX_OK || __atomic_load_n(&call->given_up, __ATOMIC_ACQUIRE))
 		return err;
 	VixInfo *info = NULL;
 	err = ivd_vix.GetInfo(call->handle, &info);
+	if (VIX_CODE(err) == VIX_OK && !info)
+		err = FAIL;
 	if (VIX_CODE(err) != VIX_OK) {
 		ivd_vix.Close(call->handle);
 		return err;
 	}
 	/* Before version 7 the struct ends before the sector sizes. */
 	memcpy(&call->info, info, ivd_major >= 7 ? sizeof *info : offsetof(VixInfo, logicalSectorSize));
-	if (info->uuid)
-		snprintf(call->uuid, sizeof call->uuid, "%s", info->uuid);
+	copy_text(call->uuid, sizeof call->uuid, info->uuid);
+	copy_text(call->parent, sizeof call->parent, info->parentFileNameHint);
 	call->info.uuid = call->info.parentFileNameHint = NULL;
 	ivd_vix.FreeInfo(info);
-	const char *transport = ivd_vix.GetTransportMode(call->handle);
-	if (transport)
-		snprintf(call->transport, sizeof call->transport, "%s", transport);
+	copy_text(call->transport, sizeof call->transport, ivd_vix.GetTransportMode(call->handle));
 	return err;
 }
 
-void ivd_perform(struct ivd_call *call) {
+static VixError query(struct ivd_call *call) {
+	VixBlockList *list = NULL;
+	if (!ivd_vix.QueryAllocatedBlocks || !ivd_vix.FreeBlockList)
+		return NOT_SUPPORTED;
+	VixError err = ivd_vix.QueryAllocatedBlocks(call->handle, call->sector, call->count, call->chunk, &list);
+	if (VIX_CODE(err) != VIX_OK || !list)
+		return err;
+	size_t size = list->numBlocks * sizeof *list->blocks;
+	call->blocks = malloc(size + 1);
+	if (call->blocks) {
+		memcpy(call->blocks, list->blocks, size);
+		call->block_count = list->numBlocks;
+	} else {
+		err = OUT_OF_MEMORY;
+	}
+	ivd_vix.FreeBlockList(list);
+	return err;
+}
+
+/* Both metadata calls answer BUFFER_TOOSMALL with the size that they need. */
+static VixError ask_metadata(struct ivd_call *call, char *buffer, size_t size, size_t *need) {
+	return call->op == IVD_KEYS
+		? ivd_vix.GetMetadataKeys(call->handle, buffer, size, need)
+		: ivd_vix.ReadMetadata(call->handle, call->text, buffer, size, need);
+}
+
+static VixError metadata(struct ivd_call *call) {
+	char none;
+	size_t need = 0;
+	if (call->op == IVD_KEYS ? !ivd_vix.GetMetadataKeys : !ivd_vix.ReadMetadata)
+		return NOT_SUPPORTED;
+	VixError err = ask_metadata(call, &none, 0, &need);
+	for (int again = 0; VIX_CODE(err) == BUFFER_TOOSMALL && again < 3; again++) { /* it may grow meanwhile */
+		size_t size = need;
+		if (size == 0 || size > METADATA_MAX)
+			return FAIL;
+		free(call->out);
+		call->out = calloc(1, size + 1);
+		if (!call->out)
+			return OUT_OF_MEMORY;
+		call->out_size = size;
+		err = ask_metadata(call, call->out, size, &need);
+	}
+	return err;
+}
+
+static VixError get_params(struct ivd_call *call) {
+	VixConnectParams *theirs = NULL;
+	if (!ivd_vix.GetConnectParams || !ivd_vix.FreeConnectParams)
+		return NOT_SUPPORTED;
+	VixError err = ivd_vix.GetConnectParams(call->connection, &theirs);
+	if (VIX_CODE(err) != VIX_OK || !theirs)
+		return err;
+	struct ivd_params *got = call->got = ivd_params_new();
+	if (got) {
+#define COPY(field) \
+	if (theirs->field) \
+		got->says.field = ivd_params_own(got, strdup(theirs->field))
+		COPY(vmxSpec);
+		COPY(serverName);
+		COPY(thumbPrint);
+		if (theirs->credType == VIX_CRED_UID)
+			COPY(creds.uid.userName);
+		if (theirs->credType == VIX_CRED_SESSIONID)
+			COPY(creds.sessionId.userName);
+		if (theirs->specType == VIX_SPEC_VSTORAGE_OBJECT) {
+			COPY(spec.vStorageObjSpec.id);
+			COPY(spec.vStorageObjSpec.datastoreMoRef);
+			COPY(spec.vStorageObjSpec.ssId);
+		}
+#undef COPY
+		got->says.credType = theirs->credType;
+		got->says.specType = theirs->specType;
+		got->says.port = theirs->port;
+		got->says.nfcHostPort = theirs->nfcHostPort;
+	}
+	ivd_vix.FreeConnectParams(theirs);
+	return got ? err : OUT_OF_MEMORY;
+}
+
+/* The three calls about a disk that need no connection. */
+static VixError access_call(struct ivd_call *call) {
+	if (ivd_params_make(call->params) != 0)
+		return OUT_OF_MEMORY;
+	const VixConnectParams *params = call->params->vix;
+	VixError err = NOT_SUPPORTED;
+	if (call->op == IVD_PREPARE && ivd_vix.PrepareForAccess)
+		err = ivd_vix.PrepareForAccess(params, call->text);
+	if (call->op == IVD_END && ivd_vix.EndAccess)
+		err = ivd_vix.EndAccess(params, call->text);
+	if (call->op == IVD_CLEANUP && ivd_vix.Cleanup)
+		err = ivd_vix.Cleanup(params, &call->cleaned, &call->remaining);
+	ivd_params_unmake(call->params);
+	return err;
+}
+
+static VixError error_text(struct ivd_call *call) {
+	char *theirs = ivd_vix.GetErrorText(call->sector, NULL);
+	call->out = strdup(theirs ? theirs : "");
+	ivd_vix.FreeErrorText(theirs);
+	return VIX_OK;
+}
+
+static VixError modes(struct ivd_call *call) {
+	const char *theirs = ivd_vix.ListTransportModes ? ivd_vix.ListTransportModes() : NULL;
+	call->out = theirs ? strdup(theirs) : NULL;
+	return VIX_OK;
+}
+
+static VixError perform(struct ivd_call *call) {
 	switch (call->op) {
 	case IVD_CONNECT:
-		call->result = ivd_vix.ConnectEx(call->params, (VixBool)call->read_only, NULL, call->text, &call->connection);
-		break;
+		return connect_to(call);
 	case IVD_DISCONNECT:
-		call->result = ivd_vix.Disconnect(call->connection);
-		break;
+		return disconnect(call);
 	case IVD_OPEN:
-		call->result = open_disk(call);
-		break;
+		return open_disk(call);
 	case IVD_CLOSE:
-		call->result = ivd_vix.Close(call->handle);
-		break;
+		return ivd_vix.Close(call->handle);
+	case IVD_GET_PARAMS:
+		return get_params(call);
+	case IVD_CHECK_REPAIR:
+		return ivd_vix.CheckRepair ? ivd_vix.CheckRepair(call->connection, call->text, (VixBool)!call->read_only) : NOT_SUPPORTED;
 	case IVD_PREPARE:
-		call->result = ivd_vix.PrepareForAccess ? ivd_vix.PrepareForAccess(call->params, call->text) : NOT_SUPPORTED;
-		break;
 	case IVD_END:
-		call->result = ivd_vix.EndAccess ? ivd_vix.EndAccess(call->params, call->text) : NOT_SUPPORTED;
-		break;
 	case IVD_CLEANUP:
-		call->result = ivd_vix.Cleanup ? ivd_vix.Cleanup(call->params, &call->cleaned, &call->remaining) : NOT_SUPPORTED;
-		break;
+		return access_call(call);
+	case IVD_TEXT:
+		return error_text(call);
+	case IVD_MODES:
+		return modes(call);
 	case IVD_QUERY:
-		call->result = ivd_vix.QueryAllocatedBlocks && ivd_vix.FreeBlockList
-			? ivd_vix.QueryAllocatedBlocks(call->handle, call->sector, call->count, call->chunk, &call->blocks)
-			: NOT_SUPPORTED;
-		break;
+		return query(call);
 	case IVD_FLUSH:
-		call->result = ivd_vix.Flush(call->handle);
-		break;
+		return ivd_vix.Flush(call->handle);
+	case IVD_KEYS:
+	case IVD_READ_KEY:
+		return metadata(call);
+	case IVD_WRITE_KEY:
+		return ivd_vix.WriteMetadata ? ivd_vix.WriteMetadata(call->handle, call->text, call->value) : NOT_SUPPORTED;
 	}
+	return VIX_OK; /* IVD_DRAIN: the worker has waited, and that is all */
+}
+
+void ivd_perform(struct ivd_call *call) {
+	call->result = perform(call);
 }

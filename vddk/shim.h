@@ -1,8 +1,9 @@
 /*
  * The C half of the binding. All calls into the library but InitEx and Exit are
  * made by C threads that were created after InitEx, as VMware asks for: one for
- * connections, Open and Close; one for access; one for each handle. Go hands a
- * call to a worker and learns of its end through an eventfd.
+ * connections, Open and Close; one for access; one for what never waits; one for
+ * each handle. Go hands a call to a worker and learns of its end through an
+ * eventfd.
  */
 #ifndef IVD_VDDK_SHIM_H
 #define IVD_VDDK_SHIM_H
@@ -14,9 +15,7 @@ char *ivd_load(const char *path);
 extern uint32_t ivd_major; /* the library's own version, as its file is named */
 VixError ivd_init(uint32_t major, uint32_t minor, const char *libdir, const char *config);
 void ivd_exit(void);
-const char *ivd_list_transport_modes(void); /* the library's own, or NULL */
 int ivd_on_main_thread(void);
-char *ivd_error_text(VixError err); /* to be freed */
 
 /* signals.c: adds SA_ONSTACK to handlers that others installed without it; a bit
  * for each signal that needed it. */
@@ -28,12 +27,14 @@ void ivd_log(const char *format, va_list args);
 void ivd_warn(const char *format, va_list args);
 void ivd_panic(const char *format, va_list args);
 /* The last warning that was logged on the calling thread since the last call of
- * this function, or ""; to be freed. */
+ * this function, or NULL; to be freed. */
 char *ivd_take_warning(void);
 
-/* params.c: a ConnectParams whose strings are ours. */
+/* params.c: what a ConnectParams says, in strings of ours. The library's struct
+ * is made of it, and freed, by the threads that call the library. */
 struct ivd_params {
-	VixConnectParams *vix;
+	VixConnectParams says; /* strings NULL where there are none; state never set */
+	VixConnectParams *vix; /* the library's, from ivd_params_make on */
 	int from_library;
 	char *strings[12];
 	int count;
@@ -43,35 +44,46 @@ char *ivd_params_own(struct ivd_params *params, char *text); /* takes it; "" cou
 void ivd_params_uid(struct ivd_params *params, char *user, char *password);
 void ivd_params_session(struct ivd_params *params, char *cookie, char *user, char *password);
 void ivd_params_disk(struct ivd_params *params, char *id, char *datastore, char *snapshot);
-void ivd_params_free(struct ivd_params *params);
+int ivd_params_make(struct ivd_params *params); /* 0, or negative without memory */
+void ivd_params_unmake(struct ivd_params *params);
+void ivd_params_free(struct ivd_params *params); /* after ivd_params_unmake */
 
 /* worker.c */
 enum ivd_op {
-	IVD_CONNECT, IVD_DISCONNECT, IVD_OPEN, IVD_CLOSE,
+	IVD_CONNECT, IVD_DISCONNECT, IVD_OPEN, IVD_CLOSE, IVD_GET_PARAMS, IVD_CHECK_REPAIR,
 	IVD_PREPARE, IVD_END, IVD_CLEANUP,
-	IVD_QUERY, IVD_FLUSH, IVD_DRAIN,
+	IVD_TEXT, IVD_MODES,
+	IVD_QUERY, IVD_FLUSH, IVD_DRAIN, IVD_KEYS, IVD_READ_KEY, IVD_WRITE_KEY,
 	IVD_READ, IVD_WRITE,
 };
 
-/* Go owns a call but from ivd_submit until it comes out of ivd_take. */
+/* Go owns a call but from ivd_submit until it comes out of ivd_take. One that was
+ * given up while the library had it is nobody's, and stays. */
 struct ivd_call {
 	struct ivd_call *next;
 	uint64_t id;
 	int op;
+	int given_up; /* atomic */
 	VixError result;
-	char *warning; /* the thread's last warning when the call failed; to be freed */
-	const VixConnectParams *params;
-	char *text; /* modes, path, identity */
+	char *warning; /* the thread's last warning when the call failed, or NULL; to be freed */
+	struct ivd_params *params;
+	char *text;  /* modes, path, identity, key */
+	char *value; /* of a key */
 	int read_only;
 	uint32_t flags;
 	VixConnection *connection;
 	VixHandle *handle;
 	uint64_t sector, count, chunk;
 	void *buffer;
-	VixBlockList *blocks;
+	VixBlock *blocks; /* copied, as many as block_count */
+	uint32_t block_count;
 	uint32_t cleaned, remaining;
-	VixInfo info; /* strings NULL: see uuid */
+	char *out; /* copied: keys, a value, an error's text, the modes */
+	size_t out_size;
+	struct ivd_params *got; /* copied, without secrets */
+	VixInfo info;		/* strings NULL: see uuid and parent */
 	char uuid[128];
+	char parent[1024];
 	char transport[32];
 };
 
@@ -84,6 +96,18 @@ void ivd_submit(struct ivd_worker *worker, struct ivd_call *call);
 int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *handle, uint64_t sector, uint64_t count,
 		  void *buffer);
 
+/* Gives a worker up with all that it was handed: nothing of it comes out of
+ * ivd_take any more, but what was on its way. Never waits for the library. */
+void ivd_worker_abandon(struct ivd_worker *worker);
+
+/* Takes one call back from a worker that others wait for, too. */
+enum ivd_withdrawn {
+	IVD_NOT_BEGUN, /* it is the caller's again */
+	IVD_UNDER_WAY, /* it is nobody's; *worker is another thread, with what had queued up behind */
+	IVD_ENDED,     /* it comes out of ivd_take */
+};
+enum ivd_withdrawn ivd_withdraw(struct ivd_worker **worker, struct ivd_call *call);
+
 /* perform.c: one call that is no I/O, on the thread that is to make it. */
 void ivd_perform(struct ivd_call *call);
 
@@ -91,7 +115,7 @@ void ivd_perform(struct ivd_call *call);
 struct ivd_done {
 	uint64_t id;
 	VixError result;
-	struct ivd_call *call; /* NULL for I/O, which frees its own */
+	struct ivd_call *call; /* NULL for I/O that went well, which frees its own */
 };
 int ivd_done_fd(void); /* an eventfd, made once; negative: errno */
 void ivd_done(struct ivd_call *call);

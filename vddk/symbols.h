@@ -2,6 +2,11 @@
  * Every function of libvixDiskLib that the binding calls, in one table: required
  * ones, without which the library is refused, and optional ones, which are NULL
  * where the library (an old one, or a test's) does not have them.
+ *
+ * Not here, on purpose: Init and Connect, which InitEx and ConnectEx replace; Read
+ * and Write, since a handle must not do both kinds of I/O, and only asynchronous
+ * requests can be several in flight; what makes or changes hosted disks (Create,
+ * Clone, Grow, Shrink, Defragment, Attach, Rename, Unlink), which IVDs never are.
  */
 #ifndef IVD_VDDK_SYMBOLS_H
 #define IVD_VDDK_SYMBOLS_H
@@ -31,7 +36,12 @@
 	OPTIONAL(VixError, PrepareForAccess, (const VixConnectParams *, const char *)) \
 	OPTIONAL(VixError, EndAccess, (const VixConnectParams *, const char *)) \
 	OPTIONAL(VixError, Cleanup, (const VixConnectParams *, uint32_t *, uint32_t *)) \
-	OPTIONAL(const char *, ListTransportModes, (void))
+	OPTIONAL(const char *, ListTransportModes, (void)) \
+	OPTIONAL(VixError, GetConnectParams, (VixConnection *, VixConnectParams **)) \
+	OPTIONAL(VixError, GetMetadataKeys, (VixHandle *, char *, size_t, size_t *)) \
+	OPTIONAL(VixError, ReadMetadata, (VixHandle *, const char *, char *, size_t, size_t *)) \
+	OPTIONAL(VixError, WriteMetadata, (VixHandle *, const char *, const char *)) \
+	OPTIONAL(VixError, CheckRepair, (VixConnection *, const char *, VixBool))
 
 struct ivd_vix {
 #define MEMBER(result, name, args) result(*name) args;

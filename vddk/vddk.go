@@ -10,8 +10,10 @@
 // asked for. Any goroutine may call anything at any time.
 //
 // A call blocks until the library has ended it, and cannot be cancelled: until
-// then the library may write into the caller's buffer. A library that hangs or
-// panics takes its process with it, which is why it belongs in one of its own.
+// then the library may write into the caller's buffer. What hangs can be given up
+// (Handle.Abandon, ConnectContext), which costs what it holds and nobody else. A
+// library that panics takes its process with it, which is why it belongs in one of
+// its own.
 // The package retries nothing and interprets no code beyond its Class.
 package vddk
 
@@ -27,6 +29,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,10 +56,16 @@ type Library struct {
 	version version
 	log     *slog.Logger
 	done    *dispatch
-	control *C.struct_ivd_worker // ConnectEx, Open, Close, Disconnect
-	access  *C.struct_ivd_worker // PrepareForAccess, EndAccess, Cleanup: they take long
+	control *lane // ConnectEx, Open, Close, Disconnect
+	access  *lane // PrepareForAccess, EndAccess, Cleanup: they take long
+	words   *lane // GetErrorText: it never does
+	modes   []string
 	audit   sync.Once
 	open    atomic.Int64 // connections and handles
+	lost    atomic.Int64 // what was given up
+
+	mu    sync.Mutex
+	texts map[uint64]string // the library's words for a code
 }
 
 var loaded atomic.Bool
@@ -65,6 +74,8 @@ var loaded atomic.Bool
 // thread (runtime.LockOSThread in an init function, Load from main), in a process
 // that was started with Environment(libdir), and once. A *LoadError says what is
 // wrong with the folder, an *Error what InitEx did not like.
+//
+// Implements: VixError VixDiskLib_InitEx(uint32 majorVersion, uint32 minorVersion, VixDiskLibGenericLogFunc *log, VixDiskLibGenericLogFunc *warn, VixDiskLibGenericLogFunc *panic, const char *libDir, const char *configFile)
 func Load(o Options) (*Library, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -89,7 +100,7 @@ func Load(o Options) (*Library, error) {
 	// process, unless somebody listens. Ignoring the signal would be inherited.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	logger.Store(o.Log)
-	l := &Library{libdir: o.LibDir, version: v, log: o.Log}
+	l := &Library{libdir: o.LibDir, version: v, log: o.Log, texts: make(map[uint64]string)}
 	if err := l.start(path, o.ConfigFile); err != nil {
 		return nil, err
 	}
@@ -115,16 +126,31 @@ func (l *Library) start(path, config string) error {
 	}
 	result := uint64(C.ivd_init(C.uint32_t(l.version.major), C.uint32_t(l.version.minor), libdir, cconfig))
 	if result&codeMask != 0 {
-		return l.failure("initialise VDDK "+l.version.text, result, "")
+		warning := C.ivd_take_warning()
+		defer C.free(unsafe.Pointer(warning))
+		return newError("initialise VDDK "+l.version.text, result, "", textOf(warning))
 	}
 	l.repairSignals("InitEx")
-	var err error
+	return l.startThreads()
+}
+
+// startThreads comes after InitEx, as the threads that call the library must.
+func (l *Library) startThreads() (err error) {
 	if l.done, err = startDispatch(); err != nil {
 		return fmt.Errorf("start the binding of VDDK: %w", err)
 	}
-	l.control, l.access = C.ivd_worker_start(), C.ivd_worker_start()
-	if l.control == nil || l.access == nil {
-		return errors.New("start the binding of VDDK: no thread to be had")
+	for _, lane := range []**lane{&l.control, &l.access, &l.words} {
+		if *lane, err = l.newLane(); err != nil {
+			return err
+		}
+	}
+	c := newCall(C.IVD_MODES, "")
+	defer c.free()
+	if err := l.words.do(c, "list transport modes", nil); err != nil {
+		return err
+	}
+	if c.c.out != nil {
+		l.modes = strings.Split(C.GoString(c.c.out), ":")
 	}
 	return nil
 }
@@ -151,55 +177,48 @@ func (l *Library) SupportsIVD() bool {
 
 // TransportModes are those that the library has, the preferred first. Which work
 // on this machine shows at Open.
-func (l *Library) TransportModes() []string {
-	text := C.ivd_list_transport_modes()
-	if text == nil {
-		return nil
-	}
-	return strings.Split(C.GoString(text), ":")
-}
+//
+// Implements: const char *VixDiskLib_ListTransportModes(void)
+func (l *Library) TransportModes() []string { return slices.Clone(l.modes) }
 
 // Exit ends the library's work. Handles and connections must be closed before;
-// where some are not, the library is left as it is, since it would crash.
+// where some are not, or were given up, the library is left as it is, since it
+// would crash.
+//
+// Implements: void VixDiskLib_Exit(void)
 func (l *Library) Exit() {
-	if n := l.open.Load(); n != 0 {
-		l.log.Error("VDDK is not ended: handles or connections are open", "open", n)
+	if n, lost := l.open.Load(), l.Abandoned(); n != 0 || lost != 0 {
+		l.log.Error("VDDK is not ended: handles or connections are open", "open", n, "given_up", lost)
 		return
 	}
-	C.ivd_worker_stop(l.control)
-	C.ivd_worker_stop(l.access)
+	for _, lane := range []*lane{l.control, l.access, l.words} {
+		lane.stop()
+	}
 	C.ivd_exit()
 	l.done.stop()
 	logger.Store(nil)
 }
 
 // failure makes the error of a result, with the library's text for it.
+//
+// Implements: char *VixDiskLib_GetErrorText(VixError err, const char *locale), void VixDiskLib_FreeErrorText(char *errMsg)
 func (l *Library) failure(op string, result uint64, detail string) error {
-	text := C.ivd_error_text(C.VixError(result))
-	defer C.free(unsafe.Pointer(text))
-	return newError(op, result, C.GoString(text), detail)
+	return newError(op, result, l.text(result&codeMask), detail)
 }
 
-// do has a worker make a call and waits for it. The caller frees the call.
-func (l *Library) do(w *C.struct_ivd_worker, call *C.struct_ivd_call, op string) error {
-	id, ch := l.done.expect()
-	call.id = C.uint64_t(id)
-	C.ivd_submit(w, call)
-	o := l.done.wait(ch)
-	if o.result&codeMask != 0 {
-		return l.failure(op, o.result, C.GoString(call.warning))
+func (l *Library) text(code uint64) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text, ok := l.texts[code]
+	if ok {
+		return text
 	}
-	return nil
-}
-
-// newCall makes a call; text is copied, and absent where empty.
-func newCall(op C.int, text string) *C.struct_ivd_call {
-	call := C.ivd_call_new(op, 0)
-	if call == nil {
-		panic("vddk: out of memory")
+	c := newCall(C.IVD_TEXT, "")
+	defer c.free()
+	c.c.sector = C.uint64_t(code)
+	if err := l.words.do(c, "text of an error", nil); err == nil {
+		text = textOf(c.c.out)
 	}
-	if text != "" {
-		call.text = C.CString(text)
-	}
-	return call
+	l.texts[code] = text
+	return text
 }

@@ -3,7 +3,8 @@
  * ReadAsync and WriteAsync (a handle must not do both kinds of I/O), DEPTH of
  * them at once, and makes every other call on the handle too, so that calls on
  * it are serialised. No lock is held while the library runs: a completion may
- * come on this very thread, before ReadAsync has returned.
+ * come on this very thread, before ReadAsync has returned. A library that does not
+ * come back keeps the worker it has, and nothing else.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -19,10 +20,13 @@
 struct ivd_worker {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	pthread_cond_t handed; /* the thread waits for calls */
+	pthread_cond_t landed; /* the thread waits for requests in flight */
 	struct ivd_call *first, **last;
+	struct ivd_call *current; /* no I/O */
 	unsigned flying;
-	int stop;
+	int waiting; /* for landed */
+	int stop, abandoned;
 };
 
 /* What the library is given as callback data is a number, never a pointer: a
@@ -77,16 +81,27 @@ static void land(void *data, VixError result) {
 	ivd_done(call);
 	pthread_mutex_lock(&worker->lock);
 	worker->flying--;
-	pthread_cond_broadcast(&worker->changed);
+	if (worker->waiting)
+		pthread_cond_signal(&worker->landed);
 	pthread_mutex_unlock(&worker->lock);
+}
+
+/* Until no more than so many are in flight, or the worker is given up: 0 then. */
+static int wait_for_flying(struct ivd_worker *worker, unsigned most) {
+	worker->waiting = 1;
+	while (worker->flying > most && !worker->abandoned)
+		pthread_cond_wait(&worker->landed, &worker->lock);
+	worker->waiting = 0;
+	return !worker->abandoned;
 }
 
 static void fly(struct ivd_worker *worker, struct ivd_call *call) {
 	pthread_mutex_lock(&worker->lock);
-	while (worker->flying >= DEPTH)
-		pthread_cond_wait(&worker->changed, &worker->lock);
+	int may = wait_for_flying(worker, DEPTH - 1);
 	worker->flying++;
 	pthread_mutex_unlock(&worker->lock);
+	if (!may)
+		return;
 	/* The call is gone once it has landed: nothing of it is read after that. */
 	VixHandle *handle = call->handle;
 	free(ivd_take_warning());
@@ -106,12 +121,20 @@ static void fly(struct ivd_worker *worker, struct ivd_call *call) {
 static VixError drain(struct ivd_worker *worker, VixHandle *handle) {
 	VixError err = ivd_vix.Wait(handle);
 	pthread_mutex_lock(&worker->lock);
-	while (worker->flying)
-		pthread_cond_wait(&worker->changed, &worker->lock);
+	wait_for_flying(worker, 0);
 	pthread_mutex_unlock(&worker->lock);
 	return err;
 }
 
+static int given_up(struct ivd_worker *worker, struct ivd_call *call) {
+	pthread_mutex_lock(&worker->lock);
+	int yes = worker->abandoned || call->given_up;
+	pthread_mutex_unlock(&worker->lock);
+	return yes;
+}
+
+/* Once a call is given up, nothing more is asked about its handle, and nobody is
+ * told of its end. */
 static void run(struct ivd_worker *worker, struct ivd_call *call) {
 	if (call->op == IVD_READ || call->op == IVD_WRITE) {
 		fly(worker, call);
@@ -121,25 +144,32 @@ static void run(struct ivd_worker *worker, struct ivd_call *call) {
 	call->result = VIX_OK;
 	if (call->op == IVD_FLUSH || call->op == IVD_DRAIN)
 		call->result = drain(worker, call->handle);
-	if (VIX_CODE(call->result) == VIX_OK)
+	if (VIX_CODE(call->result) == VIX_OK && !given_up(worker, call))
 		ivd_perform(call);
 	if (VIX_CODE(call->result) != VIX_OK)
 		call->warning = ivd_take_warning();
-	ivd_done(call);
+	pthread_mutex_lock(&worker->lock);
+	worker->current = NULL; /* from here on it has ended */
+	int lost = worker->abandoned || call->given_up;
+	pthread_mutex_unlock(&worker->lock);
+	if (!lost)
+		ivd_done(call);
 }
 
 static void *work(void *arg) {
 	struct ivd_worker *worker = arg;
 	pthread_mutex_lock(&worker->lock);
 	for (;;) {
-		while (!worker->first && !worker->stop)
-			pthread_cond_wait(&worker->changed, &worker->lock);
+		while (!worker->first && !worker->stop && !worker->abandoned)
+			pthread_cond_wait(&worker->handed, &worker->lock);
 		struct ivd_call *call = worker->first;
-		if (!call)
+		if (!call || worker->abandoned)
 			break;
 		worker->first = call->next;
 		if (!worker->first)
 			worker->last = &worker->first;
+		if (call->op != IVD_READ && call->op != IVD_WRITE)
+			worker->current = call;
 		pthread_mutex_unlock(&worker->lock);
 		run(worker, call);
 		pthread_mutex_lock(&worker->lock);
@@ -155,7 +185,8 @@ struct ivd_worker *ivd_worker_start(void) {
 		return NULL;
 	worker->last = &worker->first;
 	pthread_mutex_init(&worker->lock, NULL);
-	pthread_cond_init(&worker->changed, NULL);
+	pthread_cond_init(&worker->handed, NULL);
+	pthread_cond_init(&worker->landed, NULL);
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -171,11 +202,12 @@ struct ivd_worker *ivd_worker_start(void) {
 void ivd_worker_stop(struct ivd_worker *worker) {
 	pthread_mutex_lock(&worker->lock);
 	worker->stop = 1;
-	pthread_cond_broadcast(&worker->changed);
+	pthread_cond_signal(&worker->handed);
 	pthread_mutex_unlock(&worker->lock);
 	pthread_join(worker->thread, NULL);
 	pthread_mutex_destroy(&worker->lock);
-	pthread_cond_destroy(&worker->changed);
+	pthread_cond_destroy(&worker->handed);
+	pthread_cond_destroy(&worker->landed);
 	free(worker);
 }
 
@@ -184,7 +216,7 @@ void ivd_submit(struct ivd_worker *worker, struct ivd_call *call) {
 	pthread_mutex_lock(&worker->lock);
 	*worker->last = call;
 	worker->last = &call->next;
-	pthread_cond_broadcast(&worker->changed);
+	pthread_cond_signal(&worker->handed);
 	pthread_mutex_unlock(&worker->lock);
 }
 
@@ -199,4 +231,70 @@ int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *han
 	call->buffer = buffer;
 	ivd_submit(worker, call);
 	return 0;
+}
+
+/* What is in flight lands nowhere: a completion that still comes finds its number
+ * gone. The worker stays, since its thread, or one of the library's that is just
+ * calling back, may look at it at any time. */
+void ivd_worker_abandon(struct ivd_worker *worker) {
+	pthread_mutex_lock(&worker->lock);
+	worker->abandoned = 1;
+	pthread_cond_broadcast(&worker->handed);
+	pthread_cond_broadcast(&worker->landed);
+	pthread_mutex_unlock(&worker->lock);
+	pthread_detach(worker->thread);
+	pthread_mutex_lock(&flight.lock);
+	for (unsigned i = 0; i < flight.used; i++) {
+		struct slot *slot = &flight.slots[i];
+		if (!slot->call || slot->worker != worker)
+			continue;
+		slot->generation++;
+		slot->call = NULL;
+		flight.free[flight.spare++] = (uint16_t)i;
+	}
+	pthread_cond_broadcast(&flight.freed);
+	pthread_mutex_unlock(&flight.lock);
+}
+
+static int unqueue(struct ivd_worker *worker, struct ivd_call *call) {
+	for (struct ivd_call **at = &worker->first; *at; at = &(*at)->next) {
+		if (*at != call)
+			continue;
+		*at = call->next;
+		if (worker->last == &call->next)
+			worker->last = at;
+		return 1;
+	}
+	return 0;
+}
+
+/* Where no other thread is to be had, the old one goes on once it can. */
+enum ivd_withdrawn ivd_withdraw(struct ivd_worker **worker, struct ivd_call *call) {
+	struct ivd_worker *old = *worker, *new = ivd_worker_start();
+	pthread_mutex_lock(&old->lock);
+	enum ivd_withdrawn state = unqueue(old, call) ? IVD_NOT_BEGUN : old->current == call ? IVD_UNDER_WAY : IVD_ENDED;
+	if (state == IVD_UNDER_WAY) {
+		__atomic_store_n(&call->given_up, 1, __ATOMIC_RELEASE);
+		old->abandoned = new != NULL;
+	}
+	struct ivd_call *queue = NULL;
+	if (old->abandoned) {
+		queue = old->first;
+		old->first = NULL;
+		old->last = &old->first;
+		pthread_detach(old->thread);
+	}
+	pthread_mutex_unlock(&old->lock);
+	if (new && state != IVD_UNDER_WAY) {
+		ivd_worker_stop(new);
+		return state;
+	}
+	while (queue) {
+		struct ivd_call *next = queue->next;
+		ivd_submit(new, queue);
+		queue = next;
+	}
+	if (new)
+		*worker = new;
+	return state;
 }
