@@ -109,13 +109,16 @@ func (k *killer) struck(t *testing.T, n int, begin func() (string, error)) []sta
 		// run may be over before its n-th.
 		_, _ = k.Ended(ctx, k.coordinator, id, limit)
 	}
+	killed := k.proxy.counted() >= n
 	k.proxy.arm(0, 0)
-	if !k.coordinator.Alive() {
+	switch {
+	case killed:
+		_ = k.coordinator.Wait()
 		var err error
 		if k.coordinator, err = k.StartCoordinator(ctx); err != nil {
 			t.Fatal(err)
 		}
-	} else if beginErr != nil {
+	case beginErr != nil:
 		t.Fatalf("killed after call %d: %v, and nobody was killed", n, beginErr)
 	}
 	var begun []stage.Run

@@ -97,17 +97,6 @@ func (p *Process) how() error {
 	return p.err
 }
 
-// Alive tells whether the process runs.
-func (p *Process) Alive() bool {
-	select {
-	case <-p.ended:
-		p.forget()
-		return false
-	default:
-		return true
-	}
-}
-
 // PID is the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
