@@ -161,15 +161,15 @@ func (h *Handle) transfer(op C.int, verb string, buf []byte, sector uint64) erro
 
 // usable is nil, or why the handle is not.
 func (h *Handle) usable() *Error {
-	if h.closed {
-		return newError("", 1000, "the handle is closed", "")
-	}
 	select {
 	case <-h.gone:
 		return abandoned("")
 	default:
-		return nil
 	}
+	if h.closed {
+		return newError("", 1000, "the handle is closed", "")
+	}
+	return nil
 }
 
 // Flush waits for what is in flight, and then makes what was written durable.

@@ -59,6 +59,11 @@ func (n *lane) stop() { C.ivd_worker_stop(n.worker) }
 // do makes a call and waits for it, or until gone is closed. The caller frees the
 // call in any case, and looks at call.lost before it touches what the call uses.
 func (n *lane) do(c *call, op string, gone <-chan struct{}) error {
+	select {
+	case <-gone:
+		return abandoned(op)
+	default:
+	}
 	d := n.lib.done
 	w := d.expect()
 	c.c.id = C.uint64_t(w.id)

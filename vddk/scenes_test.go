@@ -26,6 +26,7 @@ var scenes = map[string]func() int{
 	"pipe":    func() int { return report(readDummy(1021)) },
 	"twice":   func() int { return report(loadTwice()) },
 	"offmain": func() int { return report(loadOffMain()) },
+	"hang":    func() int { return report(hangScene()) },
 	"mute":    func() int { return report(readMute()) },
 }
 
