@@ -20,6 +20,9 @@ func (v *VCenter) attach(ctx context.Context, disks []Disk) error {
 	if len(disks) == 0 {
 		return nil
 	}
+	if v.Alone() { // a host has no associations
+		return v.nameVMs(ctx, disks)
+	}
 	req := &types.RetrieveVStorageObjectAssociations{This: v.manager()}
 	for _, d := range disks {
 		req.Ids = append(req.Ids, types.RetrieveVStorageObjSpec{Id: types.ID{Id: string(d.Ref.Disk)}, Datastore: datastoreRef(d.Ref.Datastore)})

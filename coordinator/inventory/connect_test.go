@@ -48,9 +48,6 @@ func TestWhoIsNotLetIn(t *testing.T) {
 }
 
 func TestWhatIsNoVCenter(t *testing.T) {
-	_, err := Connect(t.Context(), vcsim(t, simulator.ESX()))
-	wantKind(t, "an ESXi host", err, ivd.Unsupported, "not a vCenter", "manages this host")
-
 	for name, handler := range map[string]http.HandlerFunc{
 		"a page": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("<html><body>hello</body></html>"))
@@ -60,12 +57,12 @@ func TestWhatIsNoVCenter(t *testing.T) {
 	} {
 		server := httptest.NewTLSServer(handler)
 		defer server.Close()
-		_, err = Connect(t.Context(), Config{Name: "vc", URL: server.URL, Username: "u", Thumbprint: soap.ThumbprintSHA1(server.Certificate())})
+		_, err := Connect(t.Context(), Config{Name: "vc", URL: server.URL, Username: "u", Thumbprint: soap.ThumbprintSHA1(server.Certificate())})
 		wantKind(t, name, err, ivd.Invalid, "no vSphere API", "url")
 	}
 	starting := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	defer starting.Close()
-	_, err = Connect(t.Context(), Config{Name: "vc", URL: starting.URL, Thumbprint: soap.ThumbprintSHA1(starting.Certificate())})
+	_, err := Connect(t.Context(), Config{Name: "vc", URL: starting.URL, Thumbprint: soap.ThumbprintSHA1(starting.Certificate())})
 	wantKind(t, "a vCenter that starts", err, ivd.Transient, "503")
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")

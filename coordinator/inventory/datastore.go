@@ -20,10 +20,11 @@ type Datastore struct {
 	ID         ivd.DatastoreID
 	Name       string // unique within its datacenter only
 	Datacenter string
-	Type       string // "VMFS", "NFS", "vsan", …
+	Type       string // as vSphere calls it: "VMFS", "NFS", "NFS41", "vsan", "VVOL", …
 	Capacity   int64
 	Free       int64
 	Accessible bool
+	LUNs       []string // of a VMFS datastore: its SCSI disks by canonical name, "naa.6…"
 }
 
 // Datastores lists those of every datacenter, by name.
@@ -47,7 +48,7 @@ func (v *VCenter) Datastores(ctx context.Context) ([]Datastore, error) {
 		return nil, nil
 	}
 	var stores []mo.Datastore
-	if err := property.DefaultCollector(v.client()).Retrieve(ctx, refs, []string{"summary"}, &stores); err != nil {
+	if err := property.DefaultCollector(v.client()).Retrieve(ctx, refs, []string{"summary", "info"}, &stores); err != nil {
 		return nil, fail(ctx, op, err)
 	}
 	list := make([]Datastore, 0, len(stores))
@@ -55,13 +56,26 @@ func (v *VCenter) Datastores(ctx context.Context) ([]Datastore, error) {
 		s := d.Summary
 		list = append(list, Datastore{
 			ID: ivd.DatastoreID(d.Self.Value), Name: s.Name, Datacenter: home[d.Self], Type: s.Type,
-			Capacity: s.Capacity, Free: s.FreeSpace, Accessible: s.Accessible,
+			Capacity: s.Capacity, Free: s.FreeSpace, Accessible: s.Accessible, LUNs: luns(d.Info),
 		})
 	}
 	slices.SortFunc(list, func(a, b Datastore) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Datacenter, b.Datacenter), cmp.Compare(a.ID, b.ID))
 	})
 	return list, nil
+}
+
+// luns are the SCSI disks that a VMFS datastore lies on; others have none.
+func luns(info types.BaseDatastoreInfo) []string {
+	vmfs, ok := info.(*types.VmfsDatastoreInfo)
+	if !ok || vmfs.Vmfs == nil {
+		return nil
+	}
+	var names []string
+	for _, e := range vmfs.Vmfs.Extent {
+		names = append(names, e.DiskName)
+	}
+	return names
 }
 
 // datacenters of all folders, with their datastores.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi/property"
-	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 	"golang.org/x/sync/errgroup"
@@ -25,6 +24,8 @@ type Disk struct {
 	Capacity      int64 // bytes, whole MiB: vSphere rounds, VDDK knows it to the sector
 	AttachedTo    []VM  // empty: detached
 	CBT           bool  // changes are tracked
+	Encrypted     bool  // with a key that vSphere holds
+	Thin          bool  // blocks are allocated when they are written first
 	Created       time.Time
 	Path          string            // "[datastore] fcd/….vmdk"
 	Metadata      map[string]string // as a container's storage has it: cluster, namespace, claim
@@ -80,11 +81,11 @@ func (v *VCenter) DisksOn(ctx context.Context, id ivd.DatastoreID) iter.Seq2[Dis
 // disksOf yields the disks of one datastore and tells whether to go on.
 func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, error) bool) bool {
 	op := fmt.Sprintf("list the disks of datastore %s", d.Name)
-	res, err := methods.ListVStorageObject(ctx, v.client(), &types.ListVStorageObject{This: v.manager(), Datastore: datastoreRef(d.ID)})
+	all, err := v.listObjects(ctx, d.ID)
 	if err != nil {
 		return yield(Disk{}, fail(ctx, op, err)) && ctx.Err() == nil
 	}
-	for ids := range slices.Chunk(res.Returnval, batch) {
+	for ids := range slices.Chunk(all, batch) {
 		disks, err := v.retrieve(ctx, d, ids)
 		if err != nil {
 			return yield(Disk{}, fmt.Errorf("%s: %w", op, err)) && ctx.Err() == nil
@@ -129,7 +130,7 @@ func (v *VCenter) retrieve(ctx context.Context, d Datastore, ids []types.ID) ([]
 // then AttachedTo names its consumers.
 func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Disk, error) {
 	op := fmt.Sprintf("retrieve disk %s on %s", id.Id, d.Name)
-	res, err := methods.RetrieveVStorageObject(ctx, v.client(), &types.RetrieveVStorageObject{This: v.manager(), Id: id, Datastore: datastoreRef(d.ID)})
+	object, err := v.retrieveObject(ctx, d.ID, id)
 	if err != nil {
 		return Disk{}, diskError(ctx, op, err)
 	}
@@ -137,7 +138,7 @@ func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Di
 	if err != nil {
 		return Disk{}, fmt.Errorf("%s: %w", op, err)
 	}
-	c := res.Returnval.Config
+	c := object.Config
 	out := Disk{
 		Ref:  ivd.DiskRef{VCenter: v.cfg.Name, Datastore: d.ID, Disk: disk},
 		Name: c.Name, DatastoreName: d.Name, Capacity: c.CapacityInMB << 20, Created: c.CreateTime,
@@ -145,6 +146,10 @@ func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Di
 	}
 	if b, ok := c.Backing.(types.BaseBaseConfigInfoFileBackingInfo); ok {
 		out.Path = b.GetBaseConfigInfoFileBackingInfo().FilePath
+		out.Encrypted = b.GetBaseConfigInfoFileBackingInfo().KeyId != nil
+	}
+	if b, ok := c.Backing.(*types.BaseConfigInfoDiskFileBackingInfo); ok {
+		out.Thin = b.ProvisioningType == string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin)
 	}
 	for _, kv := range c.Metadata {
 		if out.Metadata == nil {

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ func TestDatastoresOfAllDatacenters(t *testing.T) {
 		t.Errorf("%d datastores in %v", len(all), centers)
 	}
 	byID := must[Datastore](t)(v.Datastore(t.Context(), string(all[2].ID)))
-	if byID != all[2] {
+	if !reflect.DeepEqual(byID, all[2]) {
 		t.Errorf("%+v, want %+v", byID, all[2])
 	}
 	_, err := v.Datastore(t.Context(), all[0].Name)
@@ -59,7 +60,7 @@ func TestDatastoresOfAllDatacenters(t *testing.T) {
 
 	v = connect(t, vcsim(t, simulator.VPX()))
 	only := must[[]Datastore](t)(v.Datastores(t.Context()))[0]
-	if got := must[Datastore](t)(v.Datastore(t.Context(), only.Name)); got != only {
+	if got := must[Datastore](t)(v.Datastore(t.Context(), only.Name)); !reflect.DeepEqual(got, only) {
 		t.Errorf("%+v, want %+v", got, only)
 	}
 	_, err = v.Datastore(t.Context(), "localds-0")

@@ -1,5 +1,6 @@
 // Package inventory is one vCenter as the coordinator needs it: its datastores,
-// their disks, snapshots, changed areas, new disks, and logins for movers.
+// their disks, snapshots, changed areas, new disks, logins for movers, and the facts
+// that a mover's transports depend on. An ESXi host alone is one too, with less.
 //
 // What it promises: the session is kept alive and renewed when it or the vCenter
 // was restarted; the server is known by its certificate's thumbprint or by the
@@ -48,7 +49,7 @@ const (
 	deleteTimeout = 4 * time.Hour // of a snapshot: what was written since is consolidated
 )
 
-// VCenter is a vCenter that is connected.
+// VCenter is a vCenter, or an ESXi host alone, that is connected.
 type VCenter struct {
 	cfg    Config
 	log    *slog.Logger
@@ -56,6 +57,8 @@ type VCenter struct {
 	movers *session // whose cookie movers get; logged in when the first asks
 	tasks  chan struct{}
 	pauses func(n int) time.Duration // before the n-th retry of a task, from 1
+
+	proxies proxies
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -69,7 +72,7 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 	if cfg.Tasks <= 0 {
 		cfg.Tasks = DefaultTasks
 	}
-	v := &VCenter{cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks), pauses: taskPause}
+	v := &VCenter{cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks), pauses: taskPause, proxies: proxies{known: map[string]knownProxy{}, life: proxyLife}}
 	var err error
 	if v.own, err = newSession(cfg); err != nil {
 		return nil, err
@@ -107,11 +110,6 @@ func (v *VCenter) Close() error {
 }
 
 func (v *VCenter) client() *vim25.Client { return v.own.client }
-
-// manager is the vCenter's VcenterVStorageObjectManager.
-func (v *VCenter) manager() types.ManagedObjectReference {
-	return *v.own.client.ServiceContent.VStorageObjectManager
-}
 
 func datastoreRef(id ivd.DatastoreID) types.ManagedObjectReference {
 	return types.ManagedObjectReference{Type: "Datastore", Value: string(id)}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"ivdmover/shared/ivd"
@@ -28,11 +27,7 @@ func (v *VCenter) CreateDisk(ctx context.Context, datastore ivd.DatastoreID, nam
 		},
 	}
 	result, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
-		res, err := methods.CreateDisk_Task(ctx, v.client(), &types.CreateDisk_Task{This: v.manager(), Spec: spec})
-		if err != nil {
-			return types.ManagedObjectReference{}, err
-		}
-		return res.Returnval, nil
+		return v.beginCreateDisk(ctx, spec)
 	})
 	if err != nil {
 		return ivd.DiskRef{}, err
@@ -50,23 +45,14 @@ func (v *VCenter) CreateDisk(ctx context.Context, datastore ivd.DatastoreID, nam
 
 // Rename gives a disk another name.
 func (v *VCenter) Rename(ctx context.Context, ref ivd.DiskRef, name string) error {
-	_, err := methods.RenameVStorageObject(ctx, v.client(), &types.RenameVStorageObject{
-		This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), Name: name,
-	})
-	return fail(ctx, fmt.Sprintf("rename disk %s on %s to %q", ref.Disk, ref.Datastore, name), err)
+	return fail(ctx, fmt.Sprintf("rename disk %s on %s to %q", ref.Disk, ref.Datastore, name), v.renameObject(ctx, ref, name))
 }
 
 // DeleteDisk removes a disk and its content. It is no error that it is gone.
 func (v *VCenter) DeleteDisk(ctx context.Context, ref ivd.DiskRef) error {
 	op := fmt.Sprintf("delete disk %s on %s", ref.Disk, ref.Datastore)
 	_, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
-		res, err := methods.DeleteVStorageObject_Task(ctx, v.client(), &types.DeleteVStorageObject_Task{
-			This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore),
-		})
-		if err != nil {
-			return types.ManagedObjectReference{}, err
-		}
-		return res.Returnval, nil
+		return v.beginDeleteDisk(ctx, ref)
 	})
 	if kind := ivd.KindOf(err); kind != ivd.NotFound && kind != ivd.Invalid {
 		return err

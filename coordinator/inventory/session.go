@@ -76,22 +76,34 @@ func (s *session) open(ctx context.Context) error {
 		if err != nil {
 			return s.fail(ctx, "connect", err)
 		}
-		if !c.IsVC() {
-			return &ivd.Error{
-				Kind: ivd.Unsupported, Op: "vCenter " + s.cfg.Name, Err: fmt.Errorf("%s is %s, not a vCenter", s.url.Host, c.ServiceContent.About.FullName),
-				Remedy: "give the url of the vCenter that manages this host",
-			}
-		}
-		if c.ServiceContent.VStorageObjectManager == nil {
-			return &ivd.Error{
-				Kind: ivd.Unsupported, Op: "vCenter " + s.cfg.Name, Err: fmt.Errorf("%s has no manager of first class disks", c.ServiceContent.About.FullName),
-				Remedy: "use vCenter 6.7 U2 or later",
-			}
+		if err := s.usable(c); err != nil {
+			return err
 		}
 		c.RoundTripper = s
 		s.client = c
 	}
 	return s.login(ctx, 0)
+}
+
+// hostAgent is what an ESXi host alone calls its API.
+const hostAgent = "HostAgent"
+
+// usable tells whether what answers is a vCenter or an ESXi host with IVDs.
+func (s *session) usable(c *vim25.Client) error {
+	about := c.ServiceContent.About
+	switch {
+	case !c.IsVC() && about.ApiType != hostAgent:
+		return &ivd.Error{
+			Kind: ivd.Unsupported, Op: "vCenter " + s.cfg.Name, Err: fmt.Errorf("%s is %s, neither a vCenter nor an ESXi host", s.url.Host, about.FullName),
+			Remedy: "give the url of a vCenter",
+		}
+	case c.ServiceContent.VStorageObjectManager == nil:
+		return &ivd.Error{
+			Kind: ivd.Unsupported, Op: "vCenter " + s.cfg.Name, Err: fmt.Errorf("%s has no manager of first class disks", about.FullName),
+			Remedy: "use vCenter 6.7 U2 or ESXi 6.7 or later",
+		}
+	}
+	return nil
 }
 
 // login renews the session unless somebody else has done so since `seen` logins.

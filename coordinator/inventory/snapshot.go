@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"ivdmover/shared/ivd"
@@ -25,13 +24,7 @@ type Snapshot struct {
 func (v *VCenter) CreateSnapshot(ctx context.Context, ref ivd.DiskRef, description string) (ivd.SnapshotID, error) {
 	op := fmt.Sprintf("create a snapshot of disk %s on %s", ref.Disk, ref.Datastore)
 	result, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
-		res, err := methods.VStorageObjectCreateSnapshot_Task(ctx, v.client(), &types.VStorageObjectCreateSnapshot_Task{
-			This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), Description: description,
-		})
-		if err != nil {
-			return types.ManagedObjectReference{}, err
-		}
-		return res.Returnval, nil
+		return v.beginSnapshot(ctx, ref, description)
 	})
 	if err != nil {
 		return "", err
@@ -45,14 +38,12 @@ func (v *VCenter) CreateSnapshot(ctx context.Context, ref ivd.DiskRef, descripti
 
 // Snapshots lists a disk's snapshots, whoever made them, oldest first.
 func (v *VCenter) Snapshots(ctx context.Context, ref ivd.DiskRef) ([]Snapshot, error) {
-	res, err := methods.RetrieveSnapshotInfo(ctx, v.client(), &types.RetrieveSnapshotInfo{
-		This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore),
-	})
+	info, err := v.snapshotInfo(ctx, ref)
 	if err != nil {
 		return nil, diskError(ctx, fmt.Sprintf("list the snapshots of disk %s on %s", ref.Disk, ref.Datastore), err)
 	}
 	var list []Snapshot
-	for _, s := range res.Returnval.Snapshots {
+	for _, s := range info.Snapshots {
 		if s.Id != nil {
 			list = append(list, Snapshot{ID: ivd.SnapshotID(s.Id.Id), Description: s.Description, Created: s.CreateTime})
 		}
@@ -94,13 +85,7 @@ func (v *VCenter) DeleteSnapshot(ctx context.Context, ref ivd.DiskRef, id ivd.Sn
 func (v *VCenter) deleteSnapshot(ctx context.Context, ref ivd.DiskRef, id ivd.SnapshotID) error {
 	op := fmt.Sprintf("delete snapshot %s of disk %s on %s", id, ref.Disk, ref.Datastore)
 	_, err := v.do(ctx, op, deleteTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
-		res, err := methods.DeleteSnapshot_Task(ctx, v.client(), &types.DeleteSnapshot_Task{
-			This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), SnapshotId: types.ID{Id: string(id)},
-		})
-		if err != nil {
-			return types.ManagedObjectReference{}, err
-		}
-		return res.Returnval, nil
+		return v.beginDeleteSnapshot(ctx, ref, id)
 	})
 	return err
 }
