@@ -99,10 +99,10 @@ func (o *Options) fill() error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.LibDir == "" {
-		return nil
-	}
 	var err error
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil || o.LibDir == "" {
+		return err
+	}
 	o.LibDir, err = filepath.Abs(o.LibDir)
 	return err
 }
@@ -160,7 +160,7 @@ func (l *Lab) listen(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	l.data, err = dataport.Start(ctx, dataport.Options{
-		Estate: l.estate, Front: l.vc, Listen: l.o.DataListen, Host: l.o.Advertise,
+		Dir: l.o.Dir, Estate: l.estate, Front: l.vc, Listen: l.o.DataListen, Host: l.o.Advertise,
 		Certificate: host, Thumbprint: thumbprint(host), Log: l.o.Log,
 	})
 	if err != nil {

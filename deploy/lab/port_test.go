@@ -243,7 +243,7 @@ func TestTickets(t *testing.T) {
 		{"id", "52dfd9ca-0000-0000-0000-000000000000", 4},
 		{"snapshot", "absent", 16008},
 		{"op", "format", 3},
-		{"mode", "san", 6},
+		{"mode", "carrier", 6},
 	} {
 		q := w.question(store, id, "", "open")
 		q.Set(c.key, c.value)

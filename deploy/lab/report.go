@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ivdmover/deploy/lab/estate"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
 )
 
@@ -22,8 +23,10 @@ type Report struct {
 	Snapshots []SnapshotLeft                `json:"snapshots"`
 	Disabled  []Disabled                    `json:"disabled_methods"`
 	Handles   []estate.OpenHandle           `json:"handles"`
-	Traffic   map[ivd.DiskID]estate.Traffic `json:"traffic"` // through the data port, since the start
-	Logins    int                           `json:"logins"`  // sessions that have not ended
+	Traffic   map[ivd.DiskID]estate.Traffic `json:"traffic"`         // through the data port, since the start
+	Logins    int                           `json:"logins"`          // sessions that have not ended
+	Prepared  []estate.Access               `json:"prepared_access"` // PrepareForAccess without its EndAccess
+	Misuses   []script.Misuse               `json:"misuses"`         // rules of the library that programs broke: report.jsonl
 }
 
 // SnapshotLeft is a snapshot that exists.
@@ -49,8 +52,13 @@ type Disabled struct {
 func (l *Lab) Report() Report {
 	r := Report{
 		Snapshots: []SnapshotLeft{}, Disabled: []Disabled{}, Handles: append([]estate.OpenHandle{}, l.estate.Handles()...),
-		Traffic: l.estate.Traffic(), Logins: l.vc.Sessions(),
+		Traffic: l.estate.Traffic(), Logins: l.vc.Sessions(), Prepared: append([]estate.Access{}, l.estate.Prepared()...),
 	}
+	misuses, err := script.Misuses(l.o.Dir)
+	if err != nil {
+		misuses = append(misuses, script.Misuse{Time: time.Now().UTC(), Rule: "report.jsonl", Detail: err.Error()})
+	}
+	r.Misuses = append([]script.Misuse{}, misuses...)
 	for _, d := range l.estate.All() {
 		for _, s := range d.Snapshots {
 			r.Snapshots = append(r.Snapshots, SnapshotLeft{

@@ -2,7 +2,7 @@
  * of the chunk, the chunk is at least 64 KiB, at most 512 Ki chunks in a call. */
 #include <stdlib.h>
 
-#include "lab.h"
+#include "faults.h"
 
 void lab_blocks_add(struct lab_blocks *blocks, uint64_t offset, uint64_t length) {
 	if (blocks->failed || length == 0)
@@ -43,20 +43,29 @@ VixBlockList *lab_blocks_done(struct lab_blocks *blocks) {
 	return blocks->list;
 }
 
-API VixError VixDiskLib_QueryAllocatedBlocks(VixHandle *handle, uint64_t start, uint64_t count, uint64_t chunk,
-					     VixBlockList **list) {
-	*list = NULL;
+static VixError check(const VixHandle *handle, uint64_t start, uint64_t count, uint64_t chunk) {
 	if (chunk < VIX_MIN_CHUNK_SIZE || count == 0 || start % chunk || count % chunk ||
 	    count / chunk > VIX_MAX_CHUNK_NUMBER)
 		return VIX_INVALID_ARG;
 	if (start > handle->capacity || count > handle->capacity - start)
 		return VIX_INVALID_ARG;
+	return lab_fault_on(handle, "QueryAllocatedBlocks");
+}
+
+API VixError VixDiskLib_QueryAllocatedBlocks(VixHandle *handle, uint64_t start, uint64_t count, uint64_t chunk,
+					     VixBlockList **list) {
+	lab_needs_handle(handle, "VixDiskLib_QueryAllocatedBlocks");
+	lab_needs(list, "VixDiskLib_QueryAllocatedBlocks", "the list");
 	lab_enter(handle, "VixDiskLib_QueryAllocatedBlocks");
-	struct lab_request request = {
-		.handle = handle, .op = LAB_ALLOCATED, .sector = start, .count = count, .chunk = chunk};
-	VixError err = lab_submit_and_wait(&request);
+	*list = NULL;
+	VixError err = check(handle, start, count, chunk);
+	if (err == VIX_OK) {
+		struct lab_request request = {
+			.handle = handle, .op = LAB_ALLOCATED, .sector = start, .count = count, .chunk = chunk};
+		err = lab_submit_and_wait(&request);
+		*list = request.blocks;
+	}
 	lab_leave(handle);
-	*list = request.blocks;
 	return err;
 }
 

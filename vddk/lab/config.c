@@ -29,6 +29,10 @@ static void take(struct lab_config *config, const char *name, const char *value)
 	uint32_t ms = 0;
 	if (strcmp(name, "tmpDirectory") == 0) {
 		snprintf(config->tmp, sizeof config->tmp, "%s", value);
+	} else if (strcmp(name, "labProxy") == 0) {
+		snprintf(config->proxy, sizeof config->proxy, "%s", value);
+	} else if (strcmp(name, "labDir") == 0) {
+		snprintf(config->dir, sizeof config->dir, "%s", value);
 	} else if (strcmp(name, "vixDiskLib.nfcAio.Session.BufSizeIn64KB") == 0) {
 		number(value, 1, 1024, 64 * 1024, &config->buffer_size);
 	} else if (strcmp(name, "vixDiskLib.nfcAio.Session.BufCount") == 0) {
@@ -50,7 +54,7 @@ VixError lab_read_config(const char *path, struct lab_config *config) {
 		lab_warn("cannot read the configuration file %s: %s\n", path, strerror(errno));
 		return lab_from_errno(errno);
 	}
-	char line[1024];
+	char line[8192];
 	while (fgets(line, sizeof line, file)) {
 		char *name = trim(line), *equals = strchr(name, '=');
 		if (*name == '#' || !equals)

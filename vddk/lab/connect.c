@@ -3,40 +3,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lab.h"
+#include "faults.h"
 #include "ticket.h"
+#include "world.h"
 
 #define IDENTITY_MAX 50
 
 API VixError VixDiskLib_ConnectEx(const VixConnectParams *params, VixBool readOnly,
 				  const char *snapshotRef, const char *transportModes,
 				  VixConnection **connection) {
+	lab_needs(params, "VixDiskLib_ConnectEx", "the parameters");
+	lab_needs(connection, "VixDiskLib_ConnectEx", "the connection");
 	if (!lab_ready())
 		return VIX_DISK_NOINIT;
 	*connection = NULL;
 	VixError err = lab_check_params(params);
+	if (err == VIX_OK)
+		err = lab_fault_for(params, "ConnectEx");
 	if (err != VIX_OK)
 		return err;
 	if (snapshotRef && params->specType == VIX_SPEC_VSTORAGE_OBJECT) {
 		lab_warn("snapshotRef %s is ignored: the snapshot of a disk of its own is in its spec\n", snapshotRef);
 	}
-	enum lab_transport transport = LAB_FILE;
-	err = lab_choose_transport(transportModes, lab_is_remote(params), &transport);
+	struct lab_modes modes;
+	err = lab_choose_transports(transportModes, lab_is_remote(params), &modes);
 	if (err == VIX_NOT_SUPPORTED) {
 		lab_warn("no known transport in \"%s\"\n", transportModes);
 		return err;
 	}
-	VixConnection *made = calloc(1, sizeof *made);
 	VixConnectParams *own = lab_copy_params(params);
-	if (!made || !own) {
-		free(made);
+	VixConnection *made = own ? lab_new_VixConnection() : NULL;
+	if (!made) {
 		VixDiskLib_FreeConnectParams(own);
 		return VIX_OUT_OF_MEMORY;
 	}
 	made->params = own;
 	made->read_only = readOnly;
 	made->transport_error = err;
-	made->transport = transport;
+	made->modes = modes;
 	*connection = made;
 	return VIX_OK;
 }
@@ -46,49 +50,100 @@ API VixError VixDiskLib_Connect(const VixConnectParams *params, VixConnection **
 }
 
 API VixError VixDiskLib_Disconnect(VixConnection *connection) {
-	if (!connection)
-		return VIX_INVALID_ARG;
+	lab_needs_connection(connection, "VixDiskLib_Disconnect");
+	VixError err = lab_fault_for(connection->params, "Disconnect");
 	int handles = atomic_load(&connection->handles);
 	if (handles != 0)
-		lab_panic("VixDiskLib_Disconnect with %d handles open\n", handles);
+		lab_misuse(NULL, "open-at-disconnect", "VixDiskLib_Disconnect with %d handles open", handles);
 	VixDiskLib_FreeConnectParams(connection->params);
-	free(connection);
-	return VIX_OK;
+	lab_end_VixConnection(connection);
+	return err;
 }
 
 API VixError VixDiskLib_GetConnectParams(VixConnection *connection, VixConnectParams **params) {
+	lab_needs_connection(connection, "VixDiskLib_GetConnectParams");
+	lab_needs(params, "VixDiskLib_GetConnectParams", "the parameters");
 	*params = lab_copy_params(connection->params);
 	return *params ? VIX_OK : VIX_OUT_OF_MEMORY;
 }
 
-static VixError access_call(const VixConnectParams *params, const char *identity, const char *op) {
-	if (!lab_ready())
-		return VIX_DISK_NOINIT;
-	if (!params || !identity || !*identity || strlen(identity) > IDENTITY_MAX)
-		return VIX_INVALID_ARG;
-	VixError err = lab_check_params(params);
-	if (err != VIX_OK)
-		return err;
-	if (params->specType != VIX_SPEC_VSTORAGE_OBJECT)
-		return VIX_NOT_SUPPORTED; /* the laboratory has disks of their own, and no VM's */
-	return lab_access(params, identity, op);
+/* What was prepared here and not ended. Another process may end it: then it is no
+ * misuse, which only the laboratory can tell. */
+static struct {
+	pthread_mutex_t lock;
+	int count;
+} prepared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void count_prepared(int change) {
+	pthread_mutex_lock(&prepared.lock);
+	if (prepared.count + change >= 0)
+		prepared.count += change;
+	pthread_mutex_unlock(&prepared.lock);
 }
 
+void lab_access_at_exit(void) {
+	pthread_mutex_lock(&prepared.lock);
+	int count = prepared.count;
+	prepared.count = 0;
+	pthread_mutex_unlock(&prepared.lock);
+	if (count > 0)
+		lab_warn("VixDiskLib_Exit after %d PrepareForAccess without EndAccess\n", count);
+}
+
+static VixError check_access(const VixConnectParams *params, const char *identity, const char *call) {
+	lab_needs(params, call, "the parameters");
+	lab_needs(identity, call, "the identity");
+	if (!lab_ready())
+		return VIX_DISK_NOINIT;
+	if (!*identity || strlen(identity) > IDENTITY_MAX)
+		return VIX_INVALID_ARG;
+	VixError err = lab_check_params(params);
+	if (err == VIX_OK && params->specType != VIX_SPEC_VSTORAGE_OBJECT)
+		return VIX_NOT_SUPPORTED; /* the laboratory has disks of their own, and no VM's */
+	return err;
+}
+
+/* One that fails may have disabled some of the machines: a scripted fault comes
+ * after the deed. */
 API VixError VixDiskLib_PrepareForAccess(const VixConnectParams *params, const char *identity) {
-	return access_call(params, identity, "prepare");
+	VixError err = check_access(params, identity, "VixDiskLib_PrepareForAccess");
+	if (err != VIX_OK)
+		return err;
+	count_prepared(1);
+	err = lab_access(params, identity, "prepare");
+	VixError fault = lab_fault_for(params, "PrepareForAccess");
+	return fault != VIX_OK ? fault : err;
 }
 
 API VixError VixDiskLib_EndAccess(const VixConnectParams *params, const char *identity) {
-	return access_call(params, identity, "end");
+	VixError err = check_access(params, identity, "VixDiskLib_EndAccess");
+	if (err == VIX_OK)
+		err = lab_fault_for(params, "EndAccess");
+	if (err == VIX_OK)
+		err = lab_access(params, identity, "end");
+	if (err == VIX_OK)
+		count_prepared(-1);
+	return err;
 }
 
-/* There is nothing to clean up: HotAdd, which leaves disks behind, is not here. */
+/* Disks of dead processes that are still attached to this machine. */
 API VixError VixDiskLib_Cleanup(const VixConnectParams *params, uint32_t *cleanedUp, uint32_t *remaining) {
+	lab_needs(params, "VixDiskLib_Cleanup", "the parameters");
+	lab_needs(cleanedUp, "VixDiskLib_Cleanup", "the number of those cleaned up");
+	lab_needs(remaining, "VixDiskLib_Cleanup", "the number of those remaining");
 	if (!lab_ready())
 		return VIX_DISK_NOINIT;
-	if (!params)
-		return VIX_INVALID_ARG;
-	*cleanedUp = 0;
-	*remaining = 0;
-	return VIX_OK;
+	*cleanedUp = *remaining = 0;
+	VixError err = lab_check_params(params);
+	if (err == VIX_OK)
+		err = lab_fault_for(params, "Cleanup");
+	if (err != VIX_OK || params->specType != VIX_SPEC_VSTORAGE_OBJECT)
+		return err;
+	struct lab_ask ask = {.params = params, .op = "cleanup", .mode = "hotadd"};
+	struct lab_ticket ticket;
+	err = lab_ask_ticket(&ask, &ticket);
+	const char *dir = err == VIX_OK ? lab_world(ticket.dir) : NULL;
+	if (dir)
+		lab_release_dead(dir, cleanedUp, remaining);
+	return err;
 }

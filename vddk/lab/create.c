@@ -8,7 +8,10 @@
 
 API VixError VixDiskLib_Create(VixConnection *connection, const char *path, const VixCreateParams *params,
 			       VixProgressFunc progress, void *data) {
-	if (connection->transport != LAB_FILE || connection->transport_error != VIX_OK)
+	lab_needs_connection(connection, "VixDiskLib_Create");
+	lab_needs(path, "VixDiskLib_Create", "the path");
+	lab_needs(params, "VixDiskLib_Create", "the parameters");
+	if (connection->transport_error != VIX_OK || connection->modes.list[0] != LAB_FILE)
 		return VIX_NOT_SUPPORTED;
 	if (connection->read_only)
 		return VIX_FILE_READ_ONLY;
@@ -29,7 +32,9 @@ API VixError VixDiskLib_Create(VixConnection *connection, const char *path, cons
 }
 
 API VixError VixDiskLib_Unlink(VixConnection *connection, const char *path) {
-	if (connection->transport != LAB_FILE)
+	lab_needs_connection(connection, "VixDiskLib_Unlink");
+	lab_needs(path, "VixDiskLib_Unlink", "the path");
+	if (connection->transport_error != VIX_OK || connection->modes.list[0] != LAB_FILE)
 		return VIX_NOT_SUPPORTED;
 	return unlink(path) == 0 ? VIX_OK : lab_from_errno(errno);
 }

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lab.h"
+#include "faults.h"
+#include "world.h"
 
 struct lab_config lab_config;
 
@@ -70,6 +71,13 @@ static void look_for_plugins(const char *libDir) {
 		lab_log("No transport plugin below %s. Advanced transports not available\n", libDir);
 }
 
+static void forget(void) {
+	pthread_mutex_lock(&lib.lock);
+	lib.ready = false;
+	lib.log = lib.warn = lib.panic = NULL;
+	pthread_mutex_unlock(&lib.lock);
+}
+
 API VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, VixLogFunc log, VixLogFunc warn,
 			       VixLogFunc panic, const char *libDir, const char *configFile) {
 	if (major < 5 || major > 9)
@@ -94,6 +102,12 @@ API VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, VixLogFunc log, V
 	}
 	pthread_mutex_unlock(&lib.lock);
 	if (err == VIX_OK) {
+		lab_world(config.dir);
+		err = lab_fault(&(struct lab_call){.name = "InitEx"});
+		if (err != VIX_OK)
+			forget();
+	}
+	if (err == VIX_OK) {
 		lab_log("VixDiskLib: laboratory library, initialised for version %u.%u\n", major, minor);
 		look_for_plugins(libDir);
 	}
@@ -106,8 +120,10 @@ API VixError VixDiskLib_Init(uint32_t major, uint32_t minor, VixLogFunc log, Vix
 }
 
 API void VixDiskLib_Exit(void) {
-	pthread_mutex_lock(&lib.lock);
-	lib.ready = false;
-	lib.log = lib.warn = lib.panic = NULL;
-	pthread_mutex_unlock(&lib.lock);
+	lab_fault(&(struct lab_call){.name = "Exit"});
+	unsigned handles = lab_count_VixHandle(), connections = lab_count_VixConnection();
+	if (handles + connections > 0)
+		lab_report(NULL, "open-at-exit", "VixDiskLib_Exit with %u handles and %u connections open", handles, connections);
+	lab_access_at_exit();
+	forget();
 }

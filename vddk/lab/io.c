@@ -2,13 +2,17 @@
  * driver's thread; a handle does either kind, never both. */
 #include <stdlib.h>
 
-#include "lab.h"
+#include "faults.h"
 
-void lab_submit(struct lab_request *request) {
-	VixHandle *handle = request->handle;
+static void one_more(VixHandle *handle) {
 	pthread_mutex_lock(&handle->lock);
 	handle->outstanding++;
 	pthread_mutex_unlock(&handle->lock);
+}
+
+void lab_submit(struct lab_request *request) {
+	VixHandle *handle = request->handle;
+	one_more(handle);
 	handle->driver->submit(handle, request);
 }
 
@@ -51,14 +55,25 @@ static VixError check(VixHandle *handle, enum lab_op op, uint64_t sector, uint64
 		return VIX_INVALID_ARG;
 	if (sector > handle->capacity || count > handle->capacity - sector)
 		return VIX_OUTOFRANGE;
-	if ((handle->flags & VIX_FLAG_OPEN_UNBUFFERED) && (uintptr_t)buffer % VIX_SECTOR_SIZE != 0)
+	bool direct = (handle->flags & VIX_FLAG_OPEN_UNBUFFERED) || handle->driver == &lab_lun_driver;
+	if (direct && (uintptr_t)buffer % VIX_SECTOR_SIZE != 0)
 		return VIX_INVALID_ARG;
 	return VIX_OK;
 }
 
+static struct lab_plan plan_for(VixHandle *handle, const char *call) {
+	return lab_plan(&(struct lab_call){.name = call, .dir = handle->dir, .disk = lab_disk_of(handle->connection->params),
+		.mode = lab_transport_name(handle->transport)});
+}
+
 static VixError synchronous(VixHandle *handle, enum lab_op op, uint64_t sector, uint64_t count, uint8_t *buffer) {
-	lab_enter(handle, "VixDiskLib_Read or Write");
+	const char *call = op == LAB_READ ? "VixDiskLib_Read" : "VixDiskLib_Write";
+	lab_needs_handle(handle, call);
+	lab_needs(buffer, call, "the buffer");
+	lab_enter(handle, call);
 	VixError err = check(handle, op, sector, count, buffer, LAB_IO_SYNC);
+	if (err == VIX_OK)
+		err = lab_fault_on(handle, op == LAB_READ ? "Read" : "Write");
 	if (err == VIX_OK) {
 		struct lab_request request = {
 			.handle = handle, .op = op, .sector = sector, .count = count, .buffer = buffer};
@@ -68,9 +83,26 @@ static VixError synchronous(VixHandle *handle, enum lab_op op, uint64_t sector, 
 	return err;
 }
 
+/* A scripted code, delay or hang is the request's: the call itself returns. */
+static VixError start(VixHandle *handle, struct lab_request *request, const char *call) {
+	struct lab_plan plan = plan_for(handle, call);
+	if (plan.fate == LAB_FATE_NONE) {
+		lab_submit(request);
+		return VIX_ASYNC;
+	}
+	if (plan.fate == LAB_FATE_PANIC || plan.fate == LAB_FATE_ABORT)
+		lab_suffer(plan, call);
+	one_more(handle);
+	VixError err = lab_suffer_later(plan, request);
+	return err == VIX_OK ? VIX_ASYNC : err;
+}
+
 static VixError asynchronous(VixHandle *handle, enum lab_op op, uint64_t sector, uint64_t count, uint8_t *buffer,
 			     VixCompletionFunc callback, void *data) {
-	lab_enter(handle, "VixDiskLib_ReadAsync or WriteAsync");
+	const char *call = op == LAB_READ ? "VixDiskLib_ReadAsync" : "VixDiskLib_WriteAsync";
+	lab_needs_handle(handle, call);
+	lab_needs(buffer, call, "the buffer");
+	lab_enter(handle, call);
 	VixError err = check(handle, op, sector, count, buffer, LAB_IO_ASYNC);
 	if (err == VIX_OK && !callback)
 		err = VIX_INVALID_ARG;
@@ -80,8 +112,7 @@ static VixError asynchronous(VixHandle *handle, enum lab_op op, uint64_t sector,
 	if (err == VIX_OK) {
 		*request = (struct lab_request){.handle = handle, .op = op, .sector = sector, .count = count,
 			.buffer = buffer, .callback = callback, .data = data};
-		lab_submit(request);
-		err = VIX_ASYNC;
+		err = start(handle, request, op == LAB_READ ? "ReadAsync" : "WriteAsync");
 	}
 	lab_leave(handle);
 	return err;
@@ -106,19 +137,22 @@ API VixError VixDiskLib_WriteAsync(VixHandle *handle, uint64_t sector, uint64_t 
 }
 
 API VixError VixDiskLib_Wait(VixHandle *handle) {
+	lab_needs_handle(handle, "VixDiskLib_Wait");
 	lab_enter(handle, "VixDiskLib_Wait");
+	VixError err = lab_fault_on(handle, "Wait");
 	pthread_mutex_lock(&handle->lock);
 	while (handle->outstanding)
 		pthread_cond_wait(&handle->changed, &handle->lock);
 	pthread_mutex_unlock(&handle->lock);
 	lab_leave(handle);
-	return VIX_OK;
+	return err;
 }
 
 API VixError VixDiskLib_Flush(VixHandle *handle) {
+	lab_needs_handle(handle, "VixDiskLib_Flush");
 	lab_enter(handle, "VixDiskLib_Flush");
-	VixError err = VIX_OK;
-	if (!handle->read_only) {
+	VixError err = lab_fault_on(handle, "Flush");
+	if (err == VIX_OK && !handle->read_only) {
 		struct lab_request request = {.handle = handle, .op = LAB_FLUSH};
 		err = lab_submit_and_wait(&request);
 	}

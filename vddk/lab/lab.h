@@ -4,7 +4,8 @@
  * requests; every request ends in lab_complete.
  *
  * Where the real library would corrupt memory or hang when its rules of use are
- * broken, this one calls the panic function and aborts, so that a test sees it.
+ * broken, this one calls the panic function and aborts, so that a test sees it;
+ * where it would misbehave later, an entry in the laboratory's report says so.
  */
 #ifndef IVD_LAB_H
 #define IVD_LAB_H
@@ -34,6 +35,8 @@ struct lab_config {
 	uint32_t buffer_count; /* buffers in flight on a handle */
 	int connect_ms, read_ms;
 	char tmp[512];
+	char proxy[64]; /* labProxy: the BIOS UUID that this machine plays; empty: its own */
+	char dir[4096]; /* labDir: the laboratory's folder, where no ticket has named it yet */
 };
 extern struct lab_config lab_config;
 bool lab_ready(void);
@@ -41,6 +44,12 @@ void lab_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void lab_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void lab_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int lab_thread(pthread_t *thread, void *(*body)(void *), void *arg);
+
+/* report.c: an entry in the laboratory's report; one, and then the panic function.
+ * dir NULL: the folder that was seen last. */
+void lab_report(const char *dir, const char *rule, const char *format, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void lab_misuse(const char *dir, const char *rule, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void lab_report_pending(const char *dir);
 
 /* companion.c: the private library, found as the real one's are. */
 struct labtls_api;
@@ -52,19 +61,22 @@ VixError lab_read_config(const char *path, struct lab_config *config);
 
 /* params.c */
 void VixDiskLib_FreeConnectParams(VixConnectParams *params);
-enum lab_transport { LAB_FILE, LAB_NBDSSL, LAB_NBD };
+enum lab_transport { LAB_FILE, LAB_SAN, LAB_HOTADD, LAB_NBDSSL, LAB_NBD, LAB_TRANSPORTS };
+struct lab_modes { enum lab_transport list[LAB_TRANSPORTS]; int count; };
 VixConnectParams *lab_copy_params(const VixConnectParams *params);
 VixError lab_check_params(const VixConnectParams *params);
 bool lab_is_remote(const VixConnectParams *params);
-VixError lab_choose_transport(const char *modes, bool remote, enum lab_transport *chosen);
+VixError lab_choose_transports(const char *modes, bool remote, struct lab_modes *chosen);
+const char *lab_disk_of(const VixConnectParams *params); /* the UUID, or NULL */
 const char *lab_transport_name(enum lab_transport transport);
 
 /* connect.c */
+void lab_access_at_exit(void); /* PrepareForAccess without EndAccess is logged */
 struct VixConnection {
 	VixConnectParams *params;
 	bool read_only;
-	VixError transport_error; /* no transport of the list works: said at Open */
-	enum lab_transport transport;
+	VixError transport_error; /* no transport of the list can work: said at Open */
+	struct lab_modes modes;   /* to be tried in order */
 	atomic_int handles;
 };
 
@@ -92,7 +104,7 @@ struct lab_driver {
 	void (*submit)(VixHandle *handle, struct lab_request *request);
 	void (*close)(VixHandle *handle);
 };
-extern const struct lab_driver lab_file_driver, lab_net_driver;
+extern const struct lab_driver lab_file_driver, lab_net_driver, lab_lun_driver;
 
 enum lab_io_mode { LAB_IO_NONE, LAB_IO_SYNC, LAB_IO_ASYNC };
 
@@ -100,6 +112,9 @@ struct VixHandle {
 	VixConnection *connection;
 	const struct lab_driver *driver;
 	void *disk; /* the driver's */
+	enum lab_transport transport;
+	const char *dir; /* the laboratory's folder; NULL: not on this machine */
+	const struct lab_ticket *ticket; /* during Open only */
 	uint32_t flags;
 	bool read_only;
 	uint64_t capacity;
@@ -114,9 +129,24 @@ struct VixHandle {
 
 void lab_enter(VixHandle *handle, const char *call); /* calls on a handle are serialised */
 void lab_leave(VixHandle *handle);
+void lab_opening_ends(void); /* of a call that will never return */
 void lab_submit(struct lab_request *request);
 VixError lab_submit_and_wait(struct lab_request *request);
 void lab_complete(struct lab_request *request, VixError result);
+
+/* pool.c: what handles and connections are made of; and misuse where a caller gives
+ * NULL, or something that is closed. */
+VixHandle *lab_new_VixHandle(void);
+void lab_end_VixHandle(VixHandle *handle);
+bool lab_live_VixHandle(const VixHandle *handle);
+unsigned lab_count_VixHandle(void);
+VixConnection *lab_new_VixConnection(void);
+void lab_end_VixConnection(VixConnection *connection);
+bool lab_live_VixConnection(const VixConnection *connection);
+unsigned lab_count_VixConnection(void);
+void lab_needs(const void *pointer, const char *call, const char *what);
+void lab_needs_handle(const VixHandle *handle, const char *call);
+void lab_needs_connection(const VixConnection *connection, const char *call);
 
 /* blocks.c */
 struct lab_blocks { VixBlockList *list; size_t room; bool failed; };

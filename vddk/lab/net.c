@@ -96,7 +96,8 @@ static int adapter_number(const char *name) {
 
 static VixError open_disk(VixHandle *handle, struct labtls *tls, const char *ticket) {
 	char payload[512], answer[WIRE_TEXT_MAX], value[64];
-	snprintf(payload, sizeof payload, "ticket=%s\n", ticket);
+	/* What the buffers of the session take of the host's memory is the host's to know. */
+	snprintf(payload, sizeof payload, "ticket=%s\nbuffers=%u\n", ticket, lab_config.buffer_size * lab_config.buffer_count);
 	VixError err = wire_exchange(tls, WIRE_OPEN, payload, answer);
 	if (err != VIX_OK)
 		return err;
@@ -131,23 +132,24 @@ static struct net *make_net(struct labtls *tls) {
 	return NULL;
 }
 
+VixError net_check_buffers(void) {
+	if ((uint64_t)lab_config.buffer_size * lab_config.buffer_count <= SESSION_MAX)
+		return VIX_OK;
+	lab_warn("NFC buffers of %u x %u bytes are too large\n", lab_config.buffer_count, lab_config.buffer_size);
+	return VIX_FAIL;
+}
+
 static VixError net_open(VixHandle *handle, const char *path) {
 	(void)path; /* a disk of its own is named by its spec */
-	if ((uint64_t)lab_config.buffer_size * lab_config.buffer_count > SESSION_MAX) {
-		lab_warn("NFC buffers of %u x %u bytes are too large\n", lab_config.buffer_count, lab_config.buffer_size);
-		return VIX_FAIL;
-	}
-	VixConnection *connection = handle->connection;
-	struct lab_ask ask = {.params = connection->params, .op = "open",
-		.mode = lab_transport_name(connection->transport), .write = !handle->read_only};
-	struct lab_ticket ticket;
 	struct labtls *tls = NULL;
-	VixError err = wire_connect(&ask, &tls, &ticket);
+	VixError err = net_check_buffers();
 	if (err == VIX_OK)
-		err = open_disk(handle, tls, ticket.ticket);
+		err = wire_connect(handle->ticket, &tls);
+	if (err == VIX_OK)
+		err = open_disk(handle, tls, handle->ticket->ticket);
 	if (err == VIX_OK && !(handle->disk = make_net(tls)))
 		err = VIX_OUT_OF_MEMORY;
-	if (err != VIX_OK)
+	if (err != VIX_OK && tls)
 		lab_tls->close(tls);
 	return err;
 }

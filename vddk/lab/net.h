@@ -40,6 +40,9 @@ struct net {
 	size_t in_left;
 };
 
+/* Whether a session may have so many buffers: asked before a ticket is. */
+VixError net_check_buffers(void);
+
 /* pieces.c: each true when something was sent or received; the connection is
  * marked broken when it is. */
 bool net_send(struct net *net);

@@ -2,23 +2,78 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lab.h"
+#include "faults.h"
+#include "net.h"
+#include "world.h"
 
 /* Open and Close are called one at a time. */
 static atomic_bool opening;
+static _Thread_local bool mine;
 
 static void one_at_a_time(const char *call) {
 	if (atomic_exchange(&opening, true))
-		lab_panic("%s while another VixDiskLib_Open or Close runs\n", call);
+		lab_misuse(NULL, "open-close-at-once", "%s while another VixDiskLib_Open or Close runs", call);
+	mine = true;
+}
+
+void lab_opening_ends(void) {
+	if (mine)
+		atomic_store(&opening, false);
+	mine = false;
 }
 
 void lab_enter(VixHandle *handle, const char *call) {
 	if (atomic_exchange(&handle->busy, true))
-		lab_panic("%s while another call runs on the same handle\n", call);
+		lab_misuse(handle->dir, "handle-at-once", "%s while another call runs on the same handle", call);
 }
 
 void lab_leave(VixHandle *handle) {
 	atomic_store(&handle->busy, false);
+}
+
+static VixError try_transport(VixHandle *handle, enum lab_transport transport, const char *path) {
+	const char *disk = lab_disk_of(handle->connection->params);
+	VixError err = lab_fault(&(struct lab_call){
+		.name = "Open", .dir = handle->dir, .disk = disk, .mode = lab_transport_name(transport), .own = true});
+	handle->transport = transport;
+	handle->driver = transport == LAB_FILE ? &lab_file_driver
+		: transport == LAB_SAN || transport == LAB_HOTADD ? &lab_lun_driver : &lab_net_driver;
+	return err == VIX_OK ? handle->driver->open(handle, path) : err;
+}
+
+static bool over_network(enum lab_transport transport) {
+	return transport == LAB_NBDSSL || transport == LAB_NBD;
+}
+
+/* One ticket for the whole list, since the host takes it once: what follows the
+ * first network transport is not tried. */
+static VixError open_remote(VixHandle *handle, const char *path) {
+	const struct lab_modes *modes = &handle->connection->modes;
+	int last = 0;
+	while (last < modes->count - 1 && !over_network(modes->list[last]))
+		last++;
+	VixError err = over_network(modes->list[0]) ? net_check_buffers() : VIX_OK;
+	if (err != VIX_OK)
+		return err;
+	struct lab_ask ask = {.params = handle->connection->params, .op = "open",
+		.mode = lab_transport_name(modes->list[last]), .write = !handle->read_only};
+	struct lab_ticket *ticket = calloc(1, sizeof *ticket);
+	if (!ticket)
+		return VIX_OUT_OF_MEMORY;
+	err = lab_ask_ticket(&ask, ticket);
+	if (err == VIX_OK) {
+		handle->dir = lab_world(ticket->dir);
+		handle->ticket = ticket;
+		for (int i = 0; i <= last; i++) {
+			err = try_transport(handle, modes->list[i], path);
+			if (err == VIX_OK)
+				break;
+			lab_log("transport %s: code %u\n", lab_transport_name(modes->list[i]), VIX_CODE(err));
+		}
+	}
+	handle->ticket = NULL;
+	free(ticket);
+	return err;
 }
 
 static VixError open_handle(VixConnection *connection, const char *path, uint32_t flags, VixHandle **handle) {
@@ -26,25 +81,24 @@ static VixError open_handle(VixConnection *connection, const char *path, uint32_
 		lab_warn("none of the transports asked for works here\n");
 		return connection->transport_error;
 	}
-	bool own = connection->params->specType == VIX_SPEC_VSTORAGE_OBJECT;
-	if (connection->transport != LAB_FILE && !own)
+	bool local = connection->modes.list[0] == LAB_FILE;
+	if (!local && connection->params->specType != VIX_SPEC_VSTORAGE_OBJECT)
 		return VIX_NOT_SUPPORTED; /* disks of VMs: not in the laboratory */
-	if (!own && !path)
-		return VIX_INVALID_ARG;
-	VixHandle *made = calloc(1, sizeof *made);
+	if (local)
+		lab_needs(path, "VixDiskLib_Open", "the path");
+	VixHandle *made = lab_new_VixHandle();
 	if (!made)
 		return VIX_OUT_OF_MEMORY;
 	made->connection = connection;
 	made->flags = flags;
 	made->read_only = (flags & VIX_FLAG_OPEN_READ_ONLY) || connection->read_only;
-	made->driver = connection->transport == LAB_FILE ? &lab_file_driver : &lab_net_driver;
 	made->links = 1;
 	made->adapter = 3; /* LsiLogic */
 	pthread_mutex_init(&made->lock, NULL);
 	pthread_cond_init(&made->changed, NULL);
-	VixError err = made->driver->open(made, path);
+	VixError err = local ? try_transport(made, LAB_FILE, path) : open_remote(made, path);
 	if (err != VIX_OK) {
-		free(made);
+		lab_end_VixHandle(made);
 		return err;
 	}
 	atomic_fetch_add(&connection->handles, 1);
@@ -53,32 +107,35 @@ static VixError open_handle(VixConnection *connection, const char *path, uint32_
 }
 
 API VixError VixDiskLib_Open(VixConnection *connection, const char *path, uint32_t flags, VixHandle **handle) {
-	if (!connection)
-		return VIX_INVALID_ARG;
+	lab_needs_connection(connection, "VixDiskLib_Open");
+	lab_needs(handle, "VixDiskLib_Open", "the handle");
 	*handle = NULL;
 	one_at_a_time("VixDiskLib_Open");
-	VixError err = open_handle(connection, path, flags, handle);
-	atomic_store(&opening, false);
+	VixError err = lab_fault_for(connection->params, "Open");
+	if (err == VIX_OK)
+		err = open_handle(connection, path, flags, handle);
+	lab_opening_ends();
 	return err;
 }
 
+/* Whatever it returns, the handle is closed. */
 API VixError VixDiskLib_Close(VixHandle *handle) {
-	if (!handle)
-		return VIX_INVALID_ARG;
+	lab_needs_handle(handle, "VixDiskLib_Close");
 	one_at_a_time("VixDiskLib_Close");
 	lab_enter(handle, "VixDiskLib_Close");
+	VixError err = lab_fault_on(handle, "Close");
 	pthread_mutex_lock(&handle->lock);
 	unsigned outstanding = handle->outstanding;
 	pthread_mutex_unlock(&handle->lock);
 	if (outstanding)
-		lab_panic("VixDiskLib_Close with %u requests outstanding\n", outstanding);
+		lab_misuse(handle->dir, "outstanding-at-close", "VixDiskLib_Close with %u requests outstanding", outstanding);
 	handle->driver->close(handle);
 	atomic_fetch_sub(&handle->connection->handles, 1);
 	pthread_mutex_destroy(&handle->lock);
 	pthread_cond_destroy(&handle->changed);
-	free(handle);
-	atomic_store(&opening, false);
-	return VIX_OK;
+	lab_end_VixHandle(handle);
+	lab_opening_ends();
+	return err;
 }
 
 static VixGeometry geometry(uint64_t capacity) {
@@ -89,6 +146,13 @@ static VixGeometry geometry(uint64_t capacity) {
 }
 
 API VixError VixDiskLib_GetInfo(VixHandle *handle, VixInfo **info) {
+	lab_needs_handle(handle, "VixDiskLib_GetInfo");
+	lab_needs(info, "VixDiskLib_GetInfo", "the info");
+	lab_enter(handle, "VixDiskLib_GetInfo");
+	VixError err = lab_fault_on(handle, "GetInfo");
+	lab_leave(handle);
+	if (err != VIX_OK)
+		return err;
 	VixInfo *made = calloc(1, sizeof *made);
 	if (!made)
 		return VIX_OUT_OF_MEMORY;
@@ -111,5 +175,6 @@ API void VixDiskLib_FreeInfo(VixInfo *info) {
 }
 
 API const char *VixDiskLib_GetTransportMode(VixHandle *handle) {
-	return lab_transport_name(handle->connection->transport);
+	lab_needs_handle(handle, "VixDiskLib_GetTransportMode");
+	return lab_transport_name(handle->transport);
 }

@@ -124,39 +124,41 @@ VixError lab_check_params(const VixConnectParams *params) {
 	return empty(spec->id) || empty(spec->datastoreMoRef) ? VIX_INVALID_ARG : VIX_OK;
 }
 
+const char *lab_disk_of(const VixConnectParams *params) {
+	return params->specType == VIX_SPEC_VSTORAGE_OBJECT ? params->spec.vStorageObjSpec.id : NULL;
+}
+
 static const char *const names[] = {
-	[LAB_FILE] = "file", [LAB_NBDSSL] = "nbdssl", [LAB_NBD] = "nbd"};
+	[LAB_FILE] = "file", [LAB_SAN] = "san", [LAB_HOTADD] = "hotadd", [LAB_NBDSSL] = "nbdssl", [LAB_NBD] = "nbd"};
 
 const char *lab_transport_name(enum lab_transport transport) {
 	return names[transport];
 }
 
 API const char *VixDiskLib_ListTransportModes(void) {
-	return "file:nbdssl:nbd";
+	return "file:san:hotadd:nbdssl:nbd";
 }
 
-/* The first of the list that works here. san and hotadd are known, and never do;
- * a list without any known name is refused at once, one without any that works
- * at Open. */
-VixError lab_choose_transport(const char *modes, bool remote, enum lab_transport *chosen) {
+/* Those of the list that are for such a disk, in its order. A list without any
+ * known name is refused at once, one without any that fits at Open. */
+VixError lab_choose_transports(const char *modes, bool remote, struct lab_modes *chosen) {
 	if (empty(modes))
-		modes = "file:san:hotadd:nbdssl:nbd";
+		modes = VixDiskLib_ListTransportModes();
 	bool known = false;
+	chosen->count = 0;
 	while (*modes) {
 		size_t n = strcspn(modes, ":");
-		if ((n == 3 && strncasecmp(modes, "san", 3) == 0) || (n == 6 && strncasecmp(modes, "hotadd", 6) == 0))
-			known = true;
-		for (int t = LAB_FILE; t <= LAB_NBD; t++) {
+		for (int t = LAB_FILE; t < LAB_TRANSPORTS; t++) {
 			if (strlen(names[t]) != n || strncasecmp(modes, names[t], n) != 0)
 				continue;
 			known = true;
-			if (remote != (t == LAB_FILE)) {
-				*chosen = (enum lab_transport)t;
-				return VIX_OK;
-			}
+			if (remote != (t == LAB_FILE) && chosen->count < LAB_TRANSPORTS)
+				chosen->list[chosen->count++] = (enum lab_transport)t;
 		}
 		modes += n;
 		modes += *modes == ':';
 	}
+	if (chosen->count > 0)
+		return VIX_OK;
 	return known ? VIX_SUBSYSTEM_INIT_FAIL : VIX_NOT_SUPPORTED;
 }

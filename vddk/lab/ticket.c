@@ -106,6 +106,17 @@ bool lab_value(const char *text, const char *key, char *value, size_t size) {
 	return false;
 }
 
+static void place(const char *body, struct lab_ticket *ticket) {
+	char yes[4] = "";
+	lab_value(body, "dir", ticket->dir, sizeof ticket->dir);
+	lab_value(body, "path", ticket->path, sizeof ticket->path);
+	lab_value(body, "datastore", ticket->datastore, sizeof ticket->datastore);
+	lab_value(body, "lun", ticket->lun, sizeof ticket->lun);
+	lab_value(body, "machines", ticket->machines, sizeof ticket->machines);
+	ticket->thick = lab_value(body, "thick", yes, sizeof yes) && yes[0] == '1';
+	ticket->encrypted = lab_value(body, "encrypted", yes, sizeof yes) && yes[0] == '1';
+}
+
 static VixError understand(const char *reply, uint16_t nfc_port, struct lab_ticket *ticket) {
 	char code[16], port[16] = "", message[1024] = "";
 	const char *body = strstr(reply, "\r\n\r\n");
@@ -120,6 +131,7 @@ static VixError understand(const char *reply, uint16_t nfc_port, struct lab_tick
 		lab_warn("the vCenter refused: code %lu, %s\n", vix, message);
 		return vix;
 	}
+	place(body, ticket);
 	if (!lab_value(body, "host", ticket->host, sizeof ticket->host) ||
 	    !lab_value(body, "thumbprint", ticket->thumbprint, sizeof ticket->thumbprint) ||
 	    !lab_value(body, "ticket", ticket->ticket, sizeof ticket->ticket) ||
@@ -132,6 +144,7 @@ static VixError understand(const char *reply, uint16_t nfc_port, struct lab_tick
 VixError lab_ask_ticket(const struct lab_ask *ask, struct lab_ticket *ticket) {
 	const VixConnectParams *params = ask->params;
 	struct labtls *tls;
+	*ticket = (struct lab_ticket){0};
 	uint16_t port = params->port ? (uint16_t)params->port : 443;
 	VixError err = lab_dial(params->serverName, port, params->thumbPrint, &tls);
 	if (err != VIX_OK)

@@ -9,6 +9,11 @@
 struct lab_ticket {
 	char host[256], thumbprint[64], ticket[256];
 	uint16_t port;
+	/* Only where the laboratory and this library share a machine. */
+	char dir[4096];                          /* its folder */
+	char path[1024], datastore[256], lun[64]; /* the disk's descriptor below it; the names of its place */
+	char machines[1024];                     /* that the disk is attached to, with commas between */
+	bool thick, encrypted;
 };
 
 struct lab_ask {
@@ -17,6 +22,7 @@ struct lab_ask {
 	bool write;
 };
 
+/* Also for op "cleanup", which has no ticket and only tells the folder. */
 VixError lab_ask_ticket(const struct lab_ask *ask, struct lab_ticket *ticket);
 /* TLS to a server that has the thumbprint; what differs is logged. */
 VixError lab_dial(const char *host, uint16_t port, const char *thumbprint, struct labtls **tls);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "wire.h"
+#include "world.h"
 
 VixError wire_exchange(struct labtls *tls, uint16_t op, const char *payload, char *answer) {
 	size_t length = payload ? strlen(payload) : 0;
@@ -23,10 +24,7 @@ VixError wire_exchange(struct labtls *tls, uint16_t op, const char *payload, cha
 	return in.code;
 }
 
-VixError wire_connect(const struct lab_ask *ask, struct labtls **tls, struct lab_ticket *ticket) {
-	VixError err = lab_ask_ticket(ask, ticket);
-	if (err != VIX_OK)
-		return err;
+VixError wire_connect(const struct lab_ticket *ticket, struct labtls **tls) {
 	lab_log("NBD: connecting to %s port %u\n", ticket->host, ticket->port);
 	return lab_dial(ticket->host, ticket->port, ticket->thumbprint, tls);
 }
@@ -35,7 +33,11 @@ VixError lab_access(const VixConnectParams *params, const char *identity, const 
 	struct lab_ask ask = {.params = params, .op = op, .mode = "nbdssl"};
 	struct lab_ticket ticket;
 	struct labtls *tls;
-	VixError err = wire_connect(&ask, &tls, &ticket);
+	VixError err = lab_ask_ticket(&ask, &ticket);
+	if (err == VIX_OK) {
+		lab_world(ticket.dir);
+		err = wire_connect(&ticket, &tls);
+	}
 	if (err != VIX_OK)
 		return err;
 	char payload[1024], answer[WIRE_TEXT_MAX];

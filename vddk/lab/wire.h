@@ -32,7 +32,7 @@ static_assert(sizeof(struct wire_response) == 24, "wire_response");
 /* One request and its response, nothing else under way on the connection. The
  * answer is a text of at most WIRE_TEXT_MAX with its zero. */
 VixError wire_exchange(struct labtls *tls, uint16_t op, const char *payload, char *answer);
-/* A connection to the data port for a ticket that the vCenter gives. */
-VixError wire_connect(const struct lab_ask *ask, struct labtls **tls, struct lab_ticket *ticket);
+/* A connection to the data port that a ticket names. */
+VixError wire_connect(const struct lab_ticket *ticket, struct labtls **tls);
 
 #endif

@@ -16,6 +16,7 @@ type code uint32
 const (
 	good         code = 0
 	failed       code = 1
+	noMemory     code = 2 // NFC's buffers are used up
 	invalidArg   code = 3
 	fileNotFound code = 4
 	notSupported code = 6
@@ -26,6 +27,7 @@ const (
 	locked       code = 15
 	denied       code = 3014
 	loginEnded   code = 3046
+	connRefused  code = 14009
 	badDisk      code = 16000
 	outOfRange   code = 16007
 	badSnapshot  code = 16008

@@ -34,6 +34,7 @@ type Front interface {
 
 // Options of a data port.
 type Options struct {
+	Dir         string // the laboratory's folder, absolute: clients of this machine are told
 	Estate      *estate.Estate
 	Front       Front
 	Listen      string
@@ -48,6 +49,7 @@ type Port struct {
 	o        Options
 	listener net.Listener
 	tickets  tickets
+	limits   limits
 	work     sync.WaitGroup
 
 	mu    sync.Mutex
@@ -143,7 +145,7 @@ func (p *Port) serve(c *tls.Conn) {
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	s := &session{p: p, conn: c}
+	s := &session{p: p, conn: c, gone: make(chan struct{})}
 	defer s.end()
 	if err := s.run(); err != nil {
 		p.o.Log.Debug("data port: connection ends", "peer", c.RemoteAddr().String(), "err", err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,16 +19,21 @@ import (
 
 const (
 	// inFlight is how many requests of a connection are worked on at once.
-	inFlight = 8
+	inFlight = 16
 	// maxAreas is how many areas of 16 bytes one answer holds.
 	maxAreas = maxPayload / 16
+	// usualBuffers are those of a session that does not say: four of 64 KiB.
+	usualBuffers = 4 * 64 << 10
 )
 
 // session is one connection: one open disk, or calls that need none.
 type session struct {
-	p      *Port
-	conn   *tls.Conn
-	handle *estate.Handle
+	p       *Port
+	conn    *tls.Conn
+	handle  *estate.Handle
+	buffers int64 // that the handle takes of the host's memory
+	pace    pace
+	gone    chan struct{} // closed when the client is
 
 	working sync.WaitGroup
 	writing sync.Mutex // of responses
@@ -51,20 +57,28 @@ func (s *session) run() error {
 			slots <- struct{}{}
 			s.working.Go(func() {
 				defer func() { <-slots }()
-				s.reply(q, s.perform)
+				s.reply(q, s.paced)
 			})
 		default:
 			s.working.Wait()
-			s.reply(q, s.perform)
+			s.reply(q, s.paced)
 		}
 	}
 }
 
 func (s *session) end() {
+	close(s.gone)
 	s.working.Wait()
-	if s.handle != nil {
-		s.handle.Close()
+	s.release()
+}
+
+func (s *session) release() {
+	if s.handle == nil {
+		return
 	}
+	s.handle.Close()
+	s.handle = nil
+	s.p.limits.give(s.buffers)
 }
 
 func (s *session) reply(q request, f func(request) ([]byte, error)) {
@@ -103,8 +117,7 @@ func (s *session) perform(q request) ([]byte, error) {
 	case opFlush:
 		return nil, s.handle.Flush()
 	}
-	s.handle.Close()
-	s.handle = nil
+	s.release()
 	return nil, nil
 }
 
@@ -112,12 +125,20 @@ func (s *session) open(q request) ([]byte, error) {
 	if s.handle != nil {
 		return nil, refuse(invalidArg, "the connection has an open disk")
 	}
-	k, err := s.p.tickets.take(fields(q.payload)["ticket"], opOpen, time.Now())
+	f := fields(q.payload)
+	k, err := s.p.tickets.take(f["ticket"], opOpen, time.Now())
 	if err != nil {
+		return nil, err
+	}
+	if s.buffers, err = strconv.ParseInt(f["buffers"], 10, 64); err != nil || s.buffers < 0 {
+		s.buffers = usualBuffers
+	}
+	if err := s.p.limits.take(s.p.hosts(), s.buffers); err != nil {
 		return nil, err
 	}
 	h, err := s.p.o.Estate.Open(k.datastore, k.disk, k.snapshot, k.write, s.conn.RemoteAddr().String())
 	if err != nil {
+		s.p.limits.give(s.buffers)
 		return nil, err
 	}
 	s.handle = h

@@ -3,17 +3,25 @@ package dataport
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"ivdmover/deploy/lab/estate"
 	"ivdmover/shared/ivd"
 )
 
 // Path is where the vCenter's port hands out tickets.
 const Path = "/lab/nfc"
+
+// modes are the transports that begin with a ticket.
+var modes = []string{"nbdssl", "nbd", "hotadd", "san"}
 
 const (
 	ticketLife  = 30 * time.Second
@@ -81,6 +89,33 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	host, port := p.address(r.Host)
 	fmt.Fprintf(w, "code=0\nmessage=\nhost=%s\nport=%d\nthumbprint=%s\nticket=%s\n", host, port, p.o.Thumbprint, p.tickets.issue(k, time.Now()))
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap().IsLoopback() {
+		p.place(w, k)
+	}
+}
+
+// place tells a client of this machine where the disk's files are, and what bears on
+// HotAdd and SAN: a LUN and a SCSI device need no network.
+func (p *Port) place(w io.Writer, k ticket) {
+	fmt.Fprintf(w, "dir=%s\n", p.o.Dir)
+	d, err := p.o.Estate.Disk(k.datastore, k.disk)
+	if err != nil {
+		return // of EndAccess for a disk that is gone, or of Cleanup
+	}
+	machines := make([]string, 0, len(d.Attached))
+	for _, a := range d.Attached {
+		machines = append(machines, a.Machine)
+	}
+	fmt.Fprintf(w, "path=%s\ndatastore=%s\nlun=%s\nmachines=%s\nthick=%d\nencrypted=%d\n",
+		path.Join("datastores", d.Datastore, d.Path), d.Datastore, estate.LUN(d.Datastore), strings.Join(machines, ","),
+		digit(d.Provisioning != ""), digit(d.Key != ""))
+}
+
+func digit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // admit checks who asks, and that what is asked for is there.
@@ -88,13 +123,16 @@ func (p *Port) admit(q url.Values) (ticket, error) {
 	if err := p.authenticate(q); err != nil {
 		return ticket{}, err
 	}
+	if q.Get("op") == "cleanup" {
+		return ticket{}, nil // good for nothing: the client looks after its own devices
+	}
 	ops := map[string]uint16{"open": opOpen, "prepare": opPrepare, "end": opEnd}
 	k := ticket{op: ops[q.Get("op")], snapshot: ivd.SnapshotID(q.Get("snapshot")), write: q.Get("write") == "1"}
 	if k.op == 0 {
-		return k, refuse(invalidArg, fmt.Sprintf("op %q: want open, prepare or end", q.Get("op")))
+		return k, refuse(invalidArg, fmt.Sprintf("op %q: want open, prepare, end or cleanup", q.Get("op")))
 	}
-	if mode := q.Get("mode"); mode != "" && mode != "nbdssl" && mode != "nbd" {
-		return k, refuse(notSupported, fmt.Sprintf("mode %q: want nbdssl or nbd", mode))
+	if mode := q.Get("mode"); mode != "" && !slices.Contains(modes, mode) {
+		return k, refuse(notSupported, fmt.Sprintf("mode %q: want one of %s", mode, strings.Join(modes, ", ")))
 	}
 	var known bool
 	if k.datastore, known = p.o.Front.Datastore(q.Get("datastore")); !known {

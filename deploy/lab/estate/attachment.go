@@ -89,6 +89,7 @@ func (e *Estate) Prepare(datastore string, id ivd.DiskID, identity string) ([]st
 			}
 			machines = append(machines, a.Machine)
 		}
+		s.prepared(Access{Disk: id, Identity: identity})
 		return nil
 	})
 	return machines, err
@@ -106,6 +107,7 @@ func (e *Estate) End(id ivd.DiskID, identity string) ([]string, error) {
 			}
 			return mine
 		})
+		s.ended(Access{Disk: id, Identity: identity})
 		return nil
 	})
 	return machines, err

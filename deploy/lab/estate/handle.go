@@ -91,7 +91,7 @@ func (e *Estate) opened(id ivd.DiskID, which func(*Handle) bool) bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(e.outside(), func(h *Handle) bool { return h.record.ID == id && which(h) })
 }
 
 func (e *Estate) inUse(id ivd.DiskID, which func(*Handle) bool) bool {
@@ -174,7 +174,7 @@ func (e *Estate) Handles() []OpenHandle {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var list []OpenHandle
-	for h := range e.handles {
+	for _, h := range append(slices.Collect(maps.Keys(e.handles)), e.outside()...) {
 		list = append(list, OpenHandle{Disk: h.record.ID, Snapshot: h.snapshot, Write: h.write, Peer: h.peer})
 	}
 	slices.SortFunc(list, func(a, b OpenHandle) int {

@@ -73,6 +73,7 @@ type state struct {
 	Machines   []Machine            `json:"machines"`
 	Disks      map[ivd.DiskID]*Disk `json:"disks"`
 	Holds      []Hold               `json:"holds"`
+	Prepared   []Access             `json:"prepared,omitempty"`
 }
 
 func (s *state) machine(name string) *Machine {

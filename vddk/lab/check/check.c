@@ -233,7 +233,7 @@ static void configuration(void) {
 		VixConnectParams *params = disk_of_its_own();
 		VixConnection *connection;
 		VixHandle *handle;
-		WANT(VixDiskLib_ConnectEx(params, 1, NULL, NULL, &connection), VIX_OK);
+		WANT(VixDiskLib_ConnectEx(params, 1, NULL, "nbdssl", &connection), VIX_OK);
 		WANT(VixDiskLib_Open(connection, "id", 4, &handle), cases[i].want);
 		WANT(VixDiskLib_Disconnect(connection), VIX_OK);
 		VixDiskLib_FreeConnectParams(params);

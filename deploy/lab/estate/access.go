@@ -1,0 +1,42 @@
+package estate
+
+import (
+	"slices"
+
+	"ivdmover/deploy/lab/attached"
+	"ivdmover/shared/ivd"
+)
+
+// Access is a PrepareForAccess whose EndAccess has not come yet, whether a machine
+// has the disk or not.
+type Access struct {
+	Disk     ivd.DiskID `json:"disk"`
+	Identity string     `json:"identity"`
+}
+
+// Prepared lists what was prepared and not ended.
+func (e *Estate) Prepared() []Access {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.state.Prepared)
+}
+
+func (s *state) prepared(a Access) {
+	if !slices.Contains(s.Prepared, a) {
+		s.Prepared = append(s.Prepared, a)
+	}
+}
+
+func (s *state) ended(a Access) {
+	s.Prepared = slices.DeleteFunc(s.Prepared, func(x Access) bool { return x == a })
+}
+
+// outside are the handles of proxies that hold disks without the data port: over
+// HotAdd and SAN.
+func (e *Estate) outside() []*Handle {
+	var list []*Handle
+	for _, a := range attached.List(e.o.Dir) {
+		list = append(list, &Handle{record: Disk{ID: a.ID}, snapshot: a.Snapshot, write: a.Write, peer: a.Place})
+	}
+	return list
+}

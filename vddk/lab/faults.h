@@ -1,0 +1,37 @@
+/*
+ * The script of faults, DIR/faults.json: what goes wrong at the n-th call of a
+ * kind. Counters are this process's, or, where a rule says "shared", everybody's
+ * in DIR/faults.count/. The file is looked at at each call; a changed one begins
+ * anew.
+ */
+#ifndef IVD_LAB_FAULTS_H
+#define IVD_LAB_FAULTS_H
+
+#include "lab.h"
+
+struct lab_call {
+	const char *name, *dir;  /* dir NULL: the folder that was seen last */
+	const char *disk, *mode; /* NULL: none is known */
+	bool own;                /* only rules that name the mode: the others have counted the call already */
+};
+
+enum lab_fate { LAB_FATE_NONE, LAB_FATE_CODE, LAB_FATE_DELAY, LAB_FATE_HANG, LAB_FATE_PANIC, LAB_FATE_ABORT };
+
+struct lab_plan {
+	enum lab_fate fate;
+	VixError code;
+	int64_t delay_ms;
+};
+
+/* Counts the call and tells what is to become of it. */
+struct lab_plan lab_plan(const struct lab_call *call);
+/* Does what a plan says, on this thread: the code, or VIX_OK after a delay. It does
+ * not come back where the plan is to hang or to end the process. */
+VixError lab_suffer(struct lab_plan plan, const char *call);
+VixError lab_fault(const struct lab_call *call);
+VixError lab_fault_on(const VixHandle *handle, const char *call);
+VixError lab_fault_for(const VixConnectParams *params, const char *call);
+/* A request whose end is the plan's: it completes with the code, later, or never. */
+VixError lab_suffer_later(struct lab_plan plan, struct lab_request *request);
+
+#endif
