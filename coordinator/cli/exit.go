@@ -51,6 +51,9 @@ func verdict(v run.View) error {
 	case run.Done:
 		return nil
 	case run.Partial:
+		if failed == 0 && v.Failure != nil {
+			return &ivd.Error{Err: marked{errPartly, fmt.Sprintf("run %s: %s", v.ID, v.Failure.Message)}, Remedy: see}
+		}
 		return &ivd.Error{Err: marked{errPartly, fmt.Sprintf("%d of %d disks of run %s failed", failed, len(v.Disks), v.ID)}, Remedy: see}
 	case run.Cancelled:
 		return &ivd.Error{Kind: ivd.Cancelled, Err: marked{errOfRun, fmt.Sprintf("run %s was cancelled; disks done before that stay done", v.ID)}}

@@ -68,7 +68,12 @@ func unbuilt(p config.Policy) []string {
 
 // Selects tells whether a policy that passed Check is about a disk.
 func Selects(p config.Policy, datastore, name string) bool {
-	return matchAny(p.Select.Datastores, datastore) && matchAny(p.Select.Names, name)
+	return SelectsDatastore(p, datastore) && matchAny(p.Select.Names, name)
+}
+
+// SelectsDatastore tells whether a policy may be about disks of a datastore.
+func SelectsDatastore(p config.Policy, datastore string) bool {
+	return matchAny(p.Select.Datastores, datastore)
 }
 
 func matchAny(patterns []string, name string) bool {

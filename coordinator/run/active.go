@@ -21,6 +21,7 @@ type active struct {
 	lease repo.Lease // ours: opened by this start, ended by it or left to expire
 
 	id      ivd.RunID
+	taken   bool        // it was begun by another start or another coordinator
 	created time.Time   // of the run: the time in its points' names
 	full    bool        // as it was asked for
 	inDoubt atomic.Bool // a commit's outcome is not known
@@ -28,6 +29,7 @@ type active struct {
 	cancel context.CancelCauseFunc // of the work, not of cleaning up
 	done   chan struct{}           // closed when the driver has returned
 
+	storing  sync.Mutex // held while the run is stored; before mu
 	mu       sync.Mutex
 	run      Run                        // guarded by mu, like all below
 	rev      uint64                     // of run in the bucket
@@ -72,9 +74,9 @@ func (a *active) drive(life context.Context) {
 	helpers.Go(func() { a.followJobs(quit) })
 	helpers.Go(func() { a.followProgress(quit) })
 
-	disks, err := a.s.listDisks(life, a.id)
+	disks, err := a.ownDisks(life)
 	if err != nil {
-		a.log.Error("read the run's disks; the next start tries again", "err", err)
+		a.leave(life, "read the run's disks", err)
 		return
 	}
 	var group sync.WaitGroup
@@ -84,11 +86,63 @@ func (a *active) drive(life context.Context) {
 		group.Go(func() { t.drive(life, work) })
 	}
 	group.Wait()
+	if life.Err() == nil && a.allEnded() {
+		a.finish(life)
+		return
+	}
+	a.leave(life, "bring every disk to its end", errors.New("some are not"))
+}
+
+// ownDisks reads the run's disks. Where another one drove them before they are
+// written anew, so that nothing it may still store of them succeeds: what it does
+// in the repository and in vCenter is what we would do as well.
+func (a *active) ownDisks(ctx context.Context) ([]storedDisk, error) {
+	disks, err := a.s.listDisks(ctx, a.id)
+	if err != nil || !a.taken {
+		return disks, err
+	}
+	for i := range disks {
+		for d := &disks[i]; d.Step != Ended; {
+			rev, err := a.s.Queue.State().Update(ctx, diskKey(d.Disk), d.Disk, d.rev)
+			if err == nil {
+				d.rev = rev
+				break
+			}
+			if ivd.KindOf(err) != ivd.Conflict {
+				return nil, err
+			}
+			if d.Disk, d.rev, err = a.s.getDisk(ctx, a.id, d.key()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return disks, nil
+}
+
+// leave leaves the run as it is stored. Unless it is another one's by now, or we
+// stop, it is taken up again after a while, under a lease of its own.
+func (a *active) leave(life context.Context, doing string, err error) {
+	if life.Err() == nil && errors.Is(a.update(life, func(r *Run) { r.Beat++ }), errTakenOver) {
+		a.log.Warn("run left", "why", errTakenOver)
+		return
+	}
 	if life.Err() != nil {
 		a.log.Info("run left as it is stored", "why", context.Cause(life))
 		return
 	}
-	a.finish(life)
+	a.log.Error("run left as it is stored; it is taken up again in a while", "doing", doing, "err", err)
+	a.endLease(life)
+}
+
+func (a *active) allEnded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, d := range a.disks {
+		if d.Step != Ended {
+			return false
+		}
+	}
+	return true
 }
 
 // keepBeating shows other coordinators that the run has an owner, and notices a
@@ -116,15 +170,14 @@ func (a *active) keepBeating(ctx context.Context, lose context.CancelCauseFunc) 
 // update changes the stored run. Others may only ask for its cancellation; who
 // changed its owner has taken it over.
 func (a *active) update(ctx context.Context, change func(*Run)) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.storing.Lock()
+	defer a.storing.Unlock()
 	for {
-		next := a.run
+		next, rev := a.stored()
 		change(&next)
-		rev, err := a.s.Queue.State().Update(ctx, runKey(next.ID), next, a.rev)
+		rev, err := a.s.Queue.State().Update(ctx, runKey(next.ID), next, rev)
 		if err == nil {
-			a.run, a.rev = next, rev
-			a.wakeLocked()
+			a.setRun(next, rev)
 			return nil
 		}
 		if ivd.KindOf(err) != ivd.Conflict {
@@ -134,33 +187,44 @@ func (a *active) update(ctx context.Context, change func(*Run)) error {
 		if err != nil {
 			return err
 		}
-		if stored.Owner != a.run.Owner || stored.OwnerRun != a.run.OwnerRun {
+		if stored.Owner != next.Owner || stored.OwnerRun != next.OwnerRun {
 			return errTakenOver
 		}
-		if stored.Cancel && a.cancel != nil {
-			a.cancel(errCancelled)
-		}
-		a.run, a.rev = stored, rev
+		a.setRun(stored, rev)
 	}
+}
+
+func (a *active) stored() (Run, uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.run, a.rev
+}
+
+// setRun takes over what is stored of the run, a request to cancel with it.
+func (a *active) setRun(r Run, rev uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.run, a.rev = r, rev
+	if r.Cancel && a.cancel != nil {
+		a.cancel(errCancelled)
+	}
+	a.wakeLocked()
 }
 
 // followJobs keeps the records of the run's jobs as the bucket has them.
 func (a *active) followJobs(ctx context.Context) {
-	for rec, err := range a.s.Queue.WatchJobs(ctx, a.id) {
-		if err != nil {
-			if ctx.Err() == nil {
+	for n := 1; ; n++ {
+		for rec, err := range a.s.Queue.WatchJobs(ctx, a.id) {
+			if err != nil && ctx.Err() == nil {
 				a.log.Error("follow the run's jobs", "err", err)
 			}
+			if err == nil {
+				a.putJob(rec)
+			}
+		}
+		if pause(ctx, backoff(n)) != nil {
 			return
 		}
-		a.mu.Lock()
-		k := jobKey{rec.Disk, rec.ID}
-		a.jobs[k] = rec
-		if rec.State != queue.JobRunning {
-			delete(a.progress, k)
-		}
-		a.wakeLocked()
-		a.mu.Unlock()
 	}
 }
 
@@ -179,23 +243,23 @@ func (a *active) followProgress(ctx context.Context) {
 	}
 }
 
-// finish stores the run's result, its summary in the repository, and gives the
-// lease up.
+// finish writes the run's summary into the repository, stores its result, and
+// gives the lease up.
 func (a *active) finish(ctx context.Context) {
-	err := again(ctx, stepAttempts, func() error {
-		return a.update(ctx, func(r *Run) {
-			r.State, r.Ended = a.resultLocked(), time.Now().UTC()
-		})
-	})
-	if err != nil {
-		a.log.Error("store the run's end; the next start tries again", "err", err)
-		return
-	}
 	v := a.view()
+	v.State, v.Ended = a.result(), time.Now().UTC()
+	// The summary comes first: nobody looks at a run that has ended.
 	if v.Kind == queue.Backup {
-		if err := again(ctx, stepAttempts, func() error { return a.s.Repo.Summarize(ctx, v.ID, v) }); err != nil {
+		if err := again(ctx, func() error { return a.s.Repo.Summarize(ctx, v.ID, v) }); err != nil {
 			a.log.Warn("write the run's summary", "err", err)
 		}
+	}
+	err := again(ctx, func() error {
+		return a.update(ctx, func(r *Run) { r.State, r.Ended = v.State, v.Ended })
+	})
+	if err != nil {
+		a.leave(ctx, "store the run's end", err)
+		return
 	}
 	a.endLease(ctx)
 	a.log.Info("run ended", "state", v.State, "disks", len(v.Disks), "read_bytes", v.Stats.ReadBytes, "stored_bytes", v.Stats.StoredBytes)
@@ -212,8 +276,10 @@ func (a *active) endLease(ctx context.Context) {
 	}
 }
 
-// resultLocked sums the disks' results up.
-func (a *active) resultLocked() State {
+// result sums the disks' results up. A run that left something out is partial.
+func (a *active) result() State {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	done := 0
 	for _, d := range a.disks {
 		if d.Result == Done {
@@ -221,7 +287,7 @@ func (a *active) resultLocked() State {
 		}
 	}
 	switch {
-	case done == len(a.disks):
+	case done == len(a.disks) && done > 0 && a.run.Failure == nil:
 		return Done
 	case a.run.Cancel:
 		return Cancelled
@@ -236,6 +302,12 @@ func (a *active) publish(d Disk) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.disks[d.key()] = d
+	if d.Step == Ended { // what its jobs came to is in it
+		for _, id := range d.Jobs {
+			delete(a.jobs, jobKey{d.Ref.Disk, id})
+			delete(a.progress, jobKey{d.Ref.Disk, id})
+		}
+	}
 	a.wakeLocked()
 }
 

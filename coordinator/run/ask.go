@@ -11,30 +11,46 @@ import (
 	"ivdmover/shared/queue"
 )
 
+// askedMovers is how many movers one question goes to before the step counts as
+// failed: what the third cannot do, the others are not troubled with.
+const askedMovers = 3
+
 // ask has one of the movers do something with VDDK: the one with the most free
-// handles first, the next where it does not answer.
+// handles first, the next where it does not answer, or could not and another may.
 func (s *Service) ask(ctx context.Context, q queue.MoverRequest) (queue.MoverReply, error) {
 	q.Version = queue.Version
 	movers, err := s.Queue.Movers(ctx)
 	if err != nil {
 		return queue.MoverReply{}, err
 	}
-	movers = slices.DeleteFunc(movers, func(m queue.Mover) bool { return m.Draining })
+	movers = slices.DeleteFunc(movers, func(m queue.Mover) bool { return !counts(m) })
 	slices.SortFunc(movers, func(a, b queue.Mover) int { return cmp.Compare(b.Free, a.Free) })
-	last := errors.New("no mover is running")
-	for _, m := range movers {
+	last := nobody(q, errors.New("no mover is running"))
+	for i, m := range movers {
 		reply, err := s.Queue.Ask(ctx, m.Name, q)
-		if err == nil {
-			err = reply.Failure.Err()
-			if err != nil {
-				err = fmt.Errorf("%s on mover %s: %w", q.Op, m.Name, err)
-			}
-			return reply, err
-		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return reply, context.Cause(ctx)
+		case err != nil:
+			last = nobody(q, err)
+			continue // one that is gone does not count
 		}
-		last = err
+		err = reply.Failure.Err()
+		if err == nil || !ivd.KindOf(err).Retry() || i >= askedMovers-1 {
+			return reply, onMover(q, m, err)
+		}
+		last = onMover(q, m, err)
 	}
-	return queue.MoverReply{}, &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.Disk), Err: last, Remedy: "start ivd-mover, or look at `ivd movers`"}
+	return queue.MoverReply{}, last
+}
+
+func nobody(q queue.MoverRequest, err error) error {
+	return &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.Disk), Err: err, Remedy: "start ivd-mover, or look at `ivd movers`"}
+}
+
+func onMover(q queue.MoverRequest, m queue.Mover, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s on mover %s: %w", q.Op, m.Name, err)
 }

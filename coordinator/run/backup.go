@@ -25,22 +25,27 @@ type backingUp struct{ *task }
 // prepare opens the ledger, has a mover prepare the disk's VMs, and takes the
 // snapshot with its change id.
 func (t backingUp) prepare(ctx context.Context) error {
+	if err := t.run.lasts(t.s.Repo.Now()); err != nil {
+		return err
+	}
+	disk, err := t.find(ctx)
+	if err != nil {
+		return err
+	}
 	l := t.ledger()
 	if _, err := t.s.open(ctx, l); err != nil {
 		return err
 	}
-	disk, err := t.vc.Disk(ctx, t.rec.Ref)
-	if err != nil {
-		return err
-	}
-	if t.rec.CBT == cbtEnable && !disk.CBT {
-		if err := t.vc.EnableCBT(ctx, t.rec.Ref); err != nil {
+	if t.rec.CBT == cbtEnable && !disk.CBT && !t.vc.Alone() {
+		if err := t.track(ctx); err != nil {
 			return err
 		}
 	}
-	_, err = t.s.ask(ctx, queue.MoverRequest{Op: queue.PrepareAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
-	if err != nil {
-		return err
+	if !t.vc.Alone() {
+		_, err = t.s.ask(ctx, queue.MoverRequest{Op: queue.PrepareAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
+		if err != nil {
+			return err
+		}
 	}
 	snap, err := t.snapshot(ctx)
 	if err != nil {
@@ -51,6 +56,31 @@ func (t backingUp) prepare(ctx context.Context) error {
 		return err
 	}
 	return t.save(ctx, func(d *Disk) { d.Snapshot, d.ChangeID = snap, change })
+}
+
+// find looks for the disk where it was listed, and elsewhere when it was relocated
+// since.
+func (t backingUp) find(ctx context.Context) (inventory.Disk, error) {
+	disk, err := t.vc.Disk(ctx, t.rec.Ref)
+	if ivd.KindOf(err) != ivd.NotFound {
+		return disk, err
+	}
+	disk, err = t.vc.Find(ctx, t.rec.Ref.Disk)
+	if err != nil {
+		return disk, err
+	}
+	return disk, t.save(ctx, func(d *Disk) { d.Ref, d.Datastore = disk.Ref, disk.DatastoreName })
+}
+
+// track turns change tracking on. A disk for which that is refused is backed up
+// all the same.
+func (t backingUp) track(ctx context.Context) error {
+	err := t.vc.EnableCBT(ctx, t.rec.Ref)
+	if err == nil || ctx.Err() != nil || ivd.KindOf(err).Retry() {
+		return err
+	}
+	t.log.Warn("changed block tracking cannot be turned on: all that is allocated is read each time", "err", err)
+	return nil
 }
 
 func (t backingUp) ledger() Ledger {
@@ -69,10 +99,25 @@ func (t backingUp) snapshot(ctx context.Context) (ivd.SnapshotID, error) {
 	}
 	for _, s := range snaps {
 		if s.Description == Mark(t.rec.Run) {
+			t.asked = false
 			return s.ID, nil
 		}
 	}
-	return t.vc.CreateSnapshot(ctx, t.rec.Ref, Mark(t.rec.Run))
+	t.asked = true
+	id, err := t.vc.CreateSnapshot(ctx, t.rec.Ref, Mark(t.rec.Run))
+	t.asked = unanswered(err)
+	return id, err
+}
+
+// unanswered tells whether what vSphere was asked to make may still appear.
+func unanswered(err error) bool {
+	switch ivd.KindOf(err) {
+	case ivd.Transient, ivd.Cancelled:
+		return true
+	case ivd.Unknown:
+		return err != nil
+	}
+	return false
 }
 
 // changeID is the snapshot's, or empty where the disk is not tracked.
@@ -113,14 +158,14 @@ func (t backingUp) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.save(ctx, func(d *Disk) { d.Mode, d.Note = mode, note }); err != nil {
+	if err := t.save(ctx, func(d *Disk) { d.Mode, d.Note = mode, t.aloneNote(note) }); err != nil {
 		return err
 	}
 	d := plan.Disk{Geometry: t.rec.Geometry, Snapshot: t.rec.Snapshot, Mode: mode, Areas: areas}
 	if parent != nil {
 		d.Parent = &queue.Parent{Point: parent.ID, Committed: parent.committed, Geometry: parent.Geometry, Pages: parent.Pages}
 	}
-	jobs, err := plan.Backup(t.template(queue.Backup), d)
+	jobs, err := plan.Backup(t.template(ctx, queue.Backup), d)
 	if err != nil {
 		return err
 	}
@@ -159,7 +204,9 @@ func (t backingUp) parent(ctx context.Context) (*parentPoint, error) {
 		switch k := ivd.KindOf(err); {
 		case err == nil:
 			return &parentPoint{p, read.Committed}, nil
-		case k == ivd.Corrupt || k == ivd.NotFound:
+		case k == ivd.Expired, k == ivd.NotFound:
+			// It came after its lease's end and is void, or is being deleted.
+		case k == ivd.Corrupt, k == ivd.Unsupported:
 			t.log.Warn("a restore point cannot be built on", "point", info.ID, "err", err)
 		default:
 			return nil, err
@@ -181,7 +228,7 @@ func (t backingUp) geometry(ctx context.Context, parent *parentPoint) (ivd.Geome
 	if parent != nil && parent.Geometry.Capacity>>20 == disk.Capacity>>20 {
 		return parent.Geometry, nil // a disk grows by whole MiB
 	}
-	reply, err := t.s.ask(ctx, queue.MoverRequest{Op: queue.Inspect, Run: t.rec.Run, Disk: t.rec.Ref, Snapshot: t.rec.Snapshot})
+	reply, err := t.s.ask(ctx, queue.MoverRequest{Op: queue.Inspect, Run: t.rec.Run, Disk: t.rec.Ref, Snapshot: t.rec.Snapshot, Allows: t.allows(ctx)})
 	if err != nil {
 		return ivd.Geometry{}, err
 	}
@@ -196,7 +243,7 @@ func (t backingUp) geometry(ctx context.Context, parent *parentPoint) (ivd.Geome
 // by vSphere's account, else whatever VDDK says is allocated.
 func (t backingUp) areas(ctx context.Context, parent *parentPoint) (plan.Mode, []ivd.Extent, string, error) {
 	since, note := t.since(parent)
-	if t.rec.Mode != "" { // decided before a restart; jobs may be under way
+	if len(t.rec.Jobs) > 0 { // decided before a restart; jobs may be under way
 		return t.decided(ctx, since)
 	}
 	if since != "" {
@@ -242,6 +289,8 @@ func (t backingUp) since(parent *parentPoint) (ivd.ChangeID, string) {
 		return "", "first backup"
 	case t.rec.CBT == cbtOff:
 		return "", "the policy does not use changed block tracking"
+	case t.vc.Alone():
+		return "", "a host without a vCenter tells no changes"
 	case t.rec.ChangeID == "":
 		return "", "changed block tracking is off"
 	case parent.ChangeID == "":
@@ -260,6 +309,11 @@ func cannotTell(err error) bool {
 
 // close commits the restore point.
 func (t backingUp) close(ctx context.Context) error {
+	if t.run.taken { // who drove it before may have come as far
+		if done, err := t.committed(ctx); done || err != nil {
+			return err
+		}
+	}
 	pages, stats, err := t.collect(ctx)
 	if err != nil {
 		return err
@@ -269,13 +323,50 @@ func (t backingUp) close(ctx context.Context) error {
 	if errors.Is(err, repo.ErrInDoubt) {
 		t.run.inDoubt.Store(true)
 	}
-	if ivd.KindOf(err) == ivd.Expired {
-		return &ivd.Error{Kind: ivd.Permanent, Op: "commit " + string(p.ID), Err: err, Remedy: "the run outlived its lease; back fewer disks up at once or add movers"}
+	switch ivd.KindOf(err) {
+	case ivd.Exists: // or is still alive, and has lost the run
+		if done, readErr := t.committed(ctx); done || readErr != nil {
+			return readErr
+		}
+	case ivd.Expired:
+		return outlived(err)
 	}
 	if err != nil {
 		return err
 	}
 	return t.save(ctx, func(d *Disk) { d.Stats = stats })
+}
+
+// committed tells whether the disk's point is there already, by this run under an
+// earlier lease: whoever committed it had all of it, and looked at that lease.
+func (t backingUp) committed(ctx context.Context) (bool, error) {
+	p, _, err := t.s.Repo.ReadPoint(ctx, t.rec.Point)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return false, nil
+	}
+	if err != nil || p.Run != t.rec.Run || p.Snapshot != t.rec.Snapshot {
+		return false, err
+	}
+	t.log.Info("the restore point was committed before the run was taken up", "point", p.ID)
+	s := p.Stats
+	return true, t.save(ctx, func(d *Disk) {
+		d.Stats = queue.Stats{
+			DiskBytes: s.DiskBytes, ReadBytes: s.ReadBytes, ZeroBytes: s.ZeroBytes, DedupBytes: s.DedupBytes,
+			NewBytes: s.NewBytes, CompressedBytes: s.CompressedBytes, StoredBytes: s.StoredBytes, Packs: s.Packs,
+		}
+	})
+}
+
+// lasts refuses what the run's lease ends too soon for: its movers do so as well.
+func (a *active) lasts(now time.Time) error {
+	if now.Before(a.lease.Deadline.Add(-repo.Margin)) {
+		return nil
+	}
+	return outlived(ivd.Errorf(ivd.Expired, "lease %s ends at %s", a.lease.ID, a.lease.Deadline.Format(time.RFC3339)))
+}
+
+func outlived(err error) error {
+	return &ivd.Error{Kind: ivd.Permanent, Op: "the run has outlived its lease", Err: err, Remedy: "back fewer disks up in one run, or add movers"}
 }
 
 // point is the restore point that the disk's run has made.
@@ -296,15 +387,14 @@ func (t backingUp) point(pages []ivd.PageRef, st queue.Stats) format.Point {
 // collect gathers the pages that the jobs have made. What was sealed under an older
 // lease is relied on only after the lists that stand now were asked (COLLECT W7).
 func (t backingUp) collect(ctx context.Context) ([]ivd.PageRef, queue.Stats, error) {
+	recs, stats, err := t.records(ctx)
+	if err != nil {
+		return nil, stats, err
+	}
 	var pages []ivd.PageRef
-	var stats queue.Stats
-	for _, id := range t.rec.Jobs {
-		rec, _, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.Disk, id)
-		if err != nil {
-			return nil, stats, err
-		}
+	for _, rec := range recs {
 		if rec.State != queue.JobDone {
-			return nil, stats, ivd.Errorf(ivd.Permanent, "job %s of disk %s is %s at the commit", id, t.rec.Ref.Disk, rec.State)
+			return nil, stats, ivd.Errorf(ivd.Permanent, "job %s of disk %s is %s at the commit", rec.ID, t.rec.Ref.Disk, rec.State)
 		}
 		if rec.Lease != t.run.lease.ID {
 			if err := t.run.recheck(ctx, rec, t.rec.Geometry); err != nil {
@@ -312,7 +402,6 @@ func (t backingUp) collect(ctx context.Context) ([]ivd.PageRef, queue.Stats, err
 			}
 		}
 		pages = append(pages, rec.Pages...)
-		stats.Add(rec.Stats)
 	}
 	return pages, stats, nil
 }

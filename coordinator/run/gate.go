@@ -14,8 +14,13 @@ type gate struct {
 	mu      sync.Mutex
 	limits  admit.Limits    // guarded by mu, like all below
 	inside  []admit.Holding // in the order of entry
+	held    int             // of them, those that are not done
 	waiting []*wait         // in the order of arrival
 }
+
+// keptDone bounds how many disks that are done are remembered, however long the
+// gate is never idle.
+const keptDone = 4096
 
 type wait struct {
 	admit.Want
@@ -60,25 +65,39 @@ func (g *gate) enter(ctx context.Context, w admit.Want) (leave func(), err error
 func (g *gate) leave(x *wait) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	busy := len(g.waiting) > 0
 	for i := range g.inside {
 		h := &g.inside[i]
 		if h.Ref == x.Ref && !h.Done {
 			h.Done = true
+			g.held--
 			break
 		}
 	}
-	for _, h := range g.inside {
-		busy = busy || !h.Done
-	}
-	if !busy {
+	switch done := len(g.inside) - g.held; {
+	case g.held == 0 && len(g.waiting) == 0:
 		g.inside = nil
+	case done > keptDone:
+		g.forget(done / 2)
 	}
 	g.letIn()
 }
 
+// forget forgets the n oldest of those that are done. The caller holds mu.
+func (g *gate) forget(n int) {
+	g.inside = slices.DeleteFunc(g.inside, func(h admit.Holding) bool {
+		if h.Done && n > 0 {
+			n--
+			return true
+		}
+		return false
+	})
+}
+
 // letIn admits whom it can. The caller holds mu.
 func (g *gate) letIn() {
+	if len(g.waiting) == 0 || g.held >= g.limits.Fleet {
+		return
+	}
 	wants := make([]admit.Want, len(g.waiting))
 	for i, w := range g.waiting {
 		wants[i] = w.Want
@@ -88,6 +107,7 @@ func (g *gate) letIn() {
 		w := g.waiting[i]
 		g.waiting = slices.Delete(g.waiting, i, i+1)
 		g.inside = append(g.inside, admit.Holding{Ref: w.Ref})
+		g.held++
 		close(w.in)
 	}
 }

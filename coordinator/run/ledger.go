@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,7 +23,14 @@ type Ledger struct {
 	Identity string        `json:"identity,omitempty"` // of prepare and end; at most 50 characters
 	Working  string        `json:"working,omitempty"`  // the new disk's name until the restore is done
 	Opened   time.Time     `json:"opened"`
+	// Until: everything was undone once, and what vSphere was asked to make and never
+	// answered for may still appear, until then.
+	Until time.Time `json:"until,omitzero"`
 }
+
+// lateTask is how long a task of vSphere may still be under way that was begun, and
+// whose answer nobody waits for any more.
+const lateTask = 20 * time.Minute
 
 // Mark is the description of a run's snapshots; by it they are ours.
 func Mark(id ivd.RunID) string { return markPrefix + string(id) }
@@ -38,9 +44,8 @@ func identity(id ivd.RunID, disk ivd.DiskID) string {
 	return fmt.Sprintf("ivdmover-%s-%.8s", id, disk)
 }
 
-func (s *Service) getLedger(ctx context.Context, id ivd.RunID, disk ivd.DiskID) (Ledger, error) {
-	l, _, err := queue.Get[Ledger](ctx, s.Queue.State(), ledgerKey(id, disk))
-	return l, err
+func (s *Service) getLedger(ctx context.Context, id ivd.RunID, disk ivd.DiskID) (Ledger, uint64, error) {
+	return queue.Get[Ledger](ctx, s.Queue.State(), ledgerKey(id, disk))
 }
 
 // open stores a ledger entry. One that was there already is ours, of before a
@@ -56,43 +61,11 @@ func (s *Service) open(ctx context.Context, l Ledger) (before bool, err error) {
 	return false, nil
 }
 
-// settleLedger undoes what ended runs have left to do.
-func (s *Service) settleLedger(ctx context.Context) error {
-	keys, err := s.Queue.State().Keys(ctx, "ledger.")
-	if err != nil {
-		return fmt.Errorf("list the ledger: %w", err)
-	}
-	var errs []error
-	for _, k := range keys {
-		l, _, err := queue.Get[Ledger](ctx, s.Queue.State(), k)
-		if ivd.KindOf(err) == ivd.NotFound {
-			continue
-		}
-		if err == nil {
-			err = s.settleEntry(ctx, l)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", k, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// settleEntry undoes one entry, unless its disk's driver will.
-func (s *Service) settleEntry(ctx context.Context, l Ledger) error {
-	r, _, err := s.getRun(ctx, l.Run)
-	if err != nil && ivd.KindOf(err) != ivd.NotFound {
-		return err
-	}
-	if err == nil && !r.State.Ended() {
-		return nil
-	}
-	return s.undo(ctx, l)
-}
-
 // undo does all that a ledger entry names and removes it. Each part is safe to
-// repeat, and what is gone already counts as done.
-func (s *Service) undo(ctx context.Context, l Ledger) error {
+// repeat, and what is gone already counts as done. Where vSphere was asked to make
+// something and has not answered, the entry stays for a while, and is looked at
+// again.
+func (s *Service) undo(ctx context.Context, l Ledger, rev uint64, asked bool) error {
 	v, err := s.vcenter(l.Ref.VCenter)
 	if err != nil {
 		return err
@@ -100,43 +73,69 @@ func (s *Service) undo(ctx context.Context, l Ledger) error {
 	if l.Kind == queue.Restore {
 		err = deleteWorking(ctx, v, l)
 	} else {
-		err = deleteSnapshots(ctx, v, l)
-		if err == nil {
-			err = s.endAccess(ctx, l)
-		}
+		err = s.undoBackup(ctx, v, l)
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.Queue.State().Delete(ctx, ledgerKey(l.Run, l.Key)); err != nil {
-		return fmt.Errorf("remove the ledger entry of disk %s: %w", l.Key, err)
+	switch {
+	case l.Until.IsZero() && asked:
+		l.Until = s.now().Add(lateTask).UTC()
+		_, err = s.Queue.State().Update(ctx, ledgerKey(l.Run, l.Key), l, rev)
+	case s.now().After(l.Until):
+		err = s.Queue.State().Delete(ctx, ledgerKey(l.Run, l.Key))
+	}
+	if err != nil {
+		return fmt.Errorf("close the ledger entry of disk %s: %w", l.Key, err)
 	}
 	return nil
+}
+
+// undoBackup deletes the snapshots and ends access, which follows every prepare,
+// whatever that had answered. When that was done once it is done again only for a
+// snapshot that came late.
+func (s *Service) undoBackup(ctx context.Context, v *inventory.VCenter, l Ledger) error {
+	found, err := deleteSnapshots(ctx, v, l)
+	if err != nil || !found && !l.Until.IsZero() {
+		return err
+	}
+	if v.Alone() { // nothing was prepared
+		return nil
+	}
+	return s.endAccess(ctx, l)
 }
 
 // deleteSnapshots deletes the snapshots that the run made of the disk, known or
 // not: one whose creation was still under way when the coordinator died carries
 // the run's mark too.
-func deleteSnapshots(ctx context.Context, v *inventory.VCenter, l Ledger) error {
-	snaps, err := v.Snapshots(ctx, l.Ref)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return nil // the disk is gone, and its snapshots with it
+func deleteSnapshots(ctx context.Context, v *inventory.VCenter, l Ledger) (found bool, err error) {
+	ref := l.Ref
+	snaps, err := v.Snapshots(ctx, ref)
+	if ivd.KindOf(err) == ivd.NotFound { // it was relocated, or it is gone and its snapshots with it
+		var disk inventory.Disk
+		if disk, err = v.Find(ctx, ref.Disk); ivd.KindOf(err) == ivd.NotFound {
+			return false, nil
+		}
+		if err == nil {
+			ref = disk.Ref
+			snaps, err = v.Snapshots(ctx, ref)
+		}
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, s := range snaps {
 		if s.Description != Mark(l.Run) {
 			continue
 		}
-		if err := v.DeleteSnapshot(ctx, l.Ref, s.ID); err != nil {
-			return err
+		found = true
+		if err := v.DeleteSnapshot(ctx, ref, s.ID); err != nil {
+			return found, err
 		}
 	}
-	return nil
+	return found, nil
 }
 
-// endAccess follows every prepare, whatever that had answered.
 func (s *Service) endAccess(ctx context.Context, l Ledger) error {
 	_, err := s.ask(ctx, queue.MoverRequest{Op: queue.EndAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
 	if ivd.KindOf(err) == ivd.NotFound {

@@ -33,6 +33,7 @@ func (t *task) publishJobs(ctx context.Context) error {
 			return fmt.Errorf("publish job %s of disk %s: %w", id, t.rec.Ref.Disk, err)
 		}
 	}
+	t.published = true
 	return nil
 }
 
@@ -59,24 +60,30 @@ func (t *task) setJobs(ctx context.Context, jobs []queue.Job) error {
 }
 
 // template is what all jobs of the disk have in common.
-func (t *task) template(k queue.JobKind) queue.Job {
+func (t *task) template(ctx context.Context, k queue.JobKind) queue.Job {
 	return queue.Job{
 		Version: queue.Version, Kind: k, Class: queue.AnyClass,
 		Run: t.rec.Run, Lease: t.run.lease.ID, Deadline: t.run.lease.Deadline,
 		Repository: t.s.Repo.ID(), Disk: t.rec.Ref, Name: t.rec.Name, Geometry: t.rec.Geometry,
+		Identity: identity(t.rec.Run, t.rec.Ref.Disk), Allows: t.allows(ctx),
 	}
 }
 
 // move follows the disk's jobs until all are done, and gives those that failed
 // another attempt where that can help.
 func (t *task) move(ctx context.Context) error {
-	if t.jobs == nil { // after a restart a message may not have been sent
-		if err := t.publishJobs(ctx); err != nil {
+	due := map[ivd.JobID]time.Time{} // when a failed job is tried again
+	slow := time.NewTicker(recordsEvery)
+	defer slow.Stop()
+	for {
+		if !t.published { // after a restart, and when the queue was away, a message may not have been sent
+			if err := t.publishJobs(ctx); err != nil {
+				return err
+			}
+		}
+		if err := t.run.lasts(t.s.Repo.Now()); err != nil {
 			return err
 		}
-	}
-	due := map[ivd.JobID]time.Time{} // when a failed job is tried again
-	for {
 		changed := t.run.next()
 		wake, done, err := t.look(ctx, due)
 		if err != nil || done {
@@ -91,6 +98,12 @@ func (t *task) move(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-changed:
 		case <-timer:
+		case <-slow.C: // whatever was not told, and a message that was lost
+			recs, _, _ := t.records(ctx) // none where it fails: there is a next time
+			for _, rec := range recs {
+				t.run.putJob(rec)
+			}
+			t.published = false
 		}
 	}
 }
@@ -138,21 +151,26 @@ func (t *task) requeue(ctx context.Context, id ivd.JobID) error {
 		if _, err := t.s.Queue.UpdateJobRecord(ctx, rec, rev); err != nil {
 			return err
 		}
+		t.published = false // until the message is stored
 		t.run.putJob(rec)
 	}
-	return t.s.Queue.Publish(ctx, t.jobs[id])
+	if err := t.s.Queue.Publish(ctx, t.jobs[id]); err != nil {
+		return err
+	}
+	t.published = true
+	return nil
 }
 
 // stopJobs takes the disk's jobs from the movers and waits until none of them holds
 // the disk open, since its snapshot is to be deleted next.
 func (t *task) stopJobs(ctx context.Context) {
 	for _, id := range t.rec.Jobs {
-		err := again(ctx, stepAttempts, func() error { return t.stopJob(ctx, id) })
+		err := again(ctx, func() error { return t.stopJob(ctx, id) })
 		if err != nil {
 			t.log.Warn("stop the disk's job", "job", id, "err", err)
 		}
 	}
-	if len(t.rec.Jobs) == 0 || t.rec.Ref.Disk == "" {
+	if len(t.rec.Jobs) == 0 {
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, letGoTimeout)

@@ -58,7 +58,9 @@ type Run struct {
 	Beat     uint64        `json:"beat"`      // counted up by the owner
 	Cancel   bool          `json:"cancel,omitempty"`
 	Full     bool          `json:"full,omitempty"`
-	Failure  *ivd.Failure  `json:"failure,omitempty"`
+	Failure  *ivd.Failure  `json:"failure,omitempty"` // why it could not begin, or what it left out
+
+	Repository string `json:"repository,omitempty"` // its id; who has another one leaves the run alone
 }
 
 // Disk is one disk of a run, as it is stored and shown.

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -24,12 +23,12 @@ func (s *Service) StartBackup(ctx context.Context, q BackupRequest) (View, error
 	if err != nil {
 		return View{}, err
 	}
-	chosen, err := s.choose(ctx, q, p)
+	chosen, leftOut, err := s.choose(ctx, q, p)
 	if err != nil {
 		return View{}, err
 	}
 	r := s.newRun(queue.Backup)
-	r.Policy, r.Full = q.Policy, q.Full
+	r.Policy, r.Full, r.Failure = q.Policy, q.Full, leftOut
 	disks := make([]Disk, len(chosen))
 	for i, d := range chosen {
 		disks[i] = Disk{Version: Version, Run: r.ID, Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Metadata: d.Metadata, Step: Waiting, CBT: p.CBT}
@@ -51,37 +50,6 @@ func (s *Service) policyOf(q BackupRequest) (config.Policy, error) {
 		return config.Policy{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no policy %q", q.Policy), Remedy: "the configuration has: " + strings.Join(names, ", ")}
 	}
 	return s.Policies[i], policy.Check(s.Policies[i])
-}
-
-// choose lists the estate and picks the request's disks.
-func (s *Service) choose(ctx context.Context, q BackupRequest, p config.Policy) ([]inventory.Disk, error) {
-	if !q.All && q.Policy == "" && len(q.Disks) == 0 {
-		return nil, &ivd.Error{Kind: ivd.Invalid, Err: errors.New("nothing to back up was named"), Remedy: "give --all, --policy or --disk"}
-	}
-	missing := map[ivd.DiskID]bool{}
-	for _, id := range q.Disks {
-		missing[id] = true
-	}
-	var chosen []inventory.Disk
-	for _, v := range s.VCenters {
-		for d, err := range v.Disks(ctx) {
-			if err != nil {
-				return nil, err
-			}
-			if len(q.Disks) > 0 && !missing[d.Ref.Disk] || len(q.Disks) == 0 && !policy.Selects(p, d.DatastoreName, d.Name) {
-				continue
-			}
-			delete(missing, d.Ref.Disk)
-			chosen = append(chosen, d)
-		}
-	}
-	for id := range missing {
-		return nil, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no disk %s on any datastore", id), Remedy: "`ivd disks` lists them"}
-	}
-	if len(chosen) == 0 {
-		return nil, &ivd.Error{Kind: ivd.Invalid, Err: errors.New("there is no disk to back up"), Remedy: "`ivd disks` lists them; look at the policy's select"}
-	}
-	return chosen, nil
 }
 
 // StartRestore checks the target and begins to restore a point to a new disk.
@@ -137,17 +105,11 @@ func (s *Service) target(ctx context.Context, q RestoreRequest, was ivd.DiskRef)
 // Cancel asks for the end of a run. Disks that are done stay done.
 func (s *Service) Cancel(ctx context.Context, id ivd.RunID) error {
 	if a := s.find(id); a != nil {
-		if err := a.update(ctx, func(r *Run) { r.Cancel = true }); err != nil {
-			return err
+		if r, _ := a.stored(); !r.State.Ended() {
+			return a.update(ctx, func(r *Run) { r.Cancel = true })
 		}
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.cancel != nil {
-			a.cancel(errCancelled)
-		}
-		return nil
 	}
-	return again(ctx, stepAttempts, func() error {
+	return again(ctx, func() error {
 		r, rev, err := s.getRun(ctx, id)
 		if err != nil {
 			return err
@@ -163,7 +125,7 @@ func (s *Service) Cancel(ctx context.Context, id ivd.RunID) error {
 
 func (s *Service) newRun(k queue.JobKind) Run {
 	now := time.Now().UTC().Truncate(time.Second)
-	return Run{Version: Version, ID: ivd.NewRunID(now), Kind: k, State: Running, Created: now, Owner: s.Instance, OwnerRun: s.start}
+	return Run{Version: Version, ID: ivd.NewRunID(now), Kind: k, State: Running, Created: now, Owner: s.Instance, OwnerRun: s.start, Repository: s.Repo.ID()}
 }
 
 // begin stores the disks and then the run, so that a run that is seen is whole, and
@@ -179,7 +141,7 @@ func (s *Service) begin(ctx context.Context, r Run, disks []Disk) (View, error) 
 	r.Lease, r.Deadline = lease.ID, lease.Deadline
 	rev, err := s.store(ctx, r, disks)
 	if err != nil {
-		_ = s.Repo.EndLease(ctx, lease.ID) // nothing was done under it
+		s.unused(ctx, lease)
 		return View{}, err
 	}
 	s.Log.Info("run begins", "run", r.ID, "kind", r.Kind, "disks", len(disks))

@@ -38,11 +38,15 @@ func (t restoring) newDisk(ctx context.Context) (ivd.DiskRef, error) {
 			return l.Ref, err
 		}
 		if d != nil {
+			t.asked = false
 			return d.Ref, nil
 		}
 	}
 	mib := max(1, (t.rec.Geometry.Capacity+1<<20-1)>>20) // vSphere makes disks of whole MiB
-	return t.vc.CreateDisk(ctx, l.Ref.Datastore, l.Working, mib)
+	t.asked = true
+	ref, err := t.vc.CreateDisk(ctx, l.Ref.Datastore, l.Working, mib)
+	t.asked = unanswered(err)
+	return ref, err
 }
 
 func (t restoring) ledger() Ledger {
@@ -59,7 +63,7 @@ func (t restoring) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	jobs, err := plan.Restore(t.template(queue.Restore), plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
+	jobs, err := plan.Restore(t.template(ctx, queue.Restore), plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
 	if err != nil {
 		return err
 	}
@@ -77,6 +81,9 @@ func (t restoring) close(ctx context.Context) error {
 			return err
 		}
 	}
-	stats := t.run.sumJobs(t.rec.Ref.Disk)
+	_, stats, err := t.records(ctx)
+	if err != nil {
+		return err
+	}
 	return t.save(ctx, func(d *Disk) { d.Stats = stats })
 }

@@ -8,10 +8,14 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// Attempts at one step, and at one job, before its error is the disk's.
+// Attempts at one step, and at one job, before its error is the disk's. What is
+// away comes back within minutes, a vCenter that is started again for example: a
+// disk that gave up sooner would only make room for the next one to give up.
 const (
 	stepAttempts = 5
+	awayAttempts = 10 // of kind Transient: some four minutes
 	jobAttempts  = 8
+	undoAttempts = 3 // before the disk ends and what is left is the ledger's
 )
 
 // backoff is how long to wait after the n-th failure in a row (from 1): about 1 s,
@@ -34,7 +38,7 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // again repeats f while its error may pass, with growing pauses.
-func again(ctx context.Context, attempts int, f func() error) error {
+func again(ctx context.Context, f func() error) error {
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil {
@@ -43,7 +47,11 @@ func again(ctx context.Context, attempts int, f func() error) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if n == attempts || !ivd.KindOf(err).Retry() {
+		kind, attempts := ivd.KindOf(err), stepAttempts
+		if kind == ivd.Transient {
+			attempts = awayAttempts
+		}
+		if n >= attempts || !kind.Retry() {
 			return err
 		}
 		if cause := pause(ctx, backoff(n)); cause != nil {

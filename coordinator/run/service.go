@@ -43,13 +43,17 @@ type Service struct {
 	life   context.Context       // of Serve; set before begun is closed
 	begun  chan struct{}         // closed when Serve has begun
 	group  sync.WaitGroup        // the drivers
-	seen   map[ivd.RunID]beat    // owned by Serve's goroutine: what others' runs looked like
+
+	seen     map[ivd.RunID]beat // owned by adopt: what runs looked like that we do not drive
+	fleet    map[string]beat    // owned by countFleet: the same of movers
+	settling *settling
+	now      func() time.Time
 }
 
 // Causes of a driver's end, told apart by what is left to do.
 var (
 	errShutdown  = errors.New("the coordinator is shutting down")
-	errTakenOver = errors.New("another coordinator has taken the run over")
+	errTakenOver = &ivd.Error{Kind: ivd.Permanent, Err: errors.New("another coordinator has taken the run over")}
 	errCancelled = &ivd.Error{Kind: ivd.Cancelled, Err: errors.New("cancelled on request")}
 )
 
@@ -60,7 +64,11 @@ const (
 	countEvery   = time.Second      // the movers' handles
 	lookEvery    = 3 * time.Second  // for runs without an owner, ledger entries without a run
 	silentOwner  = 15 * time.Second // after which a run is taken over, by our own clock
-	letGoTimeout = time.Minute      // for movers to close the handles of a stopped disk
+	silentMover  = 20 * time.Second // after which a mover's handles do not count
+	sweepFirst   = time.Minute      // after the start
+	sweepEvery   = time.Hour
+	recordsEvery = time.Minute // for jobs whose change was not told
+	letGoTimeout = time.Minute // for movers to close the handles of a stopped disk
 )
 
 // New makes a Service; Serve starts it.
@@ -70,7 +78,8 @@ func New(d Deps) *Service {
 		start:  uuid.NewString(),
 		active: map[ivd.RunID]*active{},
 		begun:  make(chan struct{}),
-		seen:   map[ivd.RunID]beat{},
+
+		seen: map[ivd.RunID]beat{}, fleet: map[string]beat{}, settling: newSettling(), now: time.Now,
 	}
 	s.gate = newGate(d.Limits)
 	return s
@@ -91,52 +100,11 @@ func (s *Service) Serve(ctx context.Context) error {
 	}
 	defer stop()
 
-	err = s.watchOver(life)
+	s.watchOver(life)
 	s.mu.Lock() // from here on drive starts nothing
 	end(errShutdown)
 	s.mu.Unlock()
 	s.group.Wait()
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// watchOver looks at regular intervals for what nobody drives: runs whose owner is
-// silent, ledger entries whose run is over; and keeps admission informed.
-func (s *Service) watchOver(ctx context.Context) error {
-	tick := time.NewTicker(countEvery)
-	defer tick.Stop()
-	for next := time.Now(); ; {
-		err := s.countFleet(ctx)
-		if !time.Now().Before(next) {
-			next = time.Now().Add(lookEvery)
-			err = errors.Join(err, s.adopt(ctx), s.settleLedger(ctx))
-		}
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("look for movers, and for what nobody drives", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-}
-
-// countFleet tells admission how many disks the movers can hold.
-func (s *Service) countFleet(ctx context.Context) error {
-	movers, err := s.Queue.Movers(ctx)
-	if err != nil {
-		return err
-	}
-	handles := 0
-	for _, m := range movers {
-		if !m.Draining {
-			handles += m.Handles
-		}
-	}
-	s.gate.setFleet(handles)
 	return nil
 }
 
@@ -195,7 +163,7 @@ func (s *Service) login(ctx context.Context, q queue.LoginRequest) (queue.Login,
 	}
 	if r.State.Ended() {
 		// EndAccess may be left to do: the ledger says so.
-		if _, err := s.getLedger(ctx, q.Run, q.Disk.Disk); err != nil {
+		if _, _, err := s.getLedger(ctx, q.Run, q.Disk.Disk); err != nil {
 			return queue.Login{}, ivd.Errorf(ivd.Denied, "run %s is over: no login for it", q.Run)
 		}
 	}

@@ -39,25 +39,38 @@ func (s *Service) getRun(ctx context.Context, id ivd.RunID) (Run, uint64, error)
 	return r, rev, checkVersion("run "+string(id), r.Version)
 }
 
-// listRuns reads every run, in no order.
+// listRuns reads every run, in no order. One that a newer program wrote is left
+// out, so that it hides none of the others.
 func (s *Service) listRuns(ctx context.Context) (map[ivd.RunID]Run, error) {
-	keys, err := s.Queue.State().Keys(ctx, "run.")
+	entries, err := s.Queue.State().List(ctx, "run.")
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
-	runs := make(map[ivd.RunID]Run, len(keys))
-	for _, k := range keys {
-		id := ivd.RunID(strings.TrimPrefix(k, "run."))
-		r, _, err := s.getRun(ctx, id)
-		if ivd.KindOf(err) == ivd.NotFound {
-			continue // removed meanwhile
+	runs := make(map[ivd.RunID]Run, len(entries))
+	for _, e := range entries {
+		id := ivd.RunID(strings.TrimPrefix(e.Key, "run."))
+		var r Run
+		err := e.Decode(&r)
+		if err == nil {
+			err = checkVersion("run "+string(id), r.Version)
 		}
 		if err != nil {
-			return nil, err
+			s.Log.Warn("a run is left out", "run", id, "err", err)
+			continue
 		}
 		runs[id] = r
 	}
 	return runs, nil
+}
+
+// getDisk reads a disk of a run by its key within the run.
+func (s *Service) getDisk(ctx context.Context, run ivd.RunID, key ivd.DiskID) (Disk, uint64, error) {
+	name := "disk." + string(run) + "." + string(key)
+	d, rev, err := queue.Get[Disk](ctx, s.Queue.State(), name)
+	if err != nil {
+		return d, 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	return d, rev, checkVersion(name, d.Version)
 }
 
 type storedDisk struct {
@@ -67,23 +80,20 @@ type storedDisk struct {
 
 // listDisks reads the disks of a run.
 func (s *Service) listDisks(ctx context.Context, id ivd.RunID) ([]storedDisk, error) {
-	keys, err := s.Queue.State().Keys(ctx, "disk."+string(id)+".")
+	entries, err := s.Queue.State().List(ctx, "disk."+string(id)+".")
 	if err != nil {
 		return nil, fmt.Errorf("list the disks of run %s: %w", id, err)
 	}
-	var disks []storedDisk
-	for _, k := range keys {
-		d, rev, err := queue.Get[Disk](ctx, s.Queue.State(), k)
-		if ivd.KindOf(err) == ivd.NotFound {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", k, err)
-		}
-		if err := checkVersion(k, d.Version); err != nil {
+	disks := make([]storedDisk, len(entries))
+	for i, e := range entries {
+		d := &disks[i]
+		if err := e.Decode(&d.Disk); err != nil {
 			return nil, err
 		}
-		disks = append(disks, storedDisk{d, rev})
+		if err := checkVersion(e.Key, d.Version); err != nil {
+			return nil, err
+		}
+		d.rev = e.Revision
 	}
 	return disks, nil
 }

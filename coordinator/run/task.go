@@ -23,7 +23,9 @@ type task struct {
 	rev uint64
 	vc  *inventory.VCenter
 
-	jobs map[ivd.JobID]queue.Job // as planned; made anew after a restart
+	jobs      map[ivd.JobID]queue.Job // as planned; made anew after a restart
+	published bool                    // all that is queued by its record is on the queue
+	asked     bool                    // vSphere was asked to make something and has not answered
 }
 
 // kind is what differs between a backup and a restore.
@@ -39,11 +41,12 @@ func (t *task) drive(life, work context.Context) {
 	if t.rec.Step == Ended {
 		return
 	}
+	t.asked = t.rec.Step == Preparing // by who drove it before
 	if t.rec.Step != Cleaning {
-		leave, err := t.admit(work)
+		leave, err := t.admit(t.stoppable(life, work))
 		if err == nil {
-			err = t.work(work)
 			defer leave()
+			err = t.work(life, work)
 		}
 		if life.Err() != nil {
 			return
@@ -58,13 +61,23 @@ func (t *task) drive(life, work context.Context) {
 	}
 }
 
+// stoppable is the context of the present step. Closing is not cancelled: what it
+// does may be done already, and is to be seen as done.
+func (t *task) stoppable(life, work context.Context) context.Context {
+	if t.rec.Step == Closing {
+		return life
+	}
+	return work
+}
+
 // work is the main path of a disk.
-func (t *task) work(ctx context.Context) (err error) {
+func (t *task) work(life, work context.Context) (err error) {
 	if t.vc, err = t.s.vcenter(t.rec.Ref.VCenter); err != nil {
 		return err
 	}
 	k := t.kind()
 	for {
+		ctx := t.stoppable(life, work)
 		switch t.rec.Step {
 		case Waiting:
 			err = t.save(ctx, func(d *Disk) { d.Step, d.Started, d.Attempt = Preparing, time.Now().UTC(), d.Attempt+1 })
@@ -88,7 +101,7 @@ func (t *task) work(ctx context.Context) (err error) {
 // advance does a step, again where its error may pass, and stores the next.
 func (t *task) advance(ctx context.Context, to Step, step func(context.Context) error) error {
 	t.log.Debug("disk", "step", t.rec.Step)
-	if err := again(ctx, stepAttempts, func() error { return step(ctx) }); err != nil {
+	if err := again(ctx, func() error { return step(ctx) }); err != nil {
 		return err
 	}
 	return t.save(ctx, func(d *Disk) { d.Step = to })
@@ -109,7 +122,7 @@ func (t *task) admit(ctx context.Context) (func(), error) {
 
 // settle stores what the work came to. From here on the result does not change.
 func (t *task) settle(ctx context.Context, err error) error {
-	return again(ctx, stepAttempts, func() error {
+	return again(ctx, func() error {
 		return t.save(ctx, func(d *Disk) {
 			d.Step, d.Failure = Cleaning, ivd.FailureOf(err)
 			switch {
@@ -131,36 +144,54 @@ func (t *task) finish(ctx context.Context) error {
 		t.log.Warn("disk "+string(t.rec.Result), "err", t.rec.Failure.Message)
 		t.stopJobs(ctx)
 	}
-	stats := t.run.sumJobs(t.rec.Ref.Disk)
+	stats := t.rec.Stats
+	if _, sum, err := t.records(ctx); err == nil && t.rec.Result != Done {
+		stats = sum // of what was sealed until then
+	}
 	err := t.undo(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if e := t.s.Queue.DeleteJobRecords(ctx, t.rec.Run, t.rec.Ref.Disk); e != nil {
-		t.log.Warn("delete the disk's job records", "err", e)
+	if len(t.rec.Jobs) > 0 {
+		if e := t.s.Queue.DeleteJobRecords(ctx, t.rec.Run, t.rec.Ref.Disk); e != nil {
+			t.log.Warn("delete the disk's job records", "err", e)
+		}
 	}
-	return errors.Join(err, again(ctx, stepAttempts, func() error {
-		return t.save(ctx, func(d *Disk) {
-			d.Step, d.Ended = Ended, time.Now().UTC()
-			if stats != (queue.Stats{}) {
-				d.Stats = stats
-			}
-		})
+	return errors.Join(err, again(ctx, func() error {
+		return t.save(ctx, func(d *Disk) { d.Step, d.Ended, d.Stats = Ended, time.Now().UTC(), stats })
 	}))
 }
 
+// records reads the records of the disk's jobs and sums up what they have sealed.
+func (t *task) records(ctx context.Context) (recs []queue.JobRecord, sum queue.Stats, err error) {
+	for _, id := range t.rec.Jobs {
+		rec, _, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.Disk, id)
+		if err != nil {
+			return nil, sum, err
+		}
+		recs = append(recs, rec)
+		sum.Add(rec.Stats)
+	}
+	return recs, sum, nil
+}
+
 // undo does what the ledger names for the disk; nothing where there is no entry.
-func (t *task) undo(ctx context.Context) error {
-	return again(ctx, stepAttempts, func() error {
-		l, err := t.s.getLedger(ctx, t.rec.Run, t.rec.key())
-		if ivd.KindOf(err) == ivd.NotFound {
+// It does not wait for what is away: the ledger is looked at again and again.
+func (t *task) undo(ctx context.Context) (err error) {
+	for n := 1; n <= undoAttempts; n++ {
+		l, rev, getErr := t.s.getLedger(ctx, t.rec.Run, t.rec.key())
+		if ivd.KindOf(getErr) == ivd.NotFound {
 			return nil
 		}
-		if err != nil {
+		err = getErr
+		if err == nil {
+			err = t.s.undo(ctx, l, rev, t.asked)
+		}
+		if err == nil || !ivd.KindOf(err).Retry() || pause(ctx, backoff(n)) != nil {
 			return err
 		}
-		return t.s.undo(ctx, l)
-	})
+	}
+	return err
 }
 
 // save changes the stored disk. Only the run's owner does; a conflict says that

@@ -18,26 +18,16 @@ func (a *active) job(disk ivd.DiskID, id ivd.JobID) queue.JobRecord {
 	return a.jobs[jobKey{disk, id}]
 }
 
-// putJob shows a record that this coordinator has just stored, before the watch
-// brings it.
+// putJob shows a record that was read or stored.
 func (a *active) putJob(rec queue.JobRecord) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.jobs[jobKey{rec.Disk, rec.ID}] = rec
-	a.wakeLocked()
-}
-
-// sumJobs adds the sealed figures of a disk's jobs up.
-func (a *active) sumJobs(disk ivd.DiskID) queue.Stats {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var sum queue.Stats
-	for k, rec := range a.jobs {
-		if k.disk == disk {
-			sum.Add(rec.Stats)
-		}
+	k := jobKey{rec.Disk, rec.ID}
+	a.jobs[k] = rec
+	if rec.State != queue.JobRunning {
+		delete(a.progress, k)
 	}
-	return sum
+	a.wakeLocked()
 }
 
 // view is the run as it is now, with what the movers say of their progress.

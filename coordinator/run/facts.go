@@ -1,0 +1,47 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"ivdmover/shared/queue"
+)
+
+// noAccess is the note of a disk whose relocation was not disabled: on a host alone
+// there is nothing that could be relocated, and VDDK's call fails.
+const noAccess = "no access preparation on an ESXi host alone"
+
+// aloneNote adds to a disk's note what is not done on an ESXi host alone.
+func (t *task) aloneNote(note string) string {
+	if !t.vc.Alone() || strings.HasSuffix(note, noAccess) { // noted before a restart
+		return note
+	}
+	return strings.TrimPrefix(note+"; "+noAccess, "; ")
+}
+
+// allows asks vCenter what of the disk bears on the transports it can be moved by,
+// and which movers it can be hot-added to. Where there is no answer, movers try
+// what their libraries offer.
+func (t *task) allows(ctx context.Context) *queue.Allows {
+	movers, err := t.s.Queue.Movers(ctx)
+	var uuids []string
+	for _, m := range movers {
+		if m.BIOSUUID != "" && !slices.Contains(uuids, m.BIOSUUID) {
+			uuids = append(uuids, m.BIOSUUID)
+		}
+	}
+	if err != nil {
+		t.log.Warn("ask which movers there are", "err", err)
+		return nil
+	}
+	p, err := t.vc.Placement(ctx, t.rec.Ref, uuids)
+	if err != nil {
+		t.log.Warn("what the disk can be reached by is not known", "err", err)
+		return nil
+	}
+	return &queue.Allows{
+		DatastoreType: p.DatastoreType, Encrypted: p.Encrypted, Thin: p.Thin,
+		Placement: true, ProxyVMs: p.Proxies, LUNs: p.LUNs,
+	}
+}

@@ -1,0 +1,193 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+// puppet is a mover without VDDK: it answers every question, and of each job it
+// stores one chunk, a node and a page.
+type puppet struct {
+	b    *bench
+	q    *queue.Queue
+	name string
+
+	mu     sync.Mutex
+	asked  []queue.MoverOp                              // guarded by mu, like all below
+	jobs   []queue.Job                                  // in the order of their attempts
+	answer func(queue.MoverRequest) error               // nil: success
+	work   func(context.Context, queue.JobRecord) error // before the job is done; nil: nothing
+	active []queue.Active
+}
+
+func (b *bench) mover(name string) *puppet {
+	b.Helper()
+	p := &puppet{b: b, q: b.connect(), name: name}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.beat(ctx, 1)
+	stop, err := p.q.ServeRequests(ctx, name, p.serve)
+	b.must(err)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for n := uint64(2); pause(ctx, time.Second/2) == nil; n++ {
+			p.beat(ctx, n)
+		}
+	})
+	group.Go(func() { p.pull(ctx) })
+	b.Cleanup(func() { stop(); cancel(); group.Wait() })
+	return p
+}
+
+func (p *puppet) beat(ctx context.Context, n uint64) {
+	p.mu.Lock()
+	active := p.active
+	p.mu.Unlock()
+	_ = p.q.Beat(ctx, queue.Mover{Version: queue.Version, Name: p.name, Process: "p", Beat: n, Handles: 2, Free: 2, Active: active})
+}
+
+func (p *puppet) set(change func(*puppet)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+func (p *puppet) times(op queue.MoverOp) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.asked {
+		if o == op {
+			n++
+		}
+	}
+	return n
+}
+
+// began are the attempts so far.
+func (p *puppet) began() []queue.Job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.jobs)
+}
+
+func (p *puppet) serve(ctx context.Context, r queue.MoverRequest) queue.MoverReply {
+	p.mu.Lock()
+	p.asked = append(p.asked, r.Op)
+	answer := p.answer
+	p.mu.Unlock()
+	reply := queue.MoverReply{Version: queue.Version, Capacity: 1 << 20}
+	if r.Op == queue.Inspect {
+		if d, err := p.b.vc.Disk(ctx, r.Disk); err == nil {
+			reply.Capacity = d.Capacity
+		}
+	}
+	if answer != nil {
+		reply.Failure = ivd.FailureOf(answer(r))
+	}
+	return reply
+}
+
+func (p *puppet) pull(ctx context.Context) {
+	jobs := p.q.Jobs(queue.Backup)
+	var group sync.WaitGroup
+	defer group.Wait()
+	for ctx.Err() == nil {
+		got, err := jobs.Fetch(ctx, 1)
+		if err != nil {
+			return
+		}
+		for _, d := range got {
+			group.Go(func() {
+				if p.do(ctx, d.Job) == nil {
+					_ = d.Ack(ctx)
+				}
+			})
+		}
+	}
+}
+
+// do does a job as a mover does: it counts the attempt, and stores how it ended.
+func (p *puppet) do(ctx context.Context, j queue.Job) error {
+	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
+	if err != nil || rec.State == queue.JobDone || rec.State == queue.JobFailed {
+		return nil
+	}
+	rec.Attempt++
+	rec.State, rec.Mover, rec.Process = queue.JobRunning, p.name, "p"
+	if rev, err = p.q.UpdateJobRecord(ctx, rec, rev); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.jobs = append(p.jobs, j)
+	work := p.work
+	p.mu.Unlock()
+	if work != nil {
+		err = work(ctx, rec)
+	}
+	if err == nil {
+		err = p.store(ctx, j, &rec)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		rec.State, rec.Failure = queue.JobFailed, ivd.FailureOf(err)
+	}
+	_, err = p.q.UpdateJobRecord(ctx, rec, rev)
+	return err
+}
+
+// store makes the job's first page of one span with one chunk, and seals it.
+func (p *puppet) store(ctx context.Context, j queue.Job, rec *queue.JobRecord) error {
+	writer := ivd.NewWriterID()
+	w, err := p.b.repo.OpenWriter(ctx, repo.WriterOptions{Lease: j.Lease, Writer: writer})
+	if err != nil {
+		return err
+	}
+	g, page := j.Geometry, j.Backup.Pages[0]
+	put := func(pk format.PackKind, fk format.FrameKind, plain []byte) (id ivd.ContentID, place ivd.Place, at time.Time, err error) {
+		var salt [32]byte
+		copy(salt[:], writer[:])
+		pack := format.NewPack(pk, p.b.repo.ID(), writer, salt)
+		id = format.Sum(plain)
+		stored, how := format.Compress(nil, plain, 1)
+		place.Offset, place.Length = pack.Add(fk, id, len(plain), how, stored)
+		place.Pack, _, at, err = w.PutPack(ctx, pack)
+		return id, place, at, err
+	}
+	chunk := make([]byte, min(g.ChunkSize, g.Capacity))
+	copy(chunk, string(j.Run)+string(j.ID))
+	id, place, _, err := put(format.DataPack, format.ChunkFrame, chunk)
+	if err != nil {
+		return err
+	}
+	node := format.NewNode(g, page.FirstSpan())
+	node.Set(0, id, place, writer)
+	data := format.PackRef{ID: place.Pack, Writer: writer}
+	body, err := node.Encode()
+	if err != nil {
+		return err
+	}
+	if id, place, _, err = put(format.IndexPack, format.NodeFrame, body); err != nil {
+		return err
+	}
+	pg := format.NewPage(g, page)
+	pg.SetNode(ivd.NodeRef{Span: page.FirstSpan(), ID: id, Place: place}, []format.PackRef{data}, writer)
+	if body, err = pg.Encode(); err != nil {
+		return err
+	}
+	id, place, at, err := put(format.IndexPack, format.PageFrame, body)
+	if err != nil {
+		return err
+	}
+	rec.State, rec.Lease, rec.SealedAt, rec.Batches = queue.JobDone, j.Lease, at, rec.Batches+1
+	rec.Pages = []ivd.PageRef{{Page: page, ID: id, Place: place}}
+	rec.Stats = queue.Stats{DiskBytes: g.Capacity, ReadBytes: int64(len(chunk)), StoredBytes: 1, Packs: 3}
+	return nil
+}
