@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -34,7 +35,10 @@ func child(f flags) {
 		os.Exit(0)
 	}
 	report(err)
-	if final(err) {
+	switch {
+	case errors.Is(err, worker.ErrReplace):
+		os.Exit(supervise.ExitReplace)
+	case final(err):
 		os.Exit(supervise.ExitFinal)
 	}
 	os.Exit(exitFailed)
@@ -67,15 +71,11 @@ func work(f flags) (err error) {
 		os.Exit(exitFailed)
 	}()
 
-	lib, err := vddk.Load(vddk.Options{LibDir: c.Mover.VDDK.LibDir, ConfigFile: c.Mover.VDDK.ConfigFile, Log: log})
-	if err != nil {
-		return withRemedy(err)
-	}
-	defer lib.Exit()
-	host, err := disk.NewHost(lib, c.Mover.VDDK.Transports)
+	host, end, err := loadHost(c, log)
 	if err != nil {
 		return err
 	}
+	defer end()
 	ctx := context.Background()
 	st, err := open.Open(ctx, c.Repository)
 	if err != nil {
@@ -96,13 +96,42 @@ func work(f flags) (err error) {
 	w, err := worker.New(worker.Options{
 		Name: c.Mover.Name, Handles: c.Mover.Handles, DedupMemory: int64(c.Mover.DedupMemory),
 		VDDK: host.Version(), Modes: host.Modes(), Disks: host,
-		Queue: q, Repository: r, Log: log,
-		Memory: pipeline.NewMemory(int64(c.Mover.Memory), func(n int) pipeline.Buffer { return vddk.Alloc(n) }),
+		Queue: q, Repository: r, Log: log, Facts: host.Facts,
+		Memory: pipeline.NewMemory(int64(c.Mover.Memory), func(n int) pipeline.Buffer { return host.Alloc(n) }),
 	})
 	if err != nil {
 		return err
 	}
 	return w.Run(ctx, stop)
+}
+
+// loadHost writes VDDK's configuration, loads the library, and finds out what this
+// host can do. end is called when all disks are closed.
+func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), err error) {
+	v := c.Mover.VDDK
+	settings := disk.Settings{Folder: v.TempDir, User: v.ConfigFile, Proxy: c.Mover.BIOSUUID}
+	if settings.Folder == "" {
+		settings.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d", os.Geteuid()), c.Mover.Name)
+	}
+	file, unknown, err := settings.Write()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, key := range unknown {
+		log.Warn("VDDK is not known to have this key, and would ignore it without a word", "file", v.ConfigFile, "key", key)
+	}
+	lib, err := vddk.Load(vddk.Options{LibDir: v.LibDir, ConfigFile: file, Log: log})
+	if err != nil {
+		return nil, nil, withRemedy(err)
+	}
+	host, err = disk.NewHost(lib, disk.Options{
+		Transports: v.Transports, Machine: disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs), Log: log,
+	})
+	if err != nil {
+		lib.Exit()
+		return nil, nil, err
+	}
+	return host, lib.Exit, nil
 }
 
 // overhead is what a mover takes beside its buffers and its dedup memory, by

@@ -74,8 +74,8 @@ mover:
   name: proxy-1
   handles: 2
   memory: 128MiB
-  vddk: { libdir: "%s", transports: [nbdssl] }
-`, folder, s.ClientURL(), libdir))
+  vddk: { libdir: "%s", transports: [nbdssl], temp_dir: "%s" }
+`, folder, s.ClientURL(), libdir, filepath.Join(t.TempDir(), "vddk")))
 	return p
 }
 
@@ -123,7 +123,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		{"an unknown key", func() { p.change("handles:", "handels:") }, nil, exitUsage, []string{"handels", "handles"}},
 		{"memory for fewer handles", func() { p.change("128MiB", "40MiB") }, nil, exitUsage, []string{"mover.memory", "mover.handles to 1"}},
 		{"a library that is not there", func() { p.change("libdir: \"", "libdir: \"/nowhere") }, nil, exitFailed, []string{"/nowhere", "unpack VMware's VDDK"}},
-		{"a transport that the library has not", func() { p.change("[nbdssl]", "[san]") }, nil, exitFailed, []string{"san", "nbdssl"}},
+		{"a transport that there is not", func() { p.change("[nbdssl]", "[sna]") }, nil, exitUsage, []string{"sna", "san", "hotadd, nbdssl, nbd"}},
 		{"no repository", func() { p.change("dir://", "dir:///nowhere") }, nil, exitFailed, []string{"nowhere"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"slices"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -14,7 +15,9 @@ func (h *Host) PrepareAccess(ctx context.Context, ref ivd.DiskRef, login queue.L
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return classify(h.lib.PrepareForAccess(params(ref, "", login), orIdentity(identity)))
+	call, end := within(ctx, h.limits.access)
+	defer end()
+	return classify(h.lib.PrepareForAccessContext(call, params(ref, "", login), orIdentity(identity)))
 }
 
 // EndAccess is VixDiskLib_EndAccess. To repeat it is harmless.
@@ -22,7 +25,9 @@ func (h *Host) EndAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return classify(h.lib.EndAccess(params(ref, "", login), orIdentity(identity)))
+	call, end := within(ctx, h.limits.access)
+	defer end()
+	return classify(h.lib.EndAccessContext(call, params(ref, "", login), orIdentity(identity)))
 }
 
 func orIdentity(s string) string {
@@ -35,6 +40,13 @@ func orIdentity(s string) string {
 // params are the library's for a disk of a vCenter. The secrets leave their type
 // here and nowhere else.
 func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l queue.Login) vddk.Params {
+	p := account(l)
+	p.Disk = &vddk.DiskSpec{ID: string(ref.Disk), Datastore: string(ref.Datastore), Snapshot: string(snapshot)}
+	return p
+}
+
+// account is who asks which vCenter, without a disk.
+func account(l queue.Login) vddk.Params {
 	return vddk.Params{
 		Server:     l.Server,
 		Port:       uint32(l.Port),
@@ -43,6 +55,36 @@ func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l queue.Login) vddk.Params
 		User:       l.User,
 		Password:   l.Password.Reveal(),
 		Cookie:     l.Cookie.Reveal(),
-		Disk:       &vddk.DiskSpec{ID: string(ref.Disk), Datastore: string(ref.Datastore), Snapshot: string(snapshot)},
+	}
+}
+
+// cleanUp has the library remove what a process of this host left behind when it
+// died: disks that are still attached to this VM keep their snapshots. It is done
+// with the first login for a vCenter, before anything is opened there, and only
+// where HotAdd is allowed: nothing else leaves anything.
+func (h *Host) cleanUp(ctx context.Context, l queue.Login, modes []string) {
+	if !slices.Contains(modes, hotadd) {
+		return
+	}
+	h.mu.Lock()
+	first := !h.cleaned[l.Server] && h.hotadds == 0
+	if first {
+		h.cleaned[l.Server] = true
+	}
+	h.mu.Unlock()
+	if first {
+		h.cleanNow(ctx, l)
+	}
+}
+
+func (h *Host) cleanNow(ctx context.Context, l queue.Login) {
+	call, end := within(ctx, h.limits.cleanup)
+	defer end()
+	cleaned, remaining, err := h.lib.CleanupContext(call, account(l))
+	switch {
+	case err != nil:
+		h.log.Warn("clean up after an earlier process", "vcenter", l.Server, "err", err)
+	case cleaned > 0 || remaining > 0:
+		h.log.Warn("disks of an earlier process were still attached", "vcenter", l.Server, "released", cleaned, "remaining", remaining)
 	}
 }

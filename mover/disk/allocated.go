@@ -24,12 +24,14 @@ func (d *Disk) Allocated(ctx context.Context, e ivd.Extent, granularity int64) (
 			return nil, err
 		}
 		length := min(maxQuery*unit, w.End()-off)
+		stop := d.guard(d.host.limits.query)
 		blocks, err := d.handle.QueryAllocated(uint64(off/vddk.SectorSize), uint64(length/vddk.SectorSize), uint64(unit/vddk.SectorSize))
+		stop()
 		if class(err) == vddk.Fallback {
 			return []ivd.Extent{e}, nil
 		}
 		if err != nil {
-			return nil, classify(err)
+			return nil, d.fail(err)
 		}
 		for _, b := range blocks {
 			list = appendExtent(list, clip(ivd.Extent{Offset: int64(b.Offset) * vddk.SectorSize, Length: int64(b.Length) * vddk.SectorSize}, e))

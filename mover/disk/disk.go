@@ -2,19 +2,21 @@
 // about a disk that need no handle.
 //
 // It keeps what a mover has to know of the library beside package vddk: which
-// transports are tried, in which order; that a disk must be as large as the job
-// says; that a relocation left disabled by a crashed run is enabled again, once;
-// what an error of the library means for a job. It never retries beyond that, and
-// opens one handle for one disk: several on one disk are slower than one.
+// transports serve a disk on this host, in which order, and which have failed
+// lately; that a call may hang, and is given up then; that a disk must be as large
+// as the job says; that a relocation left disabled by a crashed run is enabled
+// again, once; what an error of the library means for a job. It never retries
+// beyond that, and opens one handle for one disk: several on one disk are slower
+// than one.
 package disk
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -30,117 +32,49 @@ type Spec struct {
 	Snapshot ivd.SnapshotID // empty: the disk itself
 	Login    queue.Login
 	Write    bool
-	Identity string // of the EndAccess that an earlier run may have missed
+	Identity string        // of the EndAccess that an earlier run may have missed
+	Allows   *queue.Allows // nil: nothing is known of the disk
 }
-
-// Host is what this machine can do: the library and the transports allowed.
-type Host struct {
-	lib   *vddk.Library
-	modes []string
-}
-
-// NewHost takes of the allowed transports those that the library has, in the
-// order of the configuration. None left is an error.
-func NewHost(lib *vddk.Library, allowed []string) (*Host, error) {
-	has := lib.TransportModes()
-	var modes []string
-	for _, m := range allowed {
-		if slices.Contains(has, m) {
-			modes = append(modes, m)
-		}
-	}
-	if len(modes) == 0 {
-		return nil, &ivd.Error{
-			Kind:   ivd.Invalid,
-			Op:     "choose transports",
-			Err:    fmt.Errorf("mover.vddk.transports allows %s, VDDK %s has %s", strings.Join(allowed, ", "), lib.Version(), strings.Join(has, ", ")),
-			Remedy: "allow one that the library has",
-		}
-	}
-	return &Host{lib: lib, modes: modes}, nil
-}
-
-// Modes are the transports that are tried, the best first.
-func (h *Host) Modes() []string { return slices.Clone(h.modes) }
-
-// Version is the library's.
-func (h *Host) Version() string { return h.lib.Version() }
 
 // Disk is an open disk. Its methods may be called from several goroutines at once.
 type Disk struct {
 	name       string
 	connection *vddk.Connection
 	handle     *vddk.Handle
+	write      bool
+	host       *Host
+	rate       rate
 	close      sync.Once
-}
+	failed     atomic.Bool // its path did not serve to the end
 
-// Open opens a disk: with the first transport that works, and, where an earlier
-// run left its relocation disabled, once more after EndAccess.
-func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
-	p := params(s.Ref, s.Snapshot, s.Login)
-	open := func() (*Disk, error) {
-		return firstOf(ctx, h.modes, func(modes string) (*Disk, error) {
-			return h.openWith(p, string(s.Ref.Disk), s.Write, modes)
-		})
-	}
-	d, err := afterEndAccess(open, func() error { return h.EndAccess(ctx, s.Ref, s.Login, s.Identity) })
-	return d, classify(err)
-}
-
-// afterEndAccess opens once more, after end, where that is what an error asks for.
-func afterEndAccess(open func() (*Disk, error), end func() error) (*Disk, error) {
-	d, err := open()
-	if class(err) != vddk.TransientAfterEndAccess {
-		return d, err
-	}
-	if endErr := end(); endErr != nil {
-		return nil, errors.Join(err, endErr)
-	}
-	return open()
-}
-
-// firstOf tries the transports: all that are left are handed to the library, which
-// chooses; the best of them is left out when the choice then cannot.
-func firstOf(ctx context.Context, modes []string, open func(modes string) (*Disk, error)) (d *Disk, err error) {
-	for ; len(modes) > 0; modes = modes[1:] {
-		if ctxErr := ctx.Err(); ctxErr != nil {
-			return nil, ctxErr
-		}
-		if d, err = open(strings.Join(modes, ":")); class(err) != vddk.Fallback {
-			break
-		}
-	}
-	return d, err
-}
-
-func (h *Host) openWith(p vddk.Params, path string, write bool, modes string) (*Disk, error) {
-	c, err := h.lib.Connect(p, !write, modes)
-	if err != nil {
-		return nil, err
-	}
-	var flags vddk.OpenFlags
-	if !write {
-		flags = vddk.ReadOnly
-	}
-	handle, err := c.Open(path, flags)
-	if err != nil {
-		return nil, errors.Join(err, c.Disconnect())
-	}
-	return &Disk{name: p.String(), connection: c, handle: handle}, nil
-}
-
-// OpenFile opens a local file instead of a disk of a vCenter.
-func (h *Host) OpenFile(path string, write bool) (*Disk, error) {
-	d, err := h.openWith(vddk.Params{}, path, write, "file")
-	if err != nil {
-		return nil, classify(err)
-	}
-	d.name = path
-	return d, nil
+	// Of a disk of a vCenter alone:
+	datastore ivd.DatastoreID
+	login     queue.Login // for what is to be cleaned up behind it
+	refused   []queue.Refusal
+	counted   bool // among the host's disks by HotAdd
 }
 
 // Transport is the one in use, as VDDK names it.
 func (d *Disk) Transport() string { return d.handle.Transport() }
+
+// Refused are the transports that would have been preferred to the one in use, and
+// why they do not serve.
+func (d *Disk) Refused() []queue.Refusal { return d.refused }
+
+// Tuning is how the disk is best moved.
+func (d *Disk) Tuning() Tuning { return tuningOf(d.Transport()) }
+
+// Rate is bytes a second, while requests were under way; 0 before the first ended.
+func (d *Disk) Rate() int64 {
+	bytes, busy := d.rate.total()
+	if busy <= 0 {
+		return 0
+	}
+	return int64(float64(bytes) / busy.Seconds())
+}
+
+// Info is what VixDiskLib_GetInfo said at the opening.
+func (d *Disk) Info() vddk.Info { return d.handle.Info() }
 
 // Capacity is the disk's size in bytes, by VixDiskLib_GetInfo.
 func (d *Disk) Capacity() int64 { return int64(d.handle.Info().Capacity) * vddk.SectorSize }
@@ -163,24 +97,26 @@ func (d *Disk) CheckCapacity(want int64, larger bool) error {
 // ReadAt fills buf, of Alloc's memory, from a byte offset; both are multiples of
 // a sector.
 func (d *Disk) ReadAt(ctx context.Context, buf []byte, off int64) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := aligned(off, int64(len(buf))); err != nil {
-		return err
-	}
-	return classify(d.handle.Read(buf, uint64(off)/vddk.SectorSize))
+	return d.transfer(ctx, d.handle.Read, buf, off)
 }
 
 // WriteAt writes buf, of Alloc's memory, at a byte offset.
 func (d *Disk) WriteAt(ctx context.Context, buf []byte, off int64) error {
+	return d.transfer(ctx, d.handle.Write, buf, off)
+}
+
+func (d *Disk) transfer(ctx context.Context, call func([]byte, uint64) error, buf []byte, off int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := aligned(off, int64(len(buf))); err != nil {
 		return err
 	}
-	return classify(d.handle.Write(buf, uint64(off)/vddk.SectorSize))
+	defer d.guard(d.host.limits.transfer)()
+	d.rate.begin()
+	err := call(buf, uint64(off)/vddk.SectorSize)
+	d.rate.end(len(buf), err == nil)
+	return d.fail(err)
 }
 
 // Flush makes what was written durable.
@@ -188,16 +124,72 @@ func (d *Disk) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return classify(d.handle.Flush())
+	defer d.guard(d.host.limits.flush)()
+	return d.fail(d.handle.Flush())
+}
+
+// guard gives the handle up when a call takes longer than its limit: the call then
+// returns, and the job fails, while others go on. The function returned ends it.
+func (d *Disk) guard(limit time.Duration) func() bool {
+	return time.AfterFunc(limit, d.handle.Abandon).Stop
+}
+
+// fail classifies an error, and has the path cool down where it is to blame.
+func (d *Disk) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	blame := errors.Is(err, vddk.ErrAbandoned)
+	switch class(err) {
+	case vddk.Fallback, vddk.Transient, vddk.Generic:
+		blame = true
+	}
+	if blame && !d.failed.Swap(true) && d.datastore != "" {
+		d.host.paths.fail(path{d.datastore, d.Transport()}, err.Error())
+	}
+	return classify(err)
 }
 
 // Close closes the disk and its connection, both in any case. A second Close does
 // nothing.
 func (d *Disk) Close() (err error) {
 	d.close.Do(func() {
-		err = classify(errors.Join(d.handle.Close(), d.connection.Disconnect()))
+		stop := d.guard(d.host.limits.close)
+		err = d.handle.Close()
+		stop()
+		err = d.fail(errors.Join(err, d.host.disconnect(d.connection)))
+		d.settle(err)
 	})
 	return err
+}
+
+// settle tells the host what became of the disk.
+func (d *Disk) settle(err error) {
+	if d.datastore == "" {
+		return
+	}
+	if !d.failed.Load() {
+		bytes, busy := d.rate.total()
+		d.host.paths.work(path{d.datastore, d.Transport()}, d.write, bytes, busy)
+	}
+	if !d.counted {
+		return
+	}
+	h := d.host
+	h.mu.Lock()
+	h.hotadds--
+	last := h.hotadds == 0
+	h.mu.Unlock()
+	// A disk that was not released keeps its snapshot. While others are attached,
+	// or a call hangs, the library is not asked to look.
+	if err != nil && last && !errors.Is(err, vddk.ErrAbandoned) {
+		h.cleanNow(context.Background(), d.login)
+	}
+}
+
+func (h *Host) disconnect(c *vddk.Connection) error {
+	defer time.AfterFunc(h.limits.close, c.Abandon).Stop()
+	return c.Disconnect()
 }
 
 func aligned(off, length int64) error {

@@ -24,7 +24,7 @@ var (
 func TestMain(m *testing.M) {
 	disktest.Main(m, func(l *vddk.Library) (err error) {
 		lib = l
-		host, err = NewHost(l, []string{"file", "nbdssl"})
+		host, err = NewHost(l, Options{Transports: []string{"file", "nbdssl"}})
 		return err
 	})
 }
@@ -72,7 +72,7 @@ func openFile(t *testing.T, path string, write bool) *Disk {
 }
 
 func TestTransportsAreThoseOfBoth(t *testing.T) {
-	h, err := NewHost(lib, []string{"san", "nbdssl", "file"})
+	h, err := NewHost(lib, Options{Transports: []string{"san", "nbdssl", "file"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestTransportsAreThoseOfBoth(t *testing.T) {
 	if i, j := slices.Index(h.Modes(), "nbdssl"), slices.Index(h.Modes(), "file"); i < 0 || j < i {
 		t.Errorf("modes %v are not in the configuration's order", h.Modes())
 	}
-	_, err = NewHost(lib, []string{"carrier pigeon"})
+	_, err = NewHost(lib, Options{Transports: []string{"carrier pigeon"}})
 	if ivd.KindOf(err) != ivd.Invalid || ivd.RemedyOf(err) == "" {
 		t.Errorf("err = %v", err)
 	}

@@ -32,6 +32,15 @@ func class(err error) vddk.Class {
 	return ""
 }
 
+// code is the library's number of an error; 0 where it is none of the library's.
+func code(err error) uint64 {
+	var v *vddk.Error
+	if errors.As(err, &v) {
+		return v.Code
+	}
+	return 0
+}
+
 // classify gives an error of the library its kind and its remedy.
 func classify(err error) error {
 	if err == nil {

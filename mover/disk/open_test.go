@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -18,35 +19,62 @@ import (
 
 func failure(c vddk.Class) error { return &vddk.Error{Class: c, Code: 1, Name: string(c)} }
 
+// fake is a host whose library answers what it is told, and what it was asked.
+func fake(t *testing.T, modes []string, m Machine, answers map[string][]error) (h *Host, asked *[]string) {
+	t.Helper()
+	asked = new([]string)
+	h = &Host{
+		lib: lib, modes: modes, machine: m, log: slog.New(slog.DiscardHandler),
+		limits: defaultLimits, paths: newPaths(), cleaned: map[string]bool{"": true},
+	}
+	path := sparseFile(t, 1<<20)
+	h.connect = func(ctx context.Context, _ vddk.Params, _ string, write bool, mode string) (*Disk, error) {
+		*asked = append(*asked, mode)
+		if left := answers[mode]; len(left) > 0 {
+			answers[mode] = left[1:]
+			if left[0] != nil {
+				return nil, left[0]
+			}
+		}
+		return h.openWith(ctx, vddk.Params{}, path, write, file)
+	}
+	return h, asked
+}
+
 func TestTransportsAreTriedInTurn(t *testing.T) {
+	modes := []string{"san", "hotadd", "nbdssl", "nbd"}
+	vm := Machine{VM: true, BIOSUUID: "u"}
+	gone := &vddk.Error{Class: vddk.Transient, Name: "abandoned"}
 	for _, c := range []struct {
 		name    string
-		answers []error // of the calls in turn
+		answers map[string][]error
 		asked   []string
 		class   vddk.Class
 	}{
-		{"the first choice works", []error{nil}, []string{"san:hotadd:nbd"}, ""},
-		{"it cannot", []error{failure(vddk.Fallback), nil}, []string{"san:hotadd:nbd", "hotadd:nbd"}, ""},
-		{
-			"none can",
-			[]error{failure(vddk.Fallback), failure(vddk.Fallback), failure(vddk.Fallback)},
-			[]string{"san:hotadd:nbd", "hotadd:nbd", "nbd"},
-			vddk.Fallback,
-		},
-		{"another will not help", []error{failure(vddk.Denied)}, []string{"san:hotadd:nbd"}, vddk.Denied},
+		{"the first choice works", nil, []string{"san"}, ""},
+		{"it cannot", map[string][]error{"san": {failure(vddk.Fallback)}}, []string{"san", "hotadd"}, ""},
+		{"no free slot", map[string][]error{"san": {failure(vddk.Fallback)}, "hotadd": {failure(vddk.Locked)}}, []string{"san", "hotadd", "nbdssl"}, ""},
+		{"locked for everybody", map[string][]error{"san": {failure(vddk.Locked)}, "hotadd": {failure(vddk.Locked)}, "nbdssl": {failure(vddk.Locked)}}, []string{"san", "hotadd", "nbdssl"}, vddk.Locked},
+		{"none can", map[string][]error{"san": {failure(vddk.Fallback)}, "hotadd": {failure(vddk.Fallback)}, "nbdssl": {failure(vddk.Fallback)}, "nbd": {failure(vddk.Fallback)}}, modes, vddk.Fallback},
+		{"the last says least", map[string][]error{"san": {failure(vddk.Locked)}, "hotadd": {failure(vddk.Fallback)}, "nbdssl": {failure(vddk.Fallback)}, "nbd": {failure(vddk.Fallback)}}, modes, vddk.Locked},
+		{"another will not help", map[string][]error{"san": {failure(vddk.Denied)}}, []string{"san"}, vddk.Denied},
+		{"a network is the same for both", map[string][]error{"san": {failure(vddk.Fallback)}, "hotadd": {failure(vddk.Fallback)}, "nbdssl": {gone}}, []string{"san", "hotadd", "nbdssl"}, vddk.Transient},
 	} {
-		var asked []string
-		_, err := firstOf(t.Context(), []string{"san", "hotadd", "nbd"}, func(modes string) (*Disk, error) {
-			asked = append(asked, modes)
-			return nil, c.answers[len(asked)-1]
-		})
-		if !slices.Equal(asked, c.asked) || class(err) != c.class {
-			t.Errorf("%s: asked %q, %v", c.name, asked, err)
+		h, asked := fake(t, modes, vm, c.answers)
+		d, err := h.Open(t.Context(), Spec{})
+		if !slices.Equal(*asked, c.asked) || class(err) != c.class {
+			t.Errorf("%s: asked %q, %v", c.name, *asked, err)
+		}
+		if d != nil {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
+	h, _ := fake(t, modes, vm, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := firstOf(ctx, []string{"nbd"}, nil); !errors.Is(err, context.Canceled) {
+	if _, err := h.Open(ctx, Spec{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}
 }

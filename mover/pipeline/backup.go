@@ -24,6 +24,7 @@ type Backup struct {
 	Memory     *Memory
 	Meter      *Meter
 	Limits     Limits
+	InFlight   int // requests on the one handle; 0: 8
 
 	// Checkpoint stores what a batch has come to. Its error ends the job.
 	Checkpoint func(context.Context, Batch) error
@@ -34,7 +35,7 @@ type Backup struct {
 
 // What one disk has in flight, beside what it reserves.
 const (
-	inFlight     = 8                       // requests on the one handle
+	inFlight     = 8                       // requests on the one handle, where nobody says
 	ownPieces    = 2                       // reserved
 	extraPieces  = 14                      // taken from what is free
 	extraPacks   = 4                       // likewise: being stored while the next one is filled
@@ -47,6 +48,13 @@ const (
 	decideAhead  = 8       // spans whose parent's nodes are asked for before it is their turn
 	allocatedFor = 32      // spans whose allocated map is asked for at once
 )
+
+func requests(n int) int {
+	if n <= 0 {
+		return inFlight
+	}
+	return n
+}
 
 // BackupMemory is what a backup of a disk that is cut so reserves.
 func BackupMemory(g ivd.Geometry) int64 {
@@ -141,7 +149,7 @@ func newBackup(b Backup) *backup {
 	g := b.Job.Geometry
 	r := &backup{
 		Backup: b, job: &b.Job,
-		reads:   make(chan struct{}, inFlight),
+		reads:   make(chan struct{}, requests(b.InFlight)),
 		uploads: make(chan struct{}, extraPacks),
 		parent:  newParent(b.Repository, b.Writer, b.Job.Backup.Parent),
 		pending: &pending{entries: map[ivd.ContentID]entry{}},

@@ -27,6 +27,8 @@ type Restore struct {
 	Meter  *Meter
 	Limits Limits // Bytes are those written: 4 GiB
 
+	InFlight int // requests on the one handle; 0: 8
+
 	// Checkpoint stores what the restore has come to. Its error ends the job.
 	Checkpoint func(context.Context, Batch) error
 	// Stop, closed, asks for the end: what is under way is finished and flushed.
@@ -110,7 +112,7 @@ type spanNode struct {
 }
 
 func newRestore(r Restore) *restore {
-	w := &restore{Restore: r, job: &r.Job, writes: make(chan struct{}, inFlight), begun: time.Now()}
+	w := &restore{Restore: r, job: &r.Job, writes: make(chan struct{}, requests(r.InFlight)), begun: time.Now()}
 	w.scratch = newLane(r.Memory, unitCost(r.Job.Geometry), ownUnits, extraUnits,
 		func() scratch { return newScratch(r.Memory, r.Job.Geometry) }, dropScratch)
 	return w

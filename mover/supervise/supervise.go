@@ -28,6 +28,10 @@ import (
 // reported an error which a restart cannot mend.
 const ExitFinal = 78
 
+// ExitReplace is the exit status (EX_TEMPFAIL) of a child that has handed its work
+// back since another process would do better: the library has lost threads in it.
+const ExitReplace = 75
+
 // ErrFinal is what Run returns when the child ended with ExitFinal: the child has
 // said why.
 var ErrFinal = errors.New("the child process gave up")
@@ -76,6 +80,10 @@ func Run(ctx context.Context, o Options) error {
 		}
 		if time.Since(begun) >= o.Healthy {
 			wait = o.FirstWait
+			if exitStatus(err) == ExitReplace {
+				o.Log.Warn("child asked to be replaced", "pid", child.cmd.Process.Pid)
+				continue
+			}
 		}
 		o.Log.Warn("child died and is replaced", "pid", child.cmd.Process.Pid, "how", err, "in", wait)
 		if over := pause(ctx, o.Signals, wait); over {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -15,8 +16,8 @@ const (
 	beatEvery     = 3 * time.Second // heartbeats, and looks at the records of jobs
 	progressEvery = time.Second
 	// stallLimit is how long a job may have no call completed before the queue is
-	// no longer told that it is in progress: some calls of VDDK take their time.
-	stallLimit = 2 * time.Minute
+	// no longer told that it is in progress. A call that hangs is given up before.
+	stallLimit = disk.LongestCall
 )
 
 // active is a job that holds a handle.
@@ -26,10 +27,10 @@ type active struct {
 	touched  atomic.Int64 // when a call last completed, in Unix nanoseconds
 	lose     context.CancelCauseFunc
 
-	mu        sync.Mutex
-	transport string
-	heart     *queue.Heart // nil before the attempt and after it
-	held      bool         // the record says that the job is this process's
+	mu    sync.Mutex
+	disk  *disk.Disk   // once it is open
+	heart *queue.Heart // nil before the attempt and after it
+	held  bool         // the record says that the job is this process's
 }
 
 func newActive(d *queue.Delivery) *active {
@@ -43,19 +44,30 @@ func (a *active) touch() { a.touched.Store(time.Now().UnixNano()) }
 
 func (a *active) alive() bool { return time.Since(time.Unix(0, a.touched.Load())) < stallLimit }
 
-func (a *active) opened(transport string) {
+func (a *active) opened(d *disk.Disk) {
 	a.mu.Lock()
-	a.transport = transport
+	a.disk = d
 	a.mu.Unlock()
 }
 
-func (a *active) show() queue.Active {
+// way is by which transport the disk is moved, which others do not serve, and how
+// fast it is.
+func (a *active) way() (transport string, refused []queue.Refusal, rate int64) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	d := a.disk
+	a.mu.Unlock()
+	if d == nil {
+		return "", nil, 0
+	}
+	return d.Transport(), d.Refused(), d.Rate()
+}
+
+func (a *active) show() queue.Active {
 	j := &a.delivery.Job
+	transport, refused, rate := a.way()
 	return queue.Active{
 		Run: j.Run, Disk: j.Disk.Disk, Name: j.Name, Job: j.ID, Kind: j.Kind,
-		Transport: a.transport, Stats: a.meter.Total(),
+		Transport: transport, Refused: refused, Rate: rate, Stats: a.meter.Total(),
 	}
 }
 
@@ -80,8 +92,12 @@ func (w *Worker) beat(ctx context.Context) error {
 		Version: queue.Version, Name: w.Name, Process: w.process, Host: w.host, Started: w.started, Beat: w.beats,
 		PublicKey: w.key.PublicKey().Bytes(), Handles: w.Handles, Draining: w.stopping(), VDDK: w.VDDK, Modes: w.Modes,
 	}
+	f := w.Facts()
+	m.BIOSUUID, m.LUNs, m.Paths, m.Lost, m.LostKeep = f.Machine.BIOSUUID, f.Machine.LUNs, f.Paths, f.Lost, f.LostKeep
 	list := w.list()
-	m.Free = w.Handles - len(list)
+	w.mu.Lock()
+	m.Free, m.Alone = w.freeLocked(), w.alone != nil
+	w.mu.Unlock()
 	m.Active = make([]queue.Active, 0, len(list))
 	for _, a := range list {
 		m.Active = append(m.Active, a.show())
@@ -111,6 +127,11 @@ func (w *Worker) tend(ctx context.Context, ended <-chan struct{}) {
 		})
 	}
 	every(progressEvery, w.tellProgress)
+	every(progressEvery, func() {
+		if w.Facts().Lost > w.MaxLost {
+			w.replaced.Do(func() { close(w.replace) })
+		}
+	})
 	every(beatEvery, func() {
 		if err := w.beat(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Warn("send a heartbeat", "err", err)
@@ -126,8 +147,9 @@ func (w *Worker) tend(ctx context.Context, ended <-chan struct{}) {
 func (w *Worker) tellProgress() {
 	for _, a := range w.list() {
 		a.mu.Lock()
-		heart, transport := a.heart, a.transport
+		heart := a.heart
 		a.mu.Unlock()
+		transport, refused, rate := a.way()
 		if heart == nil {
 			continue
 		}
@@ -137,7 +159,7 @@ func (w *Worker) tellProgress() {
 		j := &a.delivery.Job
 		p := queue.Progress{
 			Version: queue.Version, Run: j.Run, Disk: j.Disk.Disk, Job: j.ID,
-			Mover: w.Name, Stats: a.meter.Unsealed(), Transport: transport,
+			Mover: w.Name, Stats: a.meter.Unsealed(), Transport: transport, Refused: refused, Rate: rate,
 		}
 		if err := w.Queue.PublishProgress(p); err != nil {
 			w.Log.Debug("tell progress", "err", err)

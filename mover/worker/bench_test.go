@@ -29,7 +29,7 @@ var host *disk.Host
 
 func TestMain(m *testing.M) {
 	disktest.Main(m, func(l *vddk.Library) (err error) {
-		host, err = disk.NewHost(l, []string{"file"})
+		host, err = disk.NewHost(l, disk.Options{Transports: []string{"file"}})
 		return err
 	})
 }

@@ -80,7 +80,7 @@ func (t *attempt) run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.Name, t.w.process); err != nil {
+	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.Name, t.w.process, func() error { return t.w.beAlone(ctx, t.a) }); err != nil {
 		return err
 	}
 	t.a.hold(true)
@@ -92,7 +92,10 @@ func (t *attempt) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.a.opened(d.Transport())
+	t.a.opened(d)
+	for _, r := range d.Refused() {
+		t.log.Info("a transport that would be better does not serve", "transport", r.Transport, "why", r.Reason, "instead", d.Transport())
+	}
 	if t.job.Kind == queue.Restore {
 		err = t.restore(ctx, d)
 	} else {
@@ -122,11 +125,20 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := disk.Spec{Ref: t.job.Disk, Login: login, Write: t.job.Kind == queue.Restore}
+	s := disk.Spec{
+		Ref: t.job.Disk, Login: login, Write: t.job.Kind == queue.Restore,
+		Identity: t.job.Identity, Allows: t.job.Allows,
+	}
 	if t.job.Backup != nil {
 		s.Snapshot = t.job.Backup.Snapshot
 	}
 	d, err := t.w.Disks.Open(ctx, s)
+	if ivd.KindOf(err) == ivd.Expired { // between the answer and its use
+		t.a.touch()
+		if s.Login, err = t.w.login(ctx, t.job.Run, t.job.Disk, t.a.touch); err == nil {
+			d, err = t.w.Disks.Open(ctx, s)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +171,7 @@ func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
 	defer release()
 	return pipeline.Backup{
 		Job: *t.job, From: t.record.rec, Source: d, Repository: t.w.Repository, Writer: writer,
-		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop,
+		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
 }
@@ -171,7 +183,7 @@ func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
 	}
 	return pipeline.Restore{
 		Job: *t.job, From: t.record.rec, Target: d, Reader: reader,
-		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop,
+		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
 }

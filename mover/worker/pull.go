@@ -2,9 +2,11 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 )
@@ -49,7 +51,7 @@ func (w *Worker) pull(ctx, pulling context.Context, kind queue.JobKind, jobs *sy
 func (w *Worker) waitFree(ctx context.Context) int {
 	for {
 		w.mu.Lock()
-		free, freed := w.Handles-len(w.active), w.freed
+		free, freed := w.freeLocked(), w.freed
 		w.mu.Unlock()
 		if free > 0 {
 			return free
@@ -70,7 +72,7 @@ func (w *Worker) take(d *queue.Delivery) (a *active, delay time.Duration) {
 	if w.active[keyOf(&d.Job)] != nil {
 		return nil, later
 	}
-	if len(w.active) >= w.Handles || w.stopping() {
+	if w.freeLocked() == 0 || w.stopping() {
 		return nil, 0
 	}
 	a = newActive(d)
@@ -78,13 +80,61 @@ func (w *Worker) take(d *queue.Delivery) (a *active, delay time.Duration) {
 	return a, 0
 }
 
+// freeLocked is how many jobs may be taken now.
+func (w *Worker) freeLocked() int {
+	if w.alone != nil {
+		return 0
+	}
+	return w.Handles - len(w.active)
+}
+
 // give gives a job's handle back.
 func (w *Worker) give(a *active) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.active, keyOf(&a.delivery.Job))
+	if w.alone == a {
+		w.alone = nil
+	}
 	close(w.freed)
 	w.freed = make(chan struct{})
+}
+
+// aloneFrom is how many attempts in a row may be lost before a job runs alone.
+const aloneFrom = 2
+
+// beAlone waits until nothing else is done here, and from its call on nothing else
+// is taken: a job that took movers down before is not to take its neighbours with it
+// again. A second one of its kind goes back.
+func (w *Worker) beAlone(ctx context.Context, a *active) error {
+	w.mu.Lock()
+	if w.alone != nil && w.alone != a {
+		w.mu.Unlock()
+		return fmt.Errorf("%w: it has to run alone, and so has another job here", errLater)
+	}
+	w.alone = a
+	w.mu.Unlock()
+	for {
+		w.mu.Lock()
+		others, freed := len(w.active)-1, w.freed
+		w.mu.Unlock()
+		if others <= 0 {
+			return nil
+		}
+		a.touch()
+		t := time.NewTimer(beatEvery)
+		select {
+		case <-freed:
+		case <-t.C:
+		case <-w.stop:
+			t.Stop()
+			return pipeline.ErrStopped
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		}
+		t.Stop()
+	}
 }
 
 func (w *Worker) handBack(ctx context.Context, d *queue.Delivery, delay time.Duration) {

@@ -31,9 +31,16 @@ type record struct {
 	rev   uint64
 }
 
-// claim reads the record and counts an attempt in it, before it starts.
-func claim(ctx context.Context, q *queue.Queue, j *queue.Job, mover, process string) (*record, error) {
+// claim reads the record and counts an attempt in it, before it starts. alone is
+// called before where a job is to have no neighbours.
+func claim(ctx context.Context, q *queue.Queue, j *queue.Job, mover, process string, alone func() error) (*record, error) {
 	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
+	if err == nil && aloneFrom <= rec.Lost && rec.Lost < maxLost && (rec.State == queue.JobQueued || rec.State == queue.JobRunning) {
+		if err := alone(); err != nil {
+			return nil, err
+		}
+		rec, rev, err = q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID) // it may have waited
+	}
 	switch {
 	case ivd.KindOf(err) == ivd.NotFound:
 		return nil, errForget

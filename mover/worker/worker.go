@@ -51,6 +51,11 @@ type Options struct {
 	Memory      *pipeline.Memory
 	Limits      pipeline.Limits
 	Log         *slog.Logger
+	// Facts tells what the host is and has found out, for heartbeats; nil: nothing.
+	Facts func() disk.Facts
+	// MaxLost is how many calls of the library may be given up before the process
+	// asks to be replaced: each keeps a thread and buffers. 0: 3.
+	MaxLost int
 }
 
 // Worker is one mover process at work.
@@ -68,7 +73,11 @@ type Worker struct {
 
 	mu     sync.Mutex
 	active map[jobKey]*active
+	alone  *active       // the job that nothing else may run beside
 	freed  chan struct{} // closed and replaced when a handle is given back
+
+	replace  chan struct{} // closed when another process would do better
+	replaced sync.Once
 }
 
 // New makes a worker; Run starts it.
@@ -83,11 +92,24 @@ func New(o Options) (*Worker, error) {
 	}
 	w := &Worker{
 		Options: o, process: uuid.NewString(), key: key, host: host, started: time.Now(),
-		stop: make(chan struct{}), active: map[jobKey]*active{}, freed: make(chan struct{}),
+		stop: make(chan struct{}), active: map[jobKey]*active{}, freed: make(chan struct{}), replace: make(chan struct{}),
+	}
+	if w.Facts == nil {
+		w.Facts = func() disk.Facts { return disk.Facts{} }
+	}
+	if w.MaxLost <= 0 {
+		w.MaxLost = maxLostCalls
 	}
 	w.writers = writers{repository: o.Repository, mover: o.Name, memory: o.DedupMemory, open: map[ivd.LeaseID]*leased{}}
 	return w, nil
 }
+
+// maxLostCalls is MaxLost where nobody says.
+const maxLostCalls = 3
+
+// ErrReplace is what Run returns when too many calls of the library were given up:
+// everything is handed back, and another process should go on.
+var ErrReplace = errors.New("too many calls of VDDK hang in this process")
 
 // errEnded is why everything ends when Run's context does.
 var errEnded = errors.New("the mover is ended")
@@ -96,8 +118,9 @@ var errEnded = errors.New("the mover is ended")
 // expires by itself.
 const farewellTimeout = 3 * time.Second
 
-// Run works until stop is closed, and then until everything is handed back. When
-// ctx ends it drops what it holds and returns as soon as the calls under way have.
+// Run works until stop is closed, and then until everything is handed back; so it
+// does, and returns ErrReplace, when the library has lost too many threads. When ctx
+// ends it drops what it holds and returns as soon as the calls under way have.
 func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(errEnded)
@@ -120,9 +143,13 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	for _, kind := range []queue.JobKind{queue.Restore, queue.Backup} {
 		pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
 	}
+	var ending error
 	select {
 	case <-stop:
 		w.Log.Info("mover is asked to stop: it finishes its batches and hands its jobs back")
+	case <-w.replace:
+		ending = ErrReplace
+		w.Log.Warn("mover asks to be replaced: it finishes its batches and hands its jobs back", "given_up", w.Facts().Lost)
 	case <-ctx.Done():
 	}
 	close(w.stop)
@@ -142,7 +169,7 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 		w.Log.Warn("withdraw the heartbeat: it will expire", "err", err)
 	}
 	w.Log.Info("mover has stopped")
-	return nil
+	return ending
 }
 
 func (w *Worker) stopping() bool {

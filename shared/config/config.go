@@ -109,13 +109,17 @@ type Mover struct {
 	Memory      Size   `yaml:"memory" doc:"Bound on the buffers of all open disks together."`
 	DedupMemory Size   `yaml:"dedup_memory" doc:"Memory for what is already stored; more finds more duplicates."`
 	VDDK        VDDK   `yaml:"vddk" doc:"VMware's Virtual Disk Development Kit."`
+
+	BIOSUUID string   `yaml:"bios_uuid" doc:"The BIOS UUID of the VM that this host is, by which vCenter knows it. Empty: read from the firmware, which only root may and a container does not see."`
+	LUNs     []string `yaml:"luns" doc:"Ids of the LUNs that this host sees, as ESXi names them (naa.6000…). Empty: read from /sys."`
 }
 
 // VDDK says where the library is.
 type VDDK struct {
 	LibDir     string   `yaml:"libdir" doc:"The folder that was unpacked: it has lib64/libvixDiskLib.so."`
 	Transports []string `yaml:"transports" doc:"Transport modes that may be used, the best first: san, hotadd, nbdssl, nbd, file."`
-	ConfigFile string   `yaml:"config_file" doc:"VixDiskLib_InitEx's configuration file. Empty: none."`
+	ConfigFile string   `yaml:"config_file" doc:"Lines NAME=VALUE for VDDK's configuration, which count before those that the mover writes. Empty: none."`
+	TempDir    string   `yaml:"temp_dir" doc:"VDDK's temporary files and the configuration written for it; this mover's alone, and the same at each start. Empty: a folder below TMPDIR."`
 }
 
 // API is the coordinator's HTTP service.

@@ -13,6 +13,8 @@ import (
 // namePattern is safe in subjects, keys, object names and shells.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
+var uuidPattern = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
 func (v *validator) name(path, value string) {
 	if value == "" {
 		v.need(path, value)
@@ -139,13 +141,16 @@ func (v *validator) mover(m Mover) {
 	if m.DedupMemory < minDedup {
 		v.add("mover.dedup_memory", ivd.Invalid, "%s: want at least %s", m.DedupMemory, Size(minDedup))
 	}
+	if m.BIOSUUID != "" && !uuidPattern.MatchString(m.BIOSUUID) {
+		v.add("mover.bios_uuid", ivd.Invalid, "%q: want a UUID such as 4225a3c1-7f0e-4d53-9d0a-0a1b2c3d4e5f", m.BIOSUUID)
+	}
 	v.need("mover.vddk.libdir", m.VDDK.LibDir)
 	if len(m.VDDK.Transports) == 0 {
 		v.add("mover.vddk.transports", ivd.Invalid, "want at least one of %s", strings.Join(transports, ", "))
 	}
 	for i, t := range m.VDDK.Transports {
 		if !slices.Contains(transports, t) {
-			v.add(fmt.Sprintf("mover.vddk.transports[%d]", i), ivd.Invalid, "%q%s", t, suggest(t, transports))
+			v.add(fmt.Sprintf("mover.vddk.transports[%d]", i), ivd.Invalid, "%q%s; there are %s", t, suggest(t, transports), strings.Join(transports, ", "))
 		}
 	}
 }

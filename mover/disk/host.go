@@ -1,0 +1,118 @@
+package disk
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/vddk"
+)
+
+// Options say what a host allows, and what it is.
+type Options struct {
+	Transports []string // that may be used, the best first
+	Machine    Machine
+	Log        *slog.Logger // nil: nothing is logged
+}
+
+// Host is what this machine can do: the library, the transports allowed, and what
+// was found out about them.
+type Host struct {
+	lib     *vddk.Library
+	modes   []string
+	machine Machine
+	log     *slog.Logger
+	limits  limits
+	paths   *paths
+	connect connector // the library; tests have others
+
+	lostBytes atomic.Int64 // of buffers that were given up
+
+	mu      sync.Mutex
+	cleaned map[string]bool // vCenters for which Cleanup was called
+	hotadds int             // disks open by HotAdd
+}
+
+// NewHost takes of the allowed transports those that the library has, in the
+// order of the configuration. None left is an error, and so is a library that
+// cannot address disks of their own.
+func NewHost(lib *vddk.Library, o Options) (*Host, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if !lib.SupportsIVD() && !slices.Equal(o.Transports, []string{file}) {
+		return nil, &ivd.Error{
+			Kind: ivd.Invalid, Op: "use VDDK " + lib.Version(),
+			Err:    fmt.Errorf("it cannot address disks of their own"),
+			Remedy: "install VDDK 6.7 or newer",
+		}
+	}
+	has := lib.TransportModes()
+	var modes, lacking []string
+	for _, m := range o.Transports {
+		if slices.Contains(has, m) {
+			modes = append(modes, m)
+		} else {
+			lacking = append(lacking, m)
+		}
+	}
+	if len(modes) == 0 {
+		return nil, &ivd.Error{
+			Kind:   ivd.Invalid,
+			Op:     "choose transports",
+			Err:    fmt.Errorf("mover.vddk.transports allows %s, VDDK %s has %s", strings.Join(o.Transports, ", "), lib.Version(), strings.Join(has, ", ")),
+			Remedy: "allow one that the library has",
+		}
+	}
+	if len(lacking) > 0 {
+		o.Log.Info("transports that this VDDK has not", "lacking", lacking, "has", has)
+	}
+	h := &Host{
+		lib: lib, modes: modes, machine: o.Machine, log: o.Log, limits: defaultLimits,
+		paths: newPaths(), cleaned: map[string]bool{},
+	}
+	h.connect = h.openWith
+	return h, nil
+}
+
+// Modes are the transports that are tried, the best first.
+func (h *Host) Modes() []string { return slices.Clone(h.modes) }
+
+// Version is the library's.
+func (h *Host) Version() string { return h.lib.Version() }
+
+// Facts are what a heartbeat tells of a host.
+type Facts struct {
+	Machine  Machine
+	Paths    []queue.Path
+	Lost     int   // calls and handles that were given up
+	LostKeep int64 // bytes of buffers that are the library's for ever
+}
+
+// Facts are as of now.
+func (h *Host) Facts() Facts {
+	return Facts{Machine: h.machine, Paths: h.paths.list(), Lost: h.lib.Abandoned(), LostKeep: h.lostBytes.Load()}
+}
+
+// Buffer is memory for reads and writes; what a call that was given up holds is
+// never freed, and counted.
+type Buffer struct {
+	*vddk.Buffer
+	host *Host
+}
+
+// Alloc makes a buffer of n bytes.
+func (h *Host) Alloc(n int) Buffer { return Buffer{vddk.Alloc(n), h} }
+
+// Free gives the memory back, but what is lost.
+func (b Buffer) Free() {
+	if b.Lost() {
+		b.host.lostBytes.Add(int64(len(b.Bytes())))
+	}
+	b.Buffer.Free()
+}

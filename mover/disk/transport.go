@@ -1,0 +1,127 @@
+package disk
+
+import (
+	"slices"
+	"strings"
+
+	"ivdmover/shared/queue"
+)
+
+// The transports that a choice is made of, as VDDK names them.
+const (
+	san    = "san"
+	hotadd = "hotadd"
+	nbdssl = "nbdssl"
+	nbd    = "nbd"
+	file   = "file"
+)
+
+// Tuning is how a disk is best moved by a transport.
+type Tuning struct {
+	Depth int // requests in flight on its one handle
+}
+
+// tunings: NBD's requests are truly asynchronous, and one handle has four buffers
+// of 1 MiB on each side, so twice as many keep them full. SAN, HotAdd and files
+// are done one at a time whatever is asked; one more waits so that none is missed.
+var tunings = map[string]Tuning{
+	nbdssl: {Depth: 8},
+	nbd:    {Depth: 8},
+	san:    {Depth: 2},
+	hotadd: {Depth: 2},
+	file:   {Depth: 2},
+}
+
+// tuningOf is the transport's; one that is not known is taken for NBD.
+func tuningOf(transport string) Tuning {
+	if t, ok := tunings[transport]; ok {
+		return t
+	}
+	return tunings[nbd]
+}
+
+// Machine is what bears on transports of the machine that this is.
+type Machine struct {
+	VM       bool     // of VMware's hypervisor, as far as it can be told
+	BIOSUUID string   // in small letters; empty: not to be had
+	LUNs     []string // ids of the SCSI disks that it sees
+}
+
+// wanted is what a choice is made for.
+type wanted struct {
+	write  bool
+	allows *queue.Allows // nil: nothing is known of the disk
+}
+
+// choose keeps of the transports, in their order, those that neither the machine
+// nor the disk rules out, and says of the others why. What is not known rules
+// nothing out: the library's answer tells.
+func choose(modes []string, m Machine, w wanted) (keep []string, refused []queue.Refusal) {
+	for _, mode := range modes {
+		if reason := refusal(mode, m, w); reason != "" {
+			refused = append(refused, queue.Refusal{Transport: mode, Reason: reason})
+		} else {
+			keep = append(keep, mode)
+		}
+	}
+	return keep, refused
+}
+
+// refusal is why a transport cannot serve; empty where it may.
+func refusal(mode string, m Machine, w wanted) string {
+	a := w.allows
+	if a == nil {
+		a = &queue.Allows{}
+	}
+	switch mode {
+	case file:
+		return "it is for files of this machine"
+	case san:
+		return refuseSAN(a, m, w.write)
+	case hotadd:
+		return refuseHotAdd(a, m)
+	case nbd:
+		if a.Encrypted {
+			return "the disk is encrypted, and this transport is not"
+		}
+	}
+	return ""
+}
+
+func refuseSAN(a *queue.Allows, m Machine, write bool) string {
+	switch kind := strings.ToLower(a.DatastoreType); {
+	case kind == "nfs", kind == "nfs41", kind == "vsan", kind == "vvol":
+		return "the datastore is of type " + a.DatastoreType + ", which has no LUNs"
+	case a.Encrypted:
+		return "the disk is encrypted"
+	case write && a.Thin:
+		return "the disk is thin: each block that it grows by would be asked of vCenter"
+	case write:
+		return "writing over SAN needs a snapshot that exists before, and a restore makes none"
+	case len(a.LUNs) > 0 && !intersects(a.LUNs, m.LUNs):
+		return "this machine sees none of the datastore's LUNs"
+	}
+	return ""
+}
+
+func refuseHotAdd(a *queue.Allows, m Machine) string {
+	switch {
+	case !m.VM:
+		return "this machine is no VM of VMware's"
+	case a.Encrypted:
+		return "the disk is encrypted, and whether this VM is cannot be told"
+	case !a.Placement && len(a.ProxyVMs) == 0:
+		return ""
+	case m.BIOSUUID == "":
+		return "this VM's BIOS UUID cannot be read: run as root, or set mover.bios_uuid"
+	case !slices.ContainsFunc(a.ProxyVMs, func(s string) bool { return strings.EqualFold(s, m.BIOSUUID) }):
+		return "this machine is no VM of that vCenter that sees the datastore and has a free SCSI slot"
+	}
+	return ""
+}
+
+func intersects(a, b []string) bool {
+	return slices.ContainsFunc(a, func(s string) bool {
+		return slices.ContainsFunc(b, func(t string) bool { return strings.EqualFold(s, t) })
+	})
+}
