@@ -52,9 +52,10 @@ func run(m *testing.M) int {
 // limit bounds one wait; whoever reaches it is stuck.
 const limit = 3 * time.Minute
 
-// newStage is a stage with a laboratory that is running. What is left of it when the
-// test ends is struck, and its logs are shown when the test failed.
-func newStage(t *testing.T) *stage.Stage {
+// newStage is a stage with a laboratory that is running, which may be started with
+// further arguments. What is left of it when the test ends is struck, and its logs
+// are shown when the test failed.
+func newStage(t *testing.T, labArgs ...string) *stage.Stage {
 	t.Helper()
 	s, err := stage.New(t.TempDir(), bin)
 	must(t, err)
@@ -67,7 +68,7 @@ func newStage(t *testing.T) *stage.Stage {
 			t.Error(err)
 		}
 	})
-	_, err = s.StartLab(t.Context())
+	_, err = s.StartLab(t.Context(), labArgs...)
 	must(t, err)
 	return s
 }
