@@ -30,6 +30,7 @@ type dispatch struct {
 	events  *os.File // the eventfd, in the runtime's poller
 	ending  atomic.Bool
 	stopped chan struct{}
+	woken   [64]*waiter // deliver's
 
 	mu      sync.Mutex
 	waiters []*waiter
@@ -112,10 +113,11 @@ func (d *dispatch) awaitUnless(w *waiter, gone <-chan struct{}) (outcome, bool) 
 // counter of what was written is of no use.
 func (d *dispatch) run(conn syscall.RawConn) {
 	defer close(d.stopped)
-	var done [64]C.struct_ivd_done
+	done := make([]C.struct_ivd_done, len(d.woken))
+	first := &done[0] // taken here: cgo would copy what it is taken of, to check it, at each call
 	err := conn.Read(func(uintptr) bool {
 		for {
-			n := int(C.ivd_take(&done[0], C.int(len(done))))
+			n := int(C.ivd_take(first, C.int(len(done))))
 			d.deliver(done[:n])
 			if n < len(done) {
 				return false
@@ -128,15 +130,23 @@ func (d *dispatch) run(conn syscall.RawConn) {
 }
 
 // deliver drops what nobody waits for: calls that were given up while they ended.
-// Their memory stays, as that of all such calls.
+// Their memory stays, as that of all such calls. Nobody is woken while the lock is
+// held that he needs next.
 func (d *dispatch) deliver(done []C.struct_ivd_done) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	for i := range done {
 		id := uint64(done[i].id)
 		w := d.waiters[uint32(id)]
-		if w.pending && w.id == id {
+		if !w.pending || w.id != id {
+			w = nil
+		} else {
 			w.pending = false
+		}
+		d.woken[i] = w
+	}
+	d.mu.Unlock()
+	for i, w := range d.woken[:len(done)] {
+		if w != nil {
 			w.ch <- outcome{result: uint64(done[i].result), call: done[i].call} // has room for one
 		}
 	}

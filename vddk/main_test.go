@@ -34,15 +34,34 @@ func TestMain(m *testing.M) {
 	if scene := scenes[os.Getenv(childMark)]; scene != nil {
 		os.Exit(scene())
 	}
-	var err error
-	lib, err = vddk.Load(vddk.Options{LibDir: libdir(), Log: slog.New(lines)})
+	dir := libdir()
+	if other := os.Getenv(sceneDir); other != "" { // the stranger's
+		dir = other
+	}
+	config, err := configFile()
+	if err == nil {
+		lib, err = vddk.Load(vddk.Options{LibDir: dir, ConfigFile: config, Log: slog.New(lines)})
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
 	lib.Exit()
+	if err := os.Remove(config); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	os.Exit(code)
+}
+
+// configFile lets 16 requests of 64 KiB be on the wire at once.
+func configFile() (string, error) {
+	f, err := os.CreateTemp("", "vddk-test-*.conf")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString("vixDiskLib.nfcAio.Session.BufCount=16\n")
+	return f.Name(), errors.Join(err, f.Close())
 }
 
 func parent() int {

@@ -40,10 +40,11 @@ type port struct {
 	fail     map[int]uint32 // op → code
 	cut      int            // break the connection after so many requests
 	mute     bool           // answer nothing
+	latency  time.Duration  // of each read
 	shuffled int            // responses that were sent before an older one's
 }
 
-func startPort(t *testing.T, disk []byte) *port {
+func startPort(t testing.TB, disk []byte) *port {
 	t.Helper()
 	cert := certificate(t)
 	sum := sha1.Sum(cert.Certificate[0])
@@ -66,7 +67,7 @@ func startPort(t *testing.T, disk []byte) *port {
 	return p
 }
 
-func certificate(t *testing.T) tls.Certificate {
+func certificate(t testing.TB) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -80,7 +81,7 @@ func certificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func listen(t *testing.T, c *tls.Config) net.Listener {
+func listen(t testing.TB, c *tls.Config) net.Listener {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", c)
 	if err != nil {
@@ -184,6 +185,7 @@ func (p *port) serve(c net.Conn) {
 		for range frames {
 		}
 	}()
+	var sending sync.Mutex
 	var waiting []frame
 	for served := 0; ; served++ {
 		if len(waiting) == 0 {
@@ -212,6 +214,7 @@ func (p *port) serve(c net.Conn) {
 		}
 		over := p.cut > 0 && served >= p.cut
 		mute := p.mute && f.op == 2
+		latency := p.latency
 		code, payload := p.answer(f)
 		p.mu.Unlock()
 		if over {
@@ -220,7 +223,19 @@ func (p *port) serve(c net.Conn) {
 		if mute {
 			continue
 		}
-		if err := respond(c, f, code, payload); err != nil || f.op == 6 {
+		if latency > 0 && f.op == 2 { // each on its own, so that several wait at once
+			p.conns.Go(func() {
+				<-time.After(latency)
+				sending.Lock()
+				defer sending.Unlock()
+				_ = respond(c, f, code, payload) // or the connection is gone, and everybody knows
+			})
+			continue
+		}
+		sending.Lock()
+		err := respond(c, f, code, payload)
+		sending.Unlock()
+		if err != nil || f.op == 6 {
 			return
 		}
 	}

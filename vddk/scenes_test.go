@@ -69,7 +69,7 @@ func dummy(t *testing.T, flags ...string) string {
 
 // track reads sources that only gcc reads, so that a cached result of the tests
 // does not outlive them.
-func track(t *testing.T, pattern string) {
+func track(t testing.TB, pattern string) {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {
