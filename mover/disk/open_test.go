@@ -9,11 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"ivdmover/coordinator/inventory"
-	"ivdmover/deploy/lab"
-	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
 	"ivdmover/vddk"
 )
 
@@ -109,20 +105,9 @@ func TestEndAccessIsTriedOnce(t *testing.T) {
 
 // The laboratory's vCenter, its tickets and its data port, as a mover meets them.
 func TestDiskOfAVCenter(t *testing.T) {
-	libdir, err := disktest.LibDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := lab.Start(t.Context(), lab.Options{Dir: t.TempDir(), Disks: 1, DiskSize: 8 << 20, LibDir: libdir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	ref, login, cookie := labDisk(t, l)
+	l := startLab(t, t.TempDir(), 1)
+	refs, login, cookie, _ := labDisks(t, l)
+	ref := refs[0]
 	d, err := host.Open(t.Context(), Spec{Ref: ref, Login: cookie, Write: true})
 	if err != nil {
 		t.Fatal(err)
@@ -174,30 +159,4 @@ func TestDiskOfAVCenter(t *testing.T) {
 	if err := errors.Join(host.EndAccess(t.Context(), ref, login, ""), host.EndAccess(t.Context(), ref, login, "")); err != nil {
 		t.Error(err)
 	}
-}
-
-// labDisk is the laboratory's only disk, and two logins for it: by password and by
-// a live session's cookie.
-func labDisk(t *testing.T, l *lab.Lab) (ref ivd.DiskRef, password, cookie queue.Login) {
-	t.Helper()
-	r := l.Ready()
-	v, err := inventory.Connect(t.Context(), inventory.Config{
-		Name: "lab", URL: r.URL, Username: r.Username, Password: ivd.Secret(r.Password), Thumbprint: r.Thumbprint,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = v.Close() })
-	if cookie, err = v.Login(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for d, err := range v.Disks(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		ref = d.Ref
-	}
-	password = cookie
-	password.Cookie, password.User, password.Password = "", r.Username, ivd.Secret(r.Password)
-	return ref, password, cookie
 }

@@ -93,6 +93,7 @@ func (t *attempt) run(ctx context.Context) error {
 		return err
 	}
 	t.a.opened(d)
+	t.record.opened(d.Transport(), d.Refused())
 	for _, r := range d.Refused() {
 		t.log.Info("a transport that would be better does not serve", "transport", r.Transport, "why", r.Reason, "instead", d.Transport())
 	}

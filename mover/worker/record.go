@@ -80,6 +80,14 @@ func (r *record) write(ctx context.Context) error {
 	return nil
 }
 
+// opened notes how the attempt moves the disk; it is stored with what comes next.
+func (r *record) opened(transport string, refused []queue.Refusal) {
+	if !slices.Contains(r.rec.Transports, transport) {
+		r.rec.Transports = append(slices.Clone(r.rec.Transports), transport)
+	}
+	r.rec.Refused = refused
+}
+
 // seal stores a checkpoint. The attempt counts as lost no longer.
 func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) error {
 	r.rec.Lease, r.rec.Lost = lease, 0

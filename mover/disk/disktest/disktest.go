@@ -22,27 +22,47 @@ func init() { runtime.LockOSThread() }
 
 const mark = "IVD_DISKTEST_CHILD"
 
+// Proxy is the BIOS UUID that the library takes this machine for.
+const Proxy = "4225a3c1-7f0e-4d53-9d0a-0a1b2c3d4e5f"
+
 // Main is a TestMain's body: ready gets the loaded library before the tests run.
 // It does not return.
 func Main(m *testing.M, ready func(*vddk.Library) error) {
 	if os.Getenv(mark) == "" {
 		os.Exit(parent())
 	}
-	libdir, err := LibDir()
-	var lib *vddk.Library
-	if err == nil {
-		lib, err = vddk.Load(vddk.Options{LibDir: libdir, Log: slog.New(slog.DiscardHandler)})
-	}
-	if err == nil {
-		err = ready(lib)
-	}
+	folder, err := os.MkdirTemp("", "disktest-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := m.Run()
-	lib.Exit()
+	lib, err := load(folder)
+	if err == nil {
+		err = ready(lib)
+	}
+	code := 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+		lib.Exit()
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	os.Exit(code)
+}
+
+func load(folder string) (*vddk.Library, error) {
+	libdir, err := LibDir()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(folder, "vddk.conf")
+	if err := os.WriteFile(config, []byte("tmpDirectory="+folder+"\nlabProxy="+Proxy+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	return vddk.Load(vddk.Options{LibDir: libdir, ConfigFile: config, Log: slog.New(slog.DiscardHandler)})
 }
 
 func parent() int {
