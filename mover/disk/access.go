@@ -40,13 +40,6 @@ func orIdentity(s string) string {
 // params are the library's for a disk of a vCenter. The secrets leave their type
 // here and nowhere else.
 func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l queue.Login) vddk.Params {
-	p := account(l)
-	p.Disk = &vddk.DiskSpec{ID: string(ref.Disk), Datastore: string(ref.Datastore), Snapshot: string(snapshot)}
-	return p
-}
-
-// account is who asks which vCenter, without a disk.
-func account(l queue.Login) vddk.Params {
 	return vddk.Params{
 		Server:     l.Server,
 		Port:       uint32(l.Port),
@@ -55,6 +48,7 @@ func account(l queue.Login) vddk.Params {
 		User:       l.User,
 		Password:   l.Password.Reveal(),
 		Cookie:     l.Cookie.Reveal(),
+		Disk:       &vddk.DiskSpec{ID: string(ref.Disk), Datastore: string(ref.Datastore), Snapshot: string(snapshot)},
 	}
 }
 
@@ -62,7 +56,7 @@ func account(l queue.Login) vddk.Params {
 // died: disks that are still attached to this VM keep their snapshots. It is done
 // with the first login for a vCenter, before anything is opened there, and only
 // where HotAdd is allowed: nothing else leaves anything.
-func (h *Host) cleanUp(ctx context.Context, l queue.Login, modes []string) {
+func (h *Host) cleanUp(ctx context.Context, ref ivd.DiskRef, l queue.Login, modes []string) {
 	if !slices.Contains(modes, hotadd) {
 		return
 	}
@@ -72,19 +66,24 @@ func (h *Host) cleanUp(ctx context.Context, l queue.Login, modes []string) {
 		h.cleaned[l.Server] = true
 	}
 	h.mu.Unlock()
-	if first {
-		h.cleanNow(ctx, l)
+	if first && !h.cleanNow(ctx, ref, l) {
+		h.mu.Lock()
+		h.cleaned[l.Server] = false // with the next disk again
+		h.mu.Unlock()
 	}
 }
 
-func (h *Host) cleanNow(ctx context.Context, l queue.Login) {
+// cleanNow names a disk although it is about all that was left: what an IVD's
+// parameters look like without one, VMware does not say.
+func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l queue.Login) bool {
 	call, end := within(ctx, h.limits.cleanup)
 	defer end()
-	cleaned, remaining, err := h.lib.CleanupContext(call, account(l))
+	cleaned, remaining, err := h.lib.CleanupContext(call, params(ref, "", l))
 	switch {
 	case err != nil:
 		h.log.Warn("clean up after an earlier process", "vcenter", l.Server, "err", err)
 	case cleaned > 0 || remaining > 0:
 		h.log.Warn("disks of an earlier process were still attached", "vcenter", l.Server, "released", cleaned, "remaining", remaining)
 	}
+	return err == nil
 }

@@ -49,6 +49,7 @@ type Disk struct {
 
 	// Of a disk of a vCenter alone:
 	datastore ivd.DatastoreID
+	ref       ivd.DiskRef
 	login     queue.Login // for what is to be cleaned up behind it
 	refused   []queue.Refusal
 	counted   bool // among the host's disks by HotAdd
@@ -183,7 +184,7 @@ func (d *Disk) settle(err error) {
 	// A disk that was not released keeps its snapshot. While others are attached,
 	// or a call hangs, the library is not asked to look.
 	if err != nil && last && !errors.Is(err, vddk.ErrAbandoned) {
-		h.cleanNow(context.Background(), d.login)
+		h.cleanNow(context.Background(), d.ref, d.login)
 	}
 }
 

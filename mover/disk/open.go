@@ -24,7 +24,7 @@ func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
 	if len(modes) == 0 {
 		return nil, nothingLeft(s, refused)
 	}
-	h.cleanUp(ctx, s.Login, modes)
+	h.cleanUp(ctx, s.Ref, s.Login, modes)
 	modes, cool := h.paths.order(s.Ref.Datastore, modes)
 	d, failed, err := h.firstOf(ctx, s, modes)
 	if err != nil {
@@ -35,7 +35,7 @@ func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
 		h.log.Warn("a transport failed, another one serves", "disk", s.Ref.Disk, "datastore", s.Ref.Datastore,
 			"transport", f.Transport, "why", f.Reason, "instead", d.Transport())
 	}
-	d.host, d.datastore, d.login = h, s.Ref.Datastore, s.Login
+	d.host, d.datastore, d.ref, d.login = h, s.Ref.Datastore, s.Ref, s.Login
 	d.refused = before(h.modes, d.Transport(), slices.Concat(refused, cool, failed))
 	d.counted = d.Transport() == hotadd
 	if d.counted {
