@@ -78,7 +78,7 @@ as it is.`,
 			if err != nil {
 				return err
 			}
-			st, err := open.Open(cmd.Context(), cfg.Repository)
+			st, err := open.New(cmd.Context(), cfg.Repository)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,10 @@ package open
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
@@ -12,6 +15,19 @@ import (
 	"ivdmover/shared/store/dir"
 	"ivdmover/shared/store/s3"
 )
+
+// New opens the store for a new repository. A folder is made where its parent is
+// there; a bucket is its owner's to make. Nothing else makes one: a file system
+// that is not mounted must not look like an empty repository.
+func New(ctx context.Context, r config.Repository) (store.Store, error) {
+	where, err := config.ParseLocation(r.URL)
+	if err == nil && where.Scheme == "dir" {
+		if err := os.Mkdir(where.Folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make the repository's folder", Err: err, Remedy: "make its parent, or correct repository.url"}
+		}
+	}
+	return Open(ctx, r)
+}
 
 // Open opens the store of a repository, which must be there and must answer.
 func Open(ctx context.Context, r config.Repository) (store.Store, error) {

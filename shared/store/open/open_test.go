@@ -46,6 +46,25 @@ func TestFolder(t *testing.T) {
 	}
 }
 
+// A new repository makes its folder, one level and no more; whoever only opens makes
+// nothing.
+func TestOnlyANewRepositoryMakesItsFolder(t *testing.T) {
+	parent := t.TempDir()
+	r := config.Repository{URL: "dir://" + parent + "/estate"}
+	if _, err := open.Open(t.Context(), r); ivd.RemedyOf(err) == "" {
+		t.Errorf("open without a folder: %v, want an error with a remedy", err)
+	}
+	for range 2 { // it may be there already
+		if _, err := open.New(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.URL = "dir://" + parent + "/not/there"
+	if _, err := open.New(t.Context(), r); ivd.KindOf(err) != ivd.Invalid {
+		t.Errorf("without a parent: %v, want it to be invalid", err)
+	}
+}
+
 func TestBucket(t *testing.T) {
 	service := storetest.S3(t)
 	pathStyle := true
