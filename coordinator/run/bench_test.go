@@ -220,6 +220,11 @@ func (b *bench) geometry(s *Service, id ivd.RunID) ivd.Geometry {
 	return disks[0].Geometry
 }
 
+// leaseFor is a lease that ends after a while.
+func leaseFor(life time.Duration) repo.Lease {
+	return repo.Lease{ID: "l", Deadline: time.Now().Add(life)}
+}
+
 // condemn publishes a collector's list.
 func (b *bench) condemn(packs ...ivd.PackID) {
 	b.Helper()
@@ -235,6 +240,7 @@ type wire struct {
 
 	mu   sync.Mutex
 	hook func(method, body string) error // guarded by mu
+	lose map[string]func() error         // guarded by mu: after the answer, instead of it
 }
 
 var soapMethod = regexp.MustCompile(`<(?:\w+:)?Body[^>]*><(?:\w+:)?(\w+)`)
@@ -251,15 +257,24 @@ func newWire(t *testing.T, target string) *wire {
 	forward := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(u) },
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // loopback, the laboratory's own certificate
-		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
+		ModifyResponse: func(r *http.Response) error {
+			if lose, ok := r.Request.Context().Value(loseKey{}).(func() error); ok {
+				return lose()
+			}
+			return nil
+		},
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 	}
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if m := soapMethod.FindSubmatch(body); m != nil {
 			w.mu.Lock()
-			hook := w.hook
+			hook, lose := w.hook, w.lose[string(m[1])]
 			w.mu.Unlock()
+			if lose != nil {
+				r = r.WithContext(context.WithValue(r.Context(), loseKey{}, lose))
+			}
 			if hook != nil {
 				if err := hook(string(m[1]), string(body)); err != nil {
 					http.Error(rw, err.Error(), http.StatusServiceUnavailable)
@@ -286,3 +301,12 @@ func (w *wire) intercept(hook func(method, body string) error) {
 	defer w.mu.Unlock()
 	w.hook = hook
 }
+
+// after has f decide, once a method was answered, whether the answer is lost.
+func (w *wire) after(method string, f func() error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lose = map[string]func() error{method: f}
+}
+
+type loseKey struct{}

@@ -92,8 +92,10 @@ type Disk struct {
 	From   ivd.PointID `json:"from,omitempty"`
 	Target string      `json:"target,omitempty"` // the new disk's final name
 
-	Jobs  []ivd.JobID `json:"jobs,omitempty"`
-	Stats queue.Stats `json:"stats"`
+	Jobs       []ivd.JobID     `json:"jobs,omitempty"`
+	Stats      queue.Stats     `json:"stats"`
+	Transports []string        `json:"transports,omitempty"` // that it was moved by
+	Refused    []queue.Refusal `json:"refused,omitempty"`    // that movers would have preferred, and why not
 }
 
 // View is a run with its disks and their sum, as the API shows it.
@@ -106,8 +108,7 @@ type View struct {
 // DiskView is a disk with the progress of its jobs that are under way.
 type DiskView struct {
 	Disk
-	Movers     []string `json:"movers,omitempty"`
-	Transports []string `json:"transports,omitempty"`
+	Movers []string `json:"movers,omitempty"`
 }
 
 // BackupRequest asks for a backup.

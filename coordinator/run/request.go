@@ -124,7 +124,7 @@ func (s *Service) Cancel(ctx context.Context, id ivd.RunID) error {
 }
 
 func (s *Service) newRun(k queue.JobKind) Run {
-	now := time.Now().UTC().Truncate(time.Second)
+	now := s.now().UTC().Truncate(time.Second)
 	return Run{Version: Version, ID: ivd.NewRunID(now), Kind: k, State: Running, Created: now, Owner: s.Instance, OwnerRun: s.start, Repository: s.Repo.ID()}
 }
 

@@ -145,8 +145,14 @@ func (t *task) finish(ctx context.Context) error {
 		t.stopJobs(ctx)
 	}
 	stats := t.rec.Stats
-	if _, sum, err := t.records(ctx); err == nil && t.rec.Result != Done {
-		stats = sum // of what was sealed until then
+	ways := ways{t.rec.Transports, t.rec.Refused}
+	if recs, sum, err := t.records(ctx); err == nil {
+		if t.rec.Result != Done {
+			stats = sum // of what was sealed until then
+		}
+		for _, rec := range recs {
+			ways.add(rec.Transports, rec.Refused)
+		}
 	}
 	err := t.undo(ctx)
 	if ctx.Err() != nil {
@@ -158,7 +164,10 @@ func (t *task) finish(ctx context.Context) error {
 		}
 	}
 	return errors.Join(err, again(ctx, func() error {
-		return t.save(ctx, func(d *Disk) { d.Step, d.Ended, d.Stats = Ended, time.Now().UTC(), stats })
+		return t.save(ctx, func(d *Disk) {
+			d.Step, d.Ended, d.Stats = Ended, time.Now().UTC(), stats
+			d.Transports, d.Refused = ways.used, ways.refused
+		})
 	}))
 }
 

@@ -49,16 +49,19 @@ func (a *active) view() View {
 // liveLocked adds the records and the progress of a disk's jobs.
 func (a *active) liveLocked(d *DiskView) {
 	d.Stats = queue.Stats{}
+	var ways ways
 	for _, id := range d.Jobs {
 		k := jobKey{d.Ref.Disk, id}
 		rec := a.jobs[k]
 		d.Stats.Add(rec.Stats)
+		ways.add(rec.Transports, rec.Refused)
 		if p, ok := a.progress[k]; ok && rec.State == queue.JobRunning {
 			d.Stats.Add(p.Stats)
 			d.Movers = appendNew(d.Movers, p.Mover)
-			d.Transports = appendNew(d.Transports, p.Transport)
+			ways.add([]string{p.Transport}, p.Refused)
 		}
 	}
+	d.Transports, d.Refused = ways.used, ways.refused
 }
 
 func appendNew(list []string, s string) []string {

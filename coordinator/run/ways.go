@@ -1,0 +1,28 @@
+package run
+
+import (
+	"slices"
+
+	"ivdmover/shared/queue"
+)
+
+// maxRefused bounds how many reasons are kept of one disk: each mover has its own.
+const maxRefused = 16
+
+// ways gathers by which transports a disk was moved and which were refused, each
+// once.
+type ways struct {
+	used    []string
+	refused []queue.Refusal
+}
+
+func (w *ways) add(used []string, refused []queue.Refusal) {
+	for _, u := range used {
+		w.used = appendNew(w.used, u)
+	}
+	for _, r := range refused {
+		if len(w.refused) < maxRefused && !slices.Contains(w.refused, r) {
+			w.refused = append(w.refused, r)
+		}
+	}
+}
