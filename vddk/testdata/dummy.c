@@ -19,7 +19,7 @@
 
 #include "../abi.h"
 
-enum { CAPACITY = 1024, LOST = 1018, HANG = 1019, PANIC = 1020, PIPE = 1021, REFUSE = 1022, QUIET = 1023 };
+enum { CAPACITY = 1024, SLOW = 1017, LOST = 1018, HANG = 1019, PANIC = 1020, PIPE = 1021, REFUSE = 1022, QUIET = 1023 };
 
 static VixLogFunc panic_line, warn_line;
 
@@ -245,6 +245,32 @@ static void *call_again(void *arg) {
 	return NULL;
 }
 
+struct slow {
+	struct watched *handle;
+	struct late late;
+};
+
+/* Nothing is in flight any more before the callback: Wait may return while it runs. */
+static void *land_slowly(void *arg) {
+	struct slow *slow = arg;
+	usleep(2000);
+	__atomic_sub_fetch(&slow->handle->flying, 1, __ATOMIC_SEQ_CST);
+	usleep(500);
+	slow->late.callback(slow->late.data, 0);
+	free(slow);
+	return NULL;
+}
+
+static void begin_slowly(struct watched *w, VixCompletionFunc callback, void *data) {
+	struct slow *slow = malloc(sizeof *slow);
+	pthread_t thread;
+	RULE(slow);
+	*slow = (struct slow){w, {callback, data}};
+	__atomic_add_fetch(&w->flying, 1, __ATOMIC_SEQ_CST);
+	RULE(pthread_create(&thread, NULL, land_slowly, slow) == 0);
+	pthread_detach(thread);
+}
+
 static void *before; /* the callback data of the read before */
 
 static void in_thread(void *(*body)(void *), void *arg) {
@@ -266,6 +292,10 @@ VixError VixDiskLib_ReadAsync(VixHandle *handle, uint64_t sector, uint64_t count
 	}
 	if (sector == LOST) {
 		w->flying++;
+		return leave(w, VIX_ASYNC);
+	}
+	if (sector == SLOW) {
+		begin_slowly(w, callback, data);
 		return leave(w, VIX_ASYNC);
 	}
 	if (sector == PANIC)
@@ -301,6 +331,8 @@ VixError VixDiskLib_WriteAsync(VixHandle *handle, uint64_t sector, uint64_t coun
 #ifndef WITHOUT_WAIT
 VixError VixDiskLib_Wait(VixHandle *handle) {
 	struct watched *w = enter(handle);
+	while (__atomic_load_n(&w->flying, __ATOMIC_SEQ_CST))
+		usleep(100);
 	w->waited = 1;
 	return leave(w, 0);
 }
