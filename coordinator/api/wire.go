@@ -73,6 +73,11 @@ type Mover struct {
 	VDDK       string         `json:"vddk"`
 	Transports []string       `json:"transports"` // in the order in which it tries them
 	Active     []queue.Active `json:"active"`
+	BIOSUUID   string         `json:"bios_uuid,omitempty"` // of its machine, as vCenter knows it where it is a VM
+	LUNs       []string       `json:"luns,omitempty"`      // that its machine sees
+	Paths      []queue.Path   `json:"paths,omitempty"`     // how fast each datastore is by each transport, and which of them rest
+	Lost       int            `json:"lost,omitempty"`      // handles given up, since a call of theirs hung
+	Alone      bool           `json:"alone,omitempty"`     // it does one job that took movers down before, and nothing else
 }
 
 // Repository says what the repository is.
@@ -111,6 +116,7 @@ func moverOf(m queue.Mover) Mover {
 		Name: m.Name, Host: m.Host, Started: m.Started,
 		Handles: m.Handles, Free: m.Free, Draining: m.Draining,
 		VDDK: m.VDDK, Transports: list(m.Modes), Active: list(m.Active),
+		BIOSUUID: m.BIOSUUID, LUNs: m.LUNs, Paths: m.Paths, Lost: m.Lost, Alone: m.Alone,
 	}
 }
 

@@ -63,7 +63,7 @@ func TestJSONAndYAML(t *testing.T) {
 	promised := map[string][]string{
 		"disks":  {"id", "name", "datastore", "capacity", "attached_to", "cbt", "last_point"},
 		"points": {"id", "disk", "time", "run", "capacity", "read_bytes", "stored_bytes", "parent"},
-		"movers": {"name", "host", "handles", "free", "draining", "vddk", "transports", "active"},
+		"movers": {"name", "host", "handles", "free", "draining", "vddk", "transports", "active", "bios_uuid", "luns", "paths"},
 	}
 	for name, args := range lists {
 		var fromJSON, fromYAML any

@@ -38,7 +38,7 @@ func writeRun(w io.Writer, v run.View) error {
 		fmt.Fprintf(w, "%s  %s: %s\n", heading, nameOf(d), progress.Failure(d.Failure))
 		heading = ""
 	}
-	return nil
+	return writeReasons(w, v)
 }
 
 // fact is a line "name   what".
@@ -92,21 +92,21 @@ func runFacts(v run.View) []fact {
 func backupDisks(v run.View) *text.Table {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("DISK"), text.Left("NAME"), text.Left("STATE"), text.Left("MODE"), text.Right("CAPACITY"),
-		text.Right("READ"), text.Right("STORED"), text.Right("TOOK"), text.Left("ON"),
+		text.Right("READ"), text.Right("STORED"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
 		t.Row(string(d.Ref.Disk), d.Name, stateOf(d), string(d.Mode), capacity(d),
-			telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Stats.StoredBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
+			telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Stats.StoredBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t
 }
 
 func restoreDisks(v run.View) *text.Table {
 	t := &text.Table{Columns: []text.Column{
-		text.Left("NEW DISK"), text.Left("NAME"), text.Left("STATE"), text.Right("CAPACITY"), text.Right("WRITTEN"), text.Right("TOOK"), text.Left("ON"),
+		text.Left("NEW DISK"), text.Left("NAME"), text.Left("STATE"), text.Right("CAPACITY"), text.Right("WRITTEN"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
-		t.Row(string(d.Ref.Disk), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
+		t.Row(string(d.Ref.Disk), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t
 }

@@ -128,8 +128,11 @@ func writeMovers(w io.Writer, movers []api.Mover) error {
 	busy := false
 	for _, m := range movers {
 		state := "ready"
-		if m.Draining {
+		switch {
+		case m.Draining:
 			state = "draining"
+		case m.Alone:
+			state = "one job alone"
 		}
 		t.Row(m.Name, m.Host, strconv.Itoa(m.Handles), strconv.Itoa(m.Free), state, m.VDDK, strings.Join(m.Transports, ","))
 		for _, x := range m.Active {
@@ -141,9 +144,19 @@ func writeMovers(w io.Writer, movers []api.Mover) error {
 			work.Row(m.Name, x.Name, string(x.Kind), x.Transport, read, stored, written, string(x.Run))
 		}
 	}
-	if err := t.Write(w); err != nil || !busy {
+	if err := t.Write(w); err != nil {
 		return err
 	}
+	if busy {
+		fmt.Fprintln(w)
+		if err := work.Write(w); err != nil {
+			return err
+		}
+	}
+	paths, filled := pathTable(movers)
+	if !filled {
+		return nil
+	}
 	fmt.Fprintln(w)
-	return work.Write(w)
+	return paths.Write(w)
 }

@@ -141,6 +141,11 @@ type JobRecord struct {
 	Mover   string `json:"mover,omitempty"`   // who made the last attempt
 	Process string `json:"process,omitempty"` // and which of its processes
 
+	// For people: the transports that its attempts have used, each once, and those
+	// that the last one would have preferred, and why not.
+	Transports []string  `json:"transports,omitempty"`
+	Refused    []Refusal `json:"refused,omitempty"`
+
 	// The checkpoint. Spans before Next are final: those of complete pages are in
 	// Pages, those of the page begun are in Nodes or, where Nodes does not name
 	// them, are the parent's. Packs behind them are stored.

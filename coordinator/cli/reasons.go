@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/text"
+	"ivdmover/coordinator/run"
+	"ivdmover/shared/telemetry"
+)
+
+// namesShown is how many disks with one reason are named before they are counted.
+const namesShown = 5
+
+// reasons are lines of text, each with the disks that it is true of.
+type reasons struct {
+	order []string
+	names map[string][]string
+}
+
+func (r *reasons) add(reason, name string) {
+	if r.names == nil {
+		r.names = map[string][]string{}
+	}
+	if r.names[reason] == nil {
+		r.order = append(r.order, reason)
+	}
+	r.names[reason] = append(r.names[reason], name)
+}
+
+func (r *reasons) write(w io.Writer, heading string) error {
+	if len(r.order) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, "\n%s:\n", heading); err != nil {
+		return err
+	}
+	for _, reason := range r.order {
+		names := r.names[reason]
+		shown := strings.Join(names[:min(len(names), namesShown)], ", ")
+		if more := len(names) - namesShown; more > 0 {
+			shown += fmt.Sprintf(" and %d more", more)
+		}
+		if _, err := fmt.Fprintf(w, "  %s: %s\n", oneLine(reason), shown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// writeReasons tells why disks were read as they were, and why transports that their
+// movers would have preferred did not serve.
+func writeReasons(w io.Writer, v run.View) error {
+	var notes, refused reasons
+	for _, d := range v.Disks {
+		if d.Note != "" {
+			notes.add(d.Note, nameOf(d))
+		}
+		for _, r := range d.Refused {
+			refused.add(r.Transport+": "+r.Reason, nameOf(d))
+		}
+	}
+	if err := notes.write(w, "notes"); err != nil {
+		return err
+	}
+	return refused.write(w, "transports refused")
+}
+
+// pathTable shows how movers fare with datastores by their transports.
+func pathTable(movers []api.Mover) (t *text.Table, filled bool) {
+	t = &text.Table{Columns: []text.Column{
+		text.Left("MOVER"), text.Left("DATASTORE"), text.Left("TRANSPORT"), text.Right("READS"), text.Right("WRITES"), text.Left("RESTS UNTIL"), text.Left("WHY"),
+	}}
+	rate := func(n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return telemetry.Bytes(n) + "/s"
+	}
+	for _, m := range movers {
+		for _, p := range m.Paths {
+			filled = true
+			until := ""
+			if !p.CoolUntil.IsZero() {
+				until = text.Time(p.CoolUntil)
+			}
+			t.Row(m.Name, string(p.Datastore), p.Transport, rate(p.ReadRate), rate(p.WriteRate), until, oneLine(p.Reason))
+		}
+	}
+	return t, filled
+}
