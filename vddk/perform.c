@@ -205,6 +205,9 @@ static VixError perform(struct ivd_call *call) {
 		return error_text(call);
 	case IVD_MODES:
 		return modes(call);
+	case IVD_COMPANION:
+		call->companion(call->argument);
+		return VIX_OK;
 	case IVD_QUERY:
 		return query(call);
 	case IVD_FLUSH:

@@ -52,7 +52,7 @@ void ivd_params_free(struct ivd_params *params); /* after ivd_params_unmake */
 enum ivd_op {
 	IVD_CONNECT, IVD_DISCONNECT, IVD_OPEN, IVD_CLOSE, IVD_GET_PARAMS, IVD_CHECK_REPAIR,
 	IVD_PREPARE, IVD_END, IVD_CLEANUP,
-	IVD_TEXT, IVD_MODES,
+	IVD_TEXT, IVD_MODES, IVD_COMPANION,
 	IVD_QUERY, IVD_FLUSH, IVD_DRAIN, IVD_KEYS, IVD_READ_KEY, IVD_WRITE_KEY,
 	IVD_READ, IVD_WRITE,
 };
@@ -81,6 +81,8 @@ struct ivd_call {
 	char *out; /* copied: keys, a value, an error's text, the modes */
 	size_t out_size;
 	struct ivd_params *got; /* copied, without secrets */
+	void (*companion)(void *argument);
+	void *argument;
 	VixInfo info;		/* strings NULL: see uuid and parent */
 	char uuid[128];
 	char parent[1024];

@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,7 @@ type Options struct {
 // Library is the loaded library: one for the life of a process.
 type Library struct {
 	libdir  string
+	folder  string // where the library's file is
 	version version
 	log     *slog.Logger
 	done    *dispatch
@@ -100,7 +102,7 @@ func Load(o Options) (*Library, error) {
 	// process, unless somebody listens. Ignoring the signal would be inherited.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	logger.Store(o.Log)
-	l := &Library{libdir: o.LibDir, version: v, log: o.Log, texts: make(map[uint64]string)}
+	l := &Library{libdir: o.LibDir, folder: filepath.Dir(path), version: v, log: o.Log, texts: make(map[uint64]string)}
 	if err := l.start(path, o.ConfigFile); err != nil {
 		return nil, err
 	}
