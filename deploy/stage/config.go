@@ -15,9 +15,12 @@ type Config struct {
 	Memory     string
 	CBT        string // of the policy "all"
 	AckWait    string // how long a mover may be silent before its jobs go to another
+	Transports string // of the movers, in their order
+	BIOSUUID   string // of the machine that the movers take themselves for
+	LUNs       string // that it sees
 }
 
-func defaultConfig() Config { return Config{Handles: 2, Memory: "128MiB", CBT: "enable"} }
+func defaultConfig() Config { return Config{Handles: 2, Memory: "128MiB", CBT: "enable", Transports: "nbdssl"} }
 
 var configFile = template.Must(template.New("ivd.yaml").Parse(`vcenters:
   - name: lab
@@ -43,7 +46,11 @@ policies:
 mover:
   handles: {{.Handles}}
   memory: {{.Memory}}
-  vddk: { libdir: {{.Lab.VDDKLibDir}}, transports: [nbdssl] }
+{{- if .BIOSUUID}}
+  bios_uuid: {{.BIOSUUID}}
+  luns: [{{.LUNs}}]
+{{- end}}
+  vddk: { libdir: {{.Lab.VDDKLibDir}}, transports: [{{.Transports}}] }
 api: { listen: {{.API}} }
 state_dir: {{.StateDir}}
 `))
