@@ -43,8 +43,9 @@ func TestTransportsByWhatHostAndDiskAllow(t *testing.T) {
 	must(t, script.WriteHosts(s.Path("lab"), script.Hosts{Proxies: []script.Proxy{{BIOSUUID: estate.BIOSUUID(vm), VM: vm, FreeSlots: 4, LUNs: []string{"datastore1"}}}}))
 	flats := map[string]string{}
 	for name, store := range map[string]string{"on-lun": "datastore1", "elsewhere": "datastore2"} {
-		d, err := s.Register(ctx, store, name, sparse(6<<20+512, 0, 4<<20))
+		d, err := s.Register(ctx, store, name, sparse(24<<20+512, 23<<20))
 		must(t, err)
+		must(t, s.GuestWrites(ctx, d, 0, 20<<20, len(name))) // as much as a measure takes
 		flats[name], err = s.Flat(d)
 		must(t, err)
 	}

@@ -20,7 +20,9 @@ type Config struct {
 	LUNs       string // that it sees
 }
 
-func defaultConfig() Config { return Config{Handles: 2, Memory: "128MiB", CBT: "enable", Transports: "nbdssl"} }
+func defaultConfig() Config {
+	return Config{Handles: 2, Memory: "128MiB", CBT: "enable", Transports: "nbdssl"}
+}
 
 var configFile = template.Must(template.New("ivd.yaml").Parse(`vcenters:
   - name: lab
