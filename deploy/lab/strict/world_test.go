@@ -1,0 +1,181 @@
+package strict_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/inventory"
+	"ivdmover/deploy/lab"
+	"ivdmover/deploy/lab/script"
+	"ivdmover/shared/ivd"
+	"ivdmover/vddk"
+)
+
+const mib = 1 << 20
+
+// world is a laboratory with one disk, and a login as a mover gets one.
+type world struct {
+	t      *testing.T
+	dir    string
+	lab    *lab.Lab
+	vc     *inventory.VCenter
+	disk   ivd.DiskRef
+	login  vddk.Params
+	failed bool // misuses are what the test is about
+}
+
+func newWorld(t *testing.T, size int64) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir()}
+	var err error
+	w.lab, err = lab.Start(t.Context(), lab.Options{Dir: w.dir})
+	must(t, err)
+	r := w.lab.Ready()
+	w.vc, err = inventory.Connect(t.Context(), inventory.Config{
+		Name: "lab", URL: r.URL, Username: r.Username, Password: ivd.Secret(r.Password), Thumbprint: r.Thumbprint,
+	})
+	must(t, err)
+	t.Cleanup(func() {
+		misuses := w.lab.Report().Misuses
+		if len(misuses) > 0 && !w.failed {
+			t.Errorf("misuses: %+v", misuses)
+		}
+		must(t, errors.Join(w.vc.Close(), w.lab.Close()))
+	})
+	store, err := w.vc.Datastore(t.Context(), "datastore1")
+	must(t, err)
+	w.disk, err = w.vc.CreateDisk(t.Context(), store.ID, "one", size/mib)
+	must(t, err)
+	l, err := w.vc.Login(t.Context())
+	must(t, err)
+	w.login = vddk.Params{
+		Server: l.Server, Port: uint32(l.Port), Thumbprint: l.Thumbprint, User: l.User, Cookie: l.Cookie.Reveal(),
+	}
+	return w
+}
+
+// proxy makes this process a machine with free slots, and with LUNs.
+func (w *world) proxy(slots int, luns ...string) {
+	w.t.Helper()
+	must(w.t, script.WriteHosts(w.dir, script.Hosts{
+		Proxies: []script.Proxy{{BIOSUUID: strings.ToUpper(self), VM: "lab-vm-3", FreeSlots: slots, LUNs: luns}},
+	}))
+}
+
+func (w *world) at(snapshot ivd.SnapshotID) vddk.Params {
+	p := w.login
+	p.Disk = &vddk.DiskSpec{ID: string(w.disk.Disk), Datastore: string(w.disk.Datastore), Snapshot: string(snapshot)}
+	return p
+}
+
+func (w *world) snapshot() ivd.SnapshotID {
+	w.t.Helper()
+	s, err := w.vc.CreateSnapshot(w.t.Context(), w.disk, "test")
+	must(w.t, err)
+	return s
+}
+
+// keeps tries to delete a snapshot that somebody holds. The coordinator's client
+// asks again for a while: it is not waited for.
+func (w *world) keeps(s ivd.SnapshotID) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := w.vc.DeleteSnapshot(ctx, w.disk, s); err == nil {
+		w.t.Fatal("the snapshot was deleted under a device")
+	}
+	list, err := w.vc.Snapshots(w.t.Context(), w.disk)
+	must(w.t, err)
+	if !slices.ContainsFunc(list, func(x inventory.Snapshot) bool { return x.ID == s }) {
+		w.t.Fatalf("snapshot %s is gone", s)
+	}
+}
+
+// guest writes random bytes, and into want.
+func (w *world) guest(want []byte, off int64, seed uint64, n int64) {
+	w.t.Helper()
+	_, err := lab.Write(w.t.Context(), w.dir, w.disk.Disk, off, lab.Random(seed, n))
+	must(w.t, err)
+	_, err = io.ReadFull(lab.Random(seed, n), want[off:off+n])
+	must(w.t, err)
+}
+
+// open opens a disk and closes it when the test ends, unless it did.
+func open(t *testing.T, p vddk.Params, flags vddk.OpenFlags, modes string) (*vddk.Handle, error) {
+	t.Helper()
+	c, err := lib.Connect(p, flags&vddk.ReadOnly != 0, modes)
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.Open(p.Disk.ID, flags)
+	if err != nil {
+		return nil, errors.Join(err, c.Disconnect())
+	}
+	t.Cleanup(func() { must(t, errors.Join(h.Close(), c.Disconnect())) })
+	return h, nil
+}
+
+func mustOpen(t *testing.T, p vddk.Params, flags vddk.OpenFlags, modes string) *vddk.Handle {
+	t.Helper()
+	h, err := open(t, p, flags, modes)
+	must(t, err)
+	return h
+}
+
+func wantCode(t *testing.T, err error, code uint64) {
+	t.Helper()
+	var e *vddk.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Fatalf("got %v, want code %d", err, code)
+	}
+}
+
+// rules are the misuses that the laboratory's report has.
+func (w *world) rules() string {
+	var rules []string
+	for _, m := range w.lab.Report().Misuses {
+		rules = append(rules, m.Rule)
+	}
+	return strings.Join(rules, " ")
+}
+
+// compare reads a whole disk in requests that are no multiples of blocks.
+func compare(t *testing.T, h *vddk.Handle, want []byte) {
+	t.Helper()
+	b := vddk.Alloc(700 << 10)
+	defer b.Free()
+	for at := 0; at < len(want); at += len(b.Bytes()) {
+		part := b.Bytes()[:min(len(b.Bytes()), len(want)-at)]
+		must(t, h.Read(part, uint64(at/512)))
+		if !bytes.Equal(part, want[at:at+len(part)]) {
+			t.Fatalf("%s: the disk differs within the %d bytes at %d", h.Transport(), len(part), at)
+		}
+	}
+}
+
+func write(t *testing.T, h *vddk.Handle, p []byte, off int64) error {
+	t.Helper()
+	b := vddk.Alloc(len(p))
+	defer b.Free()
+	copy(b.Bytes(), p)
+	return h.Write(b.Bytes(), uint64(off/512))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
