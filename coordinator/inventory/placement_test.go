@@ -55,6 +55,16 @@ func TestPlacement(t *testing.T) {
 			if p := must[Placement](t)(v.Placement(ctx, locked, asked)); !p.Encrypted || p.Proxies != nil {
 				t.Errorf("encrypted: %+v", p)
 			}
+			encrypted := labestate.BIOSUUID("lab-vm-3")
+			task := must[*types.ReconfigVM_TaskResponse](t)(methods.ReconfigVM_Task(ctx, v.client(), &types.ReconfigVM_Task{
+				This: machine(t, v, "lab-vm-3"), Spec: types.VirtualMachineConfigSpec{
+					Crypto: &types.CryptoSpecEncrypt{CryptoKeyId: types.CryptoKeyId{KeyId: "k", ProviderId: &types.KeyProviderId{Id: "p"}}},
+				},
+			}))
+			must[any](t)(v.await(ctx, task.Returnval))
+			if p := must[Placement](t)(v.Placement(ctx, locked, append(asked, encrypted))); !reflect.DeepEqual(p.Proxies, []string{encrypted}) {
+				t.Errorf("encrypted, with an encrypted machine: %+v", p)
+			}
 			gone := thin
 			gone.Disk = "00000000-0000-4000-8000-000000000000"
 			_, err := v.Placement(ctx, gone, asked)

@@ -108,13 +108,16 @@ func refuseHotAdd(a *queue.Allows, m Machine) string {
 	switch {
 	case !m.VM:
 		return "this machine is no VM of VMware's"
-	case a.Encrypted:
+	case a.Encrypted && !a.Placement:
 		return "the disk is encrypted, and whether this VM is cannot be told"
 	case !a.Placement && len(a.ProxyVMs) == 0:
 		return ""
 	case m.BIOSUUID == "":
 		return "this VM's BIOS UUID cannot be read: run as root, or set mover.bios_uuid"
 	case !slices.ContainsFunc(a.ProxyVMs, func(s string) bool { return strings.EqualFold(s, m.BIOSUUID) }):
+		if a.Encrypted {
+			return "this machine is no encrypted VM of that vCenter that sees the datastore and has a free SCSI slot, and the disk is encrypted"
+		}
 		return "this machine is no VM of that vCenter that sees the datastore and has a free SCSI slot"
 	}
 	return ""

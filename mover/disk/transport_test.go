@@ -35,6 +35,8 @@ func TestWhatRulesATransportOut(t *testing.T) {
 		{"NFS", vm, false, &queue.Allows{DatastoreType: "NFS41"}, "hotadd nbdssl nbd"},
 		{"VMFS", vm, false, &queue.Allows{DatastoreType: "VMFS"}, "san hotadd nbdssl nbd"},
 		{"encrypted", vm, false, &queue.Allows{Encrypted: true}, "nbdssl"},
+		{"encrypted, a proxy that is too", vm, false, &queue.Allows{Encrypted: true, Placement: true, ProxyVMs: []string{"abc"}}, "hotadd nbdssl"},
+		{"encrypted, no proxy that is", vm, false, &queue.Allows{Encrypted: true, Placement: true}, "nbdssl"},
 		{"its LUN", vm, false, &queue.Allows{LUNs: []string{"naa.0", "NAA.1"}}, "san hotadd nbdssl nbd"},
 		{"another LUN", vm, false, &queue.Allows{LUNs: []string{"naa.2"}}, "hotadd nbdssl nbd"},
 		{"a proxy", vm, false, &queue.Allows{Placement: true, ProxyVMs: []string{"ABC"}}, "san hotadd nbdssl nbd"},

@@ -58,7 +58,8 @@ type Allows struct {
 	// not known, and a mover tries what its library offers.
 	Placement bool `json:"placement,omitempty"`
 	// ProxyVMs are the BIOS UUIDs, in small letters, of the VMs of this vCenter that
-	// have a free SCSI slot and see the datastore: who else asks for HotAdd fails.
+	// have a free SCSI slot and see the datastore, and are encrypted where the disk
+	// is: who else asks for HotAdd fails.
 	ProxyVMs []string `json:"proxy_vms,omitempty"`
 	// LUNs are the ids of the LUNs that the datastore lies on, as a mover names them
 	// in its heartbeat; none: SAN is not refused for want of one.
