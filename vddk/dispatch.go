@@ -135,14 +135,7 @@ func (d *dispatch) run(conn syscall.RawConn) {
 func (d *dispatch) deliver(done []C.struct_ivd_done) {
 	d.mu.Lock()
 	for i := range done {
-		id := uint64(done[i].id)
-		w := d.waiters[uint32(id)]
-		if !w.pending || w.id != id {
-			w = nil
-		} else {
-			w.pending = false
-		}
-		d.woken[i] = w
+		d.woken[i] = d.claim(uint64(done[i].id))
 	}
 	d.mu.Unlock()
 	for i, w := range d.woken[:len(done)] {
@@ -150,6 +143,17 @@ func (d *dispatch) deliver(done []C.struct_ivd_done) {
 			w.ch <- outcome{result: uint64(done[i].result), call: done[i].call} // has room for one
 		}
 	}
+}
+
+// claim takes the place at which a call is waited for; nil when nobody does. With
+// mu held.
+func (d *dispatch) claim(id uint64) *waiter {
+	w := d.waiters[uint32(id)]
+	if !w.pending || w.id != id {
+		return nil
+	}
+	w.pending = false
+	return w
 }
 
 func (d *dispatch) stop() {

@@ -1,0 +1,188 @@
+/*
+ * The C half of the binding without Go, so that it can be built with a sanitizer:
+ *     check LIBRARY clean    opens, reads, writes, flushes, closes; leaves nothing
+ *     check LIBRARY hang     gives up what hangs, and lets it come back at the end
+ * LIBRARY is testdata/dummy.c's. It ends with status 0 when all was as it should
+ * be.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../shim.h"
+
+#define MUST(holds) \
+	if (!(holds)) { \
+		fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #holds); \
+		_exit(1); \
+	}
+
+void ivdLog(int level, char *text) {
+	MUST(level <= IVD_PANIC && text);
+}
+
+/* What Go's dispatch does: calls come back by their number. */
+enum { CALLS = 4096 };
+static struct ivd_done ended[CALLS];
+static uint64_t last;
+
+static void take_some(void) {
+	struct ivd_done done[16];
+	struct pollfd fd = {.fd = ivd_done_fd(), .events = POLLIN};
+	uint64_t count;
+	MUST(poll(&fd, 1, 10000) == 1);
+	MUST(read(fd.fd, &count, sizeof count) == sizeof count);
+	for (int n = 16; n == 16;) {
+		n = ivd_take(done, 16);
+		for (int i = 0; i < n; i++)
+			ended[done[i].id % CALLS] = done[i];
+	}
+}
+
+static struct ivd_done await(uint64_t id) {
+	while (ended[id % CALLS].id != id)
+		take_some();
+	return ended[id % CALLS];
+}
+
+static struct ivd_call *make(int op) {
+	struct ivd_call *call = ivd_call_new(op, ++last);
+	MUST(call);
+	return call;
+}
+
+/* Makes a call and waits; the call is the caller's to free. */
+static uint32_t perform(struct ivd_worker *worker, struct ivd_call *call) {
+	ivd_submit(worker, call);
+	struct ivd_done done = await(call->id);
+	MUST(done.call == call);
+	return VIX_CODE(done.result);
+}
+
+static uint64_t submit_read(struct ivd_worker *worker, VixHandle *handle, uint64_t sector, void *buffer) {
+	MUST(ivd_submit_io(worker, IVD_READ, ++last, handle, sector, 1, buffer) == 0);
+	return last;
+}
+
+static struct ivd_params *params(const char *server) {
+	struct ivd_params *p = ivd_params_new();
+	p->says.serverName = ivd_params_own(p, strdup(server));
+	ivd_params_uid(p, ivd_params_own(p, strdup("user")), ivd_params_own(p, strdup("password")));
+	return p;
+}
+
+static VixHandle *open_path(struct ivd_worker *control, const char *path) {
+	struct ivd_call *call = make(IVD_OPEN);
+	call->text = strdup(path);
+	MUST(perform(control, call) == 0 && call->info.capacity == 1024);
+	VixHandle *handle = call->handle;
+	ivd_call_free(call);
+	return handle;
+}
+
+static void simple(struct ivd_worker *worker, int op, VixHandle *handle, uint32_t code) {
+	struct ivd_call *call = make(op);
+	call->handle = handle;
+	call->text = strdup("key");
+	call->value = strdup("value");
+	call->count = call->chunk = 128;
+	MUST(perform(worker, call) == code);
+	ivd_call_free(call);
+}
+
+static void clean(struct ivd_worker *control) {
+	for (int round = 0; round < 20; round++) {
+		struct ivd_call *call = make(IVD_CONNECT);
+		call->params = params("server");
+		MUST(perform(control, call) == 0);
+		struct ivd_params *kept = call->params;
+		ivd_call_free(call);
+		VixHandle *handle = open_path(control, "/1");
+		struct ivd_worker *worker = ivd_worker_start();
+		static uint8_t buffers[64][VIX_SECTOR_SIZE];
+		uint64_t ids[64];
+		/* More than may be in flight; some come late, some fail. */
+		for (int i = 0; i < 64; i++)
+			ids[i] = submit_read(worker, handle, i % 4 == 0 ? 1017 : i % 9 == 0 ? 1022 : 7, buffers[i]);
+		for (int i = 0; i < 64; i++) {
+			struct ivd_done done = await(ids[i]);
+			MUST(VIX_CODE(done.result) == (i % 4 != 0 && i % 9 == 0 ? 16007u : 0u));
+			if (done.call)
+				ivd_call_free(done.call);
+		}
+		submit_read(worker, handle, 1017, buffers[0]);
+		simple(worker, IVD_FLUSH, handle, 0); /* waits for it */
+		simple(worker, IVD_QUERY, handle, 6);
+		simple(worker, IVD_KEYS, handle, 6);
+		simple(worker, IVD_READ_KEY, handle, 6);
+		simple(worker, IVD_WRITE_KEY, handle, 6);
+		simple(control, IVD_TEXT, NULL, 0);
+		simple(control, IVD_MODES, NULL, 0);
+		simple(control, IVD_GET_PARAMS, NULL, 6);
+		simple(worker, IVD_DRAIN, handle, 0);
+		ivd_worker_stop(worker);
+		simple(control, IVD_CLOSE, handle, 0);
+		call = make(IVD_DISCONNECT);
+		call->params = kept;
+		MUST(perform(control, call) == 0);
+		ivd_call_free(call);
+		ivd_params_free(kept);
+	}
+}
+
+static void hang(struct ivd_worker **control) {
+	static uint8_t buffers[8][VIX_SECTOR_SIZE];
+	VixHandle *handle = open_path(*control, "/2");
+	struct ivd_worker *worker = ivd_worker_start();
+	for (int i = 0; i < 8; i++)
+		submit_read(worker, handle, 1019, buffers[i]);
+	usleep(20000); /* so that the first has begun, mostly; any order is right */
+	ivd_worker_abandon(worker);
+	/* The control thread hangs, and calls queue up behind. */
+	struct ivd_call *hung = make(IVD_OPEN), *behind = make(IVD_OPEN), *taken = make(IVD_OPEN);
+	hung->text = strdup("/hang");
+	behind->text = strdup("/3");
+	taken->text = strdup("/4");
+	ivd_submit(*control, hung);
+	usleep(20000);
+	ivd_submit(*control, behind);
+	ivd_submit(*control, taken);
+	MUST(ivd_withdraw(control, taken) == IVD_NOT_BEGUN);
+	ivd_call_free(taken);
+	struct ivd_worker *old = *control;
+	MUST(ivd_withdraw(control, hung) == IVD_UNDER_WAY && *control != old);
+	MUST(await(behind->id).call == behind);
+	MUST(ivd_withdraw(control, behind) == IVD_ENDED);
+	ivd_call_free(behind);
+	open_path(*control, "/5");
+	int fd = open(getenv("IVD_VDDK_TEST_RELEASE"), O_CREAT | O_WRONLY, 0600);
+	MUST(fd >= 0 && close(fd) == 0);
+	for (int i = 0; i < 50; i++) { /* what comes back meets others at work */
+		open_path(*control, "/6");
+		usleep(1000);
+	}
+}
+
+int main(int argc, char **argv) {
+	MUST(argc == 3);
+	char *wrong = ivd_load(argv[1]);
+	if (wrong)
+		fprintf(stderr, "%s\n", wrong);
+	MUST(!wrong && ivd_on_main_thread());
+	MUST(VIX_CODE(ivd_init(6, 0, "/", NULL)) == 0);
+	ivd_repair_signals();
+	MUST(ivd_done_fd() >= 0); /* before anything can end */
+	struct ivd_worker *control = ivd_worker_start();
+	if (strcmp(argv[2], "hang") == 0)
+		hang(&control);
+	else
+		clean(control);
+	ivd_worker_stop(control);
+	ivd_exit();
+	return 0;
+}
