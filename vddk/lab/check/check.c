@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,8 @@ VixError VixDiskLib_Unlink(VixConnection *, const char *);
 VixError VixDiskLib_GetMetadataKeys(VixHandle *, char *, size_t, size_t *);
 VixError VixDiskLib_ReadMetadata(VixHandle *, const char *, char *, size_t, size_t *);
 VixError VixDiskLib_WriteMetadata(VixHandle *, const char *, const char *);
+VixError VixDiskLib_GetInfo(VixHandle *, VixInfo **);
+VixError VixDiskLib_PrepareForAccess(const VixConnectParams *, const char *);
 char *VixDiskLib_GetErrorText(VixError, const char *);
 void VixDiskLib_FreeErrorText(char *);
 
@@ -251,7 +254,149 @@ static void texts(void) {
 	VixDiskLib_FreeErrorText(NULL);
 }
 
+/* ---- with a laboratory's folder, which is this one ---- */
+
+static void write_text(const char *name, const char *text) {
+	FILE *file = fopen(name, "w");
+	fputs(text, file);
+	fclose(file);
+}
+
+static void init_here(void) {
+	char here[2048], config[4096];
+	if (!getcwd(here, sizeof here))
+		abort();
+	snprintf(config, sizeof config, "labDir=%s\n", here);
+	write_text("lab.conf", config);
+	init("lab.conf");
+}
+
+static void script_of_faults(void) {
+	write_text("faults.json", "[{\"call\": \"Read\", \"nth\": 2, \"do\": \"code:14011\"}, {\"call\":\"Flush\",\"times\":-1,\"do\":\"code:1\"},"
+		" {\"call\":\"Write\",\"mode\":\"nbd\",\"do\":\"abort\"},{\"call\":\"WriteAsync\",\"do\":\"delay:1ms\"}]\n");
+	init_here();
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, 0);
+	for (int i = 0; i < 4; i++)
+		WANT(VixDiskLib_Read(handle, 0, 8, buffer), i == 1 ? 14011 : VIX_OK);
+	WANT(VixDiskLib_Flush(handle), VIX_FAIL);
+	WANT(VixDiskLib_Flush(handle), VIX_FAIL);
+	WANT(VixDiskLib_Write(handle, 0, 8, buffer), VIX_OK);
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	handle = open_local(connection, 0);
+	for (int i = 0; i < 3; i++)
+		WANT(VixDiskLib_WriteAsync(handle, 0, 8, buffer, count, (void *)77), VIX_ASYNC);
+	WANT(VixDiskLib_Wait(handle), VIX_OK);
+	WANT(landed, 3);
+	unlink("faults.json");
+	WANT(VixDiskLib_Flush(handle), VIX_OK);
+	close_local(connection, handle);
+}
+
+/* None of these is a script; none may be read beyond its end. */
+static void broken_scripts(void) {
+	static const char *const texts[] = {"", "[", "[{", "{}", "[{\"call", "[{\"call\":", "[{\"call\":\"Read\",\"do\":\"code:\"}]", "[1,]",
+		"[{\"call\":\"Read\",\"do\":\"delay:3\"}]", "[{\"do\":\"hang\"}]", "[\"\\", "[\"\\u00", "[\"\\u0041\\q\"]",
+		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]", "nul", "[{\"call\":\"Read\",\"do\":\"delay:5x\"}] x"};
+	init_here();
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, 0);
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		write_text("faults.json", texts[i]);
+		struct timespec when[2] = {{.tv_sec = (time_t)i + 1}, {.tv_sec = (time_t)i + 1}};
+		utimensat(AT_FDCWD, "faults.json", when, 0);
+		WANT(VixDiskLib_Read(handle, 0, 8, buffer), VIX_OK);
+	}
+	close_local(connection, handle);
+	unlink("faults.json");
+}
+
+static void init_fails(void) {
+	write_text("faults.json", "[{\"call\":\"InitEx\",\"do\":\"code:16053\"}]");
+	char here[2048], config[4096];
+	if (!getcwd(here, sizeof here))
+		abort();
+	snprintf(config, sizeof config, "labDir=%s\n", here);
+	write_text("lab.conf", config);
+	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, "lab.conf"), VIX_SUBSYSTEM_INIT_FAIL);
+	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, "lab.conf"), VIX_OK);
+	unlink("faults.json");
+	VixDiskLib_Exit();
+}
+
+static void exit_while_open(void) {
+	init_here();
+	open_local(local(), VIX_FLAG_OPEN_READ_ONLY);
+	VixDiskLib_Exit();
+}
+
 /* ---- what is wrong, and ends in an abort ---- */
+
+static void read_after_close(void) {
+	init_here();
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
+	VixHandle *others[70];
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	for (int i = 0; i < 60; i++) /* its memory is not somebody else's yet */
+		others[i] = open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
+	WANT(VixDiskLib_Close(others[0]), VIX_OK);
+	VixDiskLib_Read(handle, 0, 8, buffer);
+}
+
+static void close_twice(void) {
+	init_here();
+	VixHandle *handle = open_local(local(), VIX_FLAG_OPEN_READ_ONLY);
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	VixDiskLib_Close(handle);
+}
+
+static void disconnect_twice(void) {
+	init_here();
+	VixConnection *connection = local();
+	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+	VixDiskLib_Disconnect(connection);
+}
+
+static void no_handle(void) {
+	init_here();
+	VixDiskLib_Flush(NULL);
+}
+
+static void no_buffer(void) {
+	init_here();
+	VixDiskLib_Read(open_local(local(), VIX_FLAG_OPEN_READ_ONLY), 0, 8, NULL);
+}
+
+static void no_info(void) {
+	init_here();
+	VixDiskLib_GetInfo(open_local(local(), VIX_FLAG_OPEN_READ_ONLY), NULL);
+}
+
+static void no_path(void) {
+	VixHandle *handle;
+	init_here();
+	VixDiskLib_Open(local(), NULL, 0, &handle);
+}
+
+static void no_identity(void) {
+	init_here();
+	VixDiskLib_PrepareForAccess(disk_of_its_own(), NULL);
+}
+
+static void *open_and_close(void *connection) {
+	for (;;)
+		VixDiskLib_Close(open_local(connection, VIX_FLAG_OPEN_READ_ONLY));
+	return NULL;
+}
+
+static void open_at_once(void) {
+	init_here();
+	VixConnection *connection = local();
+	pthread_t thread;
+	pthread_create(&thread, NULL, open_and_close, connection);
+	open_and_close(connection);
+}
 
 static sem_t reached, never;
 
@@ -271,12 +416,12 @@ static VixHandle *busy_handle(VixConnection *connection) {
 }
 
 static void close_while_busy(void) {
-	init(NULL);
+	init_here();
 	VixDiskLib_Close(busy_handle(local()));
 }
 
 static void disconnect_while_open(void) {
-	init(NULL);
+	init_here();
 	VixConnection *connection = local();
 	open_local(connection, VIX_FLAG_OPEN_READ_ONLY);
 	VixDiskLib_Disconnect(connection);
@@ -288,7 +433,7 @@ static void *wait_for_it(void *handle) {
 }
 
 static void two_calls_at_once(void) {
-	init(NULL);
+	init_here();
 	VixHandle *handle = busy_handle(local());
 	pthread_t thread;
 	pthread_create(&thread, NULL, wait_for_it, handle);
@@ -304,13 +449,32 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 	int signal;
+	const char *rule; /* that the report has; NULL: it has none */
 } cases[] = {
-	{"init", init_rules, 0}, {"kinds of I/O", kinds_of_io, 0}, {"alignment", alignment, 0}, {"allocated", allocated, 0},
-	{"metadata", metadata, 0}, {"create", create, 0}, {"parameters", parameters, 0},
-	{"configuration", configuration, 0}, {"texts", texts, 0},
-	{"Close while busy", close_while_busy, SIGABRT}, {"Disconnect while open", disconnect_while_open, SIGABRT},
-	{"two calls at once", two_calls_at_once, SIGABRT},
+	{"init", init_rules, 0, NULL}, {"kinds of I/O", kinds_of_io, 0, NULL}, {"alignment", alignment, 0, NULL},
+	{"allocated", allocated, 0, NULL}, {"metadata", metadata, 0, NULL}, {"create", create, 0, NULL},
+	{"parameters", parameters, 0, NULL}, {"configuration", configuration, 0, NULL}, {"texts", texts, 0, NULL},
+	{"script of faults", script_of_faults, 0, NULL}, {"broken scripts", broken_scripts, 0, "faults.json"},
+	{"InitEx fails", init_fails, 0, NULL}, {"Exit while open", exit_while_open, 0, "open-at-exit"},
+	{"Close while busy", close_while_busy, SIGABRT, "outstanding-at-close"},
+	{"Disconnect while open", disconnect_while_open, SIGABRT, "open-at-disconnect"},
+	{"two calls at once", two_calls_at_once, SIGABRT, "handle-at-once"},
+	{"Read after Close", read_after_close, SIGABRT, "closed-handle"}, {"Close twice", close_twice, SIGABRT, "closed-handle"},
+	{"Disconnect twice", disconnect_twice, SIGABRT, "closed-connection"}, {"no handle", no_handle, SIGABRT, "null"},
+	{"no buffer", no_buffer, SIGABRT, "null"}, {"no info", no_info, SIGABRT, "null"}, {"no path", no_path, SIGABRT, "null"},
+	{"no identity", no_identity, SIGABRT, "null"}, {"Open at once", open_at_once, SIGABRT, "open-close-at-once"},
 };
+
+static int reported(const char *rule) {
+	char text[65536] = "", want[64];
+	FILE *file = fopen("report.jsonl", "r");
+	if (!file)
+		return !rule;
+	size_t n = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	snprintf(want, sizeof want, "\"rule\":\"%s\"", rule ? rule : "");
+	return rule && n > 0 && text[n - 1] == '\n' && strstr(text, want);
+}
 
 static void make_disk(void) {
 	int fd = open(disk, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -324,6 +488,7 @@ int main(void) {
 	int failed = 0;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		make_disk();
+		unlink("report.jsonl");
 		fflush(stdout);
 		pid_t pid = fork();
 		if (pid == 0) {
@@ -334,6 +499,7 @@ int main(void) {
 		waitpid(pid, &status, 0);
 		int good = cases[i].signal ? WIFSIGNALED(status) && WTERMSIG(status) == cases[i].signal
 					   : WIFEXITED(status) && WEXITSTATUS(status) == 0;
+		good = good && reported(cases[i].rule);
 		printf("%s %s\n", good ? "ok  " : "FAIL", cases[i].name);
 		failed |= !good;
 	}
