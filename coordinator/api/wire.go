@@ -25,6 +25,8 @@ type Disk struct {
 	Capacity      int64             `json:"capacity"`
 	AttachedTo    []string          `json:"attached_to"` // names of VMs
 	CBT           bool              `json:"cbt"`
+	Thin          bool              `json:"thin"`
+	Encrypted     bool              `json:"encrypted"`
 	Created       time.Time         `json:"created,omitzero"`
 	Metadata      map[string]string `json:"metadata,omitempty"` // of a container volume: its cluster, namespace, claim
 	LastPoint     *ivd.PointID      `json:"last_point"`         // null: not protected

@@ -59,7 +59,7 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 func diskOf(d inventory.Disk) api.Disk {
 	out := api.Disk{
 		ID: d.Ref.Disk, Name: d.Name, Datastore: d.DatastoreName, DatastoreID: d.Ref.Datastore, VCenter: d.Ref.VCenter,
-		Capacity: d.Capacity, CBT: d.CBT, Created: d.Created, Metadata: d.Metadata,
+		Capacity: d.Capacity, CBT: d.CBT, Thin: d.Thin, Encrypted: d.Encrypted, Created: d.Created, Metadata: d.Metadata,
 	}
 	for _, vm := range d.AttachedTo {
 		out.AttachedTo = append(out.AttachedTo, cmp.Or(vm.Name, vm.ID))
