@@ -94,6 +94,7 @@ type bench struct {
 	repo  *repo.Repository
 	files *files
 	lease repo.Lease
+	facts func() disk.Facts // of movers started from now on
 }
 
 func newBench(t *testing.T) *bench {
@@ -162,7 +163,7 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	var err error
 	m.Worker, err = New(Options{
 		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(),
-		Queue: b.queue, Repository: b.repo, Disks: b.files, Memory: m.memory, Limits: limits,
+		Queue: b.queue, Repository: b.repo, Disks: b.files, Memory: m.memory, Limits: limits, Facts: b.facts,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
