@@ -235,41 +235,82 @@ static VixError write_all(int fd, const void *buffer, size_t size, uint64_t offs
 	return VIX_OK;
 }
 
-/* The layer that has saved a block for this snapshot; -1: none has. */
-static VixError owner_of(const struct chain *chain, uint64_t block, int *owner) {
-	*owner = -1;
-	for (int i = chain->own; i < chain->count; i++) {
-		uint8_t bits = 0;
-		VixError err = read_zero(chain->layers[i].bits, &bits, 1, block / 8);
+#define WINDOW 32768 /* blocks that are looked at together */
+
+/* The layers that have saved blocks for this snapshot, the oldest counting; -1:
+ * none has. *any: one has. */
+static VixError owners_of(const struct chain *chain, uint64_t from, uint64_t to, int16_t *owners, bool *any) {
+	uint8_t bits[WINDOW / 8 + 1];
+	uint64_t first = from / 8, bytes = (to - 1) / 8 - first + 1;
+	memset(owners, 0xff, (to - from) * sizeof *owners);
+	*any = false;
+	for (int i = chain->count - 1; i >= chain->own; i--) {
+		VixError err = read_zero(chain->layers[i].bits, bits, bytes, first);
 		if (err != VIX_OK)
 			return err;
-		if (bits & (1 << block % 8)) {
-			*owner = i;
-			return VIX_OK;
+		for (uint64_t b = from; b < to; b++) {
+			if (b % 8 == 0 && bits[b / 8 - first] == 0) {
+				b += 7;
+				continue;
+			}
+			if (bits[b / 8 - first] & (1 << b % 8)) {
+				owners[b - from] = (int16_t)i;
+				*any = true;
+			}
 		}
 	}
 	return VIX_OK;
 }
 
-/* One block or a part of it: bits, then the present content, then whether there is
- * a younger snapshot by now, then the bits again. */
-static VixError read_block(struct chain *chain, uint8_t *buffer, size_t size, uint64_t offset) {
-	for (int again = 0; again < 1000; again++) {
-		int owner;
-		VixError err = owner_of(chain, offset / CHAIN_BLOCK, &owner);
-		if (err == VIX_OK && owner < 0) {
-			err = read_zero(chain->content, buffer, size, offset);
-			if (err == VIX_OK && stale(chain)) {
-				err = load(chain);
-				if (err == VIX_OK)
-					continue;
-			}
-			if (err == VIX_OK)
-				err = owner_of(chain, offset / CHAIN_BLOCK, &owner);
+/* Where the run of blocks that begins with owners[from] ends. */
+static uint64_t run_end(const int16_t *owners, uint64_t from, uint64_t count) {
+	uint64_t end = from + 1;
+	while (end < count && owners[end] == owners[from])
+		end++;
+	return end;
+}
+
+/* Of a range, what layers have. */
+static VixError read_saved(const struct chain *chain, const int16_t *owners, uint64_t first, uint64_t count, uint8_t *buffer,
+			   size_t size, uint64_t offset) {
+	for (uint64_t run = 0; run < count;) {
+		uint64_t end = run_end(owners, run, count);
+		uint64_t from = (first + run) * CHAIN_BLOCK, to = (first + end) * CHAIN_BLOCK;
+		if (from < offset)
+			from = offset;
+		if (to > offset + size)
+			to = offset + size;
+		if (owners[run] >= 0) {
+			VixError err = read_zero(chain->layers[owners[run]].data, buffer + (from - offset), to - from, from);
+			if (err != VIX_OK)
+				return err;
 		}
-		if (err == VIX_OK && owner >= 0)
-			err = read_zero(chain->layers[owner].data, buffer, size, offset);
-		return err;
+		run = end;
+	}
+	return VIX_OK;
+}
+
+/* Bits, then the present content, then whether there is a younger snapshot by now,
+ * then the bits again: what somebody has saved meanwhile is the snapshot's. */
+static VixError read_range(struct chain *chain, uint8_t *buffer, size_t size, uint64_t offset) {
+	int16_t owners[PIECE / CHAIN_BLOCK + 1];
+	uint64_t first = offset / CHAIN_BLOCK, count = (offset + size - 1) / CHAIN_BLOCK - first + 1;
+	bool any;
+	for (int again = 0; again < 1000; again++) {
+		VixError err = owners_of(chain, first, first + count, owners, &any);
+		if (err != VIX_OK)
+			return err;
+		if (any && run_end(owners, 0, count) == count)
+			return read_saved(chain, owners, first, count, buffer, size, offset);
+		err = read_zero(chain->content, buffer, size, offset);
+		if (err == VIX_OK && stale(chain)) {
+			err = load(chain);
+			if (err == VIX_OK)
+				continue;
+		}
+		if (err == VIX_OK)
+			err = owners_of(chain, first, first + count, owners, &any);
+		return err == VIX_OK ? read_saved(chain, owners, first, count, buffer, size, offset) : err;
 	}
 	return VIX_FILE_ERROR;
 }
@@ -278,10 +319,8 @@ VixError chain_read(struct chain *chain, uint8_t *buffer, size_t size, uint64_t 
 	if (!*chain->snapshot)
 		return read_zero(chain->content, buffer, size, offset);
 	while (size > 0) {
-		size_t n = CHAIN_BLOCK - offset % CHAIN_BLOCK;
-		if (n > size)
-			n = size;
-		VixError err = read_block(chain, buffer, n, offset);
+		size_t n = size < PIECE ? size : PIECE;
+		VixError err = read_range(chain, buffer, n, offset);
 		if (err != VIX_OK)
 			return err;
 		buffer += n;
@@ -379,24 +418,43 @@ static bool has_data(struct extent *extent, uint64_t from, uint64_t to) {
 	return extent->start < to;
 }
 
-VixError chain_allocated(struct chain *chain, uint64_t from, uint64_t to,
-			 void (*found)(void *data, uint64_t from, uint64_t to), void *data) {
+struct look {
+	int16_t owners[WINDOW];
+	struct extent extents[]; /* of each layer from the snapshot's on, and of the content */
+};
+
+static VixError look_at(const struct chain *chain, struct look *look, uint64_t from, uint64_t to, chain_found found, void *data) {
 	int layers = chain->count - chain->own;
-	struct extent *extents = calloc((size_t)layers + 1, sizeof *extents);
-	if (!extents)
+	uint64_t first = from / CHAIN_BLOCK, last = (to - 1) / CHAIN_BLOCK + 1;
+	bool any;
+	VixError err = owners_of(chain, first, last, look->owners, &any);
+	if (err != VIX_OK || (!any && !has_data(&look->extents[layers], from, to)))
+		return err;
+	for (uint64_t b = first; b < last; b++) {
+		int owner = look->owners[b - first];
+		uint64_t start = b * CHAIN_BLOCK, end = start + CHAIN_BLOCK;
+		if (has_data(&look->extents[owner < 0 ? layers : owner - chain->own], start, end))
+			found(data, start < from ? from : start, end > to ? to : end);
+	}
+	return VIX_OK;
+}
+
+VixError chain_allocated(struct chain *chain, uint64_t from, uint64_t to, chain_found found, void *data) {
+	int layers = chain->count - chain->own;
+	struct look *look = calloc(1, sizeof *look + ((size_t)layers + 1) * sizeof *look->extents);
+	if (!look)
 		return VIX_OUT_OF_MEMORY;
 	for (int i = 0; i < layers; i++)
-		extents[i].fd = chain->layers[chain->own + i].data;
-	extents[layers].fd = chain->content;
+		look->extents[i].fd = chain->layers[chain->own + i].data;
+	look->extents[layers].fd = chain->content;
 	VixError err = VIX_OK;
-	for (uint64_t at = from; at < to && err == VIX_OK;) {
-		uint64_t end = (at / CHAIN_BLOCK + 1) * CHAIN_BLOCK;
-		int owner;
-		err = owner_of(chain, at / CHAIN_BLOCK, &owner);
-		if (err == VIX_OK && has_data(&extents[owner < 0 ? layers : owner - chain->own], at, end))
-			found(data, at, end < to ? end : to);
-		at = end;
+	while (from < to && err == VIX_OK) {
+		uint64_t end = (from / CHAIN_BLOCK / WINDOW + 1) * WINDOW * CHAIN_BLOCK;
+		if (end > to)
+			end = to;
+		err = look_at(chain, look, from, end, found, data);
+		from = end;
 	}
-	free(extents);
+	free(look);
 	return err;
 }

@@ -24,7 +24,7 @@ VixError chain_read(struct chain *chain, uint8_t *buffer, size_t size, uint64_t 
 VixError chain_write(struct chain *chain, const uint8_t *buffer, size_t size, uint64_t offset);
 VixError chain_flush(struct chain *chain);
 /* What has data in [from, to), in blocks. */
-VixError chain_allocated(struct chain *chain, uint64_t from, uint64_t to,
-			 void (*found)(void *data, uint64_t from, uint64_t to), void *data);
+typedef void (*chain_found)(void *data, uint64_t from, uint64_t to);
+VixError chain_allocated(struct chain *chain, uint64_t from, uint64_t to, chain_found found, void *data);
 
 #endif
