@@ -140,6 +140,16 @@ func TestLaboratoryRefuses(t *testing.T) {
 	wantCode(t, tryOpen(t, l.at(snapshot), 0), 11, vddk.Denied)
 	wantCode(t, tryOpen(t, l.at("0badc0de-0000-4000-8000-000000000000"), vddk.ReadOnly), 16008, vddk.Gone)
 
+	other, err := l.vc.CreateDisk(t.Context(), l.disk.Datastore, "other", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := l.vc.CreateSnapshot(t.Context(), other, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, tryOpen(t, l.at(theirs), vddk.ReadOnly), 16008, vddk.Gone)
+
 	p := l.at(snapshot)
 	p.Disk.ID = "0badc0de-0000-4000-8000-000000000000"
 	wantCode(t, tryOpen(t, p, vddk.ReadOnly), 4, vddk.Gone)

@@ -45,6 +45,19 @@ func checkEnvironment(libdir, path string) error {
 	}
 }
 
+// checkConfig refuses a configuration file that cannot be read: the library would
+// go on without, and with other limits and timeouts than somebody wrote down.
+func checkConfig(o Options) error {
+	if o.ConfigFile == "" {
+		return nil
+	}
+	f, err := os.Open(o.ConfigFile)
+	if err != nil {
+		return &LoadError{LibDir: o.LibDir, Err: fmt.Errorf("the configuration file: %w", err), Remedy: "check its path and the rights on it"}
+	}
+	return f.Close()
+}
+
 // version of a library as its real file is named: libvixDiskLib.so.8.0.3.
 type version struct {
 	text         string

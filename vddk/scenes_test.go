@@ -25,6 +25,7 @@ var scenes = map[string]func() int{
 	"dummy":   func() int { return report(dummyScene()) },
 	"panic":   func() int { return report(readDummy(1020)) },
 	"pipe":    func() int { return report(readDummy(1021)) },
+	"version": func() int { return report(versionScene()) },
 	"twice":   func() int { return report(loadTwice()) },
 	"offmain": func() int { return report(loadOffMain()) },
 	"hang":    func() int { return report(hangScene()) },
@@ -131,12 +132,29 @@ func TestHostFallsSilent(t *testing.T) {
 }
 
 func loadDummy() (*vddk.Library, error) {
-	return vddk.Load(vddk.Options{LibDir: os.Getenv(sceneDir), Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	return vddk.Load(vddk.Options{LibDir: os.Getenv(sceneDir), ConfigFile: os.Getenv(sceneConfig), Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 }
 
 func loadOnly() error {
 	_, err := loadDummy()
 	return err
+}
+
+func versionScene() error {
+	l, err := loadDummy()
+	if err != nil {
+		return err
+	}
+	defer l.Exit()
+	fmt.Printf("version %s, IVDs %v\n", l.Version(), l.SupportsIVD())
+	c, h, err := openPath(l, os.Getenv(sceneParams))
+	if err != nil {
+		return err
+	}
+	if i := h.Info(); i.LogicalSectorSize != 512 || i.Capacity != 2048 {
+		return fmt.Errorf("%+v", i)
+	}
+	return errors.Join(h.Close(), c.Disconnect())
 }
 
 func loadTwice() error {
@@ -315,6 +333,48 @@ func loadRefuses(t *testing.T) {
 		{"load", dummy(t, "-DWITHOUT_WAIT"), "undefined symbol: VixDiskLib_Wait", "VDDK 6.7 or newer"},
 	} {
 		checkRefused(t, c.scene, c.libdir, c.problem, c.remedy)
+	}
+}
+
+// Libraries of all versions that know IVDs are found by their names, the newest
+// first, and told apart.
+func TestVersions(t *testing.T) {
+	track(t, filepath.Join(libdir(), "lib64/libvixDiskLib.so.8.0.0"))
+	path, _ := sparse(t, 1<<20, 1)
+	dir := t.TempDir()
+	lib64 := filepath.Join(dir, "lib64")
+	if err := os.Mkdir(lib64, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"libvixlabtls.so.1", "libvixDiskLib.so.8.0.0"} {
+		if err := os.Symlink(filepath.Join(libdir(), "lib64", file), filepath.Join(lib64, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, version := range []string{"6.7.3", "7.0.3", "8.0.3", "9.0.1"} {
+		content, err := os.ReadFile(filepath.Join(lib64, "libvixDiskLib.so.8.0.0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "libvixDiskLib.so." + version
+		if err := os.WriteFile(filepath.Join(lib64, name), content, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(name, filepath.Join(lib64, name[:len(name)-4])); err != nil {
+			t.Fatal(err)
+		}
+		out, err := play(t, "version", dir, append(vddk.Environment(dir), sceneParams+"="+path)...)
+		if err != nil || !strings.Contains(out, "version "+version+", IVDs true") {
+			t.Errorf("%s: %v\n%s", version, err, out)
+		}
+	}
+}
+
+func TestConfigFileUnreadable(t *testing.T) {
+	libdir := dummy(t)
+	out, err := play(t, "load", libdir, sceneConfig+"="+filepath.Join(libdir, "none.conf"))
+	if err == nil || !strings.Contains(out, "none.conf: no such file") || !strings.Contains(out, "remedy: check its path") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

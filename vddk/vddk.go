@@ -89,6 +89,9 @@ func Load(o Options) (*Library, error) {
 	if err := checkEnvironment(o.LibDir, path); err != nil {
 		return nil, err
 	}
+	if err := checkConfig(o); err != nil {
+		return nil, err
+	}
 	if C.ivd_on_main_thread() == 0 {
 		return nil, &LoadError{
 			LibDir: o.LibDir, Err: errors.New("not on the main thread"),
