@@ -50,6 +50,7 @@ int lab_thread(pthread_t *thread, void *(*body)(void *), void *arg);
 void lab_report(const char *dir, const char *rule, const char *format, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void lab_misuse(const char *dir, const char *rule, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void lab_report_pending(const char *dir);
+_Noreturn void VixLab_Misuse(const char *rule, const char *detail);
 
 /* companion.c: the private library, found as the real one's are. */
 struct labtls_api;

@@ -104,6 +104,11 @@ void lab_report(const char *dir, const char *rule, const char *format, ...) {
 	enter(dir, rule, detail);
 }
 
+/* For the distribution's other library. */
+API _Noreturn void VixLab_Misuse(const char *rule, const char *detail) {
+	lab_misuse(NULL, rule, "%s", detail);
+}
+
 _Noreturn void lab_misuse(const char *dir, const char *rule, const char *format, ...) {
 	char detail[1024];
 	va_list args;

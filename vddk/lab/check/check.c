@@ -4,6 +4,7 @@
  * AddressSanitizer and runs it. Each case is a process of its own, since InitEx
  * comes once and misuse ends in an abort.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -384,6 +385,20 @@ static void no_identity(void) {
 	VixDiskLib_PrepareForAccess(disk_of_its_own(), NULL);
 }
 
+static void no_name(void) {
+	typedef VixError (*init_func)(uint32_t, uint32_t, VixLogFunc, VixLogFunc, VixLogFunc, const char *, const char *);
+	typedef VixError (*open_func)(VixConnection *, const char **, size_t, uint32_t, void **);
+	void *library = dlopen("libvixMntapi.so.8", RTLD_NOW), *set;
+	init_func mnt_init = library ? (init_func)dlsym(library, "VixMntapi_Init") : NULL;
+	open_func open_disks = library ? (open_func)dlsym(library, "VixMntapi_OpenDisks") : NULL;
+	const char *names[1] = {NULL};
+	init_here();
+	if (!mnt_init || !open_disks)
+		exit(1);
+	WANT(mnt_init(1, 0, silent, silent, silent, NULL, NULL), VIX_OK);
+	open_disks(local(), names, 1, VIX_FLAG_OPEN_READ_ONLY, &set);
+}
+
 static void *open_and_close(void *connection) {
 	for (;;)
 		VixDiskLib_Close(open_local(connection, VIX_FLAG_OPEN_READ_ONLY));
@@ -462,7 +477,7 @@ static const struct {
 	{"Read after Close", read_after_close, SIGABRT, "closed-handle"}, {"Close twice", close_twice, SIGABRT, "closed-handle"},
 	{"Disconnect twice", disconnect_twice, SIGABRT, "closed-connection"}, {"no handle", no_handle, SIGABRT, "null"},
 	{"no buffer", no_buffer, SIGABRT, "null"}, {"no info", no_info, SIGABRT, "null"}, {"no path", no_path, SIGABRT, "null"},
-	{"no identity", no_identity, SIGABRT, "null"}, {"Open at once", open_at_once, SIGABRT, "open-close-at-once"},
+	{"no identity", no_identity, SIGABRT, "null"}, {"no name", no_name, SIGABRT, "mntapi-null"}, {"Open at once", open_at_once, SIGABRT, "open-close-at-once"},
 };
 
 static int reported(const char *rule) {

@@ -41,6 +41,8 @@ struct set_info { uint32_t flags; char *path; };
 struct os_info { int family; uint32_t major, minor; char is64; char *vendor, *edition, *folder; };
 struct volume_info { int type; char mounted; char *link; size_t points; char *point[1]; };
 
+_Noreturn void VixLab_Misuse(const char *rule, const char *detail); /* of our libvixDiskLib */
+
 static bool ready;
 static int sets;
 
@@ -57,7 +59,7 @@ API VixError VixMntapi_Init(uint32_t major, uint32_t minor, VixLogFunc log, VixL
 
 API void VixMntapi_Exit(void) {
 	if (sets)
-		abort(); /* disk sets are open */
+		VixLab_Misuse("mntapi-open-at-exit", "VixMntapi_Exit with disk sets open");
 	ready = false;
 }
 
@@ -77,7 +79,9 @@ static VixError look_for_ext4(struct set *set) {
 API VixError VixMntapi_OpenDisks(VixConnection *connection, const char *names[], size_t count, uint32_t flags, struct set **out) {
 	if (count != 1)
 		return NOT_SUPPORTED;
-	size_t length = strlen(names[0]); /* NULL crashes here */
+	if (!names || !names[0]) /* the real one crashes, some day or at once */
+		VixLab_Misuse("mntapi-null", "VixMntapi_OpenDisks with NULL for a disk's name");
+	size_t length = strlen(names[0]);
 	struct set *set = calloc(1, sizeof *set);
 	if (!ready || !length || !set) {
 		free(set);
