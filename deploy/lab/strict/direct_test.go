@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"ivdmover/deploy/lab"
+	"ivdmover/deploy/lab/owner"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
 	"ivdmover/vddk"
 )
@@ -182,13 +184,62 @@ func TestSANWrites(t *testing.T) {
 	w := newWorld(t, mib)
 	w.proxy(0, "datastore1")
 	_, err := open(t, w.at(""), 0, "san")
-	wantCode(t, err, 6)
+	wantCode(t, err, 6) // no snapshot
 	w.snapshot()
 	_, err = open(t, w.at(""), 0, "san")
 	wantCode(t, err, 6) // thin
 	if h := mustOpen(t, w.at(""), 0, "san:nbdssl"); h.Transport() != "nbdssl" {
 		t.Fatal(h.Transport())
 	}
+
+	w.disk = w.thick("thick", "")
+	_, err = open(t, w.at(""), 0, "san")
+	wantCode(t, err, 6) // no snapshot
+	before, now := make([]byte, mib), make([]byte, mib)
+	first := w.snapshot()
+	h := mustOpen(t, w.at(""), 0, "san")
+	copy(now[100<<10:], bytes.Repeat([]byte("san"), 8<<10))
+	must(t, write(t, h, now[96<<10:128<<10], 96<<10))
+	_, err = open(t, w.at(""), vddk.ReadOnly, "san")
+	wantCode(t, err, 15)
+	compare(t, h, now)
+	compare(t, mustOpen(t, w.at(first), vddk.ReadOnly, "san"), before)
+	must(t, h.Close())
+	must(t, w.vc.EnableCBT(t.Context(), w.disk))
+	_, err = open(t, w.at(""), 0, "san")
+	wantCode(t, err, 6) // its changes are tracked
+}
+
+// An encrypted disk goes over the network, and to a proxy that is encrypted too.
+func TestEncryptedDisks(t *testing.T) {
+	w := newWorld(t, mib)
+	w.disk = w.thick("secret", "key-1")
+	s := w.snapshot()
+	w.proxy(1, "datastore1")
+	_, err := open(t, w.at(s), vddk.ReadOnly, "san")
+	wantCode(t, err, 6)
+	_, err = open(t, w.at(s), vddk.ReadOnly, "hotadd")
+	wantCode(t, err, 13)
+	if h := mustOpen(t, w.at(s), vddk.ReadOnly, "san:hotadd:nbdssl"); h.Transport() != "nbdssl" {
+		t.Fatal(h.Transport())
+	}
+	must(t, script.WriteHosts(w.dir, script.Hosts{
+		Proxies: []script.Proxy{{BIOSUUID: self, VM: "lab-vm-3", FreeSlots: 1, Encrypted: true}},
+	}))
+	mustOpen(t, w.at(s), vddk.ReadOnly, "hotadd")
+}
+
+// A proxy never hot-adds what it has as a disk of its own.
+func TestOwnDisk(t *testing.T) {
+	w := newWorld(t, mib)
+	o, err := owner.Connect(t.Context(), w.lab.Ready().URL, w.lab.Ready().Username, w.lab.Ready().Password, w.lab.Ready().Thumbprint)
+	must(t, err)
+	must(t, o.Attach(t.Context(), w.disk, 2))
+	must(t, o.Close(t.Context()))
+	s := w.snapshot()
+	w.proxy(1)
+	_, err = open(t, w.at(s), vddk.ReadOnly, "hotadd")
+	wantCode(t, err, 13)
 }
 
 // What a killed process has attached stays, and Cleanup takes it away.

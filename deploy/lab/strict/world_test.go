@@ -5,11 +5,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vmware/govmomi/session"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vslm"
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/deploy/lab"
@@ -59,6 +66,40 @@ func newWorld(t *testing.T, size int64) *world {
 		Server: l.Server, Port: uint32(l.Port), Thumbprint: l.Thumbprint, User: l.User, Cookie: l.Cookie.Reveal(),
 	}
 	return w
+}
+
+// thick makes a disk that is not thin, encrypted where there is a key.
+func (w *world) thick(name, key string) ivd.DiskRef {
+	w.t.Helper()
+	ctx, r := w.t.Context(), w.lab.Ready()
+	u, err := url.Parse(r.URL)
+	must(w.t, err)
+	sc := soap.NewClient(u, false)
+	sc.SetThumbprint(u.Host, r.Thumbprint)
+	vc, err := vim25.NewClient(ctx, sc)
+	must(w.t, err)
+	login := session.NewManager(vc)
+	must(w.t, login.Login(ctx, url.UserPassword(r.Username, r.Password)))
+	spec := types.VslmCreateSpec{
+		Name: name, CapacityInMB: 1,
+		BackingSpec: &types.VslmCreateSpecDiskFileBackingSpec{
+			VslmCreateSpecBackingSpec: types.VslmCreateSpecBackingSpec{
+				Datastore: types.ManagedObjectReference{Type: "Datastore", Value: string(w.disk.Datastore)},
+			},
+			ProvisioningType: string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeEagerZeroedThick),
+		},
+	}
+	if key != "" {
+		spec.Crypto = &types.CryptoSpecEncrypt{CryptoKeyId: types.CryptoKeyId{KeyId: key}}
+	}
+	task, err := vslm.NewObjectManager(vc).CreateDisk(ctx, spec)
+	must(w.t, err)
+	info, err := task.WaitForResult(ctx)
+	must(w.t, err)
+	must(w.t, login.Logout(ctx))
+	ref := w.disk
+	ref.Disk = ivd.DiskID(info.Result.(types.VStorageObject).Config.Id.Id)
+	return ref
 }
 
 // proxy makes this process a machine with free slots, and with LUNs.
