@@ -36,6 +36,13 @@ func (g *gate) setFleet(handles int) {
 	g.letIn()
 }
 
+// stalled tells whether disks wait and there is no mover for them.
+func (g *gate) stalled() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limits.Fleet == 0 && len(g.waiting) > 0
+}
+
 // enter waits until the disk may start. Whoever was let in calls leave, once.
 func (g *gate) enter(ctx context.Context, w admit.Want) (leave func(), err error) {
 	x := &wait{Want: w, in: make(chan struct{})}

@@ -59,10 +59,13 @@ func TestGateLetsInAsManyAsTheMoversHold(t *testing.T) {
 			}
 			return n
 		}
-		if n := count(); n != 0 {
-			t.Errorf("%d are in without a mover", n)
+		if n := count(); n != 0 || !g.stalled() {
+			t.Errorf("%d are in without a mover, stalled: %v", n, g.stalled())
 		}
 		g.setFleet(2)
+		if g.stalled() {
+			t.Error("stalled with movers")
+		}
 		if n := count(); n != admit.Fleet(2) {
 			t.Errorf("%d are in, want %d", n, admit.Fleet(2))
 		}

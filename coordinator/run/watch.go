@@ -24,7 +24,7 @@ func (s *Service) watchOver(ctx context.Context) {
 		{"forget old runs", sweepFirst, sweepEvery, s.prune},
 	} {
 		looks.Go(func() {
-			for wait := l.first; pause(ctx, wait) == nil; wait = l.every {
+			for wait := l.first; pause(ctx, wait) == nil; wait = s.pace(l.every) {
 				if err := l.look(ctx); err != nil && ctx.Err() == nil {
 					s.Log.Warn(l.what, "err", err)
 				}
@@ -33,6 +33,15 @@ func (s *Service) watchOver(ctx context.Context) {
 	}
 	looks.Wait()
 	s.settling.group.Wait()
+}
+
+// pace is how long to wait for the next look: less while disks wait for the first
+// mover to be seen.
+func (s *Service) pace(every time.Duration) time.Duration {
+	if every == countEvery && s.gate.stalled() {
+		return countEvery / 10
+	}
+	return every
 }
 
 // countFleet tells admission how many disks the movers can hold. One that has

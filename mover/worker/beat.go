@@ -132,9 +132,22 @@ func (w *Worker) tend(ctx context.Context, ended <-chan struct{}) {
 			w.replaced.Do(func() { close(w.replace) })
 		}
 	})
-	every(beatEvery, func() {
+	beat := func() {
 		if err := w.beat(ctx); err != nil && ctx.Err() == nil {
 			w.Log.Warn("send a heartbeat", "err", err)
+		}
+	}
+	every(beatEvery, beat)
+	tasks.Go(func() { // a server that was started again has forgotten us
+		for {
+			select {
+			case <-w.Queue.Returned():
+				beat()
+			case <-ended:
+				return
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
 	every(beatEvery, func() {

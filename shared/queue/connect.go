@@ -64,7 +64,8 @@ type Queue struct {
 	mu       sync.Mutex
 	line     context.Context // ends, and is replaced, whenever the connection is lost
 	lineLost context.CancelFunc
-	back     time.Time // of the last reconnection
+	back     time.Time     // of the last reconnection
+	returned chan struct{} // closed, and replaced, at each
 }
 
 // Connect makes the connection. The first attempt must succeed: it fails within
@@ -76,7 +77,7 @@ func Connect(ctx context.Context, o Options) (*Queue, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience}
+	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience, returned: make(chan struct{})}
 	q.newLine()
 	if q.ackWait <= 0 {
 		q.ackWait = defaultAckWait
@@ -124,6 +125,8 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 			q.mu.Lock()
 			defer q.mu.Unlock()
 			q.back = time.Now()
+			close(q.returned)
+			q.returned = make(chan struct{})
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			q.log.Warn("queue", "error", err)
@@ -224,6 +227,15 @@ func (q *Queue) justBack(d time.Duration) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return !q.back.IsZero() && time.Since(q.back) < d
+}
+
+// Returned is closed when a lost connection comes back next. A server that was
+// started again has forgotten what was told to it for a while only, heartbeats for
+// example.
+func (q *Queue) Returned() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.returned
 }
 
 func (q *Queue) newLine() {
