@@ -109,11 +109,7 @@ func work(f flags) (err error) {
 // host can do. end is called when all disks are closed.
 func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), err error) {
 	v := c.Mover.VDDK
-	settings := disk.Settings{Folder: v.TempDir, User: v.ConfigFile, Proxy: c.Mover.BIOSUUID}
-	if settings.Folder == "" {
-		settings.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d", os.Geteuid()), c.Mover.Name)
-	}
-	file, unknown, err := settings.Write()
+	file, unknown, err := settingsOf(c).Write()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,6 +128,15 @@ func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), 
 		return nil, nil, err
 	}
 	return host, lib.Exit, nil
+}
+
+func settingsOf(c *config.Config) disk.Settings {
+	v := c.Mover.VDDK
+	s := disk.Settings{Folder: v.TempDir, User: v.ConfigFile, Proxy: c.Mover.BIOSUUID}
+	if s.Folder == "" {
+		s.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d", os.Geteuid()), c.Mover.Name)
+	}
+	return s
 }
 
 // overhead is what a mover takes beside its buffers and its dedup memory, by

@@ -72,6 +72,7 @@ Exit status: 0 asked to stop and done, 1 failed, 2 wrong usage or configuration.
 		Args:   noArgs,
 		RunE:   func(*cobra.Command, []string) error { child(f); return nil },
 	})
+	root.AddCommand(doctorCommands(&f)...)
 	return root
 }
 

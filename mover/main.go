@@ -40,8 +40,8 @@ func run() int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, supervise.ErrFinal):
-		return exitFailed // the child has said why
+	case errors.Is(err, supervise.ErrFinal), errors.Is(err, errFound):
+		return exitFailed // it was said why
 	case errors.As(err, &usage):
 		report(err)
 		return exitUsage

@@ -37,6 +37,13 @@ func (c *Config) ValidateMover() error {
 	return errors.Join(v.problems...)
 }
 
+// ValidateVDDK checks what is used of a mover's host where no jobs are taken.
+func (c *Config) ValidateVDDK() error {
+	v := &validator{where: c.where}
+	v.mover(c.Mover)
+	return errors.Join(v.problems...)
+}
+
 // ValidateRepository checks what commands use that work on the repository alone.
 func (c *Config) ValidateRepository() error {
 	v := &validator{where: c.where}

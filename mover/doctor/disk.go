@@ -1,0 +1,120 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"ivdmover/mover/disk"
+	"ivdmover/shared/ivd"
+	"ivdmover/vddk"
+)
+
+// request is what is read at once.
+const request = 1 << 20
+
+// disk opens the disk that was given by each transport by itself.
+func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
+	e.report.Disk = &Disk{ID: string(e.Disk.Disk), Datastore: string(e.Disk.Datastore), Snapshot: string(e.Snapshot)}
+	first, works := true, 0
+	for _, mode := range e.Transports {
+		t, err := e.transport(ctx, lib, mode, first)
+		if err != nil {
+			t.Reason = strings.ReplaceAll(err.Error(), "\n", "; ")
+		} else {
+			works++
+		}
+		first = first && !t.Works
+		e.report.Transports = append(e.report.Transports, t)
+		e.tell()
+	}
+	var err error
+	if works == 0 {
+		err = errors.New("no transport serves: see the reason of each")
+	}
+	e.step("opening the disk", err, fmt.Sprintf("%d of %d transports serve", works, len(e.Transports)))
+	e.signals("after opening")
+}
+
+// transport opens the disk by one transport and measures it; with the first that
+// works, what the disk is like is looked at as well.
+func (e *examination) transport(ctx context.Context, lib *vddk.Library, mode string, first bool) (t Transport, err error) {
+	t.Name = mode
+	h, err := disk.NewHost(lib, disk.Options{Transports: []string{mode}, Machine: e.Machine, Log: slog.New(e.notes)})
+	if err != nil {
+		return t, err
+	}
+	d, err := h.Open(ctx, disk.Spec{Ref: e.Disk, Snapshot: e.Snapshot, Login: e.Login})
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	t.Works, t.Requests = true, d.Tuning().Depth
+	if first {
+		e.look(ctx, h, d)
+	}
+	t.Bytes, err = e.measure(ctx, h, d)
+	t.Rate = d.Rate()
+	return t, err
+}
+
+// look compares the disk with what vSphere says of it, and reads both of its ends.
+func (e *examination) look(ctx context.Context, h *disk.Host, d *disk.Disk) {
+	info, r := d.Info(), e.report.Disk
+	r.Capacity, r.UUID, r.Links, r.Adapter = d.Capacity(), info.UUID, info.LinkCount, info.AdapterType
+	r.LogicalSize, r.PhysicalSize = info.LogicalSectorSize, info.PhysicalSectorSize
+	if e.Capacity > 0 {
+		var err error
+		if e.Capacity != r.Capacity {
+			err = &ivd.Error{
+				Kind:   ivd.Invalid,
+				Err:    fmt.Errorf("VDDK says %d bytes, vSphere %d", r.Capacity, e.Capacity),
+				Remedy: "look whether the disk was resized after its snapshot",
+			}
+		}
+		e.step("its size is vSphere's", err, fmt.Sprintf("%d bytes", r.Capacity))
+	}
+	n := min(request, r.Capacity)
+	e.step("reading its first MiB", e.end(ctx, h, d, 0, n), "")
+	e.step("reading its last MiB", e.end(ctx, h, d, r.Capacity-n, n), "")
+}
+
+func (e *examination) end(ctx context.Context, h *disk.Host, d *disk.Disk, off, n int64) error {
+	buf := h.Alloc(request)
+	defer buf.Free()
+	return d.ReadAt(ctx, buf.Bytes()[:n], off)
+}
+
+// measure reads from the disk's beginning, with as many requests at once as a
+// backup has.
+func (e *examination) measure(ctx context.Context, h *disk.Host, d *disk.Disk) (int64, error) {
+	end := min(e.Measure, d.Capacity())
+	var next, done atomic.Int64
+	var readers sync.WaitGroup
+	errs := make(chan error, d.Tuning().Depth)
+	for range d.Tuning().Depth {
+		readers.Go(func() {
+			buf := h.Alloc(request)
+			defer buf.Free()
+			for {
+				off := next.Add(request) - request
+				if off >= end {
+					return
+				}
+				n := min(request, end-off)
+				if err := d.ReadAt(ctx, buf.Bytes()[:n], off); err != nil {
+					errs <- err
+					return
+				}
+				done.Add(n)
+			}
+		})
+	}
+	readers.Wait()
+	close(errs)
+	return done.Load(), <-errs
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/inventory"
+	"ivdmover/deploy/lab"
+	"ivdmover/deploy/lab/script"
+	"ivdmover/mover/disk/disktest"
+	"ivdmover/mover/doctor"
+	"ivdmover/shared/ivd"
+)
+
+// ward is a laboratory, a configuration of a mover, and the flags that lead a doctor
+// to a disk.
+type ward struct {
+	t           *testing.T
+	dir, config string
+	password    string
+	flags       []string
+	refs        []ivd.DiskRef
+	snapshots   []ivd.SnapshotID
+}
+
+func newWard(t *testing.T) *ward {
+	t.Helper()
+	libdir, err := disktest.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &ward{t: t, dir: t.TempDir(), config: filepath.Join(t.TempDir(), "ivd.yaml")}
+	l, err := lab.Start(t.Context(), lab.Options{Dir: w.dir, Disks: 2, DiskSize: 8 << 20, LibDir: libdir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	r := l.Ready()
+	v, err := inventory.Connect(t.Context(), inventory.Config{
+		Name: "lab", URL: r.URL, Username: r.Username, Password: ivd.Secret(r.Password), Thumbprint: r.Thumbprint,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	for d, err := range v.Disks(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := v.CreateSnapshot(t.Context(), d.Ref, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.refs, w.snapshots = append(w.refs, d.Ref), append(w.snapshots, s)
+	}
+	login, err := v.Login(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.password = r.Password
+	secret := filepath.Join(t.TempDir(), "password")
+	text := fmt.Sprintf("mover: { name: p, bios_uuid: %s, luns: [], vddk: { libdir: %q, transports: [san, hotadd, nbdssl], temp_dir: %q } }\n",
+		disktest.Proxy, libdir, filepath.Join(t.TempDir(), "vddk"))
+	for path, content := range map[string]string{secret: r.Password + "\n", w.config: text} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.flags = []string{
+		"--server", login.Server, "--port", fmt.Sprint(login.Port), "--user", r.Username, "--password-file", secret,
+		"--thumbprint", r.Thumbprint, "--datastore", string(w.refs[0].Datastore), "--disk", string(w.refs[0].Disk),
+	}
+	return w
+}
+
+// run runs a doctor and returns its status and what it wrote.
+func (w *ward) run(args ...string) (code int, out, words string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second)
+	defer cancel()
+	cmd := program(ctx, append([]string{"doctor", "--config", w.config}, args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	_ = cmd.Run() // its status is what is looked at
+	if strings.Contains(stdout.String()+stderr.String(), w.password) {
+		w.t.Errorf("the password is in %s%s", &stdout, &stderr)
+	}
+	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
+}
+
+func (w *ward) report(code int, args ...string) doctor.Report {
+	w.t.Helper()
+	got, out, words := w.run(append(args, "-o", "json")...)
+	var r doctor.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || got != code {
+		w.t.Fatalf("status %d, want %d: %v in %q, %q", got, code, err, out, words)
+	}
+	return r
+}
+
+func bad(r doctor.Report) (names []string) {
+	for _, c := range r.Checks {
+		if !c.Good {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func TestDoctorOfAHealthyHost(t *testing.T) {
+	w := newWard(t)
+	if err := script.WriteHosts(w.dir, script.Hosts{Proxies: []script.Proxy{{BIOSUUID: disktest.Proxy, VM: "lab-vm-1", FreeSlots: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, words := w.run(); code != 0 || !strings.Contains(out, "symbols") || strings.Contains(out, "NEEDED") || words != "" {
+		t.Errorf("the library alone: status %d: %s%s", code, out, words)
+	}
+	r := w.report(0, append(w.flags, "--snapshot", string(w.snapshots[0]), "--capacity", "8MiB")...)
+	if r.Disk == nil || r.Disk.Capacity != 8<<20 || len(r.Transports) != 3 || r.Library.Version == "" || len(r.Library.Present) < 25 {
+		t.Fatalf("%+v", r)
+	}
+	for i, want := range []bool{false, true, true} {
+		tr := r.Transports[i]
+		if tr.Works != want || want && (tr.Bytes != 8<<20 || tr.Rate <= 0) || !want && tr.Reason == "" {
+			t.Errorf("%+v", tr)
+		}
+	}
+	if !slices.ContainsFunc(r.Checks, func(c doctor.Check) bool { return c.Name == "reading its last MiB" && c.Good }) {
+		t.Errorf("checks %+v", r.Checks)
+	}
+}
+
+func TestDoctorFindsWhatIsWrong(t *testing.T) {
+	w := newWard(t)
+	if got := bad(w.report(1, append(w.flags, "--capacity", "9MiB")...)); !slices.Equal(got, []string{"its size is vSphere's"}) {
+		t.Errorf("another size: %v", got)
+	}
+	r := w.report(1, append(w.flags, "--snapshot", string(w.snapshots[1]))...)
+	if !slices.Equal(bad(r), []string{"opening the disk"}) || !strings.Contains(r.Transports[2].Reason, string(w.snapshots[1])) {
+		t.Errorf("another disk's snapshot: %+v", r)
+	}
+	if err := script.WriteFaults(w.dir, script.Fault{Call: "Open", Mode: "nbdssl", Do: script.Panic}); err != nil {
+		t.Fatal(err)
+	}
+	r = w.report(1, w.flags...)
+	if got := bad(r); !slices.Equal(got, []string{"the process that loads the library"}) || r.Library.Version == "" {
+		t.Errorf("a panic: %v, %+v", got, r)
+	}
+	for name, c := range map[string]struct {
+		from, to string
+		code     int
+		says     string
+	}{
+		"a folder that is not there":        {"libdir: \"", "libdir: \"/nowhere", 1, "unpack VMware's VDDK"},
+		"a transport that does not exist":   {"hotadd", "hotad", 2, "hotadd"},
+		"a configuration that is not there": {"temp_dir:", "config_file: /nowhere/vddk.conf, temp_dir:", 1, "/nowhere/vddk.conf"},
+		"a UUID that is none":               {disktest.Proxy, "4225", 2, "bios_uuid"},
+	} {
+		whole, err := os.ReadFile(w.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(w.config, bytes.Replace(whole, []byte(c.from), []byte(c.to), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, words := w.run(); code != c.code || !strings.Contains(out+words, c.says) {
+			t.Errorf("%s: status %d: %s%s", name, code, out, words)
+		}
+		if err := os.WriteFile(w.config, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, _, words := w.run("--disk", "x"); code != 2 || !strings.Contains(words, "--disk needs") {
+		t.Errorf("half of what is needed: status %d: %s", code, words)
+	}
+}
