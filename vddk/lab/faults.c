@@ -21,14 +21,20 @@ struct rule {
 	struct lab_plan plan;
 };
 
-static struct {
-	pthread_mutex_t lock;
-	char dir[4096];
+/* The script of a folder, as it was read last. */
+struct script {
+	struct script *next;
+	const char *dir; /* lasting */
 	struct timespec written;
 	ino_t inode;
-	struct rule rules[RULES];
 	int count;
-} script = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct rule rules[RULES];
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct script *first;
+} scripts = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* "1m30s", "2s", "150ms": milliseconds, negative where it is none of these. */
 static int64_t duration(const char *text) {
@@ -79,10 +85,10 @@ static uint64_t hash(const char *text, uint64_t sum) {
 	return sum;
 }
 
-static void take_rule(const char *dir, const struct json *json) {
-	if (script.count == RULES)
+static void take_rule(struct script *script, const struct json *json) {
+	if (script->count == RULES)
 		return;
-	struct rule *rule = &script.rules[script.count];
+	struct rule *rule = &script->rules[script->count];
 	*rule = (struct rule){.nth = json_number(json, "nth", 1), .times = json_number(json, "times", 1),
 		.shared = json_bool(json, "shared")};
 	snprintf(rule->call, sizeof rule->call, "%s", json_string(json, "call", ""));
@@ -94,44 +100,55 @@ static void take_rule(const char *dir, const struct json *json) {
 	if (rule->times == 0)
 		rule->times = 1;
 	if (!rule->call[0] || !understand(what, &rule->plan)) {
-		lab_report(dir, "faults.json", "rule %d: call \"%s\", do \"%s\"", script.count + 1, rule->call, what);
+		lab_report(script->dir, "faults.json", "rule %d: call \"%s\", do \"%s\"", script->count + 1, rule->call, what);
 		return;
 	}
 	char place[32];
-	snprintf(place, sizeof place, "%d", script.count);
+	snprintf(place, sizeof place, "%d", script->count);
 	rule->hash = hash(place, hash(what, hash(rule->mode, hash(rule->disk, hash(rule->call, 0xcbf29ce484222325u)))));
-	script.count++;
+	script->count++;
 }
 
-static void load(const char *dir) {
-	script.count = 0;
-	char *text = lab_world_read(dir, "faults.json");
+static void load(struct script *script) {
+	script->count = 0;
+	char *text = lab_world_read(script->dir, "faults.json");
 	struct json *json = text ? json_parse(text) : NULL;
 	if (text && (!json || json->kind != JSON_ARRAY))
-		lab_report(dir, "faults.json", "%s/faults.json is not a JSON array", dir);
+		lab_report(script->dir, "faults.json", "%s/faults.json is not a JSON array", script->dir);
 	free(text);
 	for (const struct json *rule = json && json->kind == JSON_ARRAY ? json->first : NULL; rule; rule = rule->next)
-		take_rule(dir, rule);
+		take_rule(script, rule);
 	json_free(json);
 }
 
-/* Called with the lock held. False: there is no script. */
-static bool look(const char *dir) {
+static struct script *of_folder(const char *dir) {
+	for (struct script *s = scripts.first; s; s = s->next)
+		if (s->dir == dir)
+			return s;
+	struct script *made = calloc(1, sizeof *made);
+	if (!made)
+		return NULL;
+	made->dir = dir;
+	made->next = scripts.first;
+	scripts.first = made;
+	return made;
+}
+
+/* Called with the lock held. NULL: there is no script. */
+static struct script *look(const char *dir) {
 	char path[4096 + 16];
 	struct stat st;
 	snprintf(path, sizeof path, "%s/faults.json", dir);
-	if (stat(path, &st) != 0) {
-		script.dir[0] = 0;
-		return false;
+	if (stat(path, &st) != 0)
+		st = (struct stat){0};
+	struct script *script = of_folder(dir);
+	if (script && (st.st_ino != script->inode || st.st_mtim.tv_sec != script->written.tv_sec ||
+		       st.st_mtim.tv_nsec != script->written.tv_nsec)) {
+		script->inode = st.st_ino;
+		script->written = st.st_mtim;
+		load(script);
 	}
-	if (strcmp(script.dir, dir) == 0 && st.st_ino == script.inode && st.st_mtim.tv_sec == script.written.tv_sec &&
-	    st.st_mtim.tv_nsec == script.written.tv_nsec)
-		return true;
-	snprintf(script.dir, sizeof script.dir, "%s", dir);
-	script.inode = st.st_ino;
-	script.written = st.st_mtim;
-	load(dir);
-	return true;
+	return script;
 }
 
 /* How often everybody has come here, this time included. */
@@ -166,19 +183,18 @@ struct lab_plan lab_plan(const struct lab_call *call) {
 	const char *dir = call->dir ? call->dir : lab_world_last();
 	if (!dir)
 		return plan;
-	pthread_mutex_lock(&script.lock);
-	if (look(dir)) {
-		for (int i = 0; i < script.count; i++) {
-			struct rule *rule = &script.rules[i];
-			if (!concerns(rule, call))
-				continue;
-			int64_t n = rule->shared ? count_shared(dir, rule) : ++rule->count;
-			bool due = n >= rule->nth && (rule->times < 0 || n < rule->nth + rule->times);
-			if (due && plan.fate == LAB_FATE_NONE)
-				plan = rule->plan;
-		}
+	pthread_mutex_lock(&scripts.lock);
+	struct script *script = look(dir);
+	for (int i = 0; script && i < script->count; i++) {
+		struct rule *rule = &script->rules[i];
+		if (!concerns(rule, call))
+			continue;
+		int64_t n = rule->shared ? count_shared(dir, rule) : ++rule->count;
+		bool due = n >= rule->nth && (rule->times < 0 || n < rule->nth + rule->times);
+		if (due && plan.fate == LAB_FATE_NONE)
+			plan = rule->plan;
 	}
-	pthread_mutex_unlock(&script.lock);
+	pthread_mutex_unlock(&scripts.lock);
 	return plan;
 }
 
