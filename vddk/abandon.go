@@ -35,14 +35,13 @@ func (e *Error) of(op string) *Error {
 func (h *Handle) Abandon() {
 	h.giveUp.Do(func() {
 		h.on.keep()
-		close(h.gone)
 		h.stopping.Lock()
 		defer h.stopping.Unlock()
-		if h.worker == nil { // Close has begun: its own call is given up, if it hangs
-			return
+		if h.worker != nil { // else Close has begun: its own call is given up, if it hangs
+			C.ivd_worker_abandon(h.worker)
+			h.lib.lose("handle of " + h.name)
 		}
-		C.ivd_worker_abandon(h.worker)
-		h.lib.lose("handle of " + h.name)
+		close(h.gone) // who waits sees it counted
 	})
 }
 
