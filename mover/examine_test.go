@@ -18,6 +18,7 @@ import (
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/mover/doctor"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
 )
 
 // ward is a laboratory, a configuration of a mover, and the flags that lead a doctor
@@ -25,7 +26,9 @@ import (
 type ward struct {
 	t           *testing.T
 	dir, config string
+	libdir      string
 	password    string
+	login       queue.Login
 	flags       []string
 	refs        []ivd.DiskRef
 	snapshots   []ivd.SnapshotID
@@ -37,7 +40,7 @@ func newWard(t *testing.T) *ward {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &ward{t: t, dir: t.TempDir(), config: filepath.Join(t.TempDir(), "ivd.yaml")}
+	w := &ward{t: t, libdir: libdir, dir: t.TempDir(), config: filepath.Join(t.TempDir(), "ivd.yaml")}
 	l, err := lab.Start(t.Context(), lab.Options{Dir: w.dir, Disks: 2, DiskSize: 8 << 20, LibDir: libdir})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +68,7 @@ func newWard(t *testing.T) *ward {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.password = r.Password
+	w.password, w.login = r.Password, login
 	secret := filepath.Join(t.TempDir(), "password")
 	text := fmt.Sprintf("mover: { name: p, bios_uuid: %s, luns: [], vddk: { libdir: %q, transports: [san, hotadd, nbdssl], temp_dir: %q } }\n",
 		disktest.Proxy, libdir, filepath.Join(t.TempDir(), "vddk"))

@@ -39,6 +39,10 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("child", os.Getpid(), os.Getenv("MARK"))
 		select {}
+	case "worn": // it asks to be replaced, until the file says that it was
+		if os.Remove(os.Getenv("WORN")) == nil {
+			os.Exit(supervise.ExitReplace)
+		}
 	case "final":
 		os.Exit(supervise.ExitFinal)
 	case "unbound":
@@ -226,5 +230,26 @@ func TestBindRefusesStrangers(t *testing.T) {
 	out, err := cmd.Output()
 	if err != nil || !strings.Contains(string(out), "supervisor") {
 		t.Fatalf("%q, %v", out, err)
+	}
+}
+
+func TestAChildThatAsksForItIsReplaced(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "worn")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("WORN", file)
+	for _, healthy := range []time.Duration{time.Nanosecond, time.Hour} { // at once, and with a wait
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := options("worn", nil)
+		o.Healthy = healthy
+		if err := supervise.Run(t.Context(), o); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.Error("it was never started")
+		}
 	}
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/broker"
+	"ivdmover/deploy/lab/script"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/dir"
+)
+
+// crashing is a mover whose disks are the laboratory's, and a coordinator's parts.
+type crashing struct {
+	*place
+	ward  *ward
+	repo  *repo.Repository
+	lease repo.Lease
+}
+
+func newCrashing(t *testing.T) *crashing {
+	t.Helper()
+	c := &crashing{place: &place{t: t}, ward: newWard(t)}
+	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if c.queue, err = queue.Connect(t.Context(), queue.Options{URL: s.ClientURL(), Name: "test", AckWait: 2 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.queue.Close)
+	if err := c.queue.Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	login := c.ward.login
+	stop, err := c.queue.ServeLogins(t.Context(), func(context.Context, queue.LoginRequest) (queue.Login, error) { return login, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	folder := t.TempDir()
+	st, err := dir.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.repo, err = repo.Init(t.Context(), st, repo.InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if c.lease, err = c.repo.OpenLease(t.Context(), repo.LeaseSpec{Kind: repo.WriteLease, Owner: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	c.config = filepath.Join(t.TempDir(), "ivd.yaml")
+	c.write(fmt.Sprintf(`
+repository: { url: "dir://%s" }
+queue: { url: "%s" }
+mover: { name: p, handles: 2, memory: 128MiB, vddk: { libdir: "%s", transports: [nbdssl], temp_dir: "%s" } }
+`, folder, s.ClientURL(), c.ward.libdir, filepath.Join(t.TempDir(), "vddk")))
+	return c
+}
+
+// publish queues a job for one of the laboratory's disks that was lost so often.
+func (c *crashing) publish(n, lost int) {
+	c.t.Helper()
+	g := ivd.Geometry{Capacity: 8 << 20, ChunkSize: ivd.DefaultChunkSize}
+	j := queue.Job{
+		Version: queue.Version, Kind: queue.Backup, Class: queue.AnyClass, ID: "j0001", Run: "run-1",
+		Lease: c.lease.ID, Deadline: c.lease.Deadline, Repository: c.repo.ID(),
+		Disk: c.ward.refs[n], Name: "disk", Geometry: g,
+		Backup: &queue.BackupSpec{Snapshot: c.ward.snapshots[n], Pages: []ivd.PageIndex{0}, Unread: queue.UnreadZero, Allocated: true},
+	}
+	rec := queue.JobRecord{
+		Version: queue.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease,
+		State: queue.JobQueued, Lost: lost, Attempt: lost,
+	}
+	if err := c.queue.CreateJobRecord(c.t.Context(), rec); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.queue.Publish(c.t.Context(), j); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// A disk that makes the library abort is run alone, and given up with its reason;
+// its neighbour does not notice.
+func TestADiskThatKillsTheLibraryHarmsNoOther(t *testing.T) {
+	c := newCrashing(t)
+	if err := script.WriteFaults(c.ward.dir, script.Fault{
+		Call: "Open", Disk: string(c.ward.refs[0].Disk), Do: script.Abort, Times: script.Always,
+	}, script.Fault{
+		Call: "QueryAllocatedBlocks", Disk: string(c.ward.refs[0].Disk), Do: script.Abort, Times: script.Always,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c.start()
+	c.publish(1, 0)
+	c.publish(0, 4)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	ended := map[ivd.DiskID]queue.JobRecord{}
+	for rec, err := range c.queue.WatchJobs(ctx, "run-1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.State == queue.JobDone || rec.State == queue.JobFailed {
+			ended[rec.Disk] = rec
+		}
+		if len(ended) == 2 {
+			break
+		}
+	}
+	culprit, neighbour := ended[c.ward.refs[0].Disk], ended[c.ward.refs[1].Disk]
+	if neighbour.State != queue.JobDone || neighbour.Attempt != 1 {
+		t.Errorf("the neighbour: %+v, %+v", neighbour, neighbour.Failure)
+	}
+	if culprit.State != queue.JobFailed || culprit.Failure.Kind != ivd.Permanent || !strings.Contains(culprit.Failure.Message, "5 attempts") {
+		t.Errorf("the culprit: %+v, %+v", culprit, culprit.Failure)
+	}
+}
