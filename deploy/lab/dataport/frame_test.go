@@ -58,6 +58,18 @@ func TestChunksHoldTheirExtents(t *testing.T) {
 	}
 }
 
+// Nobody else is told where the files are.
+func TestWhoSharesTheMachine(t *testing.T) {
+	for peer, want := range map[string]bool{
+		"127.0.0.1:50000": true, "127.8.9.10:1": true, "[::1]:50000": true, "[::ffff:127.0.0.1]:1": true,
+		"192.0.2.7:50000": false, "[2001:db8::1]:1": false, "[::ffff:192.0.2.7]:1": false, "": false, "localhost:1": false,
+	} {
+		if got := sharesMachine(peer); got != want {
+			t.Errorf("%q: %v", peer, got)
+		}
+	}
+}
+
 func TestCookies(t *testing.T) {
 	for in, want := range map[string]string{
 		`vmware_soap_session="abc"; Path=/; HttpOnly`: "abc", `vmware_soap_session=abc`: "abc", "abc": "abc", `"abc"`: "abc", "": "",

@@ -89,9 +89,14 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	host, port := p.address(r.Host)
 	fmt.Fprintf(w, "code=0\nmessage=\nhost=%s\nport=%d\nthumbprint=%s\nticket=%s\n", host, port, p.o.Thumbprint, p.tickets.issue(k, time.Now()))
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap().IsLoopback() {
+	if sharesMachine(r.RemoteAddr) {
 		p.place(w, k)
 	}
+}
+
+func sharesMachine(peer string) bool {
+	a, err := netip.ParseAddrPort(peer)
+	return err == nil && a.Addr().Unmap().IsLoopback()
 }
 
 // place tells a client of this machine where the disk's files are, and what bears on
