@@ -1,6 +1,7 @@
 package vddk_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"ivdmover/vddk"
+	"ivdmover/vddk/mntapi"
 )
 
 // scenes are main programs of their own, run by tests that need a process with
@@ -210,6 +212,10 @@ func dummyScene() error {
 	}
 	if err := dummyErrors(l, h, buf); err != nil {
 		return err
+	}
+	var none *vddk.LoadError
+	if _, err := mntapi.Load(context.Background(), l, ""); !errors.As(err, &none) || !strings.Contains(none.Remedy, "the whole distribution") {
+		return fmt.Errorf("a distribution without libvixMntapi: %w", err)
 	}
 	if err := errors.Join(h.Flush(), h.Close(), c.Disconnect(), crowd(l)); err != nil {
 		return err
