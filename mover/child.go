@@ -134,7 +134,7 @@ func settingsOf(c *config.Config) disk.Settings {
 	v := c.Mover.VDDK
 	s := disk.Settings{Folder: v.TempDir, User: v.ConfigFile, Proxy: c.Mover.BIOSUUID}
 	if s.Folder == "" {
-		s.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d", os.Geteuid()), c.Mover.Name)
+		s.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d-%s", os.Geteuid(), c.Mover.Name))
 	}
 	return s
 }
