@@ -64,7 +64,7 @@ func TestListsAreArraysAndNullsAreThere(t *testing.T) {
 		"/v1/points":                    `[]`,
 		"/v1/snapshots":                 `[]`,
 		"/v1/disks?datastore=other":     `[]`,
-		"/v1/disks":                     `"attached_to":[],"cbt":false,"last_point":null`,
+		"/v1/disks":                     `"attached_to":[],"cbt":false,"thin":false,"encrypted":false,"last_point":null`,
 		"/v1/movers":                    `"draining":false,"vddk":"","transports":[],"active":[]`,
 		"/v1/version":                   `"api":1`,
 		"/v1/disks?unprotected=perhaps": `"error":{"kind":"invalid"`,

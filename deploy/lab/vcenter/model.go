@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
@@ -17,10 +18,16 @@ import (
 	"ivdmover/deploy/lab/estate"
 )
 
+// building: the simulator keeps licences in a variable that all inventories share,
+// and touches it while hosts are added.
+var building sync.Mutex
+
 // build makes the inventory: one datacenter, a cluster of two hosts or one host
 // alone, the estate's datastores on each, its machines. Everything is made in the
 // same order at each start, since managed object ids are counted.
 func (v *VCenter) build(ctx context.Context) error {
+	building.Lock()
+	defer building.Unlock()
 	m := &simulator.Model{ServiceContent: vpx.ServiceContent, RootFolder: vpx.RootFolder, Datacenter: 1, Cluster: 1, ClusterHost: 2}
 	if v.o.ESX {
 		m = &simulator.Model{ServiceContent: esx.ServiceContent, RootFolder: esx.RootFolder}

@@ -23,7 +23,7 @@ func New(ctx context.Context, r config.Repository) (store.Store, error) {
 	where, err := config.ParseLocation(r.URL)
 	if err == nil && where.Scheme == "dir" {
 		if err := os.Mkdir(where.Folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make the repository's folder", Err: err, Remedy: "make its parent, or correct repository.url"}
+			return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make the repository's folder", Err: err, Remedy: "create it (mkdir -p " + where.Folder + "), or mount what should be there"}
 		}
 	}
 	return Open(ctx, r)
