@@ -22,6 +22,10 @@ var kinds = map[vddk.Class]ivd.Kind{
 	vddk.Generic:                 ivd.Unknown,
 }
 
+// noMemory is what a host answers whose memory for NBD is used up: it has some again
+// when another disk is closed.
+const noMemory = 2
+
 // class is the library's class of an error; empty where it is none of the
 // library's.
 func class(err error) vddk.Class {
@@ -49,6 +53,11 @@ func classify(err error) error {
 	var v *vddk.Error
 	var l *vddk.LoadError
 	switch {
+	case errors.As(err, &v) && v.Code == noMemory:
+		return &ivd.Error{
+			Kind: ivd.Transient, Err: err,
+			Remedy: "have fewer disks open at once through that host: lower mover.handles, or the vCenter's limits.host_handles",
+		}
 	case errors.As(err, &v):
 		return &ivd.Error{Kind: kinds[v.Class], Err: err, Remedy: v.Remedy}
 	case errors.As(err, &l):

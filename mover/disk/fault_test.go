@@ -26,7 +26,8 @@ import (
 var outcomes = map[ivd.Kind][]int{
 	ivd.Transient: {
 		14006, 14007, 14008, 14009, 14010, 14011, 14014, 14015, 26, 34, 36, 18000, 30006, 30007, 30028, 16054, 5, 31, 3008,
-		20005, // EndAccess did not help
+		20005,    // EndAccess did not help
+		noMemory, // of the host
 	},
 	ivd.Locked:      {15, 13010, 13014, 13},
 	ivd.Denied:      {3014, 3015, 35, 16064, 30035, 30201, 18002},
@@ -35,7 +36,7 @@ var outcomes = map[ivd.Kind][]int{
 	ivd.NotFound:    {4, 25, 4000, 13003, 16000, 16003, 16008, 16030, 16063},
 	ivd.Permanent:   {3, 44, 1000, 16007, 24, 26000},
 	ivd.Full:        {8},
-	ivd.Unknown:     {1, 2, 7, 9, 10, 16, 1002, 2000},
+	ivd.Unknown:     {1, 7, 9, 10, 16, 1002, 2000},
 }
 
 func allCodes(t *testing.T) (codes []int) {
@@ -100,7 +101,7 @@ func TestEveryCodeEndsAsItShould(t *testing.T) {
 			}
 		}
 		var v *vddk.Error
-		if !errors.As(err, &v) || int(v.Code) != code || kind != kinds[v.Class] {
+		if !errors.As(err, &v) || int(v.Code) != code || kind != kinds[v.Class] && code != noMemory {
 			t.Errorf("code %d: %v, of kind %q", code, err, kind)
 		}
 	}
@@ -112,6 +113,26 @@ func TestEveryCodeEndsAsItShould(t *testing.T) {
 		t.Errorf("%d of %d codes that something is known of were met", known, total)
 	}
 	faults(t, dir)
+}
+
+// A host that has no memory for another disk has some later.
+func TestAHostWithoutMemoryIsTriedLater(t *testing.T) {
+	dir := t.TempDir()
+	refs, _, cookie, _ := labDisks(t, startLab(t, dir, 1))
+	h := quick(t, Options{Transports: []string{"nbdssl"}})
+	if err := script.WriteHosts(dir, script.Hosts{NFCMemory: 1}); err != nil {
+		t.Fatal(err)
+	}
+	err := useAndClose(t.Context(), h, Spec{Ref: refs[0], Login: cookie})
+	if ivd.KindOf(err) != ivd.Transient || !strings.Contains(ivd.RemedyOf(err), "mover.handles") {
+		t.Errorf("%v, of kind %q", err, ivd.KindOf(err))
+	}
+	if err := script.WriteHosts(dir, script.Hosts{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := useAndClose(t.Context(), h, Spec{Ref: refs[0], Login: cookie}); err != nil {
+		t.Error(err)
+	}
 }
 
 // Transports fall back, EndAccess is called and the disk opens, all through the
