@@ -3,31 +3,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "chain.h"
+#include "chain_files.h"
 
-#define PIECE (16 * CHAIN_BLOCK)
 #define META_MAX (1 << 20)
-
-struct layer {
-	char id[80];
-	int bits, data;
-};
-
-struct chain {
-	char base[4096];
-	char snapshot[80];
-	bool write, cbt;
-	int content, lock, changes;
-	int meta; /* kept open: another file has another inode */
-	uint64_t epoch, size;
-	struct layer *layers; /* oldest first, all of the disk */
-	int count;
-	int own; /* the snapshot's place in layers; count for the present content */
-};
 
 static void close_layers(struct layer *layers, int count) {
 	for (int i = 0; i < count; i++) {
@@ -130,14 +111,14 @@ static VixError load_once(struct chain *chain) {
 	return *chain->snapshot && chain->own == count ? 16008 : VIX_OK;
 }
 
-static VixError load(struct chain *chain) {
+VixError chain_load(struct chain *chain) {
 	VixError err = VIX_FILE_ERROR;
 	for (int again = 0; again < 100 && err == VIX_FILE_ERROR; again++)
 		err = load_once(chain);
 	return err;
 }
 
-static bool stale(const struct chain *chain) {
+bool chain_stale(const struct chain *chain) {
 	char path[5120];
 	struct stat now, then;
 	snprintf(path, sizeof path, "%s.ivd/meta", chain->base);
@@ -165,7 +146,7 @@ VixError chain_open(const char *descriptor, const char *snapshot, bool write, st
 		err = VIX_INCORRECT_FILE_TYPE;
 	if (err == VIX_OK) {
 		chain->size = (uint64_t)st.st_size;
-		err = load(chain);
+		err = chain_load(chain);
 	}
 	if (err != VIX_OK) {
 		chain_close(chain);
@@ -201,7 +182,7 @@ bool chain_tracks(const struct chain *chain) {
 }
 
 /* What is beyond a file's end is zeros. */
-static VixError read_zero(int fd, void *buffer, size_t size, uint64_t offset) {
+VixError chain_read_zero(int fd, void *buffer, size_t size, uint64_t offset) {
 	uint8_t *at = buffer;
 	while (size > 0) {
 		ssize_t n = pread(fd, at, size, (off_t)offset);
@@ -220,32 +201,15 @@ static VixError read_zero(int fd, void *buffer, size_t size, uint64_t offset) {
 	return VIX_OK;
 }
 
-static VixError write_all(int fd, const void *buffer, size_t size, uint64_t offset) {
-	const uint8_t *at = buffer;
-	while (size > 0) {
-		ssize_t n = pwrite(fd, at, size, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return lab_from_errno(errno);
-		at += n;
-		offset += (uint64_t)n;
-		size -= (size_t)n;
-	}
-	return VIX_OK;
-}
-
-#define WINDOW 32768 /* blocks that are looked at together */
-
 /* The layers that have saved blocks for this snapshot, the oldest counting; -1:
  * none has. *any: one has. */
-static VixError owners_of(const struct chain *chain, uint64_t from, uint64_t to, int16_t *owners, bool *any) {
+VixError chain_owners(const struct chain *chain, uint64_t from, uint64_t to, int16_t *owners, bool *any) {
 	uint8_t bits[WINDOW / 8 + 1];
 	uint64_t first = from / 8, bytes = (to - 1) / 8 - first + 1;
 	memset(owners, 0xff, (to - from) * sizeof *owners);
 	*any = false;
 	for (int i = chain->count - 1; i >= chain->own; i--) {
-		VixError err = read_zero(chain->layers[i].bits, bits, bytes, first);
+		VixError err = chain_read_zero(chain->layers[i].bits, bits, bytes, first);
 		if (err != VIX_OK)
 			return err;
 		for (uint64_t b = from; b < to; b++) {
@@ -281,7 +245,7 @@ static VixError read_saved(const struct chain *chain, const int16_t *owners, uin
 		if (to > offset + size)
 			to = offset + size;
 		if (owners[run] >= 0) {
-			VixError err = read_zero(chain->layers[owners[run]].data, buffer + (from - offset), to - from, from);
+			VixError err = chain_read_zero(chain->layers[owners[run]].data, buffer + (from - offset), to - from, from);
 			if (err != VIX_OK)
 				return err;
 		}
@@ -297,19 +261,19 @@ static VixError read_range(struct chain *chain, uint8_t *buffer, size_t size, ui
 	uint64_t first = offset / CHAIN_BLOCK, count = (offset + size - 1) / CHAIN_BLOCK - first + 1;
 	bool any;
 	for (int again = 0; again < 1000; again++) {
-		VixError err = owners_of(chain, first, first + count, owners, &any);
+		VixError err = chain_owners(chain, first, first + count, owners, &any);
 		if (err != VIX_OK)
 			return err;
 		if (any && run_end(owners, 0, count) == count)
 			return read_saved(chain, owners, first, count, buffer, size, offset);
-		err = read_zero(chain->content, buffer, size, offset);
-		if (err == VIX_OK && stale(chain)) {
-			err = load(chain);
+		err = chain_read_zero(chain->content, buffer, size, offset);
+		if (err == VIX_OK && chain_stale(chain)) {
+			err = chain_load(chain);
 			if (err == VIX_OK)
 				continue;
 		}
 		if (err == VIX_OK)
-			err = owners_of(chain, first, first + count, owners, &any);
+			err = chain_owners(chain, first, first + count, owners, &any);
 		return err == VIX_OK ? read_saved(chain, owners, first, count, buffer, size, offset) : err;
 	}
 	return VIX_FILE_ERROR;
@@ -317,7 +281,7 @@ static VixError read_range(struct chain *chain, uint8_t *buffer, size_t size, ui
 
 VixError chain_read(struct chain *chain, uint8_t *buffer, size_t size, uint64_t offset) {
 	if (!*chain->snapshot)
-		return read_zero(chain->content, buffer, size, offset);
+		return chain_read_zero(chain->content, buffer, size, offset);
 	while (size > 0) {
 		size_t n = size < PIECE ? size : PIECE;
 		VixError err = read_range(chain, buffer, n, offset);
@@ -330,131 +294,3 @@ VixError chain_read(struct chain *chain, uint8_t *buffer, size_t size, uint64_t 
 	return VIX_OK;
 }
 
-static VixError set_bits(int fd, uint64_t from, uint64_t to) {
-	for (uint64_t block = from; block < to; block++) {
-		uint8_t bits;
-		VixError err = read_zero(fd, &bits, 1, block / 8);
-		uint8_t mask = (uint8_t)(1 << block % 8);
-		if (err == VIX_OK && !(bits & mask)) {
-			bits |= mask;
-			err = write_all(fd, &bits, 1, block / 8);
-		}
-		if (err != VIX_OK)
-			return err;
-	}
-	return VIX_OK;
-}
-
-static bool is_zero(const uint8_t *bytes, size_t size) {
-	return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
-}
-
-/* Into the youngest layer: data first, then the bit; zeros stay a hole. */
-static VixError preserve(struct chain *chain, uint64_t from, uint64_t to) {
-	struct layer *layer = &chain->layers[chain->count - 1];
-	uint8_t block[CHAIN_BLOCK], bits;
-	for (uint64_t b = from; b < to; b++) {
-		VixError err = read_zero(layer->bits, &bits, 1, b / 8);
-		if (err == VIX_OK && (bits & (1 << b % 8)))
-			continue;
-		uint64_t at = b * CHAIN_BLOCK, left = chain->size - at;
-		size_t size = left < CHAIN_BLOCK ? left : CHAIN_BLOCK;
-		if (err == VIX_OK)
-			err = read_zero(chain->content, block, size, at);
-		if (err == VIX_OK && !is_zero(block, size))
-			err = write_all(layer->data, block, size, at);
-		if (err == VIX_OK)
-			err = set_bits(layer->bits, b, b + 1);
-		if (err != VIX_OK)
-			return err;
-	}
-	return VIX_OK;
-}
-
-static VixError put(struct chain *chain, const uint8_t *buffer, size_t size, uint64_t offset) {
-	uint64_t from = offset / CHAIN_BLOCK, to = (offset + size + CHAIN_BLOCK - 1) / CHAIN_BLOCK;
-	VixError err = chain->count ? preserve(chain, from, to) : VIX_OK;
-	if (err == VIX_OK && chain->changes >= 0)
-		err = set_bits(chain->changes, from, to);
-	return err == VIX_OK ? write_all(chain->content, buffer, size, offset) : err;
-}
-
-/* As a guest writes: under the disk's lock, saved first, marked next. */
-VixError chain_write(struct chain *chain, const uint8_t *buffer, size_t size, uint64_t offset) {
-	while (flock(chain->lock, LOCK_EX) != 0)
-		if (errno != EINTR)
-			return lab_from_errno(errno);
-	VixError err = stale(chain) ? load(chain) : VIX_OK;
-	while (err == VIX_OK && size > 0) {
-		size_t n = size < PIECE ? size : PIECE;
-		err = put(chain, buffer, n, offset);
-		buffer += n;
-		offset += n;
-		size -= n;
-	}
-	flock(chain->lock, LOCK_UN);
-	return err;
-}
-
-VixError chain_flush(struct chain *chain) {
-	return fdatasync(chain->content) == 0 ? VIX_OK : lab_from_errno(errno);
-}
-
-/* The extent of data at or after a place, remembered. */
-struct extent {
-	int fd;
-	uint64_t start, end;
-};
-
-static bool has_data(struct extent *extent, uint64_t from, uint64_t to) {
-	if (from >= extent->end) {
-		off_t data = lseek(extent->fd, (off_t)from, SEEK_DATA);
-		off_t hole = data < 0 ? -1 : lseek(extent->fd, data, SEEK_HOLE);
-		if (data < 0 && errno != ENXIO) /* the file system does not know */
-			data = (off_t)from;
-		extent->start = data < 0 ? UINT64_MAX : (uint64_t)data;
-		extent->end = hole < 0 ? UINT64_MAX : (uint64_t)hole;
-	}
-	return extent->start < to;
-}
-
-struct look {
-	int16_t owners[WINDOW];
-	struct extent extents[]; /* of each layer from the snapshot's on, and of the content */
-};
-
-static VixError look_at(const struct chain *chain, struct look *look, uint64_t from, uint64_t to, chain_found found, void *data) {
-	int layers = chain->count - chain->own;
-	uint64_t first = from / CHAIN_BLOCK, last = (to - 1) / CHAIN_BLOCK + 1;
-	bool any;
-	VixError err = owners_of(chain, first, last, look->owners, &any);
-	if (err != VIX_OK || (!any && !has_data(&look->extents[layers], from, to)))
-		return err;
-	for (uint64_t b = first; b < last; b++) {
-		int owner = look->owners[b - first];
-		uint64_t start = b * CHAIN_BLOCK, end = start + CHAIN_BLOCK;
-		if (has_data(&look->extents[owner < 0 ? layers : owner - chain->own], start, end))
-			found(data, start < from ? from : start, end > to ? to : end);
-	}
-	return VIX_OK;
-}
-
-VixError chain_allocated(struct chain *chain, uint64_t from, uint64_t to, chain_found found, void *data) {
-	int layers = chain->count - chain->own;
-	struct look *look = calloc(1, sizeof *look + ((size_t)layers + 1) * sizeof *look->extents);
-	if (!look)
-		return VIX_OUT_OF_MEMORY;
-	for (int i = 0; i < layers; i++)
-		look->extents[i].fd = chain->layers[chain->own + i].data;
-	look->extents[layers].fd = chain->content;
-	VixError err = VIX_OK;
-	while (from < to && err == VIX_OK) {
-		uint64_t end = (from / CHAIN_BLOCK / WINDOW + 1) * WINDOW * CHAIN_BLOCK;
-		if (end > to)
-			end = to;
-		err = look_at(chain, look, from, end, found, data);
-		from = end;
-	}
-	free(look);
-	return err;
-}
