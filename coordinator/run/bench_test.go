@@ -43,10 +43,14 @@ type bench struct {
 	folder string // of the repository
 }
 
+var startLab sync.Mutex
+
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{T: t, labDir: t.TempDir(), folder: t.TempDir()}
+	startLab.Lock() // the simulator's models are shared by all of a process
 	l, err := lab.Start(t.Context(), lab.Options{Dir: b.labDir})
+	startLab.Unlock()
 	b.must(err)
 	t.Cleanup(func() { _ = l.Close() })
 	r := l.Ready()
