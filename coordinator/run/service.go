@@ -167,9 +167,36 @@ func (s *Service) login(ctx context.Context, q queue.LoginRequest) (queue.Login,
 			return queue.Login{}, ivd.Errorf(ivd.Denied, "run %s is over: no login for it", q.Run)
 		}
 	}
+	if err := s.belongs(ctx, r, q.Disk); err != nil {
+		return queue.Login{}, err
+	}
 	v, err := s.vcenter(q.Disk.VCenter)
 	if err != nil {
 		return queue.Login{}, err
 	}
 	return v.Login(ctx)
+}
+
+// belongs refuses a disk that is none of the run's. A disk that a restore makes is
+// known in its run by the point's disk.
+func (s *Service) belongs(ctx context.Context, r Run, ref ivd.DiskRef) error {
+	d, _, err := s.getDisk(ctx, r.ID, ref.Disk)
+	if err == nil && d.Ref.VCenter == ref.VCenter && d.Ref.Disk == ref.Disk {
+		return nil
+	}
+	if err != nil && ivd.KindOf(err) != ivd.NotFound {
+		return err
+	}
+	if r.Kind == queue.Restore {
+		disks, err := s.listDisks(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		for _, d := range disks {
+			if d.Ref.VCenter == ref.VCenter && d.Ref.Disk == ref.Disk {
+				return nil
+			}
+		}
+	}
+	return ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.Disk, r.ID)
 }

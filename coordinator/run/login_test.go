@@ -1,0 +1,45 @@
+package run
+
+import (
+	"testing"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// A login is for a disk of a run that is under way, and for what its ledger has.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.disk("a", 8)
+	d.Ref.VCenter = "lab"
+	s, _ := b.watching("one")
+	r := s.newRun(queue.Backup)
+	_, err := s.store(t.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Step: Moving}})
+	b.must(err)
+	made := s.newRun(queue.Restore)
+	_, err = s.store(t.Context(), made, []Disk{{Version: Version, Run: made.ID, Ref: d.Ref, Step: Moving, From: "11111111-1111-4111-8111-111111111111/x"}})
+	b.must(err)
+	over := b.entry(s, d.Ref, nil)
+	other := d.Ref
+	other.Disk = "22222222-2222-4222-8222-222222222222"
+	for _, c := range []struct {
+		what string
+		run  ivd.RunID
+		disk ivd.DiskRef
+		want ivd.Kind
+	}{
+		{"a disk of the run", r.ID, d.Ref, ""},
+		{"a disk that the run makes", made.ID, d.Ref, ""},
+		{"a disk of the ledger", over.Run, d.Ref, ""},
+		{"another disk", r.ID, other, ivd.Denied},
+		{"another disk of a restore", made.ID, other, ivd.Denied},
+		{"another disk of a run that is over", over.Run, other, ivd.Denied},
+		{"no run", "none", d.Ref, ivd.NotFound},
+	} {
+		l, err := s.login(t.Context(), queue.LoginRequest{Run: c.run, Disk: c.disk})
+		if ivd.KindOf(err) != c.want || (err == nil) != (l.Cookie != "" || l.Password != "") {
+			t.Errorf("%s: %v, want kind %q", c.what, err, c.want)
+		}
+	}
+}
