@@ -43,7 +43,7 @@ func New(dir, bin string) (*Stage, error) {
 		}
 	}
 	s := &Stage{Dir: dir, bin: bin, Config: defaultConfig()}
-	for _, sub := range []string{"logs", "repository", "state", "lab", "etc"} {
+	for _, sub := range []string{"logs", "repository", "state", "lab", "etc", "tmp"} {
 		if err := os.MkdirAll(s.Path(sub), 0o755); err != nil {
 			return nil, err
 		}
