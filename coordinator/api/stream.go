@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/run"
+	"ivdmover/shared/pause"
 )
 
 // update is what a watch yielded last.
@@ -46,7 +47,7 @@ func stream(ctx context.Context, views iter.Seq2[run.View, error], event func(ru
 				return
 			}
 			idle.Reset(eventIdle)
-			if !u.view.State.Ended() && !pause(ctx, gapAfter(u.view)) {
+			if !u.view.State.Ended() && pause.For(ctx, gapAfter(u.view)) != nil {
 				return
 			}
 		case <-idle.C:
@@ -74,17 +75,5 @@ func gather(ctx context.Context, views iter.Seq2[run.View, error], newest chan u
 		if err != nil {
 			return
 		}
-	}
-}
-
-// pause waits for d and tells whether ctx still stands.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -9,19 +9,20 @@ import (
 	"time"
 
 	"ivdmover/coordinator/run"
+	"ivdmover/shared/pause"
 )
 
 // views yields n views, one every gap, the last of them ended; then it stays
 // silent for the given time.
 func views(ctx context.Context, n int, gap, silent time.Duration) iter.Seq2[run.View, error] {
 	return func(yield func(run.View, error) bool) {
-		pause(ctx, silent)
+		_ = pause.For(ctx, silent)
 		for i := range n {
 			v := run.View{Run: run.Run{State: run.Running, Beat: uint64(i)}}
 			if i == n-1 {
 				v.State = run.Done
 			}
-			if !yield(v, nil) || !pause(ctx, gap) {
+			if !yield(v, nil) || pause.For(ctx, gap) != nil {
 				return
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
 
 const (
@@ -47,7 +48,7 @@ func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, er
 				yield(run.View{}, err)
 				return
 			}
-			if !pause(ctx, again) {
+			if pause.For(ctx, again) != nil {
 				yield(run.View{}, context.Cause(ctx))
 				return
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
@@ -222,7 +223,7 @@ func (a *active) followJobs(ctx context.Context) {
 				a.putJob(rec)
 			}
 		}
-		if pause(ctx, backoff(n)) != nil {
+		if pause.For(ctx, backoff(n)) != nil {
 			return
 		}
 	}

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"ivdmover/coordinator/inventory"
@@ -10,7 +9,6 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
-	"ivdmover/shared/repo"
 )
 
 // What a policy says of changed block tracking, beside "use".
@@ -237,171 +235,4 @@ func (t backingUp) geometry(ctx context.Context, parent *parentPoint) (ivd.Geome
 		g.ChunkSize = parent.Geometry.ChunkSize
 	}
 	return g, g.Validate()
-}
-
-// areas finds out what to read: what changed since the parent, else what is in use
-// by vSphere's account, else whatever VDDK says is allocated.
-func (t backingUp) areas(ctx context.Context, parent *parentPoint) (plan.Mode, []ivd.Extent, string, error) {
-	since, note := t.since(parent)
-	if len(t.rec.Jobs) > 0 { // decided before a restart; jobs may be under way
-		return t.decided(ctx, since)
-	}
-	if since != "" {
-		areas, err := t.vc.ChangedAreas(ctx, t.rec.Ref, t.rec.Snapshot, since, t.rec.Geometry.Capacity)
-		if err == nil {
-			return plan.Changed, areas, note, nil
-		}
-		if !cannotTell(err) {
-			return "", nil, "", err
-		}
-		note = "vSphere cannot say what changed: " + err.Error()
-	}
-	if t.rec.ChangeID != "" {
-		areas, err := t.vc.ChangedAreas(ctx, t.rec.Ref, t.rec.Snapshot, inventory.InUse, t.rec.Geometry.Capacity)
-		if err == nil {
-			return plan.InUse, areas, note, nil
-		}
-		if !cannotTell(err) {
-			return "", nil, "", err
-		}
-	}
-	return plan.Allocated, nil, note, nil
-}
-
-// decided asks again for the areas of a mode that is stored.
-func (t backingUp) decided(ctx context.Context, since ivd.ChangeID) (plan.Mode, []ivd.Extent, string, error) {
-	switch t.rec.Mode {
-	case plan.Allocated:
-		return plan.Allocated, nil, t.rec.Note, nil
-	case plan.InUse:
-		since = inventory.InUse
-	}
-	areas, err := t.vc.ChangedAreas(ctx, t.rec.Ref, t.rec.Snapshot, since, t.rec.Geometry.Capacity)
-	return t.rec.Mode, areas, t.rec.Note, err
-}
-
-// since is the change id to compare with, or the reason why there is none.
-func (t backingUp) since(parent *parentPoint) (ivd.ChangeID, string) {
-	switch {
-	case t.run.full:
-		return "", "a full read was asked for"
-	case parent == nil:
-		return "", "first backup"
-	case t.rec.CBT == cbtOff:
-		return "", "the policy does not use changed block tracking"
-	case t.vc.Alone():
-		return "", "a host without a vCenter tells no changes"
-	case t.rec.ChangeID == "":
-		return "", "changed block tracking is off"
-	case parent.ChangeID == "":
-		return "", "it was off at the parent's backup"
-	case parent.ChangeID.Series() != t.rec.ChangeID.Series():
-		return "", "changed block tracking was reset since the parent's backup"
-	}
-	return parent.ChangeID, ""
-}
-
-// cannotTell tells an answer that there will be no areas from a failure to ask.
-func cannotTell(err error) bool {
-	k := ivd.KindOf(err)
-	return k == ivd.Unsupported || k == ivd.Conflict
-}
-
-// close commits the restore point.
-func (t backingUp) close(ctx context.Context) error {
-	if t.run.taken { // who drove it before may have come as far
-		if done, err := t.committed(ctx); done || err != nil {
-			return err
-		}
-	}
-	pages, stats, err := t.collect(ctx)
-	if err != nil {
-		return err
-	}
-	p := t.point(pages, stats)
-	err = t.s.Repo.Commit(ctx, t.run.lease, p)
-	if errors.Is(err, repo.ErrInDoubt) {
-		t.run.inDoubt.Store(true)
-	}
-	switch ivd.KindOf(err) {
-	case ivd.Exists: // or is still alive, and has lost the run
-		if done, readErr := t.committed(ctx); done || readErr != nil {
-			return readErr
-		}
-	case ivd.Expired:
-		return outlived(err)
-	}
-	if err != nil {
-		return err
-	}
-	return t.save(ctx, func(d *Disk) { d.Stats = stats })
-}
-
-// committed tells whether the disk's point is there already, by this run under an
-// earlier lease: whoever committed it had all of it, and looked at that lease.
-func (t backingUp) committed(ctx context.Context) (bool, error) {
-	p, _, err := t.s.Repo.ReadPoint(ctx, t.rec.Point)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return false, nil
-	}
-	if err != nil || p.Run != t.rec.Run || p.Snapshot != t.rec.Snapshot {
-		return false, err
-	}
-	t.log.Info("the restore point was committed before the run was taken up", "point", p.ID)
-	s := p.Stats
-	return true, t.save(ctx, func(d *Disk) {
-		d.Stats = queue.Stats{
-			DiskBytes: s.DiskBytes, ReadBytes: s.ReadBytes, ZeroBytes: s.ZeroBytes, DedupBytes: s.DedupBytes,
-			NewBytes: s.NewBytes, CompressedBytes: s.CompressedBytes, StoredBytes: s.StoredBytes, Packs: s.Packs,
-		}
-	})
-}
-
-// lasts refuses what the run's lease ends too soon for: its movers do so as well.
-func (a *active) lasts(now time.Time) error {
-	if now.Before(a.lease.Deadline.Add(-repo.Margin)) {
-		return nil
-	}
-	return outlived(ivd.Errorf(ivd.Expired, "lease %s ends at %s", a.lease.ID, a.lease.Deadline.Format(time.RFC3339)))
-}
-
-func outlived(err error) error {
-	return &ivd.Error{Kind: ivd.Permanent, Op: "the run has outlived its lease", Err: err, Remedy: "back fewer disks up in one run, or add movers"}
-}
-
-// point is the restore point that the disk's run has made.
-func (t backingUp) point(pages []ivd.PageRef, st queue.Stats) format.Point {
-	return format.Point{
-		ID: t.rec.Point, Repository: t.s.Repo.ID(),
-		Disk: t.rec.Ref, Name: t.rec.Name, DatastoreName: t.rec.Datastore, Geometry: t.rec.Geometry,
-		Run: t.rec.Run, Lease: t.run.lease.ID, LeaseDeadline: t.run.lease.Deadline, Time: t.run.created,
-		Parent: t.rec.Parent, Snapshot: t.rec.Snapshot, ChangeID: t.rec.ChangeID, CBT: t.rec.CBT,
-		Mode: string(t.rec.Mode), Pages: pages, Metadata: t.rec.Metadata,
-		Stats: format.Stats{
-			DiskBytes: st.DiskBytes, ReadBytes: st.ReadBytes, ZeroBytes: st.ZeroBytes, DedupBytes: st.DedupBytes,
-			NewBytes: st.NewBytes, CompressedBytes: st.CompressedBytes, StoredBytes: st.StoredBytes, Packs: st.Packs,
-		},
-	}
-}
-
-// collect gathers the pages that the jobs have made. What was sealed under an older
-// lease is relied on only after the lists that stand now were asked (COLLECT W7).
-func (t backingUp) collect(ctx context.Context) ([]ivd.PageRef, queue.Stats, error) {
-	recs, stats, err := t.records(ctx)
-	if err != nil {
-		return nil, stats, err
-	}
-	var pages []ivd.PageRef
-	for _, rec := range recs {
-		if rec.State != queue.JobDone {
-			return nil, stats, ivd.Errorf(ivd.Permanent, "job %s of disk %s is %s at the commit", rec.ID, t.rec.Ref.Disk, rec.State)
-		}
-		if rec.Lease != t.run.lease.ID {
-			if err := t.run.recheck(ctx, rec, t.rec.Geometry); err != nil {
-				return nil, stats, err
-			}
-		}
-		pages = append(pages, rec.Pages...)
-	}
-	return pages, stats, nil
 }

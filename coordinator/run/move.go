@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
 
@@ -180,7 +181,7 @@ func (t *task) stopJobs(ctx context.Context) {
 		if err == nil && !held {
 			return
 		}
-		if pause(ctx, time.Second) != nil {
+		if pause.For(ctx, time.Second) != nil {
 			t.log.Warn("a mover still holds the disk", "err", err)
 			return
 		}

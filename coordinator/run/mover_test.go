@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
@@ -36,7 +37,7 @@ func (b *bench) mover(name string) *puppet {
 	b.must(err)
 	var group sync.WaitGroup
 	group.Go(func() {
-		for n := uint64(2); pause(ctx, time.Second/2) == nil; n++ {
+		for n := uint64(2); pause.For(ctx, time.Second/2) == nil; n++ {
 			p.beat(ctx, n)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
 
 // Attempts at one step, and at one job, before its error is the disk's. What is
@@ -26,17 +27,6 @@ func backoff(n int) time.Duration {
 	return d*3/4 + rand.N(d/2)
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // again repeats f while its error may pass, with growing pauses.
 func again(ctx context.Context, f func() error) error {
 	for n := 1; ; n++ {
@@ -54,7 +44,7 @@ func again(ctx context.Context, f func() error) error {
 		if n >= attempts || !kind.Retry() {
 			return err
 		}
-		if cause := pause(ctx, backoff(n)); cause != nil {
+		if cause := pause.For(ctx, backoff(n)); cause != nil {
 			return cause
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
 
@@ -196,7 +197,7 @@ func (t *task) undo(ctx context.Context) (err error) {
 		if err == nil {
 			err = t.s.undo(ctx, l, rev, t.asked)
 		}
-		if err == nil || !ivd.KindOf(err).Retry() || pause(ctx, backoff(n)) != nil {
+		if err == nil || !ivd.KindOf(err).Retry() || pause.For(ctx, backoff(n)) != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
 
@@ -146,7 +147,7 @@ func (s *Service) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[View, error
 			if !yield(v, err) || err != nil || v.State.Ended() {
 				return
 			}
-			if err := pause(ctx, max(viewEvery, poll)); err != nil {
+			if err := pause.For(ctx, max(viewEvery, poll)); err != nil {
 				yield(View{}, err)
 				return
 			}

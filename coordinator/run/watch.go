@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
 
@@ -24,7 +25,7 @@ func (s *Service) watchOver(ctx context.Context) {
 		{"forget old runs", sweepFirst, sweepEvery, s.prune},
 	} {
 		looks.Go(func() {
-			for wait := l.first; pause(ctx, wait) == nil; wait = s.pace(l.every) {
+			for wait := l.first; pause.For(ctx, wait) == nil; wait = s.pace(l.every) {
 				if err := l.look(ctx); err != nil && ctx.Err() == nil {
 					s.Log.Warn(l.what, "err", err)
 				}

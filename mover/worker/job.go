@@ -10,6 +10,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/telemetry"
 )
@@ -158,7 +159,7 @@ func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, touc
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		l, err := w.Queue.AskLogin(ctx, req, w.key)
 		touch()
-		if err == nil || ivd.KindOf(err) != ivd.Transient || time.Now().After(deadline) || !pause(ctx, wait) {
+		if err == nil || ivd.KindOf(err) != ivd.Transient || time.Now().After(deadline) || pause.For(ctx, wait) != nil {
 			return l, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
 
@@ -33,7 +34,7 @@ func (w *Worker) pull(ctx, pulling context.Context, kind queue.JobKind, jobs *sy
 		got, err := puller.Fetch(pulling, free)
 		if err != nil && pulling.Err() == nil {
 			w.Log.Error("take jobs off the queue", "kind", kind, "err", err)
-			pause(pulling, 5*time.Second)
+			_ = pause.For(pulling, 5*time.Second)
 		}
 		for _, d := range got {
 			a, delay := w.take(d)
@@ -140,17 +141,5 @@ func (w *Worker) beAlone(ctx context.Context, a *active) error {
 func (w *Worker) handBack(ctx context.Context, d *queue.Delivery, delay time.Duration) {
 	if err := d.Return(ctx, delay); err != nil {
 		w.Log.Warn("hand a job back: it will be delivered again", "job", d.Job.ID, "disk", d.Job.Disk.Disk, "err", err)
-	}
-}
-
-// pause waits; it tells whether ctx still stands.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

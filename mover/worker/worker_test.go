@@ -10,6 +10,7 @@ import (
 
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
 
@@ -217,7 +218,7 @@ func TestRequestsAreAnswered(t *testing.T) {
 				return reply
 			}
 			last = err
-			pause(t.Context(), 50*time.Millisecond)
+			_ = pause.For(t.Context(), 50*time.Millisecond)
 		}
 		t.Fatal(last)
 		return queue.MoverReply{}

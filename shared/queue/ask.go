@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
 
 const (
@@ -152,7 +153,7 @@ func (q *Queue) respond(ctx context.Context, m *nats.Msg, answer func(context.Co
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var says sync.WaitGroup
 	says.Go(func() {
-		for pause(working, q.ackWait/4) {
+		for pause.For(working, q.ackWait/4) == nil {
 			w := nats.NewMsg(m.Reply)
 			w.Header.Set(workingHeader, "1")
 			_ = m.RespondMsg(w) // who cannot be told gives up, and that is right

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
 
 const (
@@ -261,20 +262,8 @@ func (q *Queue) retry(ctx context.Context, try func(context.Context) error) erro
 		if kind, _ := classify(err); kind != ivd.Transient || time.Now().Add(wait).After(deadline) {
 			return err
 		}
-		if !pause(ctx, wait) {
+		if pause.For(ctx, wait) != nil {
 			return err
 		}
-	}
-}
-
-// pause waits; it tells whether ctx still stands.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

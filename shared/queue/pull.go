@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
 
 const (
@@ -57,7 +58,7 @@ func (p *Puller) Fetch(ctx context.Context, free int) ([]*Delivery, error) {
 			return nil, fail(err, "fetch %s jobs", p.kind)
 		}
 		p.q.log.Debug("fetch jobs: trying again", "kind", p.kind, "error", err)
-		if !pause(ctx, wait) {
+		if pause.For(ctx, wait) != nil {
 			return nil, fmt.Errorf("fetch %s jobs: %w", p.kind, ctx.Err())
 		}
 		wait = min(2*wait, 2*time.Second)

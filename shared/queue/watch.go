@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ivdmover/shared/pause"
 )
 
 // Event is what a watch tells: a value, a deletion (no value), or, once, that all
@@ -117,7 +119,7 @@ func (wt *watch) run(ctx context.Context) {
 			wait = 50 * time.Millisecond
 		}
 		wt.b.q.log.Debug("watch again", "bucket", wt.b.name, "prefix", wt.prefix, "error", err)
-		pause(ctx, wait)
+		_ = pause.For(ctx, wait)
 	}
 }
 

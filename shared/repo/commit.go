@@ -9,6 +9,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/store"
 )
 
@@ -54,7 +55,7 @@ func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) er
 		doubt = doubt || sent && kind != ivd.Expired
 		// An expired lease never comes back; an expired request is made anew.
 		retry := kind.Retry() && (sent || kind != ivd.Expired)
-		if !retry || attempt == len(commitDelays) || !pause(ctx, commitDelays[attempt]) {
+		if !retry || attempt == len(commitDelays) || pause.For(ctx, commitDelays[attempt]) != nil {
 			if doubt {
 				err = fmt.Errorf("%w: %w", ErrInDoubt, err)
 			}
@@ -87,16 +88,4 @@ func (r *Repository) sameObject(ctx context.Context, name store.Name, body []byt
 		return false, err
 	}
 	return bytes.Equal(o.Body, body), nil
-}
-
-// pause waits, and tells whether it came to the end of it.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
