@@ -35,7 +35,8 @@ test: build versitygw ## every test, with the race detector
 
 .PHONY: lint
 lint: build linters ## formatting, linters, a tidy go.mod
-	@test -z "$$($(TOOLS)/gofumpt -l coordinator mover shared vddk deploy | tee /dev/stderr)" || { echo "run .tools/bin/gofumpt -w on these"; exit 1; }
+	@unformatted=$$($(TOOLS)/gofumpt -l coordinator mover shared vddk deploy); \
+	test -z "$$unformatted" || { echo "$$unformatted"; echo "run .tools/bin/gofumpt -w on these"; exit 1; }
 	$(TOOLS)/golangci-lint run ./...
 	go mod tidy -diff
 
