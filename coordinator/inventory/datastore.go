@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/spelling"
 )
 
 // Datastore is a place of disks. Sizes are bytes.
@@ -133,28 +134,7 @@ func nearest(name string, all []Datastore) []string {
 	for _, d := range all {
 		names = append(names, d.Name)
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(spelling.Distance(name, a), spelling.Distance(name, b)) })
 	names = slices.Compact(names)
 	return names[:min(len(names), 5)]
-}
-
-// distance is Levenshtein's, in bytes, without regard to case.
-func distance(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal, row[j+1] = row[j+1], min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
