@@ -2,9 +2,12 @@ package run
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 
+	"ivdmover/coordinator/inventory"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 )
 
@@ -20,24 +23,30 @@ func (t *task) aloneNote(note string) string {
 	return strings.TrimPrefix(note+"; "+noAccess, "; ")
 }
 
-// allows asks vCenter what of the disk bears on the transports it can be moved by,
-// and which movers it can be hot-added to. Where there is no answer, movers try
-// what their libraries offer.
+// allows is what of the disk bears on the transports of the movers there are when
+// its jobs are made.
 func (t *task) allows(ctx context.Context) *queue.Allows {
 	movers, err := t.s.Queue.Movers(ctx)
+	if err != nil {
+		t.log.Warn("ask which movers there are", "err", err)
+		return nil
+	}
+	return allows(ctx, t.log, t.vc, t.rec.Ref, movers)
+}
+
+// allows asks vCenter what of a disk bears on the transports it can be moved by,
+// and which of the movers it can be hot-added to. Where there is no answer, movers
+// try what their libraries offer.
+func allows(ctx context.Context, log *slog.Logger, vc *inventory.VCenter, ref ivd.DiskRef, movers []queue.Mover) *queue.Allows {
 	var uuids []string
 	for _, m := range movers {
 		if m.BIOSUUID != "" && !slices.Contains(uuids, m.BIOSUUID) {
 			uuids = append(uuids, m.BIOSUUID)
 		}
 	}
+	p, err := vc.Placement(ctx, ref, uuids)
 	if err != nil {
-		t.log.Warn("ask which movers there are", "err", err)
-		return nil
-	}
-	p, err := t.vc.Placement(ctx, t.rec.Ref, uuids)
-	if err != nil {
-		t.log.Warn("what the disk can be reached by is not known", "err", err)
+		log.Warn("what the disk can be reached by is not known", "err", err)
 		return nil
 	}
 	return &queue.Allows{

@@ -1,8 +1,10 @@
 package run
 
 import (
+	"slices"
 	"testing"
 
+	"ivdmover/deploy/lab/estate"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 )
@@ -41,5 +43,36 @@ func TestLogin(t *testing.T) {
 		if ivd.KindOf(err) != c.want || (err == nil) != (l.Cookie != "" || l.Password != "") {
 			t.Errorf("%s: %v, want kind %q", c.what, err, c.want)
 		}
+	}
+}
+
+// What bears on the transports is asked for the mover that asks, when it asks: it may
+// have come after the run was planned.
+func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.disk("a", 8)
+	d.Ref.VCenter = "lab"
+	s, _ := b.watching("one")
+	r := s.newRun(queue.Backup)
+	_, err := s.store(t.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Step: Moving}})
+	b.must(err)
+	vm := estate.BIOSUUID("lab-vm-1")
+	for name, uuid := range map[string]string{"late": vm, "other": estate.BIOSUUID("lab-vm-2"), "iron": ""} {
+		b.must(b.queue.Beat(t.Context(), queue.Mover{Version: queue.Version, Name: name, BIOSUUID: uuid}))
+		l, err := s.login(t.Context(), queue.LoginRequest{Mover: name, Run: r.ID, Disk: d.Ref})
+		b.must(err)
+		var want []string
+		if uuid != "" {
+			want = []string{uuid}
+		}
+		if a := l.Allows; a == nil || !a.Placement || a.DatastoreType != "VMFS" || !slices.Equal(a.ProxyVMs, want) {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	gone := d.Ref
+	gone.Datastore = "datastore-gone"
+	if l, err := s.login(t.Context(), queue.LoginRequest{Mover: "late", Run: r.ID, Disk: gone}); err != nil || l.Allows != nil || l.Cookie == "" {
+		t.Errorf("where vCenter cannot tell: %v, %+v", err, l.Allows)
 	}
 }

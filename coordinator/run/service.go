@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -170,11 +171,30 @@ func (s *Service) login(ctx context.Context, q queue.LoginRequest) (queue.Login,
 	if err := s.belongs(ctx, r, q.Disk); err != nil {
 		return queue.Login{}, err
 	}
-	v, err := s.vcenter(q.Disk.VCenter)
+	return s.loginFor(ctx, q.Mover, q.Disk)
+}
+
+// loginFor is a login for a disk, with what bears on the transports for the mover
+// that asks: it may have come after the disk's jobs were made, and its VM's slots
+// may have been taken since.
+func (s *Service) loginFor(ctx context.Context, mover string, ref ivd.DiskRef) (queue.Login, error) {
+	v, err := s.vcenter(ref.VCenter)
 	if err != nil {
 		return queue.Login{}, err
 	}
-	return v.Login(ctx)
+	l, err := v.Login(ctx)
+	if err != nil {
+		return queue.Login{}, err
+	}
+	log := s.Log.With("disk", ref.Disk, "mover", mover)
+	movers, err := s.Queue.Movers(ctx)
+	if err != nil {
+		log.Warn("ask which movers there are", "err", err)
+		return l, nil
+	}
+	movers = slices.DeleteFunc(movers, func(m queue.Mover) bool { return m.Name != mover })
+	l.Allows = allows(ctx, log, v, ref, movers)
+	return l, nil
 }
 
 // belongs refuses a disk that is none of the run's. A disk that a restore makes is

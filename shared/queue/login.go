@@ -24,13 +24,14 @@ type loginAnswer struct {
 
 // sealedLogin is a Login in the seal: Login itself does not marshal its secrets.
 type sealedLogin struct {
-	Server     string `json:"server"`
-	Port       int    `json:"port"`
-	NFCPort    int    `json:"nfc_port"`
-	User       string `json:"user"`
-	Password   string `json:"password"`
-	Cookie     string `json:"cookie"`
-	Thumbprint string `json:"thumbprint"`
+	Server     string  `json:"server"`
+	Port       int     `json:"port"`
+	NFCPort    int     `json:"nfc_port"`
+	User       string  `json:"user"`
+	Password   string  `json:"password"`
+	Cookie     string  `json:"cookie"`
+	Thumbprint string  `json:"thumbprint"`
+	Allows     *Allows `json:"allows,omitempty"`
 }
 
 // NewKey makes the key pair of a mover process. Its public half, PublicKey().Bytes(),
@@ -104,6 +105,7 @@ func sealLogin(req LoginRequest, publicKey []byte, l Login) ([]byte, error) {
 	plain, err := json.Marshal(sealedLogin{
 		Server: l.Server, Port: l.Port, NFCPort: l.NFCPort, User: l.User,
 		Password: l.Password.Reveal(), Cookie: l.Cookie.Reveal(), Thumbprint: l.Thumbprint,
+		Allows: l.Allows,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("seal a login: %w", err)
@@ -128,6 +130,7 @@ func openLogin(req LoginRequest, key hpke.PrivateKey, sealed []byte) (Login, err
 	return Login{
 		Server: s.Server, Port: s.Port, NFCPort: s.NFCPort, User: s.User,
 		Password: ivd.Secret(s.Password), Cookie: ivd.Secret(s.Cookie), Thumbprint: s.Thumbprint,
+		Allows: s.Allows,
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -79,7 +80,9 @@ func TestLoginTravelsSealed(t *testing.T) {
 		if r.Disk.Datastore == "datastore-none" {
 			return queue.Login{}, &ivd.Error{Kind: ivd.NotFound, Op: "login", Err: context.Canceled, Remedy: "look"}
 		}
-		return testLogin(), nil
+		l := testLogin()
+		l.Allows = &queue.Allows{DatastoreType: "VMFS", Placement: true, ProxyVMs: []string{"vm-never-in-clear"}}
+		return l, nil
 	})
 	must(t, err)
 	key, err := queue.NewKey()
@@ -91,7 +94,10 @@ func TestLoginTravelsSealed(t *testing.T) {
 	must(t, mover.Beat(ctx, queue.Mover{Version: queue.Version, Name: req.Mover, Process: "p1", PublicKey: key.PublicKey().Bytes()}))
 	got, err := mover.AskLogin(ctx, req, key)
 	must(t, err)
-	if got != testLogin() {
+	if a := got.Allows; a == nil || a.DatastoreType != "VMFS" || !a.Placement || !slices.Equal(a.ProxyVMs, []string{"vm-never-in-clear"}) {
+		t.Fatalf("what bears on the transports became %+v", a)
+	}
+	if got.Allows = nil; got != testLogin() {
 		t.Fatal("the login is not the one that was sent")
 	}
 
@@ -118,7 +124,7 @@ func TestLoginTravelsSealed(t *testing.T) {
 	if wire.count(t, string(testDisk)) == 0 || wire.count(t, "sealed") == 0 {
 		t.Fatal("the tap does not hear the questions and answers")
 	}
-	for _, secret := range []string{testPassword, "cookie-never-in-clear", "[secret]"} {
+	for _, secret := range []string{testPassword, "cookie-never-in-clear", "vm-never-in-clear", "[secret]"} {
 		if n := wire.count(t, secret); n > 0 {
 			t.Fatalf("%q is on the wire in %d messages", secret, n)
 		}

@@ -266,6 +266,9 @@ type Login struct {
 	Password   ivd.Secret // one of the two: a password,
 	Cookie     ivd.Secret // or a live session's cookie
 	Thumbprint string     // SHA-1, "AA:BB:…"
+	// Allows is what bears on the transports for the mover that asked, now: a job's
+	// was written when its run was planned, for the movers there were. nil: not known.
+	Allows *Allows
 }
 
 // LoginRequest is a mover's question for a login.
