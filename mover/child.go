@@ -156,7 +156,7 @@ func withRemedy(err error) error {
 // before a job has to wait for ever.
 func checkMemory(c *config.Config) error {
 	geometry := ivd.Geometry{ChunkSize: ivd.DefaultChunkSize}
-	need := (pipeline.NeedMemory(geometry) + 1<<20 - 1) &^ (1<<20 - 1)
+	need := (pipeline.NeedMemory(geometry, disk.LargestRequest(c.Mover.VDDK.Transports)) + 1<<20 - 1) &^ (1<<20 - 1)
 	have, handles := int64(c.Mover.Memory), int64(c.Mover.Handles)
 	if have >= handles*need {
 		return nil

@@ -122,6 +122,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		{"the child's command from outside", nil, []string{childCommand, "--config", p.config}, exitUsage, []string{"supervisor"}},
 		{"an unknown key", func() { p.change("handles:", "handels:") }, nil, exitUsage, []string{"handels", "handles"}},
 		{"memory for fewer handles", func() { p.change("128MiB", "40MiB") }, nil, exitUsage, []string{"mover.memory", "mover.handles to 1"}},
+		{"memory for smaller requests", func() { p.change("128MiB", "64MiB"); p.change("[nbdssl]", "[hotadd, nbdssl]") }, nil, exitUsage, []string{"set mover.memory to 68MiB"}},
 		{"a library that is not there", func() { p.change("libdir: \"", "libdir: \"/nowhere") }, nil, exitFailed, []string{"/nowhere", "unpack VMware's VDDK"}},
 		{"a transport that there is not", func() { p.change("[nbdssl]", "[sna]") }, nil, exitUsage, []string{"sna", "san", "hotadd, nbdssl, nbd"}},
 		{"no repository", func() { p.change("dir://", "dir:///nowhere") }, nil, exitFailed, []string{"nowhere"}},

@@ -16,30 +16,6 @@ const (
 	file   = "file"
 )
 
-// Tuning is how a disk is best moved by a transport.
-type Tuning struct {
-	Depth int // requests in flight on its one handle
-}
-
-// tunings: NBD's requests are truly asynchronous, and one handle has four buffers
-// of 1 MiB on each side, so twice as many keep them full. SAN, HotAdd and files
-// are done one at a time whatever is asked; one more waits so that none is missed.
-var tunings = map[string]Tuning{
-	nbdssl: {Depth: 8},
-	nbd:    {Depth: 8},
-	san:    {Depth: 2},
-	hotadd: {Depth: 2},
-	file:   {Depth: 2},
-}
-
-// tuningOf is the transport's; one that is not known is taken for NBD.
-func tuningOf(transport string) Tuning {
-	if t, ok := tunings[transport]; ok {
-		return t
-	}
-	return tunings[nbd]
-}
-
 // Machine is what bears on transports of the machine that this is.
 type Machine struct {
 	VM       bool     // of VMware's hypervisor, as far as it can be told

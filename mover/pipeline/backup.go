@@ -24,7 +24,8 @@ type Backup struct {
 	Memory     *Memory
 	Meter      *Meter
 	Limits     Limits
-	InFlight   int // requests on the one handle; 0: 8
+	InFlight   int   // requests on the one handle; 0: 8
+	Request    int64 // bytes of one at most; 0: 1 MiB
 
 	// Checkpoint stores what a batch has come to. Its error ends the job.
 	Checkpoint func(context.Context, Batch) error
@@ -35,7 +36,6 @@ type Backup struct {
 
 // What one disk has in flight, beside what it reserves.
 const (
-	inFlight     = 8                       // requests on the one handle, where nobody says
 	ownPieces    = 2                       // reserved
 	extraPieces  = 14                      // taken from what is free
 	extraPacks   = 4                       // likewise: being stored while the next one is filled
@@ -49,16 +49,10 @@ const (
 	allocatedFor = 32      // spans whose allocated map is asked for at once
 )
 
-func requests(n int) int {
-	if n <= 0 {
-		return inFlight
-	}
-	return n
-}
-
-// BackupMemory is what a backup of a disk that is cut so reserves.
-func BackupMemory(g ivd.Geometry) int64 {
-	return packCost + indexCost + ownPieces*pieceCost(g)
+// BackupMemory is what a backup of a disk that is cut so, and read with such
+// requests, reserves.
+func BackupMemory(g ivd.Geometry, request int64) int64 {
+	return packCost + indexCost + ownPieces*pieceCost(g, request)
 }
 
 // Run does the job, or what is left of it. It returns nil when all is stored and
@@ -68,7 +62,7 @@ func (b Backup) Run(ctx context.Context) error {
 		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("back up disk %s", b.Job.Disk.Disk), Err: err}
 	}
 	b.Limits.defaults()
-	need := BackupMemory(b.Job.Geometry)
+	need := BackupMemory(b.Job.Geometry, b.Request)
 	if err := b.Memory.reserve(ctx, need); err != nil {
 		return err
 	}
@@ -130,8 +124,8 @@ type backup struct {
 	workspaces *lane[workspace]
 	packs      *lane[*format.Pack]
 	indexes    *lane[struct{}] // slots are held until the batch is sealed
-	reads      chan struct{}   // a token for each request in flight
-	uploads    chan struct{}   // and for each pack that is being stored
+	requests   requests
+	uploads    chan struct{} // a token for each pack that is being stored
 	parent     *parent
 	pending    *pending
 
@@ -149,15 +143,15 @@ func newBackup(b Backup) *backup {
 	g := b.Job.Geometry
 	r := &backup{
 		Backup: b, job: &b.Job,
-		reads:   make(chan struct{}, requests(b.InFlight)),
-		uploads: make(chan struct{}, extraPacks),
-		parent:  newParent(b.Repository, b.Writer, b.Job.Backup.Parent),
-		pending: &pending{entries: map[ivd.ContentID]entry{}},
-		known:   map[ivd.PackID]*pack{},
-		batch:   batchState{begun: time.Now()},
+		requests: newRequests(b.InFlight, b.Request),
+		uploads:  make(chan struct{}, extraPacks),
+		parent:   newParent(b.Repository, b.Writer, b.Job.Backup.Parent),
+		pending:  &pending{entries: map[ivd.ContentID]entry{}},
+		known:    map[ivd.PackID]*pack{},
+		batch:    batchState{begun: time.Now()},
 	}
-	r.workspaces = newLane(b.Memory, pieceCost(g), ownPieces, extraPieces,
-		func() workspace { return newWorkspace(b.Memory, g) }, dropWorkspace)
+	r.workspaces = newLane(b.Memory, pieceCost(g, b.Request), ownPieces, extraPieces,
+		func() workspace { return newWorkspace(b.Memory, g, b.Request) }, dropWorkspace)
 	r.packs = newLane(b.Memory, packCost, 1, extraPacks,
 		newPack, func(*format.Pack) {})
 	r.indexes = newLane(b.Memory, indexCost, 1, extraIndexes, func() struct{} { return struct{}{} }, func(struct{}) {})
@@ -234,7 +228,7 @@ func (b *backup) readAhead(ctx context.Context, decided <-chan chan *span, spans
 		if err != nil {
 			return err
 		}
-		list := pieces(b.job.Geometry, s.index, &s.read)
+		list := pieces(b.job.Geometry, b.Request, s.index, &s.read)
 		s.pieces = list
 		select {
 		case spans <- s: // whose it is from here on

@@ -22,8 +22,11 @@ type bench struct {
 	repo   *repo.Repository
 	memory *Memory
 	limits Limits
-	disk   ivd.DiskRef
-	points int
+
+	depth   int // requests in flight
+	request int64
+	disk    ivd.DiskRef
+	points  int
 }
 
 func newBench(t testing.TB, memory int64) *bench {
@@ -135,6 +138,7 @@ func seal(rec *queue.JobRecord, lease ivd.LeaseID, c Batch) {
 func (b *bench) attempt(ctx context.Context, w *repo.Writer, job queue.Job, rec *queue.JobRecord, d Source, stop chan struct{}) error {
 	return Backup{
 		Job: job, From: *rec, Source: d, Repository: b.repo, Writer: w, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		InFlight: b.depth, Request: b.request,
 		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, job.Lease, c); return nil },
 	}.Run(ctx)
 }
@@ -199,6 +203,7 @@ func (b *bench) restoreAttempt(ctx context.Context, job queue.Job, rec *queue.Jo
 	}
 	return Restore{
 		Job: job, From: *rec, Target: d, Reader: rd, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		InFlight: b.depth, Request: b.request,
 		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, job.Lease, c); return nil },
 	}.Run(ctx)
 }

@@ -151,10 +151,10 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	r := newBackup(Backup{
 		Job: b.job(l, g, queue.BackupSpec{Unread: queue.UnreadZero}), Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter),
 	})
-	if err := b.memory.reserve(t.Context(), BackupMemory(g)); err != nil {
+	if err := b.memory.reserve(t.Context(), BackupMemory(g, 0)); err != nil {
 		t.Fatal(err)
 	}
-	defer b.memory.release(BackupMemory(g))
+	defer b.memory.release(BackupMemory(g, 0))
 	defer r.workspaces.close()
 	defer r.packs.close()
 	slot, err := r.workspaces.get(t.Context())

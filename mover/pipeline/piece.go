@@ -8,23 +8,24 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// pieceSize is how much of a disk is read, or written, with one request: VDDK's
-// users found no gain beyond it.
-const pieceSize = 1 << 20
-
 // slack is what zstd may need beyond the size of what does not shrink.
 const slack = 1 << 10
 
 // zeros is what a zero chunk is compared with.
 var zeros [ivd.MaxChunkSize]byte
 
-// pieceBytes is the bytes of one piece of a disk: whole chunks.
-func pieceBytes(g ivd.Geometry) int64 { return max(pieceSize, g.ChunkSize) }
+// pieceBytes is the bytes of one piece of a disk: whole chunks, and one request
+// where chunks are no larger.
+func pieceBytes(g ivd.Geometry, request int64) int64 {
+	request = requestBytes(request)
+	return max(request-request%g.ChunkSize, g.ChunkSize)
+}
 
 // pieceCost is what a piece in flight counts: its buffer and, compressed, as much
 // again.
-func pieceCost(g ivd.Geometry) int64 {
-	return 2*pieceBytes(g) + pieceBytes(g)/g.ChunkSize*slack
+func pieceCost(g ivd.Geometry, request int64) int64 {
+	n := pieceBytes(g, request)
+	return 2*n + n/g.ChunkSize*slack
 }
 
 // workspace is the memory of one piece in flight.
@@ -33,8 +34,9 @@ type workspace struct {
 	out []byte // the same, compressed, each chunk at its own place
 }
 
-func newWorkspace(m *Memory, g ivd.Geometry) workspace {
-	return workspace{buf: m.alloc(int(pieceBytes(g))), out: make([]byte, pieceCost(g)-pieceBytes(g))}
+func newWorkspace(m *Memory, g ivd.Geometry, request int64) workspace {
+	n := pieceBytes(g, request)
+	return workspace{buf: m.alloc(int(n)), out: make([]byte, pieceCost(g, request)-n)}
 }
 
 func dropWorkspace(w workspace) { w.buf.Free() }
@@ -61,8 +63,8 @@ type chunk struct {
 
 // pieces yields the marked chunks of a span as pieces: neighbours together, none
 // longer than pieceBytes, cut at its multiples so that requests are aligned.
-func pieces(g ivd.Geometry, span ivd.SpanIndex, read *ivd.Bitmap) []*piece {
-	unit := ivd.ChunkIndex(pieceBytes(g) / g.ChunkSize)
+func pieces(g ivd.Geometry, request int64, span ivd.SpanIndex, read *ivd.Bitmap) []*piece {
+	unit := ivd.ChunkIndex(pieceBytes(g, request) / g.ChunkSize)
 	first := span.FirstChunk()
 	end := first + ivd.ChunkIndex(g.SpanChunks(span))
 	var list []*piece
@@ -113,20 +115,16 @@ func (b *backup) process(ctx context.Context, s *span, p *piece) error {
 	return nil
 }
 
-// read reads a piece; how many requests a disk has in flight is bounded.
+// read reads a piece, into memory that its chunks stay in until they are packed.
 func (b *backup) read(ctx context.Context, p *piece) error {
-	select {
-	case b.reads <- struct{}{}:
-		defer func() { <-b.reads }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 	e := p.extent(b.job.Geometry)
-	if err := b.Source.ReadAt(ctx, p.slot.value.buf.Bytes()[:e.Length], e.Offset); err != nil {
-		return err
-	}
-	b.Meter.tick()
-	return nil
+	return b.requests.do(ctx, p.slot.value.buf.Bytes()[:e.Length], e.Offset, func(ctx context.Context, buf []byte, off int64) error {
+		if err := b.Source.ReadAt(ctx, buf, off); err != nil {
+			return err
+		}
+		b.Meter.tick()
+		return nil
+	})
 }
 
 func (b *backup) prepare(ctx context.Context, s *span, i ivd.ChunkIndex, plain, out []byte) (chunk, error) {

@@ -88,7 +88,9 @@ func TestWhatIsBackedUpComesBack(t *testing.T) {
 		if rapid.IntRange(0, 7).Draw(rt, "several pages") == 0 {
 			capacity += 256 * 1024 * cs
 		}
-		b := newBench(t, rapid.Int64Range(NeedMemory(ivd.Geometry{ChunkSize: cs}), 100<<20).Draw(rt, "memory"))
+		request := rapid.SampledFrom([]int64{0, 64 << 10, 192 << 10, 1 << 20, 2 << 20, 4 << 20}).Draw(rt, "request")
+		b := newBench(t, rapid.Int64Range(NeedMemory(ivd.Geometry{ChunkSize: cs}, request), 100<<20).Draw(rt, "memory"))
+		b.request = request
 		b.limits = Limits{Bytes: rapid.Int64Range(1, 8<<20).Draw(rt, "batch")}
 		g := ivd.Geometry{Capacity: capacity, ChunkSize: cs}
 		d := newMemoryDisk(capacity)

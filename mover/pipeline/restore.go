@@ -27,7 +27,8 @@ type Restore struct {
 	Meter  *Meter
 	Limits Limits // Bytes are those written: 4 GiB
 
-	InFlight int // requests on the one handle; 0: 8
+	InFlight int   // requests on the one handle; 0: 8
+	Request  int64 // bytes of one at most; 0: 1 MiB
 
 	// Checkpoint stores what the restore has come to. Its error ends the job.
 	Checkpoint func(context.Context, Batch) error
@@ -44,8 +45,10 @@ const (
 // RestoreMemory is what a restore to a disk that is cut so reserves.
 func RestoreMemory(g ivd.Geometry) int64 { return ownUnits * unitCost(g) }
 
-// NeedMemory is what a job of either kind reserves.
-func NeedMemory(g ivd.Geometry) int64 { return max(BackupMemory(g), RestoreMemory(g)) }
+// NeedMemory is what a job of either kind reserves, with requests of that size.
+func NeedMemory(g ivd.Geometry, request int64) int64 {
+	return max(BackupMemory(g, request), RestoreMemory(g))
+}
 
 // Run does the job, or what is left of it. It returns nil when all is written,
 // flushed and the last checkpoint says so, and ErrStopped when it was asked to
@@ -94,10 +97,10 @@ func (r *Restore) check() error {
 // restore is a Restore under way.
 type restore struct {
 	Restore
-	job     *queue.Job
-	group   *errgroup.Group
-	scratch *lane[scratch]
-	writes  chan struct{} // a token for each request in flight
+	job      *queue.Job
+	group    *errgroup.Group
+	scratch  *lane[scratch]
+	requests requests
 
 	underway sync.WaitGroup // units between their beginning and their last write
 	failed   atomic.Bool    // set before a unit that failed is no longer under way
@@ -112,7 +115,7 @@ type spanNode struct {
 }
 
 func newRestore(r Restore) *restore {
-	w := &restore{Restore: r, job: &r.Job, writes: make(chan struct{}, requests(r.InFlight)), begun: time.Now()}
+	w := &restore{Restore: r, job: &r.Job, requests: newRequests(r.InFlight, r.Request), begun: time.Now()}
 	w.scratch = newLane(r.Memory, unitCost(r.Job.Geometry), ownUnits, extraUnits,
 		func() scratch { return newScratch(r.Memory, r.Job.Geometry) }, dropScratch)
 	return w

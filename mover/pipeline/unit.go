@@ -100,7 +100,7 @@ func (r *restore) move(ctx context.Context, u *unit, s scratch) error {
 	} else if err := r.fetch(ctx, u, s.fetched[:u.length], plain); err != nil {
 		return err
 	}
-	// Neighbours on the disk lie together in the buffer: one request for each run.
+	// Neighbours on the disk lie together in the buffer: they are written together.
 	for from, off := 0, int64(0); from < len(u.chunks); {
 		run := u.chunks[from].extent
 		to := from + 1
@@ -143,16 +143,12 @@ func (r *restore) fetch(ctx context.Context, u *unit, fetched, plain []byte) err
 }
 
 func (r *restore) write(ctx context.Context, buf []byte, off int64) error {
-	select {
-	case r.writes <- struct{}{}:
-		defer func() { <-r.writes }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if err := r.Target.WriteAt(ctx, buf, off); err != nil {
-		return err
-	}
-	r.Meter.tick()
-	r.Meter.add(queue.Stats{WrittenBytes: int64(len(buf))})
-	return nil
+	return r.requests.do(ctx, buf, off, func(ctx context.Context, buf []byte, off int64) error {
+		if err := r.Target.WriteAt(ctx, buf, off); err != nil {
+			return err
+		}
+		r.Meter.tick()
+		r.Meter.add(queue.Stats{WrittenBytes: int64(len(buf))})
+		return nil
+	})
 }

@@ -173,7 +173,7 @@ func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
 	defer release()
 	return pipeline.Backup{
 		Job: *t.job, From: t.record.rec, Source: d, Repository: t.w.Repository, Writer: writer,
-		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth,
+		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth, Request: d.Tuning().Request,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
 }
@@ -185,7 +185,7 @@ func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
 	}
 	return pipeline.Restore{
 		Job: *t.job, From: t.record.rec, Target: d, Reader: reader,
-		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth,
+		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth, Request: d.Tuning().Request,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
 }
