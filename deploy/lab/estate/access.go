@@ -1,9 +1,13 @@
 package estate
 
 import (
+	"fmt"
+	"os"
 	"slices"
+	"time"
 
 	"ivdmover/deploy/lab/attached"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
 )
 
@@ -29,6 +33,20 @@ func (s *state) prepared(a Access) {
 
 func (s *state) ended(a Access) {
 	s.Prepared = slices.DeleteFunc(s.Prepared, func(x Access) bool { return x == a })
+}
+
+// reportUnended is called with the estate locked, when it ends: who has prepared
+// access cannot end it any more, unless the laboratory is started again, which
+// takes the report back.
+func (e *Estate) reportUnended() error {
+	var list []script.Misuse
+	for _, a := range e.state.Prepared {
+		list = append(list, script.Misuse{
+			Time: time.Now().UTC(), PID: os.Getpid(), Rule: script.EndAccess,
+			Detail: fmt.Sprintf("PrepareForAccess of disk %s by %q, and no EndAccess", a.Disk, a.Identity),
+		})
+	}
+	return script.WriteUnended(e.o.Dir, list)
 }
 
 // outside are the handles of proxies that hold disks without the data port: over

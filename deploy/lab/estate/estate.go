@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ivdmover/deploy/lab/disk"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
 )
 
@@ -65,7 +66,7 @@ func Open(o Options) (*Estate, error) {
 		o: o, lock: lock, open: map[ivd.DiskID]*disk.Disk{}, busy: map[ivd.DiskID]string{},
 		handles: map[*Handle]struct{}{}, traffic: map[ivd.DiskID]Traffic{},
 	}
-	if err := e.load(); err != nil {
+	if err := errors.Join(e.load(), script.WriteUnended(o.Dir, nil)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open laboratory %s: %w", o.Dir, err), lock.Close())
 	}
 	return e, nil
@@ -86,11 +87,12 @@ func lockFolder(dir string) (*os.File, error) {
 	return lock, nil
 }
 
-// Close closes all disks. No operation may be running.
+// Close closes all disks, and reports access that nobody has ended. No operation
+// may be running.
 func (e *Estate) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var err error
+	err := e.reportUnended()
 	for _, d := range e.open {
 		err = errors.Join(err, d.Close())
 	}

@@ -2,6 +2,7 @@ package script
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"time"
 )
 
-// Misuse is one line of report.jsonl: a rule of the library that a program broke.
+// Misuse is one line of a report: a rule of the library that a program broke.
 // The real library would crash, or go wrong later.
 type Misuse struct {
 	Time   time.Time `json:"time"`
@@ -19,10 +20,50 @@ type Misuse struct {
 	Detail string    `json:"detail"`
 }
 
-// Misuses reads a laboratory's report.jsonl; without one, there were none. A line
-// that is not whole yet is left out.
+// EndAccess is the rule of entries that a laboratory makes when it ends: access was
+// prepared, and nobody has ended it. Before that another process may still do so.
+const EndAccess = "end-access"
+
+// The files of the report: what the library found, and what the laboratory did
+// when it ended, which counts until it is started again.
+const (
+	reportName  = "report.jsonl"
+	unendedName = "unended.jsonl"
+)
+
+// Misuses reads what is in a laboratory's report; without one, there were none. A
+// line that is not whole yet is left out.
 func Misuses(dir string) ([]Misuse, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "report.jsonl"))
+	list, err := readMisuses(dir, reportName)
+	last, lastErr := readMisuses(dir, unendedName)
+	return append(list, last...), cmp.Or(err, lastErr)
+}
+
+// WriteUnended replaces what a laboratory that ends says of access that nobody has
+// ended. None: one that starts takes it back.
+func WriteUnended(dir string, list []Misuse) error {
+	path := filepath.Join(dir, unendedName)
+	if len(list) == 0 {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("take %s back: %w", unendedName, err)
+		}
+		return nil
+	}
+	var text bytes.Buffer
+	lines := json.NewEncoder(&text)
+	for _, m := range list {
+		if err := lines.Encode(m); err != nil {
+			return fmt.Errorf("write %s: %w", unendedName, err)
+		}
+	}
+	if err := os.WriteFile(path+".new", text.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", unendedName, err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+func readMisuses(dir, name string) ([]Misuse, error) {
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -36,7 +77,7 @@ func Misuses(dir string) ([]Misuse, error) {
 		}
 		var m Misuse
 		if err := json.Unmarshal(line, &m); err != nil {
-			return list, fmt.Errorf("report.jsonl, line %d: %w", len(list)+1, err)
+			return list, fmt.Errorf("%s, line %d: %w", name, len(list)+1, err)
 		}
 		list = append(list, m)
 	}

@@ -64,3 +64,18 @@ func TestMisuses(t *testing.T) {
 		t.Fatalf("%+v, %v", list, err)
 	}
 }
+
+// What a laboratory says when it ends stands beside what the library found, and is
+// taken back by the next start.
+func TestUnendedAccess(t *testing.T) {
+	dir := t.TempDir()
+	found := Misuse{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), PID: 7, Rule: EndAccess, Detail: "x"}
+	for _, want := range [][]Misuse{{found, found}, nil, nil} {
+		if err := WriteUnended(dir, want); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := Misuses(dir); err != nil || !reflect.DeepEqual(list, want) {
+			t.Fatalf("%+v, %v", list, err)
+		}
+	}
+}

@@ -114,20 +114,3 @@ func TestScriptOfDeath(t *testing.T) {
 		}
 	}
 }
-
-// PrepareForAccess without EndAccess is seen in the laboratory's report, whoever
-// ends it.
-func TestAccessThatNobodyEnds(t *testing.T) {
-	w := newWorld(t, mib)
-	must(t, lib.PrepareForAccess(w.at(""), "run 7"))
-	left := w.lab.Report().Prepared
-	if len(left) != 1 || left[0].Disk != w.disk.Disk || left[0].Identity != "run 7" {
-		t.Fatalf("prepared: %+v", left)
-	}
-	must(t, lib.EndAccess(w.at(""), "run 7"))
-	must(t, script.WriteFaults(w.dir, script.Fault{Call: "PrepareForAccess", Do: script.Code(3014)}))
-	wantCode(t, lib.PrepareForAccess(w.at(""), "run 8"), 3014)
-	if left := w.lab.Report().Prepared; len(left) != 1 || left[0].Identity != "run 8" {
-		t.Fatalf("prepared: %+v", left)
-	}
-}

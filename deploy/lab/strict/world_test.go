@@ -50,11 +50,12 @@ func newWorld(t *testing.T, size int64) *world {
 	})
 	must(t, err)
 	t.Cleanup(func() {
-		misuses := w.lab.Report().Misuses
+		w.end()
+		misuses, err := script.Misuses(w.dir) // access that nobody has ended among them
+		must(t, err)
 		if len(misuses) > 0 && !w.failed {
 			t.Errorf("misuses: %+v", misuses)
 		}
-		must(t, errors.Join(w.vc.Close(), w.lab.Close()))
 	})
 	store, err := w.vc.Datastore(t.Context(), "datastore1")
 	must(t, err)
@@ -66,6 +67,16 @@ func newWorld(t *testing.T, size int64) *world {
 		Server: l.Server, Port: uint32(l.Port), Thumbprint: l.Thumbprint, User: l.User, Cookie: l.Cookie.Reveal(),
 	}
 	return w
+}
+
+// end logs out and ends the laboratory, unless that was done.
+func (w *world) end() {
+	w.t.Helper()
+	if w.vc != nil {
+		must(w.t, w.vc.Close())
+		w.vc = nil
+	}
+	must(w.t, w.lab.Close())
 }
 
 // thick makes a disk that is not thin, encrypted where there is a key.

@@ -1,0 +1,54 @@
+package strict_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"ivdmover/deploy/lab"
+	"ivdmover/deploy/lab/script"
+)
+
+// PrepareForAccess without EndAccess is seen in the laboratory's report, whoever
+// ends it, and is misuse once the laboratory has ended: until then somebody may.
+func TestAccessThatNobodyEnds(t *testing.T) {
+	w := newWorld(t, mib)
+	w.failed = true
+	must(t, lib.PrepareForAccess(w.at(""), "run 7"))
+	left := w.lab.Report().Prepared
+	if len(left) != 1 || left[0].Disk != w.disk.Disk || left[0].Identity != "run 7" {
+		t.Fatalf("prepared: %+v", left)
+	}
+	must(t, lib.EndAccess(w.at(""), "run 7"))
+	must(t, script.WriteFaults(w.dir, script.Fault{Call: "PrepareForAccess", Do: script.Code(3014)}))
+	wantCode(t, lib.PrepareForAccess(w.at(""), "run 8"), 3014)
+	if left := w.lab.Report().Prepared; len(left) != 1 || left[0].Identity != "run 8" {
+		t.Fatalf("prepared: %+v", left)
+	}
+	if w.rules() != "" {
+		t.Fatalf("misuses %q while somebody may end it", w.rules())
+	}
+	w.end()
+	if list, err := script.Misuses(w.dir); err != nil || len(list) != 1 || list[0].Rule != script.EndAccess || !strings.Contains(list[0].Detail, `"run 8"`) {
+		t.Fatalf("misuses %+v, %v", list, err)
+	}
+}
+
+// A laboratory that was stopped and is started again is the same vCenter: access
+// that is ended then was not forgotten.
+func TestAccessIsEndedAfterARestart(t *testing.T) {
+	w := newWorld(t, mib)
+	must(t, lib.PrepareForAccess(w.at(""), "run 9"))
+	w.end()
+	u, err := url.Parse(w.lab.Ready().URL)
+	must(t, err)
+	restarted, err := lab.Start(t.Context(), lab.Options{Dir: w.dir, Listen: u.Host})
+	must(t, err)
+	w.lab = restarted // and ended with the test
+	if w.rules() != "" {
+		t.Fatalf("misuses %q", w.rules())
+	}
+	p, ready := w.at(""), restarted.Ready() // whose sessions have ended
+	p.Cookie, p.User, p.Password = "", ready.Username, ready.Password
+	must(t, lib.EndAccess(p, "run 9"))
+}
