@@ -48,11 +48,10 @@ type Disk struct {
 	failed     atomic.Bool // its path did not serve to the end
 
 	// Of a disk of a vCenter alone:
-	datastore ivd.DatastoreID
-	ref       ivd.DiskRef
-	login     queue.Login // for what is to be cleaned up behind it
-	refused   []queue.Refusal
-	counted   bool // among the host's disks by HotAdd
+	ref     ivd.DiskRef
+	login   queue.Login // for what is to be cleaned up behind it
+	refused []queue.Refusal
+	counted bool // among the host's disks by HotAdd
 }
 
 // Transport is the one in use, as VDDK names it.
@@ -145,8 +144,8 @@ func (d *Disk) fail(err error) error {
 	case vddk.Fallback, vddk.Transient, vddk.Generic:
 		blame = true
 	}
-	if blame && !d.failed.Swap(true) && d.datastore != "" {
-		d.host.paths.fail(path{d.datastore, d.Transport()}, err.Error())
+	if blame && !d.failed.Swap(true) && d.ref.Datastore != "" {
+		d.host.paths.fail(pathOf(d.ref, d.Transport()), err.Error())
 	}
 	return classify(err)
 }
@@ -166,12 +165,12 @@ func (d *Disk) Close() (err error) {
 
 // settle tells the host what became of the disk.
 func (d *Disk) settle(err error) {
-	if d.datastore == "" {
+	if d.ref.Datastore == "" {
 		return
 	}
 	if !d.failed.Load() {
 		bytes, busy := d.rate.total()
-		d.host.paths.work(path{d.datastore, d.Transport()}, d.write, bytes, busy)
+		d.host.paths.work(pathOf(d.ref, d.Transport()), d.write, bytes, busy)
 	}
 	if !d.counted {
 		return

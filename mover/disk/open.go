@@ -25,17 +25,17 @@ func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
 		return nil, nothingLeft(s, refused)
 	}
 	h.cleanUp(ctx, s.Ref, s.Login, modes)
-	modes, cool := h.paths.order(s.Ref.Datastore, modes)
+	modes, cool := h.paths.order(s.Ref, modes)
 	d, failed, err := h.firstOf(ctx, s, modes)
 	if err != nil {
 		return nil, classify(withFailed(err, failed))
 	}
 	for _, f := range failed { // another way was open: it was the path's fault
-		h.paths.fail(path{s.Ref.Datastore, f.Transport}, f.Reason)
+		h.paths.fail(pathOf(s.Ref, f.Transport), f.Reason)
 		h.log.Warn("a transport failed, another one serves", "disk", s.Ref.Disk, "datastore", s.Ref.Datastore,
 			"transport", f.Transport, "why", f.Reason, "instead", d.Transport())
 	}
-	d.host, d.datastore, d.ref, d.login = h, s.Ref.Datastore, s.Ref, s.Login
+	d.host, d.ref, d.login = h, s.Ref, s.Login
 	d.refused = before(h.modes, d.Transport(), slices.Concat(refused, cool, failed))
 	d.counted = d.Transport() == hotadd
 	if d.counted {
@@ -93,7 +93,7 @@ func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, fa
 			return d, failed, nil
 		}
 		if errors.Is(err, vddk.ErrAbandoned) {
-			h.paths.fail(path{s.Ref.Datastore, mode}, "it did not answer")
+			h.paths.fail(pathOf(s.Ref, mode), "it did not answer")
 		}
 		if last == nil || class(err) != vddk.Fallback {
 			last = err

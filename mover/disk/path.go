@@ -19,10 +19,16 @@ const (
 	maxPaths = 200
 )
 
-// path is a datastore, reached by a transport.
+// path is a datastore, reached by a transport. Its vCenter belongs to it: another's
+// datastore may have the same id.
 type path struct {
+	vcenter   string
 	datastore ivd.DatastoreID
 	transport string
+}
+
+func pathOf(ref ivd.DiskRef, transport string) path {
+	return path{ref.VCenter, ref.Datastore, transport}
 }
 
 // record is what was found out about a path.
@@ -94,12 +100,12 @@ func (p *paths) work(at path, write bool, n int64, busy time.Duration) {
 
 // order leaves out what is cool, with the reason. When nothing is left all are
 // tried, the one first whose time ends first.
-func (p *paths) order(ds ivd.DatastoreID, modes []string) (keep []string, refused []queue.Refusal) {
+func (p *paths) order(ref ivd.DiskRef, modes []string) (keep []string, refused []queue.Refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
 	until := func(mode string) time.Time {
-		if r := p.of[path{ds, mode}]; r != nil && now.Before(r.until) {
+		if r := p.of[pathOf(ref, mode)]; r != nil && now.Before(r.until) {
 			return r.until
 		}
 		return time.Time{}
@@ -108,7 +114,7 @@ func (p *paths) order(ds ivd.DatastoreID, modes []string) (keep []string, refuse
 		if t := until(mode); t.IsZero() {
 			keep = append(keep, mode)
 		} else {
-			why := "not before " + t.UTC().Format(time.TimeOnly) + " UTC: " + p.of[path{ds, mode}].reason
+			why := "not before " + t.UTC().Format(time.TimeOnly) + " UTC: " + p.of[pathOf(ref, mode)].reason
 			refused = append(refused, queue.Refusal{Transport: mode, Reason: why})
 		}
 	}
@@ -132,12 +138,12 @@ func (p *paths) list() []queue.Path {
 	slices.SortFunc(keys, func(a, b path) int { return p.of[b].used.Compare(p.of[a].used) })
 	keys = keys[:min(len(keys), maxPaths)]
 	slices.SortFunc(keys, func(a, b path) int {
-		return cmp.Or(cmp.Compare(a.datastore, b.datastore), cmp.Compare(a.transport, b.transport))
+		return cmp.Or(cmp.Compare(a.vcenter, b.vcenter), cmp.Compare(a.datastore, b.datastore), cmp.Compare(a.transport, b.transport))
 	})
 	var list []queue.Path
 	for _, at := range keys {
 		r := p.of[at]
-		q := queue.Path{Datastore: at.datastore, Transport: at.transport, ReadRate: int64(r.read), WriteRate: int64(r.write)}
+		q := queue.Path{VCenter: at.vcenter, Datastore: at.datastore, Transport: at.transport, ReadRate: int64(r.read), WriteRate: int64(r.write)}
 		if now.Before(r.until) {
 			q.CoolUntil, q.Reason = r.until.UTC(), r.reason
 		}

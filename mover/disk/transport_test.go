@@ -103,7 +103,8 @@ func TestAFailedPathIsLeftAloneForAWhile(t *testing.T) {
 }
 
 func TestCoolingGrowsAndEnds(t *testing.T) {
-	p, at := newPaths(), path{"ds", "san"}
+	ref := ivd.DiskRef{VCenter: "vc", Datastore: "ds"}
+	p, at := newPaths(), pathOf(ref, "san")
 	now := time.Unix(1e9, 0)
 	p.now = func() time.Time { return now }
 	for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30} {
@@ -115,11 +116,15 @@ func TestCoolingGrowsAndEnds(t *testing.T) {
 		now = now.Add(want * time.Minute)
 	}
 	p.fail(at, "why")
-	if keep, refused := p.order("ds", []string{"san", "nbdssl"}); !slices.Equal(keep, []string{"nbdssl"}) || len(refused) != 1 {
+	if keep, refused := p.order(ref, []string{"san", "nbdssl"}); !slices.Equal(keep, []string{"nbdssl"}) || len(refused) != 1 {
 		t.Errorf("%v, %v", keep, refused)
 	}
-	p.fail(path{"ds", "nbdssl"}, "why") // nothing is left: what is warm first is tried first
-	if keep, refused := p.order("ds", []string{"san", "nbdssl"}); !slices.Equal(keep, []string{"nbdssl", "san"}) || len(refused) != 0 {
+	p.fail(pathOf(ref, "nbdssl"), "why") // nothing is left: what is warm first is tried first
+	if keep, refused := p.order(ref, []string{"san", "nbdssl"}); !slices.Equal(keep, []string{"nbdssl", "san"}) || len(refused) != 0 {
+		t.Errorf("%v, %v", keep, refused)
+	}
+	// Another vCenter's datastore may have the same id.
+	if keep, refused := p.order(ivd.DiskRef{VCenter: "other", Datastore: "ds"}, []string{"san"}); !slices.Equal(keep, []string{"san"}) || len(refused) != 0 {
 		t.Errorf("%v, %v", keep, refused)
 	}
 	p.work(at, false, 100<<20, time.Second)
