@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/vmware/govmomi/property"
@@ -78,5 +79,26 @@ func (w *world) checkDisk(id ivd.DiskID, provisioning, key string) {
 	b, ok := w.retrieve("datastore1", id).Backing.(*types.BaseConfigInfoDiskFileBackingInfo)
 	if !ok || b.ProvisioningType != provisioning || (b.KeyId == nil) != (key == "") || key != "" && b.KeyId.KeyId != key {
 		w.t.Errorf("disk %s: %+v", id, b)
+	}
+}
+
+// A vCenter, its hosts, and a host alone say the same version of themselves: one that
+// has all calls that the laboratory answers.
+func TestVersions(t *testing.T) {
+	for name, esx := range map[string]bool{"vCenter": false, "ESXi host": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, lab.Options{ESX: esx})
+			about := w.c.ServiceContent.About
+			if about.Version != "8.0.2" || about.ApiVersion != "8.0.2.0" || !strings.Contains(about.FullName, " 8.0.2 build-"+about.Build) {
+				t.Errorf("%+v", about)
+			}
+			var vm mo.VirtualMachine
+			must(t, w.vms["lab-vm-1"].Properties(t.Context(), w.vms["lab-vm-1"].Reference(), []string{"runtime.host"}, &vm))
+			var host mo.HostSystem
+			must(t, property.DefaultCollector(w.c.Client).RetrieveOne(t.Context(), *vm.Runtime.Host, []string{"summary.config.product"}, &host))
+			if p := host.Summary.Config.Product; p.Version != about.Version || p.ApiVersion != about.ApiVersion {
+				t.Errorf("a host of %s says %s, API %s", about.FullName, p.FullName, p.ApiVersion)
+			}
+		})
 	}
 }

@@ -18,6 +18,9 @@ import (
 	"ivdmover/deploy/lab/estate"
 )
 
+// vcenterBuild is that of vCenter Server 8.0.2, which the simulator's hosts are of.
+const vcenterBuild = "22385739"
+
 // building: the simulator keeps licences in a variable that all inventories share,
 // and touches it while hosts are added.
 var building sync.Mutex
@@ -33,9 +36,7 @@ func (v *VCenter) build(ctx context.Context) error {
 		m = &simulator.Model{ServiceContent: esx.ServiceContent, RootFolder: esx.RootFolder}
 	}
 	sim, instance := simulator.NewServiceInstance(simulator.NewContext(), m.ServiceContent, m.RootFolder)
-	if !v.o.ESX { // hosts have none
-		instance.Content.About.InstanceUuid = v.o.Estate.Instance()
-	}
+	instance.Content.About = v.about(m.ServiceContent.About)
 	m.Service = simulator.New(sim, instance)
 	if err := m.CreateInfrastructure(sim); err != nil {
 		return err
@@ -59,6 +60,20 @@ func (v *VCenter) build(ctx context.Context) error {
 	}
 	v.reg.AddHandler(&observer{v: v})
 	return v.attachAll()
+}
+
+// about is what a server of the hosts' own version says of itself, where the
+// simulator's templates are of several.
+func (v *VCenter) about(a types.AboutInfo) types.AboutInfo {
+	host := esx.HostConfigInfo.Product
+	if v.o.ESX {
+		return host
+	}
+	a.Version, a.ApiVersion, a.LicenseProductVersion = host.Version, host.ApiVersion, host.LicenseProductVersion
+	a.Build = vcenterBuild
+	a.FullName = a.Name + " " + a.Version + " build-" + a.Build
+	a.InstanceUuid = v.o.Estate.Instance() // hosts have none
+	return a
 }
 
 func (v *VCenter) mount(ctx context.Context, finder *find.Finder) error {
