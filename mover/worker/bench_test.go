@@ -25,10 +25,14 @@ import (
 	"ivdmover/vddk"
 )
 
-var host *disk.Host
+var (
+	lib  *vddk.Library
+	host *disk.Host
+)
 
 func TestMain(m *testing.M) {
 	disktest.Main(m, func(l *vddk.Library) (err error) {
+		lib = l
 		host, err = disk.NewHost(l, disk.Options{Transports: []string{"file"}})
 		return err
 	})
@@ -95,6 +99,18 @@ type bench struct {
 	files *files
 	lease repo.Lease
 	facts func() disk.Facts // of movers started from now on
+	disks Disks             // likewise; nil: files
+	log   slog.Handler      // likewise; nil: the test's output
+
+	mu    sync.Mutex
+	login func(queue.LoginRequest) queue.Login
+}
+
+// logins has logins answered so from now on.
+func (b *bench) logins(login func(queue.LoginRequest) queue.Login) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.login = login
 }
 
 func newBench(t *testing.T) *bench {
@@ -106,12 +122,17 @@ func newBench(t *testing.T) *bench {
 	}
 	t.Cleanup(s.Close)
 	b := &bench{t: t, files: &files{paths: map[ivd.DiskID]string{}}}
+	b.logins(func(req queue.LoginRequest) queue.Login {
+		return queue.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.Disk))}
+	})
 	b.queue = b.connect(s)
 	if err := b.queue.Setup(ctx); err != nil {
 		t.Fatal(err)
 	}
 	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req queue.LoginRequest) (queue.Login, error) {
-		return queue.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.Disk))}, nil
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.login(req), nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,11 +181,18 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 		stop: make(chan struct{}), ended: make(chan error, 1),
 		memory: pipeline.NewMemory(memory, func(n int) pipeline.Buffer { return vddk.Alloc(n) }),
 	}
+	disks, log := b.disks, b.log
+	if disks == nil {
+		disks = b.files
+	}
+	if log == nil {
+		log = slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
+	}
 	var err error
 	m.Worker, err = New(Options{
 		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(),
-		Queue: b.queue, Repository: b.repo, Disks: b.files, Memory: m.memory, Limits: limits, Facts: b.facts,
-		Log: slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Queue: b.queue, Repository: b.repo, Disks: disks, Memory: m.memory, Limits: limits, Facts: b.facts,
+		Log: slog.New(log),
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -95,9 +95,7 @@ func (t *attempt) run(ctx context.Context) error {
 	}
 	t.a.opened(d)
 	t.record.opened(d.Transport(), d.Refused())
-	for _, r := range d.Refused() {
-		t.log.Info("a transport that would be better does not serve", "transport", r.Transport, "why", r.Reason, "instead", d.Transport())
-	}
+	t.tellRefused(ctx, d)
 	if t.job.Kind == queue.Restore {
 		err = t.restore(ctx, d)
 	} else {
@@ -129,7 +127,7 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	}
 	s := disk.Spec{
 		Ref: t.job.Disk, Login: login, Write: t.job.Kind == queue.Restore,
-		Identity: t.job.Identity, Allows: t.job.Allows,
+		Identity: t.job.Identity, Allows: bearing(login, t.job.Allows),
 	}
 	if t.job.Backup != nil {
 		s.Snapshot = t.job.Backup.Snapshot
@@ -138,6 +136,7 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	if ivd.KindOf(err) == ivd.Expired { // between the answer and its use
 		t.a.touch()
 		if s.Login, err = t.w.login(ctx, t.job.Run, t.job.Disk, t.a.touch); err == nil {
+			s.Allows = bearing(s.Login, t.job.Allows)
 			d, err = t.w.Disks.Open(ctx, s)
 		}
 	}

@@ -66,6 +66,7 @@ type Worker struct {
 	host    string
 	started time.Time
 	writers writers
+	told    told
 	stop    chan struct{} // closed when it is to stop
 
 	beating sync.Mutex // one heartbeat at a time, so that none overtakes another
