@@ -48,8 +48,8 @@ type Connection struct {
 //
 // Implements: VixError VixDiskLib_ConnectEx(const VixDiskLibConnectParams *connectParams, Bool readOnly, const char *snapshotRef, const char *transportModes, VixDiskLibConnection *connection)
 //
-// snapshotRef is NULL: a snapshot of an IVD is named in its parameters, and with
-// an empty text in its place SAN transport is refused.
+// snapshotRef is of VMs' snapshots and NULL else: a snapshot of an IVD is named in
+// its parameters, and with an empty text in its place SAN transport is refused.
 func (l *Library) Connect(p Params, readOnly bool, modes string) (*Connection, error) {
 	return l.ConnectContext(context.Background(), p, readOnly, modes)
 }
@@ -70,6 +70,9 @@ func (l *Library) ConnectContext(ctx context.Context, p Params, readOnly bool, m
 	call := newCall(C.IVD_CONNECT, modes)
 	defer call.free()
 	call.c.params = params
+	if p.VMSnapshot != "" {
+		call.c.value = C.CString(p.VMSnapshot)
+	}
 	if readOnly {
 		call.c.read_only = 1
 	}
@@ -165,7 +168,8 @@ func (c *Connection) do(call *call, op string) error {
 	return err
 }
 
-// Params are the connection's as the library has them, without its secrets.
+// Params are the connection's as the library has them, without its secrets and
+// without a VM's snapshot, which is none of its parameters.
 //
 // Implements: VixError VixDiskLib_GetConnectParams(const VixDiskLibConnection connection, VixDiskLibConnectParams **connectParams)
 func (c *Connection) Params() (Params, error) {

@@ -27,6 +27,7 @@ type Params struct {
 	Cookie     string // of a live login, instead of the password
 	Disk       *DiskSpec
 	VM         string // "moref=vm-12"
+	VMSnapshot string // of the VM, "snapshot-47": its disk's content then; empty: the present one
 }
 
 // check refuses what the library would dereference NULL for, or misread.
@@ -38,7 +39,7 @@ func (p Params) check(l *Library) error {
 		}
 	}
 	refuse := func(text string) error { return newError("use the parameters of "+p.String(), 3, text, "") }
-	if zero(p.Server, p.Thumbprint, p.User, p.Password, p.Cookie, p.VM) {
+	if zero(p.Server, p.Thumbprint, p.User, p.Password, p.Cookie, p.VM, p.VMSnapshot) {
 		return refuse("a text has a zero byte in it")
 	}
 	if p.Server != "" && p.User == "" && p.Cookie == "" {
@@ -46,6 +47,9 @@ func (p Params) check(l *Library) error {
 	}
 	if p.Server == "" && (p.Disk != nil || p.VM != "") {
 		return refuse("no server is named")
+	}
+	if p.VM == "" && p.VMSnapshot != "" {
+		return refuse("a VM's snapshot is named, and no VM")
 	}
 	if p.Disk == nil {
 		return nil
@@ -101,7 +105,11 @@ func (p Params) String() string {
 		}
 		return s + " of " + p.Server
 	case p.VM != "":
-		return "VM " + p.VM + " of " + p.Server
+		s := "VM " + p.VM
+		if p.VMSnapshot != "" {
+			s += " at " + p.VMSnapshot
+		}
+		return s + " of " + p.Server
 	case p.Server != "":
 		return p.Server
 	}

@@ -34,7 +34,7 @@ void ivd_call_free(struct ivd_call *call) {
 static VixError connect_to(struct ivd_call *call) {
 	if (ivd_params_make(call->params) != 0)
 		return OUT_OF_MEMORY;
-	VixError err = ivd_vix.ConnectEx(call->params->vix, (VixBool)call->read_only, NULL, call->text, &call->connection);
+	VixError err = ivd_vix.ConnectEx(call->params->vix, (VixBool)call->read_only, call->value, call->text, &call->connection);
 	if (VIX_CODE(err) != VIX_OK)
 		ivd_params_unmake(call->params);
 	return err;

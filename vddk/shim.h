@@ -68,7 +68,7 @@ struct ivd_call {
 	char *warning; /* the thread's last warning when the call failed, or NULL; to be freed */
 	struct ivd_params *params;
 	char *text;  /* modes, path, identity, key */
-	char *value; /* of a key */
+	char *value; /* of a key; a VM's snapshot */
 	int read_only;
 	uint32_t flags;
 	VixConnection *connection;

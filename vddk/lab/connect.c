@@ -32,12 +32,15 @@ API VixError VixDiskLib_ConnectEx(const VixConnectParams *params, VixBool readOn
 		return err;
 	}
 	VixConnectParams *own = lab_copy_params(params);
-	VixConnection *made = own ? lab_new_VixConnection() : NULL;
+	char *snapshot = snapshotRef ? strdup(snapshotRef) : NULL;
+	VixConnection *made = own && (snapshot || !snapshotRef) ? lab_new_VixConnection() : NULL;
 	if (!made) {
 		VixDiskLib_FreeConnectParams(own);
+		free(snapshot);
 		return VIX_OUT_OF_MEMORY;
 	}
 	made->params = own;
+	made->snapshot_ref = snapshot;
 	made->read_only = readOnly;
 	made->transport_error = err;
 	made->modes = modes;
@@ -56,6 +59,7 @@ API VixError VixDiskLib_Disconnect(VixConnection *connection) {
 	if (handles != 0)
 		lab_misuse(NULL, "open-at-disconnect", "VixDiskLib_Disconnect with %d handles open", handles);
 	VixDiskLib_FreeConnectParams(connection->params);
+	free(connection->snapshot_ref);
 	lab_end_VixConnection(connection);
 	return err;
 }
@@ -134,10 +138,11 @@ API VixError VixDiskLib_Cleanup(const VixConnectParams *params, uint32_t *cleane
 	if (!lab_ready())
 		return VIX_DISK_NOINIT;
 	*cleanedUp = *remaining = 0;
-	VixError err = lab_check_params(params);
+	bool remote = lab_is_remote(params);
+	VixError err = remote ? lab_check_login(params) : VIX_OK; /* of no VM, and of no disk in particular */
 	if (err == VIX_OK)
 		err = lab_fault_for(params, "Cleanup");
-	if (err != VIX_OK || params->specType != VIX_SPEC_VSTORAGE_OBJECT)
+	if (err != VIX_OK || !remote)
 		return err;
 	struct lab_ask ask = {.params = params, .op = "cleanup", .mode = "hotadd"};
 	struct lab_ticket ticket;

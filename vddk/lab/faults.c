@@ -232,7 +232,7 @@ VixError lab_fault(const struct lab_call *call) {
 }
 
 VixError lab_fault_on(const VixHandle *handle, const char *call) {
-	return lab_fault(&(struct lab_call){.name = call, .dir = handle->dir, .disk = lab_disk_of(handle->connection->params),
+	return lab_fault(&(struct lab_call){.name = call, .dir = handle->dir, .disk = handle->id,
 		.mode = lab_transport_name(handle->transport)});
 }
 

@@ -62,7 +62,7 @@ static VixError check(VixHandle *handle, enum lab_op op, uint64_t sector, uint64
 }
 
 static struct lab_plan plan_for(VixHandle *handle, const char *call) {
-	return lab_plan(&(struct lab_call){.name = call, .dir = handle->dir, .disk = lab_disk_of(handle->connection->params),
+	return lab_plan(&(struct lab_call){.name = call, .dir = handle->dir, .disk = handle->id,
 		.mode = lab_transport_name(handle->transport)});
 }
 

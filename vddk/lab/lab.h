@@ -68,13 +68,15 @@ VixConnectParams *lab_copy_params(const VixConnectParams *params);
 VixError lab_check_params(const VixConnectParams *params);
 bool lab_is_remote(const VixConnectParams *params);
 VixError lab_choose_transports(const char *modes, bool remote, struct lab_modes *chosen);
-const char *lab_disk_of(const VixConnectParams *params); /* the UUID, or NULL */
+VixError lab_check_login(const VixConnectParams *params); /* for calls about no disk */
+const char *lab_disk_of(const VixConnectParams *params); /* the UUID, or NULL: none, or a VM's */
 const char *lab_transport_name(enum lab_transport transport);
 
 /* connect.c */
 void lab_access_at_exit(void); /* PrepareForAccess without EndAccess is logged */
 struct VixConnection {
 	VixConnectParams *params;
+	char *snapshot_ref; /* of a VM's snapshot, or NULL */
 	bool read_only;
 	VixError transport_error; /* no transport of the list can work: said at Open */
 	struct lab_modes modes;   /* to be tried in order */
@@ -119,6 +121,7 @@ struct VixHandle {
 	uint32_t flags;
 	bool read_only;
 	uint64_t capacity;
+	char id[64]; /* the laboratory's name for the disk; empty: a local file */
 	int adapter, links;
 	char uuid[64];
 	atomic_bool busy;

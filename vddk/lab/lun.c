@@ -41,9 +41,8 @@ static VixError open_chain(VixHandle *handle, const char *snapshot, struct chain
 }
 
 static VixError lun_open(VixHandle *handle, const char *path) {
-	(void)path;
-	const VixVStorageObjectSpec *spec = &handle->connection->params->spec.vStorageObjSpec;
-	struct lab_want want = {.transport = handle->transport, .disk = spec->id, .snapshot = spec->ssId ? spec->ssId : "",
+	(void)path; /* the ticket knows which disk it names */
+	struct lab_want want = {.transport = handle->transport, .disk = handle->id, .snapshot = handle->ticket->snapshot,
 		.write = !handle->read_only, .ticket = handle->ticket};
 	struct lun *lun = calloc(1, sizeof *lun);
 	if (!lun)

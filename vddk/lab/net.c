@@ -140,7 +140,7 @@ VixError net_check_buffers(void) {
 }
 
 static VixError net_open(VixHandle *handle, const char *path) {
-	(void)path; /* a disk of its own is named by its spec */
+	(void)path; /* the ticket knows which disk it names */
 	struct labtls *tls = NULL;
 	VixError err = net_check_buffers();
 	if (err == VIX_OK)

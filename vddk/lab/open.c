@@ -32,9 +32,8 @@ void lab_leave(VixHandle *handle) {
 }
 
 static VixError try_transport(VixHandle *handle, enum lab_transport transport, const char *path) {
-	const char *disk = lab_disk_of(handle->connection->params);
 	VixError err = lab_fault(&(struct lab_call){
-		.name = "Open", .dir = handle->dir, .disk = disk, .mode = lab_transport_name(transport), .own = true});
+		.name = "Open", .dir = handle->dir, .disk = handle->id, .mode = lab_transport_name(transport), .own = true});
 	handle->transport = transport;
 	handle->driver = transport == LAB_FILE ? &lab_file_driver
 		: transport == LAB_SAN || transport == LAB_HOTADD ? &lab_lun_driver : &lab_net_driver;
@@ -55,7 +54,8 @@ static VixError open_remote(VixHandle *handle, const char *path) {
 	VixError err = over_network(modes->list[0]) ? net_check_buffers() : VIX_OK;
 	if (err != VIX_OK)
 		return err;
-	struct lab_ask ask = {.params = handle->connection->params, .op = "open",
+	struct lab_ask ask = {.params = handle->connection->params, .op = "open", .path = path,
+		.snapshot_ref = handle->connection->snapshot_ref,
 		.mode = lab_transport_name(modes->list[last]), .write = !handle->read_only};
 	struct lab_ticket *ticket = calloc(1, sizeof *ticket);
 	if (!ticket)
@@ -64,6 +64,8 @@ static VixError open_remote(VixHandle *handle, const char *path) {
 	if (err == VIX_OK) {
 		handle->dir = lab_world(ticket->dir);
 		handle->ticket = ticket;
+		const char *spec = lab_disk_of(handle->connection->params);
+		snprintf(handle->id, sizeof handle->id, "%s", *ticket->disk || !spec ? ticket->disk : spec);
 		for (int i = 0; i <= last; i++) {
 			err = try_transport(handle, modes->list[i], path);
 			if (err == VIX_OK)
@@ -82,9 +84,7 @@ static VixError open_handle(VixConnection *connection, const char *path, uint32_
 		return connection->transport_error;
 	}
 	bool local = connection->modes.list[0] == LAB_FILE;
-	if (!local && connection->params->specType != VIX_SPEC_VSTORAGE_OBJECT)
-		return VIX_NOT_SUPPORTED; /* disks of VMs: not in the laboratory */
-	if (local)
+	if (connection->params->specType != VIX_SPEC_VSTORAGE_OBJECT) /* a file's, or a VM's disk's */
 		lab_needs(path, "VixDiskLib_Open", "the path");
 	VixHandle *made = lab_new_VixHandle();
 	if (!made)

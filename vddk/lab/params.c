@@ -107,11 +107,16 @@ static bool has_credentials(const VixConnectParams *params) {
 	return params->credType == VIX_CRED_SESSIONID && !empty(params->creds.sessionId.cookie);
 }
 
+VixError lab_check_login(const VixConnectParams *params) {
+	return empty(params->serverName) || !has_credentials(params) ? VIX_INVALID_ARG : VIX_OK;
+}
+
 VixError lab_check_params(const VixConnectParams *params) {
 	if (!lab_is_remote(params))
 		return VIX_OK;
-	if (empty(params->serverName) || !has_credentials(params))
-		return VIX_INVALID_ARG;
+	VixError err = lab_check_login(params);
+	if (err != VIX_OK)
+		return err;
 	if (params->specType == VIX_SPEC_VMX)
 		return empty(params->vmxSpec) ? VIX_INVALID_ARG : VIX_OK;
 	if (params->specType != VIX_SPEC_VSTORAGE_OBJECT)

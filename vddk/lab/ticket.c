@@ -68,9 +68,15 @@ static bool form(const struct lab_ask *ask, struct text *body) {
 		field(out, "user", params->creds.uid.userName);
 		field(out, "password", params->creds.uid.password);
 	}
-	field(out, "id", spec->id);
-	field(out, "datastore", spec->datastoreMoRef);
-	field(out, "snapshot", spec->ssId);
+	if (params->specType == VIX_SPEC_VSTORAGE_OBJECT) {
+		field(out, "id", spec->id);
+		field(out, "datastore", spec->datastoreMoRef);
+		field(out, "snapshot", spec->ssId);
+	} else {
+		field(out, "vm", params->vmxSpec);
+		field(out, "path", ask->path);
+		field(out, "ref", ask->snapshot_ref);
+	}
 	field(out, "mode", ask->mode);
 	field(out, "write", ask->write ? "1" : "0");
 	field(out, "op", ask->op);
@@ -108,6 +114,8 @@ bool lab_value(const char *text, const char *key, char *value, size_t size) {
 
 static void place(const char *body, struct lab_ticket *ticket) {
 	char yes[4] = "";
+	lab_value(body, "disk", ticket->disk, sizeof ticket->disk);
+	lab_value(body, "snapshot", ticket->snapshot, sizeof ticket->snapshot);
 	lab_value(body, "dir", ticket->dir, sizeof ticket->dir);
 	lab_value(body, "path", ticket->path, sizeof ticket->path);
 	lab_value(body, "datastore", ticket->datastore, sizeof ticket->datastore);

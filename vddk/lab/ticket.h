@@ -9,6 +9,7 @@
 struct lab_ticket {
 	char host[256], thumbprint[64], ticket[256];
 	uint16_t port;
+	char disk[64], snapshot[64]; /* the laboratory's names, also of what a VM and a path have named */
 	/* Only where the laboratory and this library share a machine. */
 	char dir[4096];                          /* its folder */
 	char path[1024], datastore[256], lun[64]; /* the disk's descriptor below it; the names of its place */
@@ -19,6 +20,7 @@ struct lab_ticket {
 struct lab_ask {
 	const VixConnectParams *params;
 	const char *op, *mode;
+	const char *path, *snapshot_ref; /* of a VM's disk */
 	bool write;
 };
 

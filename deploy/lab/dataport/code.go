@@ -27,6 +27,8 @@ const (
 	locked       code = 15
 	denied       code = 3014
 	loginEnded   code = 3046
+	noMachine    code = 4000
+	noSnapshot   code = 13003 // of a machine
 	connRefused  code = 14009
 	badDisk      code = 16000
 	outOfRange   code = 16007

@@ -28,6 +28,7 @@ type Front interface {
 	Authenticate(user, password string) bool
 	Live(cookie string) bool
 	Datastore(moid string) (name string, ok bool)
+	Machine(moid string) (name string, ok bool)
 	Prepare(datastore string, disk ivd.DiskID, identity string) error
 	End(disk ivd.DiskID, identity string) error
 }

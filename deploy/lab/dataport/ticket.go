@@ -89,6 +89,7 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	host, port := p.address(r.Host)
 	fmt.Fprintf(w, "code=0\nmessage=\nhost=%s\nport=%d\nthumbprint=%s\nticket=%s\n", host, port, p.o.Thumbprint, p.tickets.issue(k, time.Now()))
+	fmt.Fprintf(w, "disk=%s\nsnapshot=%s\n", k.disk, k.snapshot)
 	if sharesMachine(r.RemoteAddr) {
 		p.place(w, k)
 	}
@@ -138,6 +139,9 @@ func (p *Port) admit(q url.Values) (ticket, error) {
 	}
 	if mode := q.Get("mode"); mode != "" && !slices.Contains(modes, mode) {
 		return k, refuse(notSupported, fmt.Sprintf("mode %q: want one of %s", mode, strings.Join(modes, ", ")))
+	}
+	if q.Get("vm") != "" {
+		return p.admitMachine(q, k)
 	}
 	var known bool
 	if k.datastore, known = p.o.Front.Datastore(q.Get("datastore")); !known {

@@ -22,7 +22,11 @@ func noSnapshot(id ivd.SnapshotID) error {
 // Snapshot makes a snapshot. Its record is stored first: no snapshot is ever
 // without its description.
 func (e *Estate) Snapshot(ctx context.Context, datastore string, id ivd.DiskID, description string) (Snapshot, error) {
-	made := Snapshot{ID: ivd.SnapshotID(uuid.NewString()), Description: description, Created: time.Now().UTC(), Backing: uuid.NewString()}
+	return e.snapshot(ctx, datastore, id, Snapshot{Description: description})
+}
+
+func (e *Estate) snapshot(ctx context.Context, datastore string, id ivd.DiskID, made Snapshot) (Snapshot, error) {
+	made.ID, made.Backing, made.Created = ivd.SnapshotID(uuid.NewString()), uuid.NewString(), time.Now().UTC()
 	err := e.operate(ctx, datastore, id, "snapshot", func(_ *Disk, d *disk.Disk) error {
 		err := e.update(func(s *state) error {
 			s.Disks[id].Snapshots = append(s.Disks[id].Snapshots, made)

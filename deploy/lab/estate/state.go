@@ -48,6 +48,7 @@ type Snapshot struct {
 	Description string         `json:"description"`
 	Created     time.Time      `json:"created"`
 	Backing     string         `json:"backing"`
+	Machine     string         `json:"machine,omitempty"` // the machine's snapshot that it is a part of; empty: the disk's own
 }
 
 // Machine is a virtual machine.

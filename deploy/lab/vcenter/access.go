@@ -53,7 +53,8 @@ func (v *VCenter) showHolds(name string) {
 	})
 }
 
-// observer keeps what the simulator does to machines: power and tracking.
+// observer keeps what the simulator does to machines: power, tracking, and
+// snapshots, which are of their disks too.
 type observer struct{ v *VCenter }
 
 // Reference names the object to the simulator.
@@ -61,11 +62,30 @@ func (o *observer) Reference() types.ManagedObjectReference {
 	return types.ManagedObjectReference{Type: own, Value: "observer"}
 }
 
-// PutObject does nothing.
-func (o *observer) PutObject(*simulator.Context, mo.Reference) {}
+// PutObject is called when a machine's snapshot was made, within its task.
+func (o *observer) PutObject(_ *simulator.Context, obj mo.Reference) {
+	s, ok := obj.(*simulator.VirtualMachineSnapshot)
+	name := ""
+	if ok {
+		name = o.v.machineName(s.Vm)
+	}
+	if name == "" {
+		return
+	}
+	if err := o.v.o.Estate.SnapshotMachine(o.v.ctx, name, s.Self.Value); err != nil {
+		o.v.o.Log.Error("a machine's snapshot lacks a disk", "machine", name, "err", err)
+	}
+}
 
-// RemoveObject does nothing.
-func (o *observer) RemoveObject(*simulator.Context, types.ManagedObjectReference) {}
+// RemoveObject is called before a machine's snapshot is gone.
+func (o *observer) RemoveObject(_ *simulator.Context, ref types.ManagedObjectReference) {
+	if ref.Type != "VirtualMachineSnapshot" {
+		return
+	}
+	if err := o.v.o.Estate.DeleteMachineSnapshots(o.v.ctx, ref.Value); err != nil {
+		o.v.o.Log.Error("a machine's snapshot is gone, and that of a disk is not", "snapshot", ref.Value, "err", err)
+	}
+}
 
 // UpdateObject is called with the object locked.
 func (o *observer) UpdateObject(_ *simulator.Context, obj mo.Reference, _ []types.PropertyChange) {

@@ -58,6 +58,10 @@ func (v *VCenter) build(ctx context.Context) error {
 	if err := v.makeMachines(ctx, finder, dc); err != nil {
 		return err
 	}
+	// Machines' snapshots end with the process.
+	if err := v.o.Estate.DeleteMachineSnapshots(ctx); err != nil {
+		return err
+	}
 	v.reg.AddHandler(&observer{v: v})
 	return v.attachAll()
 }

@@ -63,6 +63,9 @@ func (m *manager) RetrieveSnapshotInfo(req *types.RetrieveSnapshotInfo) soap.Has
 	}
 	body.Res = new(types.RetrieveSnapshotInfoResponse)
 	for _, s := range d.Snapshots {
+		if s.Machine != "" {
+			continue // a part of a machine's snapshot is none of the disk's own
+		}
 		body.Res.Returnval.Snapshots = append(body.Res.Returnval.Snapshots, snapshotOf(s))
 	}
 	return body

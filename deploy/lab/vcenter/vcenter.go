@@ -103,6 +103,12 @@ func (v *VCenter) Datastore(moid string) (string, bool) {
 	return "", false
 }
 
+// Machine is the name of a machine's managed object.
+func (v *VCenter) Machine(moid string) (string, bool) {
+	name := v.machineName(types.ManagedObjectReference{Type: "VirtualMachine", Value: moid})
+	return name, name != ""
+}
+
 // MachineID is the managed object id of a machine, or empty.
 func (v *VCenter) MachineID(name string) string { return v.machines[name].Value }
 
