@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/pause"
@@ -19,9 +21,11 @@ const (
 	answerLimit = 5 * time.Minute
 	// atOnce is how many requests of one kind a process answers at the same time.
 	atOnce = 64
-	// workingHeader marks a message to the asker that says no more than that the
-	// answer is being worked on. So a process that died is not waited for.
+	// workingHeader marks a message to the asker that says no more than who works on
+	// the answer. So a process that died is not waited for.
 	workingHeader = "Ivd-Working"
+	// fromHeader says whose an answer is.
+	fromHeader = "Ivd-From"
 )
 
 // Ask lets a mover call VDDK for a disk and waits for its answer, five minutes
@@ -63,11 +67,16 @@ func (q *Queue) ServeRequests(ctx context.Context, name string, answer func(cont
 
 // ask sends one request. nobody names who is missing when nobody listens.
 func (q *Queue) ask(ctx context.Context, op, subject, nobody string, req, reply any) error {
+	return q.askBy(op, nobody, req, reply, func(body []byte) (*nats.Msg, error) { return q.request(ctx, subject, body) })
+}
+
+// askBy has send ask for an answer and reads it.
+func (q *Queue) askBy(op, nobody string, req, reply any, send func(body []byte) (*nats.Msg, error)) error {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
-	m, err := q.request(ctx, subject, body)
+	m, err := send(body)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return &ivd.Error{Kind: ivd.Transient, Op: op, Err: errors.New(nobody + " answers"), Remedy: "check that it runs and is connected to the same queue"}
@@ -98,10 +107,8 @@ func (q *Queue) request(ctx context.Context, subject string, body []byte) (*nats
 		m, err := sub.NextMsgWithContext(once)
 		cancel()
 		switch {
-		case err != nil && errors.Is(context.Cause(ctx), errTooLong):
-			return nil, errTooLong
 		case err != nil:
-			return nil, unanswered(ctx, err)
+			return nil, tooLong(ctx, err)
 		case m.Header.Get(workingHeader) == "":
 			return m, nil
 		}
@@ -110,6 +117,14 @@ func (q *Queue) request(ctx context.Context, subject string, body []byte) (*nats
 
 var errTooLong = ivd.Errorf(ivd.Transient, "no answer for %s", answerLimit)
 
+// tooLong is why a request has no answer.
+func tooLong(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errTooLong) {
+		return errTooLong
+	}
+	return unanswered(ctx, err)
+}
+
 // serve answers requests on subject. Servers of one subject share its requests.
 // When ctx ends nothing more is taken, and answers under way are sent.
 func (q *Queue) serve(ctx context.Context, subject string, answer func(context.Context, []byte) any) (stop func(), err error) {
@@ -117,10 +132,25 @@ func (q *Queue) serve(ctx context.Context, subject string, answer func(context.C
 	if err != nil {
 		return nil, fail(err, "listen for %s", subject)
 	}
+	return q.listen(ctx, sub, responder{q.log, nuid.Next(), q.ackWait / 4, q.ackWait / 4, answer})
+}
+
+// serveAll is serve where each of the servers answers each request: it says at once
+// that it works on it, so that whoever asks knows for whom to wait.
+func (q *Queue) serveAll(ctx context.Context, subject string, answer func(context.Context, []byte) any) (stop func(), err error) {
+	sub, err := q.nc.SubscribeSync(subject)
+	if err != nil {
+		return nil, fail(err, "listen for %s", subject)
+	}
+	return q.listen(ctx, sub, responder{q.log, nuid.Next(), 0, q.ackWait / 4, answer})
+}
+
+// listen has r answer what comes in, until ctx or the queue ends or stop is called.
+func (q *Queue) listen(ctx context.Context, sub *nats.Subscription, r responder) (stop func(), err error) {
 	// The server knows of the subscription before anybody is told to ask.
 	if err := q.retry(ctx, q.nc.FlushWithContext); err != nil {
 		_ = sub.Unsubscribe()
-		return nil, fail(err, "listen for %s", subject)
+		return nil, fail(err, "listen for %s", sub.Subject)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{}) // closed when the last answer is sent
@@ -133,60 +163,72 @@ func (q *Queue) serve(ctx context.Context, subject string, answer func(context.C
 			m, err := sub.NextMsgWithContext(ctx)
 			if err != nil {
 				if ctx.Err() == nil {
-					q.log.Error("no longer listening", "subject", subject, "error", err)
+					q.log.Error("no longer listening", "subject", sub.Subject, "error", err)
 				}
 				break
 			}
 			slots <- struct{}{}
 			answers.Go(func() {
 				defer func() { <-slots }()
-				q.respond(ctx, m, answer)
+				r.respond(ctx, m)
 			})
 		}
-		q.refuse(sub)
+		r.refuse(sub)
 	})
 	return func() { cancel(); <-ended }, nil
 }
 
+// responder answers requests of one kind.
+type responder struct {
+	log          *slog.Logger
+	name         string        // tells it from others
+	first, every time.Duration // when it says that it works, and how often
+	answer       func(context.Context, []byte) any
+}
+
 // respond answers one request, and says now and then that it is being worked on.
-func (q *Queue) respond(ctx context.Context, m *nats.Msg, answer func(context.Context, []byte) any) {
+func (r responder) respond(ctx context.Context, m *nats.Msg) {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var says sync.WaitGroup
 	says.Go(func() {
-		for pause.For(working, q.ackWait/4) == nil {
+		for wait := r.first; pause.For(working, wait) == nil; wait = r.every {
 			w := nats.NewMsg(m.Reply)
-			w.Header.Set(workingHeader, "1")
+			w.Header.Set(workingHeader, r.name)
 			_ = m.RespondMsg(w) // who cannot be told gives up, and that is right
 		}
 	})
-	v := answer(ctx, m.Data)
+	v := r.answer(ctx, m.Data)
 	stop()
 	says.Wait()
 	body, err := json.Marshal(v)
 	if err == nil {
-		err = m.Respond(body)
+		a := nats.NewMsg(m.Reply)
+		a.Header.Set(fromHeader, r.name)
+		a.Data = body
+		err = m.RespondMsg(a)
 	}
 	if err != nil {
-		q.log.Warn("answer not sent", "subject", m.Subject, "error", err)
+		r.log.Warn("answer not sent", "subject", m.Subject, "error", err)
 	}
 }
 
 // refuse ends a subscription and tells who asked in the last moment, so that it
 // need not wait.
-func (q *Queue) refuse(sub *nats.Subscription) {
+func (r responder) refuse(sub *nats.Subscription) {
 	if sub.Drain() != nil {
 		return // the connection is closed
 	}
 	limit, cancel := context.WithTimeout(context.Background(), tryTimeout)
 	defer cancel()
+	r.answer = func(context.Context, []byte) any {
+		return refusal{Version, &ivd.Failure{Kind: ivd.Transient, Message: "it was asked while it stopped"}}
+	}
 	for {
 		m, err := sub.NextMsgWithContext(limit)
 		if err != nil {
 			return
 		}
-		q.respond(limit, m, func(context.Context, []byte) any {
-			return refusal{Version, &ivd.Failure{Kind: ivd.Transient, Message: "it was asked while it stopped"}}
-		})
+		r.respond(limit, m)
 	}
 }
 

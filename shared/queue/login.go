@@ -79,7 +79,7 @@ func (q *Queue) answerLogin(ctx context.Context, body []byte, login func(context
 	if err := decode("question for a login", body, &req); err != nil {
 		return nil, err
 	}
-	m, err := q.mover(ctx, req.Mover)
+	m, err := q.Mover(ctx, req.Mover)
 	if ivd.KindOf(err) == ivd.NotFound {
 		return nil, ivd.Errorf(ivd.Transient, "mover %s has no heartbeat, so there is no key to seal a login to", req.Mover)
 	}

@@ -140,6 +140,11 @@ func TestNobodyAnswers(t *testing.T) {
 	wantKind(t, err, ivd.Transient)
 	_, err = q.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
 	wantKind(t, err, ivd.Transient)
+	_, err = q.BeginExamination(ctx, queue.ExamineRequest{Version: queue.Version, Doctor: "m", Disk: "d"}, key)
+	wantKind(t, err, ivd.Transient)
+	if ivd.RemedyOf(err) == "" {
+		t.Errorf("no remedy: %v", err)
+	}
 	if ctx.Err() != nil {
 		t.Fatal("it took too long to learn that nobody answers")
 	}

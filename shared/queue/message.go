@@ -208,6 +208,8 @@ type Mover struct {
 	Paths    []Path   `json:"paths,omitempty"`     // what was found out about reaching datastores
 	Lost     int      `json:"lost,omitempty"`      // handles given up since this process started, since a call of theirs hung
 	LostKeep int64    `json:"lost_keep,omitempty"` // bytes of buffers that stay theirs
+	// Doctor: it tries how its host reaches a disk, and takes neither jobs nor requests.
+	Doctor bool `json:"doctor,omitempty"`
 	// Alone: it does one job that took movers down before, and takes nothing else.
 	Alone bool `json:"alone,omitempty"`
 }

@@ -27,7 +27,7 @@ func (q *Queue) Leave(ctx context.Context, name string) error {
 }
 
 // Movers are the movers whose heartbeat is at most 60 s old by the server's clock,
-// by name. Whether one has stopped since, the observer sees from its Beat. A
+// by name; doctors, who take no work, are none. Whether one has stopped since, the observer sees from its Beat. A
 // mover that is newer than this program is logged and left out.
 func (q *Queue) Movers(ctx context.Context) ([]Mover, error) {
 	entries, err := q.movers.List(ctx, "")
@@ -41,12 +41,16 @@ func (q *Queue) Movers(ctx context.Context) ([]Mover, error) {
 			q.log.Warn("heartbeat left out", "mover", e.Key, "error", err)
 			continue
 		}
-		movers = append(movers, m)
+		if !m.Doctor {
+			movers = append(movers, m)
+		}
 	}
 	return movers, nil
 }
 
-func (q *Queue) mover(ctx context.Context, name string) (Mover, error) {
+// Mover is the heartbeat of one mover or doctor. Kind NotFound: it has none, or
+// none that is at most 60 s old.
+func (q *Queue) Mover(ctx context.Context, name string) (Mover, error) {
 	if err := checkMover(name); err != nil {
 		return Mover{}, err
 	}

@@ -13,7 +13,8 @@ const (
 	stateBucket = "IVD_STATE"
 	moverBucket = "IVD_MOVERS"
 
-	loginSubject = "ivd.login"
+	loginSubject   = "ivd.login"
+	examineSubject = "ivd.examine"
 )
 
 // kinds are all kinds of job; each has one durable consumer of its name.
