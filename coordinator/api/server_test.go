@@ -84,6 +84,22 @@ func TestListsAreArraysAndNullsAreThere(t *testing.T) {
 	}
 }
 
+// A datastore's id means nothing to people: its name stands beside it where its own
+// vCenter tells it.
+func TestPathsHaveNames(t *testing.T) {
+	rooms := &apitest.Rooms{
+		DiskList: []api.Disk{{ID: diskA, VCenter: "lab", DatastoreID: "datastore-52", Datastore: "nvme-1"}},
+		MoverList: []queue.Mover{{Name: "proxy-1", Paths: []queue.Path{
+			{VCenter: "lab", Datastore: "datastore-52", Transport: "san"}, {VCenter: "other", Datastore: "datastore-52", Transport: "san"},
+		}}},
+	}
+	_, url := serve(t, rooms, api.Options{})
+	want := `"paths":[{"vcenter":"lab","datastore":"datastore-52","transport":"san","datastore_name":"nvme-1"},{"vcenter":"other","datastore":"datastore-52","transport":"san"}]`
+	if got := squeeze(get(t, url+"/v1/movers")); !strings.Contains(got, want) {
+		t.Errorf("%s, want %s in it", got, want)
+	}
+}
+
 func TestStatusFollowsKind(t *testing.T) {
 	for kind, want := range map[ivd.Kind]int{
 		ivd.Invalid: 400, ivd.Denied: 403, ivd.NotFound: 404, ivd.Exists: 409, ivd.Locked: 423,

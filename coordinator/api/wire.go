@@ -77,9 +77,15 @@ type Mover struct {
 	Active     []queue.Active `json:"active"`
 	BIOSUUID   string         `json:"bios_uuid,omitempty"` // of its machine, as vCenter knows it where it is a VM
 	LUNs       []string       `json:"luns,omitempty"`      // that its machine sees
-	Paths      []queue.Path   `json:"paths,omitempty"`     // how fast each datastore is by each transport, and which of them rest
+	Paths      []Path         `json:"paths,omitempty"`     // how fast each datastore is by each transport, and which of them rest
 	Lost       int            `json:"lost,omitempty"`      // handles given up, since a call of theirs hung
 	Alone      bool           `json:"alone,omitempty"`     // it does one job that took movers down before, and nothing else
+}
+
+// Path is how a mover fares with a datastore by one transport.
+type Path struct {
+	queue.Path
+	DatastoreName string `json:"datastore_name,omitempty"` // where the coordinator knows it
 }
 
 // Repository says what the repository is.
@@ -113,12 +119,17 @@ type event struct {
 	Error *ivd.Failure `json:"error,omitempty"`
 }
 
-func moverOf(m queue.Mover) Mover {
+// moverOf is a mover's heartbeat for people; name tells what a datastore is called.
+func moverOf(m queue.Mover, name func(queue.Path) string) Mover {
+	paths := make([]Path, len(m.Paths))
+	for i, p := range m.Paths {
+		paths[i] = Path{Path: p, DatastoreName: name(p)}
+	}
 	return Mover{
 		Name: m.Name, Host: m.Host, Started: m.Started,
 		Handles: m.Handles, Free: m.Free, Draining: m.Draining,
 		VDDK: m.VDDK, Transports: list(m.Modes), Active: list(m.Active),
-		BIOSUUID: m.BIOSUUID, LUNs: m.LUNs, Paths: m.Paths, Lost: m.Lost, Alone: m.Alone,
+		BIOSUUID: m.BIOSUUID, LUNs: m.LUNs, Paths: paths, Lost: m.Lost, Alone: m.Alone,
 	}
 }
 

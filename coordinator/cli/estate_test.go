@@ -41,8 +41,8 @@ func estate() *apitest.Rooms {
 			{Name: "proxy-1", Host: "proxy-1.example.net", Handles: 4, Free: 3, VDDK: "9.0.0.0", Modes: []string{"san", "nbdssl"}, Started: evening, Active: []queue.Active{
 				{Run: runA, Disk: diskB, Name: "größe", Job: "j1", Kind: queue.Backup, Transport: "nbdssl", Stats: queue.Stats{ReadBytes: 3 << 20, StoredBytes: 1 << 20}},
 			}, BIOSUUID: "ebd37b03-85d1-5fc8-87fd-caa9f30831ad", LUNs: []string{"naa.6d03b2123c830f903b89d5ad0b24f529"}, Paths: []queue.Path{
-				{Datastore: "datastore-52", Transport: "nbdssl", ReadRate: 120 << 20, WriteRate: 90 << 20},
-				{Datastore: "datastore-52", Transport: "san", CoolUntil: evening.Add(2 * time.Minute), Reason: "14009: the server refused\nthe connection"},
+				{VCenter: "lab", Datastore: "datastore-52", Transport: "nbdssl", ReadRate: 120 << 20, WriteRate: 90 << 20},
+				{VCenter: "lab", Datastore: "datastore-99", Transport: "san", CoolUntil: evening.Add(2 * time.Minute), Reason: "14009: the server refused\nthe connection"},
 			}},
 			{Name: "proxy-2", Host: "proxy-2.example.net", Handles: 4, Free: 4, Draining: true, VDDK: "9.0.0.0", Modes: []string{"nbdssl"}, Started: evening},
 		},
@@ -58,7 +58,7 @@ func backup(state run.State) run.View {
 	a.Transports, a.Note = []string{"nbdssl"}, "no access preparation on an ESXi host alone"
 	a.Refused = []queue.Refusal{{Transport: "san", Reason: "this machine sees none of the datastore's LUNs"}}
 	a.Stats = queue.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}
-	b := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-53", Disk: diskB}, Name: "größe", Step: run.Waiting}}
+	b := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-53", Disk: diskB}, Name: "größe", Datastore: "nfs", Step: run.Waiting}}
 	v := run.View{Run: run.Run{ID: runA, Kind: queue.Backup, Policy: "nightly", State: state, Created: evening}, Disks: []run.DiskView{a, b}}
 	for i := range v.Disks {
 		d := &v.Disks[i]
@@ -68,7 +68,7 @@ func backup(state run.State) run.View {
 		}
 		v.Stats.Add(d.Stats)
 	}
-	no := ivd.FailureOf(&ivd.Error{Kind: ivd.Full, Op: "snapshot disk größe on nfs", Err: errors.New("no space\nleft"), Remedy: "free some space on nfs"})
+	no := ivd.FailureOf(&ivd.Error{Kind: ivd.Full, Op: "snapshot disk größe on datastore-53", Err: errors.New("no space\nleft"), Remedy: "free some space on nfs"})
 	if state == run.Partial || state == run.Failed {
 		v.Disks[1].Result, v.Disks[1].Failure = run.Failed, no
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -70,10 +71,20 @@ func writeReasons(w io.Writer, v run.View) error {
 	return refused.write(w, "transports refused")
 }
 
+func severalVCenters(movers []api.Mover) bool {
+	seen := map[string]bool{}
+	for _, m := range movers {
+		for _, p := range m.Paths {
+			seen[p.VCenter] = true
+		}
+	}
+	return len(seen) > 1
+}
+
 // pathTable shows how movers fare with datastores by their transports.
 func pathTable(movers []api.Mover) (t *text.Table, filled bool) {
 	t = &text.Table{Columns: []text.Column{
-		text.Left("MOVER"), text.Left("DATASTORE"), text.Left("TRANSPORT"), text.Right("READS"), text.Right("WRITES"), text.Left("RESTS UNTIL"), text.Left("WHY"),
+		text.Left("MOVER"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Left("TRANSPORT"), text.Right("READS"), text.Right("WRITES"), text.Left("RESTS UNTIL"), text.Left("WHY"),
 	}}
 	rate := func(n int64) string {
 		if n == 0 {
@@ -81,14 +92,19 @@ func pathTable(movers []api.Mover) (t *text.Table, filled bool) {
 		}
 		return telemetry.Bytes(n) + "/s"
 	}
+	several := severalVCenters(movers)
 	for _, m := range movers {
 		for _, p := range m.Paths {
 			filled = true
+			vcenter := ""
+			if several {
+				vcenter = p.VCenter
+			}
 			until := ""
 			if !p.CoolUntil.IsZero() {
 				until = text.Time(p.CoolUntil)
 			}
-			t.Row(m.Name, string(p.Datastore), p.Transport, rate(p.ReadRate), rate(p.WriteRate), until, oneLine(p.Reason))
+			t.Row(m.Name, vcenter, cmp.Or(p.DatastoreName, string(p.Datastore)), p.Transport, rate(p.ReadRate), rate(p.WriteRate), until, oneLine(p.Reason))
 		}
 	}
 	return t, filled

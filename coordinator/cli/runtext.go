@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -35,7 +36,7 @@ func writeRun(w io.Writer, v run.View) error {
 		if d.Failure == nil {
 			continue
 		}
-		fmt.Fprintf(w, "%s  %s: %s\n", heading, nameOf(d), progress.Failure(d.Failure))
+		fmt.Fprintf(w, "%s  %s: %s\n", heading, nameOf(d), withName(progress.Failure(d.Failure), d))
 		heading = ""
 	}
 	return writeReasons(w, v)
@@ -125,6 +126,15 @@ func capacity(d run.DiskView) string {
 		return ""
 	}
 	return telemetry.Bytes(d.Geometry.Capacity)
+}
+
+// withName says the name of the disk's datastore where a text has its id.
+func withName(text string, d run.DiskView) string {
+	id := string(d.Ref.Datastore)
+	if id == "" || d.Datastore == "" {
+		return text
+	}
+	return regexp.MustCompile(`\b`+regexp.QuoteMeta(id)+`\b`).ReplaceAllLiteralString(text, d.Datastore)
 }
 
 // nameOf is what people call the disk: of a restore, the new one.

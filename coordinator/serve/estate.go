@@ -23,7 +23,27 @@ const askAtOnce = 8
 type estate struct {
 	vcenters map[string]*inventory.VCenter
 	archive  *archive
+	names    *names
 	now      func() time.Time
+}
+
+func newEstate(vcenters map[string]*inventory.VCenter, archive *archive) *estate {
+	e := &estate{vcenters: vcenters, archive: archive, now: time.Now}
+	e.names = newNames(e.datastores)
+	return e
+}
+
+// DatastoreName is what a datastore is called, or nothing.
+func (e *estate) DatastoreName(ctx context.Context, vcenter string, id ivd.DatastoreID) string {
+	return e.names.of(ctx, vcenter, id)
+}
+
+func (e *estate) datastores(ctx context.Context, vcenter string) ([]inventory.Datastore, error) {
+	v := e.vcenters[vcenter]
+	if v == nil {
+		return nil, ivd.Errorf(ivd.NotFound, "vCenter %s is not in the configuration", vcenter)
+	}
+	return v.Datastores(ctx)
 }
 
 // Disks lists the disks of all vCenters with the last restore point of each.

@@ -11,7 +11,6 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -81,7 +80,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	archive := newArchive(repository)
 	face, err := api.Open(
 		api.Options{Listen: cfg.API.Listen, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
-		api.Rooms{Runs: service, Estate: &estate{vcenters: vcenters, archive: archive, now: time.Now}, Archive: archive, Movers: jobs})
+		api.Rooms{Runs: service, Estate: newEstate(vcenters, archive), Archive: archive, Movers: jobs})
 	if err != nil {
 		return err
 	}

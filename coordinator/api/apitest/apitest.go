@@ -188,6 +188,16 @@ func (f *Rooms) Disks(_ context.Context, q api.DiskQuery) ([]api.Disk, error) {
 // Snapshots gives the list.
 func (f *Rooms) Snapshots(context.Context) ([]api.Snapshot, error) { return f.SnapshotList, f.Err }
 
+// DatastoreName looks among the disks.
+func (f *Rooms) DatastoreName(_ context.Context, vcenter string, id ivd.DatastoreID) string {
+	for _, d := range f.DiskList {
+		if d.VCenter == vcenter && d.DatastoreID == id {
+			return d.Datastore
+		}
+	}
+	return ""
+}
+
 // Points gives the list, narrowed to a disk.
 func (f *Rooms) Points(_ context.Context, disk ivd.DiskID) ([]api.Point, error) {
 	var points []api.Point
