@@ -143,11 +143,21 @@ func settingsOf(c *config.Config) disk.Settings {
 // Go's account: the compressor's tables, code, stacks, records.
 const overhead = 64 << 20
 
-// withRemedy brings the library's advice to where errors are reported.
+// withRemedy brings the library's advice to where errors are reported. A library
+// that does not initialise does not at the next start either, but where it is the
+// machine that is short of something.
 func withRemedy(err error) error {
+	const noMemory = 2
 	var load *vddk.LoadError
-	if errors.As(err, &load) {
+	var v *vddk.Error
+	switch {
+	case errors.As(err, &load):
 		return &ivd.Error{Kind: ivd.Invalid, Err: err, Remedy: load.Remedy}
+	case errors.As(err, &v) && v.Class != vddk.Transient && v.Code != noMemory:
+		return &ivd.Error{
+			Kind: ivd.Invalid, Err: err,
+			Remedy: "unpack the distribution again into mover.vddk.libdir, a file of it may be missing; --log-level debug shows the library's own lines",
+		}
 	}
 	return err
 }

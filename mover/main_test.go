@@ -37,6 +37,7 @@ type place struct {
 	t      *testing.T
 	queue  *queue.Queue
 	config string
+	libdir string
 }
 
 func newPlace(t *testing.T) *place {
@@ -66,7 +67,7 @@ func newPlace(t *testing.T) *place {
 	if _, err := repo.Init(t.Context(), st, repo.InitOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	p := &place{t: t, queue: q, config: filepath.Join(t.TempDir(), "ivd.yaml")}
+	p := &place{t: t, queue: q, libdir: libdir, config: filepath.Join(t.TempDir(), "ivd.yaml")}
 	p.write(fmt.Sprintf(`
 repository: { url: "dir://%s" }
 queue: { url: "%s" }
@@ -108,6 +109,11 @@ func program(ctx context.Context, args ...string) *exec.Cmd {
 
 func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 	p := newPlace(t)
+	bad := newBadLibraries(t, p.libdir)
+	library := func(folder string) func() { return func() { p.change(p.libdir, folder) } }
+	settings := func(file string) func() {
+		return func() { p.change("vddk: {", `vddk: { config_file: "`+file+`",`) }
+	}
 	for _, c := range []struct {
 		name  string
 		spoil func()
@@ -124,6 +130,16 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		{"memory for fewer handles", func() { p.change("128MiB", "40MiB") }, nil, exitUsage, []string{"mover.memory", "mover.handles to 1"}},
 		{"memory for smaller requests", func() { p.change("128MiB", "64MiB"); p.change("[nbdssl]", "[hotadd, nbdssl]") }, nil, exitUsage, []string{"set mover.memory to 68MiB"}},
 		{"a library that is not there", func() { p.change("libdir: \"", "libdir: \"/nowhere") }, nil, exitFailed, []string{"/nowhere", "unpack VMware's VDDK"}},
+		{"lib64 instead of what contains it", func() { p.change(p.libdir, p.libdir+"/lib64") }, nil, exitFailed, []string{"it is the lib64 inside", "vddk.libdir to " + p.libdir + "\n"}},
+		{"a folder without a library", library(bad.none), nil, exitFailed, []string{bad.none, "no libvixDiskLib.so.6 to .9", "unpack VMware's VDDK"}},
+		{"a library of another architecture", library(bad.foreign), nil, exitFailed, []string{"EM_AARCH64", "for Linux on x86-64"}},
+		{"a library that is cut off", library(bad.cut), nil, exitFailed, []string{bad.cut, "unpack the distribution again"}},
+		{"a library without a companion", library(bad.lonely), nil, exitFailed, []string{"libcompanion.so.1", "unpack the distribution again", "lib64"}},
+		{"a library without the companion that it loads itself", library(bad.torn), nil, exitFailed, []string{"libvixlabtls.so.1", "unpack the distribution again"}},
+		{"a library from before 6.7", library(bad.old), nil, exitFailed, []string{"VDDK 6.5.4", "cannot address disks of their own", "install VDDK 6.7 or newer"}},
+		{"VDDK's configuration cannot be read", settings("/nowhere.conf"), nil, exitFailed, []string{"mover.vddk.config_file", "/nowhere.conf", "lines NAME=VALUE"}},
+		{"it is a folder", settings(bad.none), nil, exitFailed, []string{"mover.vddk.config_file", bad.none, "lines NAME=VALUE"}},
+		{"its buffers are too large", settings(bad.settings), nil, exitFailed, []string{"BufSizeIn64KB", "16 MiB", "BufCount to 4"}},
 		{"a transport that there is not", func() { p.change("[nbdssl]", "[sna]") }, nil, exitUsage, []string{"sna", "san", "hotadd, nbdssl, nbd"}},
 		{"no repository", func() { p.change("dir://", "dir:///nowhere") }, nil, exitFailed, []string{"nowhere"}},
 	} {
