@@ -78,6 +78,11 @@ func (v *VCenter) DisksOn(ctx context.Context, id ivd.DatastoreID) iter.Seq2[Dis
 	}
 }
 
+// DisksOf yields the disks of a datastore that was listed before, as Disks does.
+func (v *VCenter) DisksOf(ctx context.Context, d Datastore) iter.Seq2[Disk, error] {
+	return func(yield func(Disk, error) bool) { v.disksOf(ctx, d, yield) }
+}
+
 // disksOf yields the disks of one datastore and tells whether to go on.
 func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, error) bool) bool {
 	op := fmt.Sprintf("list the disks of datastore %s", d.Name)

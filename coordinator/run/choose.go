@@ -56,11 +56,18 @@ func (c *chooser) list(ctx context.Context, v *inventory.VCenter) {
 		return
 	}
 	for _, d := range stores {
-		if !d.Accessible && policy.SelectsDatastore(c.policy, d.Name) {
+		switch {
+		case !policy.SelectsDatastore(c.policy, d.Name): // whether it can be listed is all one
+		case !d.Accessible:
 			c.unlisted = append(c.unlisted, ivd.Errorf(ivd.Transient, "datastore %s of vCenter %s is not accessible", d.Name, v.Name()))
+		default:
+			c.listStore(ctx, v, d)
 		}
 	}
-	for d, err := range v.Disks(ctx) {
+}
+
+func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inventory.Datastore) {
+	for d, err := range v.DisksOf(ctx, store) {
 		switch {
 		case err != nil:
 			c.unlisted = append(c.unlisted, err)

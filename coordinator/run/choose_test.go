@@ -37,6 +37,14 @@ func TestWhatCannotBeListedIsLeftOut(t *testing.T) {
 	if _, err := s.StartBackup(t.Context(), BackupRequest{Disks: []ivd.DiskID{other.Ref.Disk}}); ivd.KindOf(err) == ivd.NotFound || err == nil {
 		t.Errorf("a disk on a datastore that is away: %v", err)
 	}
+	// A policy that is not about that datastore lacks nothing.
+	p := config.DefaultPolicy()
+	p.Name, p.Select.Datastores = "first", []string{"datastore1"}
+	s.Policies = []config.Policy{p}
+	v = b.until(s, b.backup(s, BackupRequest{Policy: "first"}).ID, ended)
+	if v.State != Done || v.Failure != nil || len(v.Disks) != 1 {
+		t.Errorf("%s, %+v: %+v", v.State, v.Failure, v.Disks)
+	}
 	b.wire.intercept(func(string, string) error { return errors.New("the vCenter is away") })
 	if _, err := s.StartBackup(t.Context(), BackupRequest{All: true}); err == nil || ivd.KindOf(err) == ivd.Invalid {
 		t.Errorf("without a vCenter: %v", err)
