@@ -20,13 +20,14 @@ const reportPath = "/lab/report"
 // Report is what a test or a person looks at after a backup: what was left behind,
 // and what was read. The report needs no login.
 type Report struct {
-	Snapshots []SnapshotLeft                `json:"snapshots"`
-	Disabled  []Disabled                    `json:"disabled_methods"`
-	Handles   []estate.OpenHandle           `json:"handles"`
-	Traffic   map[ivd.DiskID]estate.Traffic `json:"traffic"`         // through the data port, since the start
-	Logins    int                           `json:"logins"`          // sessions that have not ended
-	Prepared  []estate.Access               `json:"prepared_access"` // PrepareForAccess without its EndAccess
-	Misuses   []script.Misuse               `json:"misuses"`         // rules of the library that programs broke: report.jsonl
+	Snapshots []SnapshotLeft                           `json:"snapshots"`
+	Disabled  []Disabled                               `json:"disabled_methods"`
+	Handles   []estate.OpenHandle                      `json:"handles"`
+	Traffic   map[ivd.DiskID]estate.Traffic            `json:"traffic"`         // over every transport, since the start
+	Direct    map[ivd.DiskID]map[string]estate.Traffic `json:"direct_traffic"`  // what of it went over hotadd and san
+	Logins    int                                      `json:"logins"`          // sessions that have not ended
+	Prepared  []estate.Access                          `json:"prepared_access"` // PrepareForAccess without its EndAccess
+	Misuses   []script.Misuse                          `json:"misuses"`         // rules of the library that programs broke: report.jsonl
 }
 
 // SnapshotLeft is a snapshot that exists.
@@ -52,7 +53,7 @@ type Disabled struct {
 func (l *Lab) Report() Report {
 	r := Report{
 		Snapshots: []SnapshotLeft{}, Disabled: []Disabled{}, Handles: append([]estate.OpenHandle{}, l.estate.Handles()...),
-		Traffic: l.estate.Traffic(), Logins: l.vc.Sessions(), Prepared: append([]estate.Access{}, l.estate.Prepared()...),
+		Traffic: l.estate.Traffic(), Direct: l.estate.Direct(), Logins: l.vc.Sessions(), Prepared: append([]estate.Access{}, l.estate.Prepared()...),
 	}
 	misuses, err := script.Misuses(l.o.Dir)
 	if err != nil {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "session.h"
 #include "world.h"
 
 #define RULES 64
@@ -36,30 +37,6 @@ static struct {
 	struct script *first;
 } scripts = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* "1m30s", "2s", "150ms": milliseconds, negative where it is none of these. */
-static int64_t duration(const char *text) {
-	static const struct { const char *unit; int64_t ms; } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-	double sum = 0;
-	if (!*text)
-		return -1;
-	while (*text) {
-		char *end;
-		double n = strtod(text, &end);
-		size_t length = strspn(end, "msh");
-		bool known = false;
-		for (size_t i = 0; i < sizeof units / sizeof units[0] && end != text; i++) {
-			if (strlen(units[i].unit) == length && strncmp(end, units[i].unit, length) == 0) {
-				sum += n * (double)units[i].ms;
-				known = true;
-			}
-		}
-		if (!known)
-			return -1;
-		text = end + length;
-	}
-	return (int64_t)sum;
-}
-
 static bool understand(const char *what, struct lab_plan *plan) {
 	*plan = (struct lab_plan){0};
 	char *end = NULL;
@@ -70,8 +47,8 @@ static bool understand(const char *what, struct lab_plan *plan) {
 	}
 	if (strncmp(what, "delay:", 6) == 0) {
 		plan->fate = LAB_FATE_DELAY;
-		plan->delay_ms = duration(what + 6);
-		return plan->delay_ms >= 0;
+		plan->delay_ns = lab_duration(what + 6);
+		return plan->delay_ns >= 0;
 	}
 	plan->fate = strcmp(what, "hang") == 0 ? LAB_FATE_HANG
 		: strcmp(what, "panic") == 0 ? LAB_FATE_PANIC
@@ -198,8 +175,8 @@ struct lab_plan lab_plan(const struct lab_call *call) {
 	return plan;
 }
 
-static void rest(int64_t ms) {
-	struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+static void rest(int64_t ns) {
+	struct timespec left = {ns / 1000000000, ns % 1000000000};
 	while (nanosleep(&left, &left) != 0 && errno == EINTR)
 		continue;
 }
@@ -212,7 +189,7 @@ VixError lab_suffer(struct lab_plan plan, const char *call) {
 		lab_warn("the script of faults: %s ends with code %llu\n", call, (unsigned long long)plan.code);
 		return plan.code;
 	case LAB_FATE_DELAY:
-		rest(plan.delay_ms);
+		rest(plan.delay_ns);
 		break;
 	case LAB_FATE_HANG:
 		lab_warn("the script of faults: %s hangs\n", call);
@@ -253,7 +230,7 @@ static void *later_thread(void *arg) {
 		lab_complete(later.request, later.plan.code);
 		return NULL;
 	}
-	rest(later.plan.delay_ms);
+	rest(later.plan.delay_ns);
 	VixHandle *handle = later.request->handle;
 	handle->driver->submit(handle, later.request);
 	return NULL;

@@ -20,7 +20,7 @@ enum lab_fate { LAB_FATE_NONE, LAB_FATE_CODE, LAB_FATE_DELAY, LAB_FATE_HANG, LAB
 struct lab_plan {
 	enum lab_fate fate;
 	VixError code;
-	int64_t delay_ms;
+	int64_t delay_ns;
 };
 
 /* Counts the call and tells what is to become of it. */

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "chain.h"
+#include "session.h"
 #include "ticket.h"
 #include "world.h"
 
 struct lun {
 	struct chain *chain;
+	struct lab_session *session;
 	char *mark;
 	pthread_mutex_t lock;
 };
@@ -50,6 +52,8 @@ static VixError lun_open(VixHandle *handle, const char *path) {
 	VixError err = lab_attach(handle->dir, &want, &lun->mark);
 	if (err == VIX_OK)
 		err = open_chain(handle, want.snapshot, &lun->chain);
+	if (err == VIX_OK && !(lun->session = lab_session_open(handle->dir, want.disk, handle->transport)))
+		err = VIX_OUT_OF_MEMORY;
 	if (err != VIX_OK) {
 		if (lun->chain)
 			chain_close(lun->chain);
@@ -110,8 +114,11 @@ static VixError work(struct lun *lun, struct lab_request *request) {
 
 static void lun_submit(VixHandle *handle, struct lab_request *request) {
 	struct lun *lun = handle->disk;
+	int64_t begun = lab_session_begins();
 	pthread_mutex_lock(&lun->lock);
 	VixError err = work(lun, request);
+	bool moved = err == VIX_OK && (request->op == LAB_READ || request->op == LAB_WRITE);
+	lab_session_ends(lun->session, begun, request->op, moved ? request->count * VIX_SECTOR_SIZE : 0);
 	pthread_mutex_unlock(&lun->lock);
 	lab_complete(request, err);
 }
@@ -119,6 +126,7 @@ static void lun_submit(VixHandle *handle, struct lab_request *request) {
 static void lun_close(VixHandle *handle) {
 	struct lun *lun = handle->disk;
 	chain_close(lun->chain);
+	lab_session_close(lun->session);
 	lab_detach(lun->mark);
 	pthread_mutex_destroy(&lun->lock);
 	free(lun);

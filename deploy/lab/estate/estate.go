@@ -49,7 +49,9 @@ type Estate struct {
 	open    map[ivd.DiskID]*disk.Disk
 	busy    map[ivd.DiskID]string // the operation that runs on a disk
 	handles map[*Handle]struct{}
-	traffic map[ivd.DiskID]Traffic
+	traffic map[ivd.DiskID]Traffic // through the data port
+
+	directBefore map[way]Traffic // the start
 }
 
 // Open loads the folder's estate, or makes a new one. Kind Locked: another
@@ -64,7 +66,7 @@ func Open(o Options) (*Estate, error) {
 	}
 	e := &Estate{
 		o: o, lock: lock, open: map[ivd.DiskID]*disk.Disk{}, busy: map[ivd.DiskID]string{},
-		handles: map[*Handle]struct{}{}, traffic: map[ivd.DiskID]Traffic{},
+		handles: map[*Handle]struct{}{}, traffic: map[ivd.DiskID]Traffic{}, directBefore: readDirect(o.Dir),
 	}
 	if err := errors.Join(e.load(), script.WriteUnended(o.Dir, nil)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open laboratory %s: %w", o.Dir, err), lock.Close())

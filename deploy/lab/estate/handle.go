@@ -30,12 +30,6 @@ type Handle struct {
 	closed   atomic.Bool
 }
 
-// Traffic counts the bytes that handles have moved.
-type Traffic struct {
-	Read    int64 `json:"read"`
-	Written int64 `json:"written"`
-}
-
 // Open opens a disk's snapshot, or its present content where snapshot is empty.
 // One handle writes, or many read; peer says for whom.
 func (e *Estate) Open(datastore string, id ivd.DiskID, snapshot ivd.SnapshotID, write bool, peer string) (*Handle, error) {
@@ -157,8 +151,7 @@ func (h *Handle) Allocated(from, to int64, limit int) (disk.Areas, error) {
 func (h *Handle) count(t Traffic) {
 	h.e.mu.Lock()
 	defer h.e.mu.Unlock()
-	sum := h.e.traffic[h.record.ID]
-	h.e.traffic[h.record.ID] = Traffic{Read: sum.Read + t.Read, Written: sum.Written + t.Written}
+	h.e.traffic[h.record.ID] = h.e.traffic[h.record.ID].plus(t)
 }
 
 // OpenHandle tells of a handle.
@@ -181,11 +174,4 @@ func (e *Estate) Handles() []OpenHandle {
 		return cmp.Or(cmp.Compare(a.Disk, b.Disk), cmp.Compare(a.Snapshot, b.Snapshot), cmp.Compare(a.Peer, b.Peer))
 	})
 	return list
-}
-
-// Traffic tells what the handles of each disk have moved since the start.
-func (e *Estate) Traffic() map[ivd.DiskID]Traffic {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return maps.Clone(e.traffic)
 }

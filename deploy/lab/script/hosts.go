@@ -37,7 +37,15 @@ type Hosts struct {
 	NFCConnections int      `json:"nfc_connections,omitempty"` // open disks of a host
 	Latency        Duration `json:"latency,omitempty"`         // of each request
 	Bandwidth      int64    `json:"bandwidth,omitempty"`       // bytes a second of each session
+	HotAdd         Pace     `json:"hotadd,omitzero"`           // what goes by the host's SCSI layer
+	SAN            Pace     `json:"san,omitzero"`              // what goes by the storage network
 	Proxies        []Proxy  `json:"proxies,omitempty"`
+}
+
+// Pace is how fast a way is that the hosts have no part in.
+type Pace struct {
+	Latency   Duration `json:"latency,omitzero"`    // of each request
+	Bandwidth int64    `json:"bandwidth,omitempty"` // bytes a second of each session
 }
 
 // Proxy is a machine that has more than the network.

@@ -15,6 +15,7 @@ func TestHostsAreReadAsWritten(t *testing.T) {
 	}
 	want := Hosts{
 		NFCMemory: 48 << 20, NFCConnections: 52, Latency: Duration(2 * time.Millisecond), Bandwidth: 1 << 30,
+		HotAdd: Pace{Latency: Duration(150 * time.Microsecond)}, SAN: Pace{Bandwidth: 1 << 20},
 		Proxies: []Proxy{{BIOSUUID: "a", VM: "lab-vm-1", FreeSlots: 3, LUNs: []string{"datastore1"}}},
 	}
 	if err := WriteHosts(dir, want); err != nil {
