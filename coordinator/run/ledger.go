@@ -23,6 +23,10 @@ type Ledger struct {
 	Identity string        `json:"identity,omitempty"` // of prepare and end; at most 50 characters
 	Working  string        `json:"working,omitempty"`  // the new disk's name until the restore is done
 	Opened   time.Time     `json:"opened"`
+	// Examiner is whose examination it is, and of whom the snapshot is: nothing else
+	// is to be undone then, and Run is its name. Kind is empty.
+	Examiner *Examiner      `json:"examiner,omitempty"`
+	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"` // of an examination, once vSphere has named it
 	// Until: everything was undone once, and what vSphere was asked to make and never
 	// answered for may still appear, until then.
 	Until time.Time `json:"until,omitzero"`
@@ -35,10 +39,23 @@ const lateTask = 20 * time.Minute
 // Mark is the description of a run's snapshots; by it they are ours.
 func Mark(id ivd.RunID) string { return markPrefix + string(id) }
 
-const markPrefix = "ivdmover run "
+const (
+	markPrefix        = "ivdmover run "
+	examinationPrefix = "ivdmover " + examination
+)
+
+// mark is the description of the entry's snapshots.
+func (l Ledger) mark() string {
+	if l.Examiner != nil {
+		return "ivdmover " + string(l.Run)
+	}
+	return Mark(l.Run)
+}
 
 // Ours tells whether a snapshot with this description was made by ivdmover.
-func Ours(description string) bool { return strings.HasPrefix(description, markPrefix) }
+func Ours(description string) bool {
+	return strings.HasPrefix(description, markPrefix) || strings.HasPrefix(description, examinationPrefix)
+}
 
 func identity(id ivd.RunID, disk ivd.DiskID) string {
 	return fmt.Sprintf("ivdmover-%s-%.8s", id, disk)
@@ -91,7 +108,7 @@ func (s *Service) undo(ctx context.Context, l Ledger, rev uint64, asked bool) er
 	return nil
 }
 
-// undoBackup deletes the snapshots and ends access, which follows every prepare,
+// undoBackup deletes the snapshots of a backup or an examination, and ends access, which follows every prepare,
 // whatever that had answered. When that was done once it is done again only for a
 // snapshot that came late.
 func (s *Service) undoBackup(ctx context.Context, v *inventory.VCenter, l Ledger) error {
@@ -99,13 +116,13 @@ func (s *Service) undoBackup(ctx context.Context, v *inventory.VCenter, l Ledger
 	if err != nil || !found && !l.Until.IsZero() {
 		return err
 	}
-	if v.Alone() { // nothing was prepared
+	if v.Alone() || l.Examiner != nil { // nothing was prepared
 		return nil
 	}
 	return s.endAccess(ctx, l)
 }
 
-// deleteSnapshots deletes the snapshots that the run made of the disk, known or
+// deleteSnapshots deletes the snapshots that the entry's run made of the disk, known or
 // not: one whose creation was still under way when the coordinator died carries
 // the run's mark too.
 func deleteSnapshots(ctx context.Context, v *inventory.VCenter, l Ledger) (found bool, err error) {
@@ -125,7 +142,7 @@ func deleteSnapshots(ctx context.Context, v *inventory.VCenter, l Ledger) (found
 		return false, err
 	}
 	for _, s := range snaps {
-		if s.Description != Mark(l.Run) {
+		if s.Description != l.mark() {
 			continue
 		}
 		found = true

@@ -65,6 +65,9 @@ func (s *Service) StartRestore(ctx context.Context, q RestoreRequest) (View, err
 	if name == "" {
 		name = p.Name + "-" + strings.SplitN(path.Base(string(info.ID)), "-", 2)[0]
 	}
+	if strings.HasPrefix(name, workingPrefix) {
+		return View{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%q is a name of unfinished restores", name), Remedy: "give another --name"}
+	}
 	v, ds, err := s.target(ctx, q, p.Disk)
 	if err != nil {
 		return View{}, err

@@ -53,9 +53,18 @@ func (t restoring) ledger() Ledger {
 	return Ledger{
 		Version: Version, Run: t.rec.Run, Kind: queue.Restore, Key: t.rec.key(),
 		Ref:     ivd.DiskRef{VCenter: t.rec.Ref.VCenter, Datastore: t.rec.Ref.Datastore},
-		Working: fmt.Sprintf("ivdmover-restore-%s-%.8s", t.rec.Run, t.rec.key()), Opened: time.Now().UTC(),
+		Working: working(t.rec.Run, t.rec.key()), Opened: time.Now().UTC(),
 	}
 }
+
+// working is the name of a restore's disk until it is done.
+func working(id ivd.RunID, disk ivd.DiskID) string {
+	return fmt.Sprintf("%s%s-%.8s", workingPrefix, id, disk)
+}
+
+// workingPrefix is what no restored disk may be called by: a disk of such a name is
+// unfinished, and is deleted.
+const workingPrefix = "ivdmover-restore-"
 
 // plan reads the point under the run's lease (COLLECT R1).
 func (t restoring) plan(ctx context.Context) error {

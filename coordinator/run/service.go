@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -87,7 +86,7 @@ func New(d Deps) *Service {
 }
 
 // Serve takes up the runs that this instance left, answers the movers' questions
-// for logins, and drives runs until ctx ends. What is under way then is left as
+// for logins and those of doctors, and drives runs until ctx ends. What is under way then is left as
 // it is stored, for the next start.
 func (s *Service) Serve(ctx context.Context) error {
 	life, end := context.WithCancelCause(ctx)
@@ -100,6 +99,12 @@ func (s *Service) Serve(ctx context.Context) error {
 		return err
 	}
 	defer stop()
+	stopExamining, err := s.Queue.ServeExaminations(ctx, s.examine)
+	if err != nil {
+		end(errShutdown)
+		return err
+	}
+	defer stopExamining()
 
 	s.watchOver(life)
 	s.mu.Lock() // from here on drive starts nothing
@@ -171,29 +176,28 @@ func (s *Service) login(ctx context.Context, q queue.LoginRequest) (queue.Login,
 	if err := s.belongs(ctx, r, q.Disk); err != nil {
 		return queue.Login{}, err
 	}
-	return s.loginFor(ctx, q.Mover, q.Disk)
+	v, err := s.vcenter(q.Disk.VCenter)
+	if err != nil {
+		return queue.Login{}, err
+	}
+	m, err := s.Queue.Mover(ctx, q.Mover)
+	if err != nil {
+		s.Log.Warn("what the mover's host can do is not known", "mover", q.Mover, "err", err)
+	}
+	return s.loginFor(ctx, v, q.Disk, m)
 }
 
 // loginFor is a login for a disk, with what bears on the transports for the mover
 // that asks: it may have come after the disk's jobs were made, and its VM's slots
 // may have been taken since.
-func (s *Service) loginFor(ctx context.Context, mover string, ref ivd.DiskRef) (queue.Login, error) {
-	v, err := s.vcenter(ref.VCenter)
-	if err != nil {
-		return queue.Login{}, err
-	}
+func (s *Service) loginFor(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, m queue.Mover) (queue.Login, error) {
 	l, err := v.Login(ctx)
 	if err != nil {
 		return queue.Login{}, err
 	}
-	log := s.Log.With("disk", ref.Disk, "mover", mover)
-	movers, err := s.Queue.Movers(ctx)
-	if err != nil {
-		log.Warn("ask which movers there are", "err", err)
-		return l, nil
+	if m.Name != "" {
+		l.Allows = allows(ctx, s.Log.With("disk", ref.Disk, "mover", m.Name), v, ref, []queue.Mover{m})
 	}
-	movers = slices.DeleteFunc(movers, func(m queue.Mover) bool { return m.Name != mover })
-	l.Allows = allows(ctx, log, v, ref, movers)
 	return l, nil
 }
 

@@ -105,19 +105,32 @@ func (s *Service) settleEntry(ctx context.Context, key string) (left bool, err e
 	if err != nil {
 		return true, err
 	}
+	over, asked, err := s.left(ctx, l)
+	if err != nil || !over {
+		return err != nil, err
+	}
+	return true, s.undo(ctx, l, rev, asked)
+}
+
+// left tells whether an entry is left for us, and whether what vSphere was asked to
+// make for it may still appear.
+func (s *Service) left(ctx context.Context, l Ledger) (over, asked bool, err error) {
+	if l.Examiner != nil {
+		over, err = s.examined(ctx, l)
+		return over, l.Snapshot == "", err
+	}
 	r, _, err := s.getRun(ctx, l.Run)
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
-		return true, err
+		return false, false, err
 	}
 	if err == nil && !r.State.Ended() && !s.ended(ctx, l) {
-		return false, nil
+		return false, false, nil
 	}
 	d, _, err := s.getDisk(ctx, l.Run, l.Key)
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
-		return true, err
+		return false, false, err
 	}
-	asked := l.Kind == queue.Backup && d.Snapshot == "" || l.Kind == queue.Restore && d.Ref.Disk == ""
-	return true, s.undo(ctx, l, rev, asked)
+	return true, l.Kind == queue.Backup && d.Snapshot == "" || l.Kind == queue.Restore && d.Ref.Disk == "", nil
 }
 
 // ended tells whether the entry's disk has ended, its run or not.

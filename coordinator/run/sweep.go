@@ -40,10 +40,11 @@ func (s *Service) sweepDisk(ctx context.Context, v *inventory.VCenter, ref ivd.D
 		return err
 	}
 	for _, snap := range snaps {
-		if !Ours(snap.Description) {
-			continue
+		name, ofRun := strings.CutPrefix(snap.Description, markPrefix)
+		if !ofRun {
+			continue // another's, or an examination's, which the ledger has to its end
 		}
-		id := ivd.RunID(strings.TrimPrefix(snap.Description, markPrefix))
+		id := ivd.RunID(name)
 		if _, asked := over[id]; !asked {
 			if over[id], err = s.over(ctx, id); err != nil {
 				return err

@@ -22,6 +22,7 @@ func (s *Service) watchOver(ctx context.Context) {
 		{"look for runs that nobody drives", 0, lookEvery, s.adopt},
 		{"look for what ended runs have left", 0, lookEvery, s.settleLedger},
 		{"look for snapshots that came late", sweepFirst, sweepEvery, s.sweep},
+		{"look for disks that came late", sweepFirst, sweepEvery, s.sweepMade},
 		{"forget old runs", sweepFirst, sweepEvery, s.prune},
 	} {
 		looks.Go(func() {
