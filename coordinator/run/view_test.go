@@ -1,0 +1,106 @@
+package run
+
+import (
+	"log/slog"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// viewed is a run of three disks, of which the first is moving.
+func viewed() *active {
+	s := New(Deps{Log: slog.New(slog.DiscardHandler)})
+	a := s.newActive(Run{ID: "r", Kind: queue.Backup, State: Running}, 1, leaseFor(time.Hour))
+	for _, d := range []Disk{
+		{Run: "r", Ref: ivd.DiskRef{Disk: "c"}, Name: "same", Step: Ended, Result: Done, Stats: queue.Stats{ReadBytes: 1000, Packs: 1}, Transports: []string{"san"}},
+		{Run: "r", Ref: ivd.DiskRef{Disk: "b"}, Name: "same", Step: Waiting},
+		{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Moving, Jobs: []ivd.JobID{"j1", "j2", "j3"}, Stats: queue.Stats{ReadBytes: 77}},
+	} {
+		a.publish(d)
+	}
+	return a
+}
+
+func progressOf(job ivd.JobID, mover string, read int64) queue.Progress {
+	return queue.Progress{Run: "r", Disk: "a", Job: job, Mover: mover, Transport: "nbdssl", Stats: queue.Stats{ReadBytes: read}, Refused: []queue.Refusal{{Transport: "san", Reason: "no LUN"}}}
+}
+
+// A view is what the records say, and what movers tell beyond them of jobs that are
+// under way; the sum is that of what is shown.
+func TestViewSumsUp(t *testing.T) {
+	t.Parallel()
+	a := viewed()
+	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j1", State: queue.JobDone, Stats: queue.Stats{ReadBytes: 100, Packs: 2}, Transports: []string{"hotadd"}})
+	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j2", State: queue.JobRunning, Stats: queue.Stats{ReadBytes: 10}, Transports: []string{"nbdssl"}})
+	a.mu.Lock()
+	a.progress[jobKey{"a", "j1"}] = progressOf("j1", "m9", 5) // late: its record says all
+	a.progress[jobKey{"a", "j2"}] = progressOf("j2", "m1", 3)
+	a.mu.Unlock()
+	v := a.view()
+	var order []ivd.DiskID
+	for _, d := range v.Disks {
+		order = append(order, d.Ref.Disk)
+	}
+	if want := []ivd.DiskID{"a", "b", "c"}; !slices.Equal(order, want) { // by name, then by id
+		t.Errorf("the disks are %v, want %v", order, want)
+	}
+	large := v.Disks[0]
+	if large.Stats.ReadBytes != 113 || large.Stats.Packs != 2 || !slices.Equal(large.Movers, []string{"m1"}) || !slices.Equal(large.Transports, []string{"hotadd", "nbdssl"}) {
+		t.Errorf("%+v", large)
+	}
+	if want := []queue.Refusal{{Transport: "san", Reason: "no LUN"}}; !reflect.DeepEqual(large.Refused, want) {
+		t.Errorf("refused %+v", large.Refused)
+	}
+	if v.Stats.ReadBytes != 1113 || v.Stats.Packs != 3 {
+		t.Errorf("sum %+v", v.Stats)
+	}
+}
+
+// When a job has ended, what was told of its progress is gone; when a disk has
+// ended, its record says all.
+func TestViewForgetsWhatIsOver(t *testing.T) {
+	t.Parallel()
+	a := viewed()
+	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j1", State: queue.JobRunning})
+	a.mu.Lock()
+	a.progress[jobKey{"a", "j1"}] = progressOf("j1", "m1", 3)
+	a.mu.Unlock()
+	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j1", State: queue.JobDone, Stats: queue.Stats{ReadBytes: 7}})
+	if d := a.view().Disks[0]; d.Stats.ReadBytes != 7 || d.Movers != nil {
+		t.Errorf("%+v", d)
+	}
+	a.publish(Disk{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Ended, Result: Done, Jobs: []ivd.JobID{"j1"}, Stats: queue.Stats{ReadBytes: 9}})
+	if d := a.view().Disks[0]; d.Stats.ReadBytes != 9 || len(a.jobs) != 0 || len(a.progress) != 0 {
+		t.Errorf("%+v, %v, %v", d, a.jobs, a.progress)
+	}
+}
+
+// A run is as its disks are; one that left something out is no more than partial.
+func TestResultOfARun(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		results []State
+		run     Run
+		want    State
+	}{
+		{[]State{Done, Done}, Run{}, Done},
+		{[]State{Done, Failed}, Run{}, Partial},
+		{[]State{Failed, Failed}, Run{}, Failed},
+		{[]State{Done, Cancelled}, Run{Cancel: true}, Cancelled},
+		{[]State{Done, Done}, Run{Cancel: true}, Done}, // it came too late
+		{[]State{Done}, Run{Failure: &ivd.Failure{}}, Partial},
+		{nil, Run{}, Failed},
+	} {
+		a := New(Deps{Log: slog.New(slog.DiscardHandler)}).newActive(c.run, 1, leaseFor(time.Hour))
+		for i, r := range c.results {
+			a.publish(Disk{Ref: ivd.DiskRef{Disk: ivd.DiskID(rune('a' + i))}, Step: Ended, Result: r})
+		}
+		if got := a.result(); got != c.want {
+			t.Errorf("%v of %+v: %s, want %s", c.results, c.run, got, c.want)
+		}
+	}
+}
