@@ -29,7 +29,7 @@ const mib = 1 << 20
 
 // world is a laboratory with one disk, and a login as a mover gets one.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	lab    *lab.Lab
 	vc     *inventory.VCenter
@@ -38,7 +38,7 @@ type world struct {
 	failed bool // misuses are what the test is about
 }
 
-func newWorld(t *testing.T, size int64) *world {
+func newWorld(t testing.TB, size int64) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	var err error
@@ -160,7 +160,7 @@ func (w *world) guest(want []byte, off int64, seed uint64, n int64) {
 }
 
 // open opens a disk and closes it when the test ends, unless it did.
-func open(t *testing.T, p vddk.Params, flags vddk.OpenFlags, modes string) (*vddk.Handle, error) {
+func open(t testing.TB, p vddk.Params, flags vddk.OpenFlags, modes string) (*vddk.Handle, error) {
 	t.Helper()
 	c, err := lib.Connect(p, flags&vddk.ReadOnly != 0, modes)
 	if err != nil {
@@ -174,7 +174,7 @@ func open(t *testing.T, p vddk.Params, flags vddk.OpenFlags, modes string) (*vdd
 	return h, nil
 }
 
-func mustOpen(t *testing.T, p vddk.Params, flags vddk.OpenFlags, modes string) *vddk.Handle {
+func mustOpen(t testing.TB, p vddk.Params, flags vddk.OpenFlags, modes string) *vddk.Handle {
 	t.Helper()
 	h, err := open(t, p, flags, modes)
 	must(t, err)
@@ -220,7 +220,7 @@ func write(t *testing.T, h *vddk.Handle, p []byte, off int64) error {
 	return h.Write(b.Bytes(), uint64(off/512))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
