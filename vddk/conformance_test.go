@@ -183,7 +183,11 @@ func conformsParams(t *testing.T) {
 		t.Errorf("parameters of a local file: %+v, %v", p, err)
 	}
 	wantCode(t, c.CheckRepair("", false), 3, vddk.Misuse)
-	wantCode(t, c.CheckRepair("disk.vmdk", false), 6, vddk.Fallback) // neither library has it
+	if err := c.CheckRepair("none.vmdk", false); isStranger() {
+		wantCode(t, err, 6, vddk.Fallback) // it has no such function
+	} else {
+		wantCode(t, err, 4, vddk.Gone)
+	}
 	for what, p := range map[string]vddk.Params{
 		"no user":      {Server: "v"},
 		"no server":    {VM: "moref=vm-1", User: "u"},

@@ -36,6 +36,7 @@ VixError VixDiskLib_QueryAllocatedBlocks(VixHandle *, uint64_t, uint64_t, uint64
 VixError VixDiskLib_FreeBlockList(VixBlockList *);
 VixError VixDiskLib_Create(VixConnection *, const char *, const VixCreateParams *, VixProgressFunc, void *);
 VixError VixDiskLib_Unlink(VixConnection *, const char *);
+VixError VixDiskLib_CheckRepair(VixConnection *, const char *, VixBool);
 VixError VixDiskLib_GetMetadataKeys(VixHandle *, char *, size_t, size_t *);
 VixError VixDiskLib_ReadMetadata(VixHandle *, const char *, char *, size_t, size_t *);
 VixError VixDiskLib_WriteMetadata(VixHandle *, const char *, const char *);
@@ -190,6 +191,50 @@ static void create(void) {
 	VixDiskLib_Exit();
 }
 
+static void write_text(const char *name, const char *text) {
+	FILE *file = fopen(name, "w");
+	fputs(text, file);
+	fclose(file);
+}
+
+/* A descriptor with one extent beside it, which has 2048 sectors. */
+static void check_repair(void) {
+#define HEAD "# Disk DescriptorFile\nversion=1\nCID=fffffffe\ncreateType=\"vmfs\"\n"
+	static const struct { const char *text; VixError check, repair, after; } texts[] = {
+		{HEAD "RW 2048 VMFS \"disk.raw\"\n", VIX_OK, VIX_OK, VIX_OK},
+		{HEAD "RW 1024 FLAT \"disk.raw\" 1024\r\n", VIX_OK, VIX_OK, VIX_OK},
+		{HEAD "# x\nRW 4096 VMFS \"disk.raw\"\nddb.adapterType = \"lsilogic\"", VIX_DISK_NEEDSREPAIR, VIX_OK, VIX_OK},
+		{HEAD "RW 1024 FLAT \"disk.raw\" 4096\n", VIX_DISK_NEEDSREPAIR, VIX_DISK_CANTREPAIR, VIX_DISK_NEEDSREPAIR},
+		{HEAD "RW 2048 VMFS \"none.raw\"\n", VIX_FILE_NOT_FOUND, VIX_FILE_NOT_FOUND, VIX_FILE_NOT_FOUND},
+		{HEAD "RW 2048 SPARSE \"disk.raw\"\n", VIX_DISK_NOTSUPPORTED, VIX_DISK_NOTSUPPORTED, VIX_DISK_NOTSUPPORTED},
+		{HEAD, VIX_DISK_INVAL, VIX_DISK_INVAL, VIX_DISK_INVAL},
+		{HEAD "RW 2048 VMFS disk.raw\n", VIX_DISK_INVAL, VIX_DISK_INVAL, VIX_DISK_INVAL},
+		{HEAD "RW 18446744073709551615 VMFS \"disk.raw\"\n", VIX_DISK_INVAL, VIX_DISK_INVAL, VIX_DISK_INVAL},
+		{HEAD "what is this\nRW 2048 VMFS \"disk.raw\"\n", VIX_DISK_INVAL, VIX_DISK_INVAL, VIX_DISK_INVAL},
+		{"# Disk DescriptorFile\nCID=1\ncreateType=\"vmfs\"\nRW 2048 VMFS \"disk.raw\"\n", VIX_DISK_INVAL, VIX_DISK_INVAL, VIX_DISK_INVAL},
+		{"# Disk DescriptorFile\nversion=9\nCID=1\ncreateType=\"vmfs\"\nRW 2048 VMFS \"disk.raw\"\n", VIX_DISK_UNSUPPORTEDVERSION,
+			VIX_DISK_UNSUPPORTEDVERSION, VIX_DISK_UNSUPPORTEDVERSION},
+		{"no descriptor, and no image", VIX_INCORRECT_FILE_TYPE, VIX_INCORRECT_FILE_TYPE, VIX_INCORRECT_FILE_TYPE},
+		{"", VIX_INCORRECT_FILE_TYPE, VIX_INCORRECT_FILE_TYPE, VIX_INCORRECT_FILE_TYPE},
+	};
+	init(NULL);
+	VixConnection *connection = local(), *reader;
+	VixConnectParams zero = {0};
+	WANT(VixDiskLib_ConnectEx(&zero, 1, NULL, NULL, &reader), VIX_OK);
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		write_text("disk.vmdk", texts[i].text);
+		WANT(VixDiskLib_CheckRepair(reader, "disk.vmdk", 0), texts[i].check);
+		WANT(VixDiskLib_CheckRepair(reader, "disk.vmdk", 1), VIX_FILE_READ_ONLY);
+		WANT(VixDiskLib_CheckRepair(connection, "disk.vmdk", 1), texts[i].repair);
+		WANT(VixDiskLib_CheckRepair(connection, "disk.vmdk", 0), texts[i].after);
+	}
+	WANT(VixDiskLib_CheckRepair(connection, disk, 0), VIX_OK);
+	WANT(VixDiskLib_CheckRepair(connection, "none.vmdk", 0), VIX_FILE_NOT_FOUND);
+	WANT(VixDiskLib_Disconnect(reader), VIX_OK);
+	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+	VixDiskLib_Exit();
+}
+
 static VixConnectParams *disk_of_its_own(void) {
 	VixConnectParams *params = VixDiskLib_AllocateConnectParams();
 	params->serverName = "127.0.0.1";
@@ -256,12 +301,6 @@ static void texts(void) {
 }
 
 /* ---- with a laboratory's folder, which is this one ---- */
-
-static void write_text(const char *name, const char *text) {
-	FILE *file = fopen(name, "w");
-	fputs(text, file);
-	fclose(file);
-}
 
 static void init_here(void) {
 	char here[2048], config[4096];
@@ -467,7 +506,7 @@ static const struct {
 	const char *rule; /* that the report has; NULL: it has none */
 } cases[] = {
 	{"init", init_rules, 0, NULL}, {"kinds of I/O", kinds_of_io, 0, NULL}, {"alignment", alignment, 0, NULL},
-	{"allocated", allocated, 0, NULL}, {"metadata", metadata, 0, NULL}, {"create", create, 0, NULL},
+	{"allocated", allocated, 0, NULL}, {"metadata", metadata, 0, NULL}, {"create", create, 0, NULL}, {"CheckRepair", check_repair, 0, NULL},
 	{"parameters", parameters, 0, NULL}, {"configuration", configuration, 0, NULL}, {"texts", texts, 0, NULL},
 	{"script of faults", script_of_faults, 0, NULL}, {"broken scripts", broken_scripts, 0, "faults.json"},
 	{"InitEx fails", init_fails, 0, NULL}, {"Exit while open", exit_while_open, 0, "open-at-exit"},
