@@ -39,11 +39,8 @@ func (t backingUp) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if !t.vc.Alone() {
-		_, err = t.s.ask(ctx, queue.MoverRequest{Op: queue.PrepareAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
-		if err != nil {
-			return err
-		}
+	if err := t.access(ctx, l); err != nil {
+		return err
 	}
 	snap, err := t.snapshot(ctx)
 	if err != nil {
@@ -54,6 +51,23 @@ func (t backingUp) prepare(ctx context.Context) error {
 		return err
 	}
 	return t.save(ctx, func(d *Disk) { d.Snapshot, d.ChangeID = snap, change })
+}
+
+// access has a mover prepare the VMs that the disk is attached to. What was done
+// before it failed at one of them is undone at once: the next try may be minutes
+// away, and until then they may be relocated.
+func (t backingUp) access(ctx context.Context, l Ledger) error {
+	if t.vc.Alone() {
+		return nil
+	}
+	_, err := t.s.ask(ctx, queue.MoverRequest{Op: queue.PrepareAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if endErr := t.s.endAccess(ctx, l); endErr != nil {
+		t.log.Warn("end access that could not be prepared; it is tried again when the disk ends", "err", endErr)
+	}
+	return err
 }
 
 // find looks for the disk where it was listed, and elsewhere when it was relocated

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,6 +118,43 @@ func TestJobWhoseMessageWasNotSent(t *testing.T) {
 	stop()
 	if err := <-moved; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Access that could be prepared for some of a disk's VMs only is ended before it is
+// tried again, and once more when the disk has ended, whichever way.
+func TestAccessThatFailsIsEndedAtOnce(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[ivd.Kind][]queue.MoverOp{
+		ivd.Transient: {queue.PrepareAccess, queue.EndAccess, queue.PrepareAccess, queue.Inspect, queue.EndAccess},
+		ivd.Denied:    {queue.PrepareAccess, queue.EndAccess, queue.EndAccess},
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			d := b.disk("a", 8)
+			m := b.mover("m1")
+			var failed atomic.Bool
+			m.set(func(p *puppet) {
+				p.answer = func(r queue.MoverRequest) error {
+					if r.Op == queue.PrepareAccess && !failed.Swap(true) {
+						return ivd.Errorf(kind, "the second VM is away")
+					}
+					return nil
+				}
+			})
+			s, _ := b.serving("one")
+			v := b.until(s, b.backup(s, BackupRequest{All: true}).ID, ended)
+			if (v.State == Done) != kind.Retry() {
+				t.Errorf("%s: %+v", v.State, v.Disks[0].Failure)
+			}
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if !slices.Equal(m.asked, want) {
+				t.Errorf("asked were %v, want %v", m.asked, want)
+			}
+			b.nothingLeft(d)
+		})
 	}
 }
 
