@@ -155,7 +155,7 @@ func (s *Service) endExamination(ctx context.Context, q queue.ExamineRequest) er
 	if l.Examiner == nil || l.Examiner.Coordinator != s.Instance {
 		return ivd.Errorf(ivd.Conflict, "the snapshot of disk %s is another coordinator's", q.Disk)
 	}
-	if err := s.undo(ctx, l, rev, false); err != nil {
+	if err := s.undo(ctx, l, rev, l.Snapshot == ""); err != nil {
 		return &ivd.Error{Op: "delete the snapshot of disk " + q.Disk, Err: err, Remedy: "nothing need be done: the coordinator tries again and again"}
 	}
 	s.Log.Info("a disk was examined", "host", l.Examiner.Host, "doctor", l.Examiner.Doctor, "disk", l.Ref.Disk)

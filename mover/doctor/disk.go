@@ -8,32 +8,45 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ivdmover/mover/disk"
+	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/vddk"
 )
 
-// request is what is read at once.
-const request = 1 << 20
+const (
+	mib = 1 << 20
+	// request is what is read at once.
+	request = mib
+	// sayEvery is how often a measurement tells how far it is.
+	sayEvery = 5 * time.Second
+)
 
 // disk opens the disk that was given by each transport by itself.
 func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
-	e.report.Disk = &Disk{ID: string(e.Disk.Disk), Datastore: string(e.Disk.Datastore), Snapshot: string(e.Snapshot)}
-	first, works := true, 0
+	e.report.Disk = &Disk{ID: string(e.Disk.Disk), Datastore: string(e.Disk.Datastore), Snapshot: string(e.Snapshot), VSphere: e.Facts}
+	looked, works := false, 0
 	for _, mode := range e.Transports {
-		t, err := e.transport(ctx, lib, mode, first)
+		if ctx.Err() != nil {
+			break
+		}
+		t, err := e.transport(ctx, lib, mode, &looked)
 		if err != nil {
-			t.Reason = strings.ReplaceAll(err.Error(), "\n", "; ")
+			t.Works, t.Reason = false, strings.ReplaceAll(err.Error(), "\n", "; ")
 		} else {
 			works++
 		}
-		first = first && !t.Works
 		e.report.Transports = append(e.report.Transports, t)
 		e.tell()
 	}
 	var err error
-	if works == 0 {
+	switch {
+	case ctx.Err() != nil:
+		err = errors.New("it was interrupted")
+	case works == 0:
 		err = errors.New("no transport serves: see the reason of each")
 	}
 	e.step("opening the disk", err, fmt.Sprintf("%d of %d transports serve", works, len(e.Transports)))
@@ -42,22 +55,24 @@ func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
 
 // transport opens the disk by one transport and measures it; with the first that
 // works, what the disk is like is looked at as well.
-func (e *examination) transport(ctx context.Context, lib *vddk.Library, mode string, first bool) (t Transport, err error) {
+func (e *examination) transport(ctx context.Context, lib *vddk.Library, mode string, looked *bool) (t Transport, err error) {
 	t.Name = mode
 	h, err := disk.NewHost(lib, disk.Options{Transports: []string{mode}, Machine: e.Machine, Log: slog.New(e.notes)})
 	if err != nil {
 		return t, err
 	}
-	d, err := h.Open(ctx, disk.Spec{Ref: e.Disk, Snapshot: e.Snapshot, Login: e.Login})
+	e.progress("opening the disk by %s", mode)
+	d, err := h.Open(ctx, disk.Spec{Ref: e.Disk, Snapshot: e.Snapshot, Login: e.Login, Allows: e.Login.Allows})
 	if err != nil {
 		return t, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	t.Works, t.Requests = true, d.Tuning().Depth
-	if first {
+	if !*looked {
+		*looked = true
 		e.look(ctx, h, d)
 	}
-	t.Bytes, err = e.measure(ctx, h, d)
+	t.Bytes, err = e.measure(ctx, h, d, mode)
 	t.Rate = d.Rate()
 	return t, err
 }
@@ -69,7 +84,7 @@ func (e *examination) look(ctx context.Context, h *disk.Host, d *disk.Disk) {
 	r.LogicalSize, r.PhysicalSize = info.LogicalSectorSize, info.PhysicalSectorSize
 	if e.Capacity > 0 {
 		var err error
-		if e.Capacity != r.Capacity {
+		if diff := e.Capacity - r.Capacity; diff <= -mib || diff >= mib { // vSphere counts whole MiB
 			err = &ivd.Error{
 				Kind:   ivd.Invalid,
 				Err:    fmt.Errorf("VDDK says %d bytes, vSphere %d", r.Capacity, e.Capacity),
@@ -91,9 +106,11 @@ func (e *examination) end(ctx context.Context, h *disk.Host, d *disk.Disk, off, 
 
 // measure reads from the disk's beginning, with as many requests at once as a
 // backup has.
-func (e *examination) measure(ctx context.Context, h *disk.Host, d *disk.Disk) (int64, error) {
+func (e *examination) measure(ctx context.Context, h *disk.Host, d *disk.Disk, mode string) (int64, error) {
 	end := min(e.Measure, d.Capacity())
 	var next, done atomic.Int64
+	stop := e.follow(func() { e.progress("reading by %s: %s of %s", mode, config.Size(done.Load()), config.Size(end)) })
+	defer stop()
 	var readers sync.WaitGroup
 	errs := make(chan error, d.Tuning().Depth)
 	for range d.Tuning().Depth {
@@ -117,4 +134,23 @@ func (e *examination) measure(ctx context.Context, h *disk.Host, d *disk.Disk) (
 	readers.Wait()
 	close(errs)
 	return done.Load(), <-errs
+}
+
+// follow has say tell how far something is, now and again until it is stopped.
+func (e *examination) follow(say func()) (stop func()) {
+	say()
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for pause.For(ctx, sayEvery) == nil {
+			say()
+		}
+	})
+	return func() { cancel(); group.Wait() }
+}
+
+func (e *examination) progress(format string, args ...any) {
+	if e.Progress != nil {
+		e.Progress(fmt.Sprintf(format, args...))
+	}
 }

@@ -27,11 +27,14 @@ type Options struct {
 	Disk     ivd.DiskRef // empty: the library alone
 	Snapshot ivd.SnapshotID
 	Login    queue.Login
-	Capacity int64 // as vSphere says it, in bytes; 0: not given
-	Measure  int64 // bytes to read by each transport
+	Capacity int64  // as vSphere says it, in bytes; 0: not given
+	Facts    *Facts // what else vSphere says; nil: nobody asked it
+	Measure  int64  // bytes to read by each transport
 
-	// Tell gets the report after each step.
-	Tell func(Report)
+	// Tell gets the report after each step, Progress what is being done, for people
+	// who wait. They are never called at once.
+	Tell     func(Report)
+	Progress func(string)
 }
 
 // examination is one under way.
@@ -41,8 +44,9 @@ type examination struct {
 	notes  *notes
 }
 
-// Run tries everything and returns the report. It runs on the process's main
-// thread, in the environment that the library needs.
+// Run tries everything and returns the report; when ctx ends it closes what is open
+// and returns what it has. It runs on the process's main thread, in the environment
+// that the library needs.
 func Run(ctx context.Context, o Options) Report {
 	e := &examination{Options: o, notes: &notes{}}
 	r := &e.report

@@ -48,7 +48,8 @@ type Library struct {
 	Settings []string `json:"settings,omitempty"` // lines of its configuration file
 }
 
-// Disk is what VixDiskLib_GetInfo says of the disk that was given.
+// Disk is what VixDiskLib_GetInfo says of the disk that was given, and what vSphere
+// says.
 type Disk struct {
 	ID           string `json:"id"`
 	Datastore    string `json:"datastore"`
@@ -59,6 +60,23 @@ type Disk struct {
 	Adapter      int    `json:"adapter,omitempty"`
 	LogicalSize  uint32 `json:"logical_sector,omitempty"`
 	PhysicalSize uint32 `json:"physical_sector,omitempty"`
+	VSphere      *Facts `json:"vsphere,omitempty"`
+}
+
+// Facts is what vSphere says of a disk, and who asked it.
+type Facts struct {
+	Coordinator   string   `json:"coordinator"` // that asked
+	VCenter       string   `json:"vcenter"`     // that answered, with its version
+	Name          string   `json:"name"`
+	Datastore     string   `json:"datastore"` // its name
+	DatastoreType string   `json:"datastore_type,omitempty"`
+	Capacity      int64    `json:"capacity"` // bytes, in whole MiB
+	AttachedTo    []string `json:"attached_to,omitempty"`
+	Encrypted     bool     `json:"encrypted,omitempty"`
+	Thin          bool     `json:"thin,omitempty"`
+	ProxyVMs      []string `json:"proxy_vms,omitempty"`     // of this host, BIOS UUIDs that it can be hot-added to
+	LUNs          []string `json:"luns,omitempty"`          // that the datastore lies on
+	SnapshotMade  bool     `json:"snapshot_made,omitempty"` // for this examination
 }
 
 // Transport is how one fared with the disk.
@@ -109,6 +127,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	if d := r.Disk; d != nil {
 		line("disk", "%s on %s, snapshot %s", d.ID, d.Datastore, orNone(d.Snapshot))
+		if f := d.VSphere; f != nil {
+			line("", "vSphere says %s on %s (%s), %d bytes, attached to %s, LUNs %s", f.Name, f.Datastore, orNone(f.DatastoreType), f.Capacity,
+				orNone(strings.Join(f.AttachedTo, " ")), orNone(strings.Join(f.LUNs, " ")))
+			line("", "vCenter %s, asked by coordinator %s", f.VCenter, f.Coordinator)
+		}
 		if d.Capacity > 0 {
 			line("", "%d bytes, uuid %s, %d links, adapter %d, sectors of %d/%d bytes",
 				d.Capacity, orNone(d.UUID), d.Links, d.Adapter, d.LogicalSize, d.PhysicalSize)

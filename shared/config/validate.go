@@ -30,10 +30,16 @@ func (c *Config) ValidateMover() error {
 	v := &validator{where: c.where}
 	v.repository(c.Repository)
 	v.queue(c.Queue)
-	if c.Queue.Address() == "" {
-		v.add("queue.url", ivd.Invalid, "a mover needs it: name the coordinator's queue (its queue.listen) or your NATS, such as nats://127.0.0.1:4222")
-	}
+	v.reachable(c.Queue)
 	v.mover(c.Mover)
+	return errors.Join(v.problems...)
+}
+
+// ValidateQueue checks what who asks the coordinators needs of the configuration.
+func (c *Config) ValidateQueue() error {
+	v := &validator{where: c.where}
+	v.queue(c.Queue)
+	v.reachable(c.Queue)
 	return errors.Join(v.problems...)
 }
 
@@ -49,6 +55,12 @@ func (c *Config) ValidateRepository() error {
 	v := &validator{where: c.where}
 	v.repository(c.Repository)
 	return errors.Join(v.problems...)
+}
+
+func (v *validator) reachable(q Queue) {
+	if q.Address() == "" {
+		v.add("queue.url", ivd.Invalid, "a mover needs it: name the coordinator's queue (its queue.listen) or your NATS, such as nats://127.0.0.1:4222")
+	}
 }
 
 type validator struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -27,6 +28,9 @@ const (
 	// fromHeader says whose an answer is.
 	fromHeader = "Ivd-From"
 )
+
+// ErrNobody is the error of a request that nobody listens for.
+var ErrNobody = errors.New("nobody listens on this queue")
 
 // Ask lets a mover call VDDK for a disk and waits for its answer, five minutes
 // where ctx has no deadline. What the mover failed at is in the answer; an error
@@ -79,7 +83,7 @@ func (q *Queue) askBy(op, nobody string, req, reply any, send func(body []byte) 
 	m, err := send(body)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return &ivd.Error{Kind: ivd.Transient, Op: op, Err: errors.New(nobody + " answers"), Remedy: "check that it runs and is connected to the same queue"}
+		return &ivd.Error{Kind: ivd.Transient, Op: op, Err: fmt.Errorf("%s answers: %w", nobody, ErrNobody), Remedy: "check that it runs and is connected to the same queue"}
 	case err != nil:
 		return fail(err, "%s", op)
 	}
