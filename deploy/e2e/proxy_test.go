@@ -21,7 +21,8 @@ type proxy struct {
 
 	mu    sync.Mutex
 	calls int
-	after int // kill after this many calls; 0: never
+	after int         // kill after this many calls; 0: never
+	when  func() bool // or after the first for which this is so; nil: never
 	pid   int
 }
 
@@ -55,7 +56,8 @@ func (p *proxy) answered(r *http.Response) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
-	if p.after > 0 && p.calls == p.after {
+	if p.after > 0 && p.calls == p.after || p.when != nil && p.when() {
+		p.when = nil
 		return syscall.Kill(p.pid, syscall.SIGKILL)
 	}
 	return nil
@@ -65,7 +67,16 @@ func (p *proxy) answered(r *http.Response) error {
 func (p *proxy) arm(pid, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.calls, p.pid, p.after = 0, pid, n
+	p.calls, p.pid, p.after, p.when = 0, pid, n, nil
+}
+
+// killWhen kills pid after the first call for which so is true. It is asked after
+// each call, by one at a time.
+func (p *proxy) killWhen(pid int, so func() bool) {
+	p.arm(pid, 0)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.when = so
 }
 
 func (p *proxy) counted() int {
