@@ -42,6 +42,7 @@ func (h *Handle) Abandon() {
 			h.lib.lose("handle of " + h.name)
 		}
 		close(h.gone) // who waits sees it counted
+		h.lib.done.giveUp(h.gone)
 	})
 }
 

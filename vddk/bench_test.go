@@ -2,117 +2,150 @@ package vddk_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ivdmover/vddk"
 )
 
 // What the binding costs beside a plain pread loop, in CPU time of all threads,
-// user and system (cpu-µs/op), and in allocations. The stranger's ReadAsync is a
-// pread and a callback on the caller's thread: what it takes longer than the plain
-// loop is the binding's. The laboratory's has a thread of its own for each handle,
-// as the real one's nbdssl has, and shows the sum.
+// user and system (added-cpu-µs/op), and in allocations; plain-cpu-µs/op is the
+// loop's. The stranger's ReadAsync is a pread and a callback on the caller's
+// thread: what it takes longer than the loop is the binding's. The laboratory's has
+// a thread of its own for each handle, as the real one's nbdssl has, and shows the
+// sum.
+//
+// On one core the figures are the binding's. On all of them, most is what the
+// machine takes to wake a core that sleeps: handover-cpu-µs/op is what two bare
+// threads in C pay to hand the same read over and to be told of its end.
 func BenchmarkRead(b *testing.B) {
-	if os.Getenv(sceneDir) == "" {
-		b.Run("stranger", benchmarkStranger)
+	path := filepath.Join(b.TempDir(), "disk.raw")
+	if err := os.WriteFile(path, make([]byte, priceSpan), 0o600); err != nil {
+		b.Fatal(err)
 	}
-	path, _ := sparse(b, 256<<20, 1)
-	f, err := os.Open(path)
+	for _, library := range []struct{ name, libdir string }{{"stranger", stranger(b)}, {"laboratory", libdir()}} {
+		for _, cores := range []string{"one-core", "all-cores"} {
+			b.Run(library.name+"/"+cores, func(b *testing.B) {
+				benchmarkPrices(b, library.libdir, path, cores == "one-core")
+			})
+		}
+	}
+}
+
+func benchmarkPrices(b *testing.B, libdir, path string, pinned bool) {
+	ask := startPrices(b, libdir, path, pinned)
+	bare := handover(b, path, pinned)
+	for _, size := range []int{4 << 10, 1 << 20} {
+		for _, flying := range []int{1, 4, 16} {
+			b.Run(fmt.Sprintf("%dKiB/%d", size>>10, flying), func(b *testing.B) {
+				b.ReportAllocs()
+				p := ask(order{Size: size, Flying: flying, Rounds: b.N})
+				b.ReportMetric(p.Wall, "ns/op")
+				b.ReportMetric(p.Allocs, "allocs/op")
+				b.ReportMetric(p.Memory, "B/op")
+				b.ReportMetric(p.Plain, "plain-cpu-µs/op")
+				b.ReportMetric(p.Added, "added-cpu-µs/op")
+				if flying == 1 {
+					b.ReportMetric(bare(size), "handover-cpu-µs/op")
+				}
+			})
+		}
+	}
+}
+
+// startPrices starts a process with the library, and gives what asks it.
+func startPrices(b *testing.B, libdir, path string, pinned bool) func(order) price {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), append(vddk.Environment(libdir), childMark+"=price", sceneDir+"="+libdir, priceFile+"="+path)...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer f.Close()
-	h := openFile(b, path, vddk.ReadOnly)
-	for _, size := range []int{4 << 10, 1 << 20} {
-		for _, flying := range []int{1, 4, 16} {
-			b.Run(fmt.Sprintf("pread/%dKiB/%d", size>>10, flying), func(b *testing.B) {
-				benchmarkPlain(b, f, size, flying, 256<<20)
-			})
-			b.Run(fmt.Sprintf("vddk/%dKiB/%d", size>>10, flying), func(b *testing.B) {
-				benchmarkRead(b, func(buf []byte, at int64) error { return h.Read(buf, uint64(at/512)) }, size, flying, 256<<20)
-			})
-		}
-	}
-}
-
-// benchmarkPlain is the loop to compare with: it takes as many buffers in turn, so
-// that the processor's caches are used alike.
-func benchmarkPlain(b *testing.B, f *os.File, size, flying int, span int64) {
-	b.SetBytes(int64(size))
-	b.ReportAllocs()
-	buffers := make([][]byte, flying)
-	for i := range buffers {
-		buffers[i] = alloc(b, size)
-	}
-	before := cpu(b)
-	b.ResetTimer()
-	for i := range b.N {
-		if _, err := f.ReadAt(buffers[i%flying], int64(i)*int64(size)%span); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.StopTimer()
-	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
-}
-
-// benchmarkStranger runs these benchmarks once more, with the stranger.
-func benchmarkStranger(b *testing.B) {
-	cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkRead$", "-test.benchtime=2000x", "-test.benchmem")
-	cmd.Env = append(os.Environ(), childMark+"=tests", sceneDir+"="+stranger(b))
-	out, err := cmd.CombinedOutput()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
-		b.Fatalf("%v\n%s", err, out)
+		b.Fatal(err)
 	}
-	for line := range bytes.Lines(out) {
-		if bytes.HasPrefix(line, []byte("BenchmarkRead/")) {
-			b.Logf("stranger %s", bytes.TrimSpace(line))
+	if err := start(cmd, pinned); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+			b.Error(err)
 		}
-	}
-}
-
-func benchmarkRead(b *testing.B, read func([]byte, int64) error, size, flying int, span int64) {
-	b.SetBytes(int64(size))
-	b.ReportAllocs()
-	buffers := make([][]byte, flying)
-	for w := range buffers {
-		buffers[w] = alloc(b, size)
-		if err := read(buffers[w], 0); err != nil { // whatever is made once, is
+	})
+	orders, prices := json.NewEncoder(in), json.NewDecoder(out)
+	return func(o order) (p price) {
+		if err := errors.Join(orders.Encode(o), prices.Decode(&p)); err != nil {
 			b.Fatal(err)
 		}
+		return p
 	}
-	before := cpu(b)
-	b.ResetTimer()
-	var group sync.WaitGroup
-	for w, buf := range buffers {
-		group.Go(func() {
-			for i := w; i < b.N; i += flying {
-				if err := read(buf, int64(i)*int64(size)%span); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
-	b.StopTimer()
-	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
 }
 
-// cpu is what the process has used, on all its threads.
-func cpu(tb testing.TB) time.Duration {
-	tb.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		tb.Fatal(err)
+// handover builds the program of two bare threads, and gives what runs it.
+func handover(b *testing.B, path string, pinned bool) func(size int) float64 {
+	program := filepath.Join(b.TempDir(), "handover")
+	if out, err := exec.Command("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, "handover/handover.c").CombinedOutput(); err != nil {
+		b.Fatalf("gcc: %v\n%s", err, out)
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	costs := map[int]float64{}
+	return func(size int) float64 {
+		if cost, ok := costs[size]; ok {
+			return cost
+		}
+		var out bytes.Buffer
+		o := order{Size: size}
+		cmd := exec.Command(program, path, fmt.Sprint(size), "50", fmt.Sprint(o.perRound()))
+		cmd.Stdout, cmd.Stderr = &out, os.Stderr
+		if err := start(cmd, pinned); err != nil {
+			b.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			b.Fatal(err)
+		}
+		cost, err := strconv.ParseFloat(strings.TrimSpace(out.String()), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		costs[size] = cost
+		return cost
+	}
+}
+
+// start starts a program, on one core alone where it is to be pinned: it inherits
+// what the thread has that starts it.
+func start(cmd *exec.Cmd, pinned bool) error {
+	if !pinned {
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return err
+	}
+	for core := 0; one.Count() == 0; core++ {
+		if all.IsSet(core) {
+			one.Set(core)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return err
+	}
+	return errors.Join(cmd.Start(), unix.SchedSetaffinity(0, &all))
 }
 
 // A host that takes 2 ms for each request: what several in flight are for.
@@ -122,7 +155,21 @@ func BenchmarkLatency(b *testing.B) {
 	h := openDisk(b, p.params(), "6f9e", vddk.ReadOnly, "nbdssl")
 	for _, flying := range []int{1, 4, 16} {
 		b.Run(fmt.Sprint(flying), func(b *testing.B) {
-			benchmarkRead(b, func(buf []byte, at int64) error { return h.Read(buf, uint64(at/512)) }, 64<<10, flying, 32<<20)
+			b.SetBytes(64 << 10)
+			b.ReportAllocs()
+			var group sync.WaitGroup
+			for w := range flying {
+				buf := alloc(b, 64<<10)
+				group.Go(func() {
+					for i := w; i < b.N; i += flying {
+						if err := h.Read(buf, uint64(i%512*128)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			group.Wait()
 		})
 	}
 }

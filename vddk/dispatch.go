@@ -1,5 +1,8 @@
 package vddk
 
+// #cgo noescape ivd_take
+// #cgo nocallback ivd_take
+// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
@@ -9,12 +12,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 )
 
 // outcome is how a call ended. Its call is the receiver's to free, unless nil.
 type outcome struct {
-	result uint64
-	call   *C.struct_ivd_call
+	result  uint64
+	call    *C.struct_ivd_call
+	givenUp bool // it has not ended, and nothing comes of it any more
 }
 
 // waiter is a place at which a call's outcome is waited for. C knows it by number,
@@ -23,6 +28,7 @@ type waiter struct {
 	id      uint64
 	pending bool
 	ch      chan outcome
+	gone    <-chan struct{} // of the handle; nil: who waits sees to it
 }
 
 // dispatch brings what C has ended to the goroutines that wait for it.
@@ -51,21 +57,46 @@ func startDispatch() (*dispatch, error) {
 	return d, nil
 }
 
-// expect makes a place to wait at. It is given back by await or forget.
-func (d *dispatch) expect() *waiter {
+// expect makes a place to wait at. It is given back by await or forget. Once gone
+// is closed, and giveUp was called with it, the call counts as given up.
+func (d *dispatch) expect(gone <-chan struct{}) *waiter {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	w := d.place()
+	w.pending, w.gone = true, gone
+	select {
+	case <-gone: // giveUp may have been here already
+		w.pending = false
+		w.ch <- outcome{givenUp: true}
+	default:
+	}
+	return w
+}
+
+func (d *dispatch) place() *waiter {
 	n := len(d.free)
 	if n == 0 {
-		w := &waiter{id: uint64(len(d.waiters)), pending: true, ch: make(chan outcome, 1)}
+		w := &waiter{id: uint64(len(d.waiters)), ch: make(chan outcome, 1)}
 		d.waiters = append(d.waiters, w)
 		return w
 	}
 	w := d.free[n-1]
 	d.free = d.free[:n-1]
 	w.id += 1 << 32
-	w.pending = true
 	return w
+}
+
+// giveUp ends the calls that are waited for until gone, which is closed. The other
+// way, that each of them waits for gone beside its outcome, costs every read.
+func (d *dispatch) giveUp(gone <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.waiters {
+		if w.pending && w.gone == gone {
+			w.pending = false
+			w.ch <- outcome{givenUp: true} // has room for one
+		}
+	}
 }
 
 // forget gives a place back at which nothing is to come any more. It is false when
@@ -81,8 +112,8 @@ func (d *dispatch) forget(w *waiter) bool {
 	return true
 }
 
-// await blocks until the call has ended, however long that takes: until then its
-// buffer is the library's.
+// await blocks until the call has ended, or was given up, however long that takes:
+// until then its buffer is the library's.
 func (d *dispatch) await(w *waiter) outcome {
 	o := <-w.ch
 	d.release(w)
@@ -95,26 +126,14 @@ func (d *dispatch) release(w *waiter) {
 	d.mu.Unlock()
 }
 
-// awaitUnless is await until gone is closed: false when the call had not ended.
-func (d *dispatch) awaitUnless(w *waiter, gone <-chan struct{}) (outcome, bool) {
-	select {
-	case o := <-w.ch:
-		d.release(w)
-		return o, true
-	case <-gone:
-	}
-	if d.forget(w) {
-		return outcome{}, false
-	}
-	return d.await(w), true
-}
-
 // run never reads the eventfd: its poller tells of each write to it, and the
 // counter of what was written is of no use.
 func (d *dispatch) run(conn syscall.RawConn) {
 	defer close(d.stopped)
-	done := make([]C.struct_ivd_done, len(d.woken))
-	first := &done[0] // taken here: cgo would copy what it is taken of, to check it, at each call
+	// C's memory: cgo would search Go's for pointers at each call.
+	first := (*C.struct_ivd_done)(C.malloc(C.size_t(len(d.woken)) * C.sizeof_struct_ivd_done))
+	defer C.free(unsafe.Pointer(first))
+	done := unsafe.Slice(first, len(d.woken))
 	err := conn.Read(func(uintptr) bool {
 		for {
 			n := int(C.ivd_take(first, C.int(len(done))))

@@ -6,7 +6,7 @@ import "testing"
 // up, never reaches the call that has the place now.
 func TestNumbersAreGoodOnce(t *testing.T) {
 	d := &dispatch{}
-	first := d.expect()
+	first := d.expect(nil)
 	id := first.id
 	if d.claim(id) != first || d.claim(id) != nil {
 		t.Error("an outcome was not taken, or taken twice")
@@ -17,7 +17,7 @@ func TestNumbersAreGoodOnce(t *testing.T) {
 	first.ch <- outcome{}
 	d.await(first)
 
-	second := d.expect()
+	second := d.expect(nil)
 	if second != first || second.id == id {
 		t.Errorf("the place has number %d after %d", second.id, id)
 	}
@@ -27,9 +27,27 @@ func TestNumbersAreGoodOnce(t *testing.T) {
 	if !d.forget(second) || d.claim(second.id) != nil {
 		t.Error("an outcome of a call that was given up was taken")
 	}
-	gone := make(chan struct{})
+}
+
+// What is waited for until something is gone ends with it, whether the wait began
+// before or after; nothing else does, and no outcome arrives any more.
+func TestGivenUp(t *testing.T) {
+	d := &dispatch{}
+	gone, other := make(chan struct{}), make(chan struct{})
+	before, neighbour, none := d.expect(gone), d.expect(other), d.expect(nil)
 	close(gone)
-	if _, ended := d.awaitUnless(d.expect(), gone); ended {
-		t.Error("a call ended by itself")
+	d.giveUp(gone)
+	after := d.expect(gone)
+	for _, w := range []*waiter{before, after} {
+		if d.claim(w.id) != nil || d.forget(w) {
+			t.Error("a call that was given up can still end")
+		}
+		if !d.await(w).givenUp {
+			t.Error("a call was not given up")
+		}
+	}
+	d.giveUp(gone)
+	if d.claim(neighbour.id) != neighbour || d.claim(none.id) != none {
+		t.Error("others were given up as well")
 	}
 }

@@ -1,5 +1,7 @@
 package vddk
 
+// #cgo noescape ivd_submit_io
+// #cgo nocallback ivd_submit_io
 // #include "shim.h"
 import "C"
 
@@ -65,7 +67,7 @@ func (c *Connection) Open(path string, flags OpenFlags) (*Handle, error) {
 	c.lib.audit.Do(func() { c.lib.repairSignals("the first Open") })
 	h := &Handle{
 		lib: c.lib, on: c, c: call.c.handle, name: name, gone: make(chan struct{}),
-		info: infoOf(call), transport: C.GoString(&call.c.transport[0]),
+		info: infoOf(call.c.opened), transport: C.GoString(&call.c.opened.transport[0]),
 		worker: C.ivd_worker_start(),
 	}
 	c.lib.open.Add(1)
@@ -86,15 +88,15 @@ func (c *Connection) OpenContext(ctx context.Context, path string, flags OpenFla
 	return c.Open(path, flags)
 }
 
-func infoOf(call *call) Info {
+func infoOf(opened *C.struct_ivd_opened) Info {
 	info := Info{
-		Capacity:           uint64(call.c.info.capacity),
-		UUID:               C.GoString(&call.c.uuid[0]),
-		Parent:             C.GoString(&call.c.parent[0]),
-		LinkCount:          int(call.c.info.numLinks),
-		AdapterType:        int(call.c.info.adapterType),
-		LogicalSectorSize:  uint32(call.c.info.logicalSectorSize),
-		PhysicalSectorSize: uint32(call.c.info.physicalSectorSize),
+		Capacity:           uint64(opened.info.capacity),
+		UUID:               C.GoString(&opened.uuid[0]),
+		Parent:             C.GoString(&opened.parent[0]),
+		LinkCount:          int(opened.info.numLinks),
+		AdapterType:        int(opened.info.adapterType),
+		LogicalSectorSize:  uint32(opened.info.logicalSectorSize),
+		PhysicalSectorSize: uint32(opened.info.physicalSectorSize),
 	}
 	if info.LogicalSectorSize == 0 { // before version 7, and where a library does not care
 		info.LogicalSectorSize = SectorSize
@@ -139,15 +141,17 @@ func (h *Handle) transfer(op C.int, verb string, buf []byte, sector uint64) erro
 	if err != nil {
 		return newError(what(), 3, err.Error(), "")
 	}
-	w := h.lib.done.expect()
+	w := h.lib.done.expect(h.gone)
 	data := unsafe.Pointer(unsafe.SliceData(buf))
 	if C.ivd_submit_io(h.worker, op, C.uint64_t(w.id), h.c, C.uint64_t(sector), C.uint64_t(len(buf)/SectorSize), data) != 0 {
-		h.lib.done.forget(w)
+		if !h.lib.done.forget(w) {
+			h.lib.done.await(w)
+		}
 		memory.giveBack()
 		return newError(what(), 2, "", "")
 	}
-	o, ended := h.lib.done.awaitUnless(w, h.gone)
-	if !ended {
+	o := h.lib.done.await(w)
+	if o.givenUp {
 		memory.lose()
 		return abandoned(what())
 	}
@@ -193,11 +197,11 @@ func (h *Handle) do(call *call, what string) error {
 
 func (h *Handle) submit(call *call, what string) error {
 	call.c.handle = h.c
-	w := h.lib.done.expect()
+	w := h.lib.done.expect(h.gone)
 	call.c.id = C.uint64_t(w.id)
 	C.ivd_submit(h.worker, call.c)
-	o, ended := h.lib.done.awaitUnless(w, h.gone)
-	if !ended {
+	o := h.lib.done.await(w)
+	if o.givenUp {
 		call.lost = true
 		return abandoned(what)
 	}

@@ -65,7 +65,7 @@ func (n *lane) do(c *call, op string, gone <-chan struct{}) error {
 	default:
 	}
 	d := n.lib.done
-	w := d.expect()
+	w := d.expect(nil)
 	c.c.id = C.uint64_t(w.id)
 	n.mu.Lock()
 	C.ivd_submit(n.worker, c.c)

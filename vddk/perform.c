@@ -28,6 +28,7 @@ void ivd_call_free(struct ivd_call *call) {
 	free(call->text);
 	free(call->value);
 	free(call->warning);
+	free(call->opened);
 	free(call);
 }
 
@@ -57,7 +58,8 @@ static VixError open_disk(struct ivd_call *call) {
 	if (VIX_CODE(err) != VIX_OK || __atomic_load_n(&call->given_up, __ATOMIC_ACQUIRE))
 		return err;
 	VixInfo *info = NULL;
-	err = ivd_vix.GetInfo(call->handle, &info);
+	struct ivd_opened *opened = call->opened = calloc(1, sizeof *opened);
+	err = opened ? ivd_vix.GetInfo(call->handle, &info) : OUT_OF_MEMORY;
 	if (VIX_CODE(err) == VIX_OK && !info)
 		err = FAIL;
 	if (VIX_CODE(err) != VIX_OK) {
@@ -65,12 +67,12 @@ static VixError open_disk(struct ivd_call *call) {
 		return err;
 	}
 	/* Before version 7 the struct ends before the sector sizes. */
-	memcpy(&call->info, info, ivd_major >= 7 ? sizeof *info : offsetof(VixInfo, logicalSectorSize));
-	copy_text(call->uuid, sizeof call->uuid, info->uuid);
-	copy_text(call->parent, sizeof call->parent, info->parentFileNameHint);
-	call->info.uuid = call->info.parentFileNameHint = NULL;
+	memcpy(&opened->info, info, ivd_major >= 7 ? sizeof *info : offsetof(VixInfo, logicalSectorSize));
+	copy_text(opened->uuid, sizeof opened->uuid, info->uuid);
+	copy_text(opened->parent, sizeof opened->parent, info->parentFileNameHint);
+	opened->info.uuid = opened->info.parentFileNameHint = NULL;
 	ivd_vix.FreeInfo(info);
-	copy_text(call->transport, sizeof call->transport, ivd_vix.GetTransportMode(call->handle));
+	copy_text(opened->transport, sizeof opened->transport, ivd_vix.GetTransportMode(call->handle));
 	return err;
 }
 

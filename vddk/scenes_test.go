@@ -32,6 +32,7 @@ var scenes = map[string]func() int{
 	"offmain": func() int { return report(loadOffMain()) },
 	"hang":    func() int { return report(hangScene()) },
 	"mute":    func() int { return report(readMute()) },
+	"price":   func() int { return report(priceScene()) },
 }
 
 const sceneDir = "IVD_VDDK_TEST_DIR"

@@ -83,7 +83,12 @@ struct ivd_call {
 	struct ivd_params *got; /* copied, without secrets */
 	void (*companion)(void *argument);
 	void *argument;
-	VixInfo info;		/* strings NULL: see uuid and parent */
+	struct ivd_opened *opened; /* what Open has found */
+};
+
+/* Beside the call, which is made for each read as well. */
+struct ivd_opened {
+	VixInfo info; /* strings NULL: see uuid and parent */
 	char uuid[128];
 	char parent[1024];
 	char transport[32];

@@ -7,7 +7,9 @@
  * come back keeps the worker it has, and nothing else.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,10 @@
 struct ivd_worker {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t handed; /* the thread waits for calls */
+	/* Posted for each call, and for what else the thread is to look at. No condition
+	 * variable: who wakes from one takes its lock as if others waited for it, and
+	 * lets go of it with a system call for nobody. */
+	sem_t handed;
 	pthread_cond_t landed; /* the thread waits for requests in flight */
 	struct ivd_call *first, **last;
 	struct ivd_call *current; /* no I/O */
@@ -158,24 +163,25 @@ static void run(struct ivd_worker *worker, struct ivd_call *call) {
 
 static void *work(void *arg) {
 	struct ivd_worker *worker = arg;
-	pthread_mutex_lock(&worker->lock);
 	for (;;) {
-		while (!worker->first && !worker->stop && !worker->abandoned)
-			pthread_cond_wait(&worker->handed, &worker->lock);
-		struct ivd_call *call = worker->first;
-		if (!call || worker->abandoned)
-			break;
-		worker->first = call->next;
-		if (!worker->first)
-			worker->last = &worker->first;
-		if (call->op != IVD_READ && call->op != IVD_WRITE)
-			worker->current = call;
-		pthread_mutex_unlock(&worker->lock);
-		run(worker, call);
+		while (sem_wait(&worker->handed) != 0 && errno == EINTR)
+			;
 		pthread_mutex_lock(&worker->lock);
+		struct ivd_call *call = worker->first;
+		int end = worker->abandoned || (!call && worker->stop);
+		if (call && !end) {
+			worker->first = call->next;
+			if (!worker->first)
+				worker->last = &worker->first;
+			if (call->op != IVD_READ && call->op != IVD_WRITE)
+				worker->current = call;
+		}
+		pthread_mutex_unlock(&worker->lock);
+		if (end)
+			return NULL;
+		if (call) /* else it was withdrawn */
+			run(worker, call);
 	}
-	pthread_mutex_unlock(&worker->lock);
-	return NULL;
 }
 
 /* Signals are the Go runtime's: its threads take them. */
@@ -185,7 +191,7 @@ struct ivd_worker *ivd_worker_start(void) {
 		return NULL;
 	worker->last = &worker->first;
 	pthread_mutex_init(&worker->lock, NULL);
-	pthread_cond_init(&worker->handed, NULL);
+	sem_init(&worker->handed, 0, 0);
 	pthread_cond_init(&worker->landed, NULL);
 	sigset_t all, old;
 	sigfillset(&all);
@@ -202,11 +208,11 @@ struct ivd_worker *ivd_worker_start(void) {
 void ivd_worker_stop(struct ivd_worker *worker) {
 	pthread_mutex_lock(&worker->lock);
 	worker->stop = 1;
-	pthread_cond_signal(&worker->handed);
 	pthread_mutex_unlock(&worker->lock);
+	sem_post(&worker->handed);
 	pthread_join(worker->thread, NULL);
 	pthread_mutex_destroy(&worker->lock);
-	pthread_cond_destroy(&worker->handed);
+	sem_destroy(&worker->handed);
 	pthread_cond_destroy(&worker->landed);
 	free(worker);
 }
@@ -216,8 +222,9 @@ void ivd_submit(struct ivd_worker *worker, struct ivd_call *call) {
 	pthread_mutex_lock(&worker->lock);
 	*worker->last = call;
 	worker->last = &call->next;
-	pthread_cond_signal(&worker->handed);
 	pthread_mutex_unlock(&worker->lock);
+	/* Not before: on one core the worker would run at once, into the lock. */
+	sem_post(&worker->handed);
 }
 
 int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *handle, uint64_t sector, uint64_t count,
@@ -239,7 +246,7 @@ int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *han
 void ivd_worker_abandon(struct ivd_worker *worker) {
 	pthread_mutex_lock(&worker->lock);
 	worker->abandoned = 1;
-	pthread_cond_broadcast(&worker->handed);
+	sem_post(&worker->handed);
 	pthread_cond_broadcast(&worker->landed);
 	pthread_mutex_unlock(&worker->lock);
 	pthread_detach(worker->thread);
@@ -282,6 +289,7 @@ enum ivd_withdrawn ivd_withdraw(struct ivd_worker **worker, struct ivd_call *cal
 		queue = old->first;
 		old->first = NULL;
 		old->last = &old->first;
+		sem_post(&old->handed);
 		pthread_detach(old->thread);
 	}
 	pthread_mutex_unlock(&old->lock);

@@ -79,7 +79,7 @@ static struct ivd_params *params(const char *server) {
 static VixHandle *open_path(struct ivd_worker *control, const char *path) {
 	struct ivd_call *call = make(IVD_OPEN);
 	call->text = strdup(path);
-	MUST(perform(control, call) == 0 && call->info.capacity == 1024);
+	MUST(perform(control, call) == 0 && call->opened->info.capacity == 1024);
 	VixHandle *handle = call->handle;
 	ivd_call_free(call);
 	return handle;

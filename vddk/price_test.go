@@ -1,0 +1,161 @@
+package vddk_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"ivdmover/vddk"
+)
+
+// order is what BenchmarkRead asks a process of its own for: rounds in which a
+// plain pread loop and the binding read the same in turn, so that whatever else
+// the machine does falls on both.
+type order struct {
+	Size, Flying, Rounds int
+}
+
+// price is for each read. CPU is that of all threads, user and system, in µs; the
+// middle of all rounds.
+type price struct {
+	Plain, Added   float64
+	Wall           float64 // of the binding's
+	Allocs, Memory float64 // the binding's, on Go's heap
+}
+
+const (
+	priceFile = "IVD_VDDK_TEST_FILE"
+	priceSpan = 64 << 20 // the file's size
+)
+
+// perRound is how many reads make a round long beside what measuring it takes.
+func (o order) perRound() int { return max(64, 4<<20/o.Size) }
+
+// priceScene answers orders until there are no more. It reads the file of the
+// library at sceneDir.
+func priceScene() error {
+	path := os.Getenv(priceFile)
+	plain, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	l, err := vddk.Load(vddk.Options{LibDir: os.Getenv(sceneDir)})
+	if err != nil {
+		return err
+	}
+	c, h, err := openPath(l, path)
+	if err != nil {
+		return err
+	}
+	orders, prices := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for {
+		var o order
+		if err := orders.Decode(&o); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return err
+		}
+		if err := prices.Encode(measure(o, plain, h)); err != nil {
+			return err
+		}
+	}
+	err = errors.Join(h.Close(), c.Disconnect())
+	l.Exit()
+	return err
+}
+
+func measure(o order, plain io.ReaderAt, h *vddk.Handle) price {
+	k := newCrew(o, h)
+	defer k.end()
+	var p price
+	var costs, more []float64
+	for range o.Rounds {
+		before := cpu()
+		for i := range o.perRound() {
+			if _, err := plain.ReadAt(k.buffers[i%o.Flying].Bytes(), k.offset(i)); err != nil {
+				panic(err)
+			}
+		}
+		costs = append(costs, float64(cpu()-before)/1e3/float64(o.perRound()))
+		more = append(more, k.round(&p)-costs[len(costs)-1])
+	}
+	slices.Sort(costs)
+	slices.Sort(more)
+	p.Plain, p.Added = costs[len(costs)/2], more[len(more)/2]
+	for _, sum := range []*float64{&p.Wall, &p.Allocs, &p.Memory} {
+		*sum /= float64(o.Rounds * o.perRound())
+	}
+	return p
+}
+
+// crew reads with so many goroutines at once as requests are to be in flight. They
+// are there from the start, so that nothing of them is counted.
+type crew struct {
+	order
+	buffers []*vddk.Buffer
+	begin   []chan struct{}
+	ended   sync.WaitGroup
+}
+
+func newCrew(o order, h *vddk.Handle) *crew {
+	k := &crew{order: o}
+	for w := range o.Flying {
+		k.buffers = append(k.buffers, vddk.Alloc(o.Size))
+		k.begin = append(k.begin, make(chan struct{}))
+		go func() {
+			for range k.begin[w] {
+				for i := w; i < o.perRound(); i += o.Flying {
+					if err := h.Read(k.buffers[w].Bytes(), uint64(k.offset(i)/vddk.SectorSize)); err != nil {
+						panic(err)
+					}
+				}
+				k.ended.Done()
+			}
+		}()
+	}
+	k.round(&price{}) // whatever is made once, is
+	return k
+}
+
+func (o order) offset(i int) int64 { return int64(i) * int64(o.Size) % priceSpan }
+
+// round is the CPU time of each read; the rest it adds to p.
+func (k *crew) round(p *price) float64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	k.ended.Add(k.Flying)
+	start, from := time.Now(), cpu()
+	for _, begin := range k.begin {
+		begin <- struct{}{}
+	}
+	k.ended.Wait()
+	used := cpu() - from
+	p.Wall += float64(time.Since(start))
+	runtime.ReadMemStats(&after)
+	p.Allocs += float64(after.Mallocs - before.Mallocs)
+	p.Memory += float64(after.TotalAlloc - before.TotalAlloc)
+	return float64(used) / 1e3 / float64(k.perRound())
+}
+
+func (k *crew) end() {
+	for w, begin := range k.begin {
+		close(begin)
+		k.buffers[w].Free()
+	}
+}
+
+// cpu is what the process has used, on all its threads.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
