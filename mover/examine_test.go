@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"ivdmover/coordinator/broker"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/deploy/lab"
 	"ivdmover/deploy/lab/script"
@@ -123,6 +124,9 @@ func TestDoctorOfAHealthyHost(t *testing.T) {
 	if err := script.WriteHosts(w.dir, script.Hosts{Proxies: []script.Proxy{{BIOSUUID: disktest.Proxy, VM: "lab-vm-1", FreeSlots: 1}}}); err != nil {
 		t.Fatal(err)
 	}
+	if code, out, words := w.run(append(w.flags, "--snapshot", string(w.snapshots[0]))...); code != 0 || !strings.Contains(words, "reading by nbdssl") || !strings.Contains(out, "8MiB") {
+		t.Errorf("progress for people: status %d: %s%s", code, out, words)
+	}
 	if code, out, words := w.run(); code != 0 || !strings.Contains(out, "symbols") || strings.Contains(out, "NEEDED") || words != "" {
 		t.Errorf("the library alone: status %d: %s%s", code, out, words)
 	}
@@ -181,7 +185,62 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if code, _, words := w.run("--disk", "x"); code != 2 || !strings.Contains(words, "--disk needs") {
-		t.Errorf("half of what is needed: status %d: %s", code, words)
+}
+
+// What is missing of the flags that stand for a coordinator is named, and what to do
+// where there is none.
+func TestDoctorSaysWhatItNeeds(t *testing.T) {
+	w := newWard(t)
+	away := "queue: { url: \"nats://127.0.0.1:1\" }\n"
+	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	q, err := queue.Connect(t.Context(), queue.Options{URL: s.ClientURL(), Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	whole, err := os.ReadFile(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, queue string
+		args        []string
+		code        int
+		says        []string
+	}{
+		{"half of what is needed", away, []string{"--disk", "x", "--server", "s", "--user", "u"}, 2, []string{"--datastore, --password-file and --thumbprint are missing"}},
+		{"all but one", away, append(w.flags, "--thumbprint", ""), 2, []string{"--thumbprint is missing"}},
+		{"a port alone", away, []string{"--disk", "x", "--port", "444"}, 2, []string{"--port", "--server"}},
+		{"no disk", away, []string{"--server", "s"}, 2, []string{"--server needs --disk"}},
+		{"a snapshot of no disk", away, []string{"--snapshot", "s"}, 2, []string{"--snapshot needs --disk"}},
+		{"no queue", "", []string{"--disk", "x"}, 2, []string{"queue.url", "ivd serve", "--server"}},
+		{"a queue that is not there", away, []string{"--disk", "x"}, 1, []string{"127.0.0.1:1", "ivd serve", "--server"}},
+		{"a queue that no coordinator has set up", "", []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"ivd serve", "--server"}},
+		{"a queue without a coordinator", "set up", []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"no coordinator answers", "ivd serve", "--server"}},
+	} {
+		if c.queue == "set up" {
+			if err := q.Setup(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.queue = ""
+		}
+		if err := os.WriteFile(w.config, append([]byte(c.queue), whole...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, out, words := w.run(c.args...)
+		lines := strings.Count(words, "\n")
+		for _, say := range c.says {
+			if code != c.code || lines != 1 || out != "" || !strings.Contains(words, say) {
+				t.Errorf("%s: status %d, %q, want %d and %q", c.name, code, words, c.code, c.says)
+				break
+			}
+		}
+	}
+	if movers, err := q.Movers(t.Context()); err != nil || len(movers) != 0 {
+		t.Errorf("%v, %v", movers, err)
 	}
 }
