@@ -55,6 +55,7 @@ func estate() *apitest.Rooms {
 // backup is a run of two disks; when it has ended, by its state.
 func backup(state run.State) run.View {
 	a := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: diskA}, Name: "data-01", Step: run.Moving, Mode: plan.Changed, Started: evening, Geometry: ivd.Geometry{Capacity: 40 << 30, ChunkSize: 256 << 10}}, Movers: []string{"proxy-1"}}
+	a.Retries, a.Retried = 2, "14009: the server refused the connection"
 	a.Transports, a.Note = []string{"nbdssl"}, "no access preparation on an ESXi host alone"
 	a.Refused = []queue.Refusal{{Transport: "san", Reason: "this machine sees none of the datastore's LUNs"}}
 	a.Stats = queue.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}

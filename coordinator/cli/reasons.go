@@ -53,19 +53,25 @@ func (r *reasons) write(w io.Writer, heading string) error {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// writeReasons tells why disks were read as they were, and why transports that their
-// movers would have preferred did not serve.
+// writeReasons tells why disks were read as they were, what was tried again, and why
+// transports that their movers would have preferred did not serve.
 func writeReasons(w io.Writer, v run.View) error {
-	var notes, refused reasons
+	var notes, retried, refused reasons
 	for _, d := range v.Disks {
 		if d.Note != "" {
 			notes.add(d.Note, nameOf(d))
+		}
+		if d.Retries > 0 {
+			retried.add("after "+withName(d.Retried, d), fmt.Sprintf("%s (%d)", nameOf(d), d.Retries))
 		}
 		for _, r := range d.Refused {
 			refused.add(r.Transport+": "+r.Reason, nameOf(d))
 		}
 	}
 	if err := notes.write(w, "notes"); err != nil {
+		return err
+	}
+	if err := retried.write(w, "tried again"); err != nil {
 		return err
 	}
 	return refused.write(w, "transports refused")

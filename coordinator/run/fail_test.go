@@ -65,6 +65,9 @@ func TestTransientFailureOfAJobIsTriedAgain(t *testing.T) {
 	if v.State != Done || len(m.began()) != 3 {
 		t.Errorf("%s after %d attempts", v.State, len(m.began()))
 	}
+	if d := v.Disks[0]; d.Retries != 2 || d.Retried != "the host is away" {
+		t.Errorf("the record tells of %d retries after %q", d.Retries, d.Retried)
+	}
 	b.nothingLeft(d)
 }
 
@@ -78,7 +81,10 @@ func TestLook(t *testing.T) {
 		rec.Attempt, rec.Failure = attempt, &ivd.Failure{Kind: kind, Message: "no"}
 		a := s.newActive(Run{ID: "r"}, 0, leaseFor(time.Hour))
 		a.putJob(rec)
-		task := &task{s: s, run: a, log: s.Log, rec: Disk{Run: "r", Ref: ivd.DiskRef{Disk: rec.Disk}, Jobs: []ivd.JobID{"j0001"}}}
+		d := Disk{Version: Version, Run: "r", Ref: ivd.DiskRef{Disk: rec.Disk}, Jobs: []ivd.JobID{"j0001"}}
+		rev, err := b.queue.State().Put(t.Context(), diskKey(d), d)
+		b.must(err)
+		task := &task{s: s, run: a, log: s.Log, rec: d, rev: rev}
 		return task.look(t.Context(), map[ivd.JobID]time.Time{})
 	}
 	if wake, done, err := look(1, ivd.Transient); err != nil || done || time.Until(wake) > 2*time.Second || wake.IsZero() {

@@ -127,6 +127,9 @@ func (t *task) look(ctx context.Context, due map[ivd.JobID]time.Time) (wake time
 			at = time.Now().Add(backoff(rec.Attempt))
 			due[id] = at
 			t.log.Warn("job failed and is tried again", "job", id, "attempt", rec.Attempt, "mover", rec.Mover, "err", rec.Failure.Message)
+			if err := t.save(ctx, func(d *Disk) { d.Retries, d.Retried = d.Retries+1, rec.Failure.Message }); err != nil {
+				return wake, false, err
+			}
 		}
 		if time.Now().Before(at) {
 			if wake.IsZero() || at.Before(wake) {
