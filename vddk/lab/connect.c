@@ -12,6 +12,7 @@
 API VixError VixDiskLib_ConnectEx(const VixConnectParams *params, VixBool readOnly,
 				  const char *snapshotRef, const char *transportModes,
 				  VixConnection **connection) {
+	LAB_STAY;
 	lab_needs(params, "VixDiskLib_ConnectEx", "the parameters");
 	lab_needs(connection, "VixDiskLib_ConnectEx", "the connection");
 	if (!lab_ready())
@@ -53,6 +54,7 @@ API VixError VixDiskLib_Connect(const VixConnectParams *params, VixConnection **
 }
 
 API VixError VixDiskLib_Disconnect(VixConnection *connection) {
+	LAB_STAY;
 	lab_needs_connection(connection, "VixDiskLib_Disconnect");
 	VixError err = lab_fault_for(connection->params, "Disconnect");
 	int handles = atomic_load(&connection->handles);

@@ -132,9 +132,16 @@ struct VixHandle {
 	unsigned outstanding;
 };
 
+/* turn.c */
 void lab_enter(VixHandle *handle, const char *call); /* calls on a handle are serialised */
 void lab_leave(VixHandle *handle);
-void lab_opening_ends(void); /* of a call that will never return */
+void lab_opening_begins(const char *call); /* Open, or Close */
+void lab_opening_ends(void); /* also of a call that will never return */
+struct lab_stay { int place; };
+struct lab_stay lab_stay_begins(void);
+void lab_stay_ends(struct lab_stay *stay);
+/* The calling thread is in the library until the block ends: in its first lines. */
+#define LAB_STAY __attribute__((cleanup(lab_stay_ends), unused)) struct lab_stay stay = lab_stay_begins()
 void lab_submit(struct lab_request *request);
 VixError lab_submit_and_wait(struct lab_request *request);
 void lab_complete(struct lab_request *request, VixError result);

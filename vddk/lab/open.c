@@ -6,31 +6,6 @@
 #include "net.h"
 #include "world.h"
 
-/* Open and Close are called one at a time. */
-static atomic_bool opening;
-static _Thread_local bool mine;
-
-static void one_at_a_time(const char *call) {
-	if (atomic_exchange(&opening, true))
-		lab_misuse(NULL, "open-close-at-once", "%s while another VixDiskLib_Open or Close runs", call);
-	mine = true;
-}
-
-void lab_opening_ends(void) {
-	if (mine)
-		atomic_store(&opening, false);
-	mine = false;
-}
-
-void lab_enter(VixHandle *handle, const char *call) {
-	if (atomic_exchange(&handle->busy, true))
-		lab_misuse(handle->dir, "handle-at-once", "%s while another call runs on the same handle", call);
-}
-
-void lab_leave(VixHandle *handle) {
-	atomic_store(&handle->busy, false);
-}
-
 static VixError try_transport(VixHandle *handle, enum lab_transport transport, const char *path) {
 	VixError err = lab_fault(&(struct lab_call){
 		.name = "Open", .dir = handle->dir, .disk = handle->id, .mode = lab_transport_name(transport), .own = true});
@@ -107,10 +82,11 @@ static VixError open_handle(VixConnection *connection, const char *path, uint32_
 }
 
 API VixError VixDiskLib_Open(VixConnection *connection, const char *path, uint32_t flags, VixHandle **handle) {
+	LAB_STAY;
 	lab_needs_connection(connection, "VixDiskLib_Open");
 	lab_needs(handle, "VixDiskLib_Open", "the handle");
 	*handle = NULL;
-	one_at_a_time("VixDiskLib_Open");
+	lab_opening_begins("VixDiskLib_Open");
 	VixError err = lab_fault_for(connection->params, "Open");
 	if (err == VIX_OK)
 		err = open_handle(connection, path, flags, handle);
@@ -120,8 +96,9 @@ API VixError VixDiskLib_Open(VixConnection *connection, const char *path, uint32
 
 /* Whatever it returns, the handle is closed. */
 API VixError VixDiskLib_Close(VixHandle *handle) {
+	LAB_STAY;
 	lab_needs_handle(handle, "VixDiskLib_Close");
-	one_at_a_time("VixDiskLib_Close");
+	lab_opening_begins("VixDiskLib_Close");
 	lab_enter(handle, "VixDiskLib_Close");
 	VixError err = lab_fault_on(handle, "Close");
 	pthread_mutex_lock(&handle->lock);
@@ -146,6 +123,7 @@ static VixGeometry geometry(uint64_t capacity) {
 }
 
 API VixError VixDiskLib_GetInfo(VixHandle *handle, VixInfo **info) {
+	LAB_STAY;
 	lab_needs_handle(handle, "VixDiskLib_GetInfo");
 	lab_needs(info, "VixDiskLib_GetInfo", "the info");
 	lab_enter(handle, "VixDiskLib_GetInfo");

@@ -146,6 +146,7 @@ static VixError read_beginning(const char *file, char **text, off_t *size) {
 }
 
 API VixError VixDiskLib_CheckRepair(VixConnection *connection, const char *file, VixBool repair) {
+	LAB_STAY;
 	lab_needs_connection(connection, "VixDiskLib_CheckRepair");
 	lab_needs(file, "VixDiskLib_CheckRepair", "the file");
 	VixError err = lab_fault_for(connection->params, "CheckRepair");
