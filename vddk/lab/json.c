@@ -84,10 +84,11 @@ static bool members(struct reader *r, struct json *parent, char close) {
 		if (close == '}') {
 			key = string(r);
 			skip(r);
-			if (!key || *r->at++ != ':') {
+			if (!key || *r->at != ':') {
 				free(key);
 				return false;
 			}
+			r->at++;
 		}
 		struct json *child = value(r);
 		if (!child) {
