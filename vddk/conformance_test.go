@@ -193,6 +193,7 @@ func conformsParams(t *testing.T) {
 		"no server":    {VM: "moref=vm-1", User: "u"},
 		"zero byte":    {Server: "v\x00w", User: "u"},
 		"no datastore": {Server: "v", User: "u", Disk: &vddk.DiskSpec{ID: "x"}},
+		"no VM":        {Server: "v", User: "u", VMSnapshot: "snapshot-1"},
 		"both":         {Server: "v", User: "u", VM: "moref=vm-1", Disk: &vddk.DiskSpec{ID: "x", Datastore: "d"}},
 	} {
 		_, err := lib.Connect(p, true, "")
