@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/vmware/govmomi/find"
@@ -13,6 +14,7 @@ import (
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"ivdmover/deploy/lab"
 	"ivdmover/deploy/lab/owner"
 	"ivdmover/vddk"
 )
@@ -154,4 +156,36 @@ func TestDiskOfAMachineThatIsOff(t *testing.T) {
 	if cleaned != 0 || remaining != 0 || err != nil {
 		t.Errorf("cleanup: %d, %d, %v", cleaned, remaining, err)
 	}
+}
+
+// A machine's snapshots end with the laboratory, and what they were of its disks
+// goes with them.
+func TestMachinesSnapshotsEnd(t *testing.T) {
+	w := newWorld(t, mib)
+	path, vm := w.attach(2), w.machine(2)
+	now := make([]byte, mib)
+	w.guest(now, 0, 1, mib/2)
+	task, err := vm.CreateSnapshot(t.Context(), "one", "", false, false)
+	must(t, err)
+	must(t, task.Wait(t.Context()))
+	w.guest(now, mib/4, 2, mib/2)
+	if left := w.lab.Report().Snapshots; len(left) != 1 {
+		t.Fatalf("%+v", left)
+	}
+	w.end()
+	w.lab, err = lab.Start(t.Context(), lab.Options{Dir: w.dir})
+	must(t, err)
+	if left := w.lab.Report().Snapshots; len(left) != 0 {
+		t.Errorf("%+v", left)
+	}
+	p := w.of(vm, "", true)
+	at, err := url.Parse(w.lab.Ready().URL)
+	must(t, err)
+	port, err := strconv.ParseUint(at.Port(), 10, 16)
+	must(t, err)
+	p.Port = uint32(port)
+	h, err := openPath(t, p, path, vddk.ReadOnly, "nbdssl")
+	must(t, err)
+	compare(t, h, now)
+	must(t, h.Close())
 }
