@@ -78,6 +78,12 @@ func newStage(t *testing.T, labArgs ...string) *stage.Stage {
 func serve(t *testing.T, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
 	t.Helper()
 	must(t, s.WriteConfig())
+	return serveAs(t, s, movers...)
+}
+
+// serveAs is serve by the configuration that is there.
+func serveAs(t *testing.T, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
+	t.Helper()
 	must(t, s.InitRepository(t.Context()))
 	coordinator, err := s.StartCoordinator(t.Context())
 	must(t, err)
