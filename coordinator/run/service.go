@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,7 +95,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	s.life = life
 	close(s.begun)
 
-	stop, err := s.Queue.ServeLogins(ctx, s.login)
+	stop, err := s.Queue.ServeLogins(ctx, s.login, slices.Collect(maps.Keys(s.VCenters))...)
 	if err != nil {
 		end(errShutdown)
 		return err

@@ -49,8 +49,12 @@ func NewKey() (hpke.PrivateKey, error) {
 // of the key in this mover's heartbeat. Kind Transient: no coordinator answers.
 func (q *Queue) AskLogin(ctx context.Context, req LoginRequest, key hpke.PrivateKey) (Login, error) {
 	op := fmt.Sprintf("ask for the login of disk %s", req.Disk.Disk)
+	subject, err := loginSubject(req.Disk.VCenter)
+	if err != nil {
+		return Login{}, err
+	}
 	var a loginAnswer
-	if err := q.ask(ctx, op, loginSubject, "no coordinator", req, &a); err != nil {
+	if err := q.ask(ctx, op, subject, fmt.Sprintf("no coordinator of vCenter %s", req.Disk.VCenter), req, &a); err != nil {
 		return Login{}, err
 	}
 	if err := a.Failure.Err(); err != nil {
@@ -63,15 +67,41 @@ func (q *Queue) AskLogin(ctx context.Context, req LoginRequest, key hpke.Private
 	return login, nil
 }
 
-// ServeLogins answers movers' questions for logins from now until stop is called,
-// or ctx or the queue ends, as ServeRequests does. Coordinators on one queue share
-// the questions. The answer is sealed to the key in the heartbeat of
+// ServeLogins answers movers' questions for logins to these vCenters, to all of them
+// where none is named, from now until stop is called, or ctx or the queue ends, as
+// ServeRequests does. Coordinators on one queue share the questions for a vCenter
+// that they have in common. The answer is sealed to the key in the heartbeat of
 // the mover that is named, so who asks in another's name cannot read it.
-func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, LoginRequest) (Login, error)) (stop func(), err error) {
-	return q.serve(ctx, loginSubject, func(ctx context.Context, body []byte) any {
-		sealed, err := q.answerLogin(ctx, body, login)
-		return loginAnswer{Version: Version, Failure: ivd.FailureOf(err), Sealed: sealed}
-	})
+func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, LoginRequest) (Login, error), vcenters ...string) (stop func(), err error) {
+	subjects := []string{anyLogin}
+	if len(vcenters) > 0 {
+		subjects = nil
+	}
+	for _, v := range vcenters {
+		s, err := loginSubject(v)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, s)
+	}
+	var stops []func()
+	stop = func() {
+		for _, end := range stops {
+			end()
+		}
+	}
+	for _, s := range subjects {
+		end, err := q.serve(ctx, s, func(ctx context.Context, body []byte) any {
+			sealed, err := q.answerLogin(ctx, body, login)
+			return loginAnswer{Version: Version, Failure: ivd.FailureOf(err), Sealed: sealed}
+		})
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		stops = append(stops, end)
+	}
+	return stop, nil
 }
 
 func (q *Queue) answerLogin(ctx context.Context, body []byte, login func(context.Context, LoginRequest) (Login, error)) ([]byte, error) {

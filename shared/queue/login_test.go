@@ -131,6 +131,42 @@ func TestLoginTravelsSealed(t *testing.T) {
 	}
 }
 
+// Coordinators on one queue need not know the same vCenters: who knows the disk's is
+// asked.
+func TestLoginsAreAskedOfWhoKnowsTheVCenter(t *testing.T) {
+	h := newHouse(t)
+	mover := h.connect(queue.Options{})
+	ctx := within(t, 20*time.Second)
+	key, err := queue.NewKey()
+	must(t, err)
+	must(t, mover.Beat(ctx, queue.Mover{Version: queue.Version, Name: "m", PublicKey: key.PublicKey().Bytes()}))
+	for who, vcenters := range map[string][]string{"first": {"a", "vc.b"}, "second": {"c"}} {
+		stop, err := h.connect(queue.Options{}).ServeLogins(ctx, func(_ context.Context, r queue.LoginRequest) (queue.Login, error) {
+			return queue.Login{Server: r.Disk.VCenter, User: who}, nil
+		}, vcenters...)
+		must(t, err)
+		defer stop()
+	}
+	ask := func(vcenter string) (queue.Login, error) {
+		return mover.AskLogin(ctx, queue.LoginRequest{Version: queue.Version, Mover: "m", Disk: ivd.DiskRef{VCenter: vcenter, Disk: testDisk}}, key)
+	}
+	for vcenter, who := range map[string]string{"a": "first", "vc.b": "first", "c": "second"} {
+		for range 8 {
+			l, err := ask(vcenter)
+			must(t, err)
+			if l.User != who || l.Server != vcenter {
+				t.Fatalf("%s: %+v", vcenter, l)
+			}
+		}
+	}
+	_, err = ask("d")
+	wantKind(t, err, ivd.Transient)
+	for _, vcenter := range []string{"*", ">", "a b"} {
+		_, err = ask(vcenter)
+		wantKind(t, err, ivd.Invalid)
+	}
+}
+
 func TestNobodyAnswers(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
 	ctx := within(t, 10*time.Second)

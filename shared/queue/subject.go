@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"ivdmover/shared/ivd"
 )
@@ -13,7 +14,7 @@ const (
 	stateBucket = "IVD_STATE"
 	moverBucket = "IVD_MOVERS"
 
-	loginSubject   = "ivd.login"
+	anyLogin       = "ivd.login.*"
 	examineSubject = "ivd.examine"
 )
 
@@ -29,6 +30,13 @@ func jobSubject(j *Job) string {
 func kindFilter(kind JobKind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
 
 func moverSubject(name string) string { return "ivd.mover." + name + ".request" }
+
+// loginSubject is where logins to a vCenter are asked for: only coordinators that
+// know it listen there. Its name may have dots, and is one token all the same.
+func loginSubject(vcenter string) (string, error) {
+	s := "ivd.login.vc-" + strings.ReplaceAll(vcenter, ".", "/")
+	return s, checkKey(s)
+}
 
 func progressSubject(run ivd.RunID) string { return "ivd.progress." + string(run) }
 
