@@ -95,7 +95,7 @@ func work(f flags) (err error) {
 	defer q.Close()
 	w, err := worker.New(worker.Options{
 		Name: c.Mover.Name, Handles: c.Mover.Handles, DedupMemory: int64(c.Mover.DedupMemory),
-		VDDK: host.Version(), Modes: host.Modes(), Disks: host,
+		VDDK: host.Version(), Modes: host.Modes(), Disks: host, Devices: host,
 		Queue: q, Repository: r, Log: log, Facts: host.Facts,
 		Memory: pipeline.NewMemory(int64(c.Mover.Memory), func(n int) pipeline.Buffer { return host.Alloc(n) }),
 	})
@@ -109,7 +109,8 @@ func work(f flags) (err error) {
 // host can do. end is called when all disks are closed.
 func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), err error) {
 	v := c.Mover.VDDK
-	file, unknown, err := settingsOf(c).Write()
+	settings := settingsOf(c)
+	file, unknown, err := settings.Write()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,7 +122,7 @@ func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), 
 		return nil, nil, withRemedy(err)
 	}
 	host, err = disk.NewHost(lib, disk.Options{
-		Transports: v.Transports, Machine: disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs), Log: log,
+		Transports: v.Transports, Machine: disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs), Folder: settings.Folder, Log: log,
 	})
 	if err != nil {
 		lib.Exit()

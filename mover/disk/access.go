@@ -2,7 +2,6 @@ package disk
 
 import (
 	"context"
-	"slices"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -50,40 +49,4 @@ func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l queue.Login) vddk.Params
 		Cookie:     l.Cookie.Reveal(),
 		Disk:       &vddk.DiskSpec{ID: string(ref.Disk), Datastore: string(ref.Datastore), Snapshot: string(snapshot)},
 	}
-}
-
-// cleanUp has the library remove what a process of this host left behind when it
-// died: disks that are still attached to this VM keep their snapshots. It is done
-// with the first login for a vCenter, before anything is opened there, and only
-// where HotAdd is allowed: nothing else leaves anything.
-func (h *Host) cleanUp(ctx context.Context, ref ivd.DiskRef, l queue.Login, modes []string) {
-	if !slices.Contains(modes, hotadd) {
-		return
-	}
-	h.mu.Lock()
-	first := !h.cleaned[l.Server] && h.hotadds == 0
-	if first {
-		h.cleaned[l.Server] = true
-	}
-	h.mu.Unlock()
-	if first && !h.cleanNow(ctx, ref, l) {
-		h.mu.Lock()
-		h.cleaned[l.Server] = false // with the next disk again
-		h.mu.Unlock()
-	}
-}
-
-// cleanNow names a disk although it is about all that was left: what an IVD's
-// parameters look like without one, VMware does not say.
-func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l queue.Login) bool {
-	call, end := within(ctx, h.limits.cleanup)
-	defer end()
-	cleaned, remaining, err := h.lib.CleanupContext(call, params(ref, "", l))
-	switch {
-	case err != nil:
-		h.log.Warn("clean up after an earlier process", "vcenter", l.Server, "err", err)
-	case cleaned > 0 || remaining > 0:
-		h.log.Warn("disks of an earlier process were still attached", "vcenter", l.Server, "released", cleaned, "remaining", remaining)
-	}
-	return err == nil
 }

@@ -28,6 +28,7 @@ const Identity = "ivd"
 
 // Spec says which disk to open and for what.
 type Spec struct {
+	Run      ivd.RunID // that it is opened for
 	Ref      ivd.DiskRef
 	Snapshot ivd.SnapshotID // empty: the disk itself
 	Login    queue.Login
@@ -48,10 +49,10 @@ type Disk struct {
 	failed     atomic.Bool // its path did not serve to the end
 
 	// Of a disk of a vCenter alone:
-	ref     ivd.DiskRef
-	login   queue.Login // for what is to be cleaned up behind it
-	refused []queue.Refusal
-	counted bool // among the host's disks by HotAdd
+	ref      ivd.DiskRef
+	login    queue.Login // for what is to be cleaned up behind it
+	refused  []queue.Refusal
+	attached *Attachment // by HotAdd; nil: not
 }
 
 // Transport is the one in use, as VDDK names it.
@@ -139,7 +140,7 @@ func (d *Disk) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	blame := errors.Is(err, vddk.ErrAbandoned)
+	blame := abandoned(err)
 	switch class(err) {
 	case vddk.Fallback, vddk.Transient, vddk.Generic:
 		blame = true
@@ -172,18 +173,8 @@ func (d *Disk) settle(err error) {
 		bytes, busy := d.rate.total()
 		d.host.paths.work(pathOf(d.ref, d.Transport()), d.write, bytes, busy)
 	}
-	if !d.counted {
-		return
-	}
-	h := d.host
-	h.mu.Lock()
-	h.hotadds--
-	last := h.hotadds == 0
-	h.mu.Unlock()
-	// A disk that was not released keeps its snapshot. While others are attached,
-	// or a call hangs, the library is not asked to look.
-	if err != nil && last && !errors.Is(err, vddk.ErrAbandoned) {
-		h.cleanNow(context.Background(), d.ref, d.login)
+	if d.attached != nil {
+		d.detached(err)
 	}
 }
 

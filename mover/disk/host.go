@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Transports []string // that may be used, the best first
 	Machine    Machine
+	Folder     string       // for what is remembered from one process to the next; empty: nothing
 	Log        *slog.Logger // nil: nothing is logged
 }
 
@@ -36,6 +37,9 @@ type Host struct {
 	mu      sync.Mutex
 	cleaned map[string]bool // vCenters for which Cleanup was called
 	hotadds int             // disks open by HotAdd
+
+	left    *left
+	devices sync.RWMutex // read by who attaches a disk, written by who calls Cleanup
 }
 
 // NewHost takes of the allowed transports those that the library has, in the
@@ -77,6 +81,9 @@ func NewHost(lib *vddk.Library, o Options) (*Host, error) {
 		paths: newPaths(), cleaned: map[string]bool{},
 	}
 	h.connect = h.openWith
+	var err error
+	h.left, err = openLeft(o.Folder)
+	h.noted(err)
 	return h, nil
 }
 

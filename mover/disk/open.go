@@ -20,11 +20,11 @@ type connector func(ctx context.Context, p vddk.Params, path string, write bool,
 // earlier run left the disk's relocation disabled, it is tried once more after
 // EndAccess.
 func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
+	h.cleanUp(ctx, s.Ref, s.Login)
 	modes, refused := choose(h.modes, h.machine, wanted{write: s.Write, allows: s.Allows})
 	if len(modes) == 0 {
 		return nil, nothingLeft(s, refused)
 	}
-	h.cleanUp(ctx, s.Ref, s.Login, modes)
 	modes, cool := h.paths.order(s.Ref, modes)
 	d, failed, err := h.firstOf(ctx, s, modes)
 	if err != nil {
@@ -37,12 +37,6 @@ func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
 	}
 	d.host, d.ref, d.login = h, s.Ref, s.Login
 	d.refused = before(h.modes, d.Transport(), slices.Concat(refused, cool, failed))
-	d.counted = d.Transport() == hotadd
-	if d.counted {
-		h.mu.Lock()
-		h.hotadds++
-		h.mu.Unlock()
-	}
 	return d, nil
 }
 
@@ -92,7 +86,7 @@ func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, fa
 		if err == nil {
 			return d, failed, nil
 		}
-		if errors.Is(err, vddk.ErrAbandoned) {
+		if abandoned(err) {
 			h.paths.fail(pathOf(s.Ref, mode), "it did not answer")
 		}
 		if last == nil || class(err) != vddk.Fallback {
@@ -111,7 +105,7 @@ func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, fa
 // transport would meet as well is not tried again: a wrong password, asked often,
 // locks the account.
 func fallsBack(mode string, err error) bool {
-	if errors.Is(err, vddk.ErrAbandoned) {
+	if abandoned(err) {
 		return false // the library may still hold the disk
 	}
 	c := class(err)
@@ -136,7 +130,11 @@ func (h *Host) openBy(ctx context.Context, s Spec, mode string) (*Disk, error) {
 	open := func() (*Disk, error) {
 		return h.connect(ctx, params(s.Ref, s.Snapshot, s.Login), string(s.Ref.Disk), s.Write, mode)
 	}
-	return afterEndAccess(open, func() error { return h.EndAccess(ctx, s.Ref, s.Login, s.Identity) })
+	end := func() error { return h.EndAccess(ctx, s.Ref, s.Login, s.Identity) }
+	if mode == hotadd {
+		return h.attaching(Attachment{s.Run, s.Ref}, func() (*Disk, error) { return afterEndAccess(open, end) })
+	}
+	return afterEndAccess(open, end)
 }
 
 // afterEndAccess opens once more, after end, where that is what an error asks for.

@@ -154,19 +154,19 @@ func TestADeadProcessIsCleanedUpAfter(t *testing.T) {
 		}
 		return list
 	}
-	open := func() *Disk {
+	open := func(allows *queue.Allows) *Disk {
 		t.Helper()
-		h, err := NewHost(lib, Options{Transports: []string{"hotadd"}, Machine: ThisMachine(disktest.Proxy, []string{})})
+		h, err := NewHost(lib, Options{Transports: []string{"hotadd", "nbdssl"}, Machine: ThisMachine(disktest.Proxy, []string{})})
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := h.Open(t.Context(), Spec{Ref: refs[0], Snapshot: snapshot, Login: cookie})
+		d, err := h.Open(t.Context(), Spec{Ref: refs[0], Snapshot: snapshot, Login: cookie, Allows: allows})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	}
-	d := open()
+	d := open(nil)
 	held := marks()
 	if len(held) != 1 {
 		t.Fatalf("marks %v", held)
@@ -182,8 +182,15 @@ func TestADeadProcessIsCleanedUpAfter(t *testing.T) {
 	if err := os.WriteFile(held[0], dead, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := open().Close(); err != nil || len(marks()) != 0 { // the only slot, for the same snapshot
+	if err := open(nil).Close(); err != nil || len(marks()) != 0 { // the only slot, for the same snapshot
 		t.Errorf("%v, marks %v", err, marks())
+	}
+	// What is attached takes the last slot, so vCenter says that this VM has none.
+	if err := os.WriteFile(held[0], dead, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(&queue.Allows{Placement: true}).Close(); err != nil || len(marks()) != 0 {
+		t.Errorf("without a slot: %v, marks %v", err, marks())
 	}
 	if err := v.DeleteSnapshot(t.Context(), refs[0], snapshot); err != nil {
 		t.Error(err)

@@ -101,9 +101,12 @@ type bench struct {
 	facts func() disk.Facts // of movers started from now on
 	disks Disks             // likewise; nil: files
 	log   slog.Handler      // likewise; nil: the test's output
+	// devices are likewise; nil: none.
+	devices Devices
 
-	mu    sync.Mutex
-	login func(queue.LoginRequest) queue.Login
+	mu     sync.Mutex
+	login  func(queue.LoginRequest) queue.Login
+	refuse map[ivd.DiskID]error // instead of a login; set before a mover is started
 }
 
 // logins has logins answered so from now on.
@@ -132,7 +135,7 @@ func newBench(t *testing.T) *bench {
 	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req queue.LoginRequest) (queue.Login, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return b.login(req), nil
+		return b.login(req), b.refuse[req.Disk.Disk]
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +194,7 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	var err error
 	m.Worker, err = New(Options{
 		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(),
-		Queue: b.queue, Repository: b.repo, Disks: disks, Memory: m.memory, Limits: limits, Facts: b.facts,
+		Queue: b.queue, Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts,
 		Log: slog.New(log),
 	})
 	if err != nil {

@@ -126,7 +126,7 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 		return nil, err
 	}
 	s := disk.Spec{
-		Ref: t.job.Disk, Login: login, Write: t.job.Kind == queue.Restore,
+		Run: t.job.Run, Ref: t.job.Disk, Login: login, Write: t.job.Kind == queue.Restore,
 		Identity: t.job.Identity, Allows: bearing(login, t.job.Allows),
 	}
 	if t.job.Backup != nil {

@@ -43,7 +43,7 @@ func (w *Worker) serve(ctx context.Context, req queue.MoverRequest, reply *queue
 // inspect opens a disk, reads what VDDK says of it and closes it again. It takes
 // no handle of the jobs', or a mover that is busy could not be asked.
 func (w *Worker) inspect(ctx context.Context, req queue.MoverRequest, login queue.Login, reply *queue.MoverReply) error {
-	d, err := w.Disks.Open(ctx, disk.Spec{Ref: req.Disk, Snapshot: req.Snapshot, Login: login, Identity: req.Identity, Allows: bearing(login, req.Allows)})
+	d, err := w.Disks.Open(ctx, disk.Spec{Run: req.Run, Ref: req.Disk, Snapshot: req.Snapshot, Login: login, Identity: req.Identity, Allows: bearing(login, req.Allows)})
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,16 @@ type Disks interface {
 	EndAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error
 }
 
+// Devices are the disks that this machine has hot-added.
+type Devices interface {
+	// Left are those that are not released.
+	Left() []disk.Attachment
+	// Release releases all of the vCenter that one is of, and tells whether it did.
+	Release(ctx context.Context, a disk.Attachment, login queue.Login) bool
+	// GiveUp forgets one that there is no login for.
+	GiveUp(a disk.Attachment)
+}
+
 // Options are what a worker works with.
 type Options struct {
 	Name        string // of the mover
@@ -48,6 +58,7 @@ type Options struct {
 	Queue       *queue.Queue
 	Repository  *repo.Repository
 	Disks       Disks
+	Devices     Devices // nil: nothing is ever left
 	Memory      *pipeline.Memory
 	Limits      pipeline.Limits
 	Log         *slog.Logger
@@ -141,6 +152,8 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	tendingCtx, stopTending := context.WithCancel(ctx)
 	defer stopTending()
 	tending.Go(func() { w.tend(tendingCtx, tended) })
+	left := w.left() // before jobs attach disks of their own
+	pullers.Go(func() { w.release(pulling, left) })
 	for _, kind := range []queue.JobKind{queue.Restore, queue.Backup} {
 		pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
 	}
@@ -161,6 +174,7 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	close(tended)
 	stopTending() // a heartbeat may be waiting for a queue that is away
 	tending.Wait()
+	w.tellLeft()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
