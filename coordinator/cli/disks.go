@@ -33,10 +33,10 @@ func (a *app) disks() *cobra.Command {
 func (a *app) snapshots() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "snapshots",
-		Short: "List the snapshots in vSphere that runs of ivd made",
-		Long: `Lists the snapshots of disks that runs of ivd made. Each is deleted when its disk's
-backup ends, or by the next start of ivd serve; others' snapshots are never touched
-and not shown.`,
+		Short: "List the snapshots in vSphere that ivd made",
+		Long: `Lists the snapshots of disks that runs of ivd made, and examinations by ivd-mover
+doctor. Each is deleted when its disk's backup or examination ends, or by the next
+start of ivd serve; others' snapshots are never touched and not shown.`,
 		Example: `  ivd snapshots
   ivd snapshots -o json`,
 		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
