@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"ivdmover/deploy/lab/script"
 	"ivdmover/deploy/stage"
 )
 
@@ -54,7 +56,7 @@ const limit = 3 * time.Minute
 
 // newStage is a stage with a laboratory that is running, which may be started with
 // further arguments. What is left of it when the test ends is struck, and its logs
-// are shown when the test failed.
+// are shown when the test failed. The laboratory's report must be empty then.
 func newStage(t *testing.T, labArgs ...string) *stage.Stage {
 	t.Helper()
 	s, err := stage.New(t.TempDir(), bin)
@@ -64,7 +66,11 @@ func newStage(t *testing.T, labArgs ...string) *stage.Stage {
 		if t.Failed() {
 			showLogs(t, s)
 		}
-		if err != nil {
+		misuses, unread := script.Misuses(s.Path("lab")) // access that nobody has ended among them
+		for _, m := range misuses {
+			t.Errorf("a rule of the library was broken: %+v", m)
+		}
+		if err := errors.Join(err, unread); err != nil {
 			t.Error(err)
 		}
 	})
