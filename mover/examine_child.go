@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,6 +40,7 @@ type order struct {
 	Capacity int64          `json:"capacity"`
 	Measure  int64          `json:"measure"`
 	Facts    *doctor.Facts  `json:"facts"`
+	Release  bool           `json:"release"` // what a child that died has left attached
 }
 
 // openLogin is a login with its secrets, which a queue.Login does not marshal.
@@ -73,16 +76,51 @@ type house struct {
 // examine has a child do it, which the library may take down, and returns what it
 // told last.
 func (h house) examine(asked *interrupted, o order) (doctor.Report, error) {
-	report := doctor.Report{Version: 1, Program: "ivd-mover " + version(), Library: doctor.Library{LibDir: h.config.Mover.VDDK.LibDir}}
-	input, err := json.Marshal(o)
+	report, died, err := h.child(asked.once, asked.twice, o)
 	if err != nil {
 		return report, err
 	}
+	if asked.once.Err() != nil {
+		report.Checks = append(report.Checks, doctor.Check{Name: "going on to the end", Detail: "it was interrupted"})
+	} else if died != nil {
+		report.Checks = append(report.Checks, doctor.Check{
+			Name: "the process that loads the library", Detail: died.Error(),
+			Remedy: "send this report: the library took its process down",
+		})
+	}
+	if died != nil && report.VM && o.Disk.Disk != "" && slices.Contains(h.config.Mover.VDDK.Transports, "hotadd") {
+		report.Checks = append(report.Checks, h.release(asked.twice, o))
+	}
+	return report, nil
+}
+
+// release has another child release a disk that one that died may have left attached
+// to this VM: its snapshot cannot be deleted before.
+func (h house) release(ctx context.Context, o order) doctor.Check {
+	o.Release = true
+	report, died, err := h.child(ctx, ctx, o)
+	for _, c := range report.Checks {
+		if c.Name == doctor.Released {
+			return c
+		}
+	}
+	err = cmp.Or(err, died, errors.New("the library cannot be asked to"))
+	return doctor.Check{Name: doctor.Released, Detail: err.Error(), Remedy: "detach the disk from this VM by hand"}
+}
+
+// child runs one child. When once ends it is asked to end, when twice does it is
+// killed. died is how it ended, where that was not in order.
+func (h house) child(once, twice context.Context, o order) (report doctor.Report, died, err error) {
+	report = doctor.Report{Version: 1, Program: "ivd-mover " + version(), Library: doctor.Library{LibDir: h.config.Mover.VDDK.LibDir}}
+	input, err := json.Marshal(o)
+	if err != nil {
+		return report, nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
-		return report, fmt.Errorf("find this program's file: %w", err)
+		return report, nil, fmt.Errorf("find this program's file: %w", err)
 	}
-	cmd := exec.CommandContext(asked.once, self, doctorChild, "--config", h.flags.config, "--name", h.config.Mover.Name)
+	cmd := exec.CommandContext(once, self, doctorChild, "--config", h.flags.config, "--name", h.config.Mover.Name)
 	cmd.Env = append(os.Environ(), vddk.Environment(h.config.Mover.VDDK.LibDir)...)
 	// A group of its own: an interrupt from the terminal is ours to pass on.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -94,24 +132,18 @@ func (h house) examine(asked *interrupted, o order) (doctor.Report, error) {
 	r, w := io.Pipe()
 	cmd.Stdout = w
 	if err := cmd.Start(); err != nil {
-		return report, fmt.Errorf("start %s: %w", self, err)
+		return report, nil, fmt.Errorf("start %s: %w", self, err)
 	}
-	defer context.AfterFunc(asked.twice, func() { _ = cmd.Process.Kill() })()
+	defer context.AfterFunc(twice, func() { _ = cmd.Process.Kill() })()
 	heard := make(chan struct{})
 	go func() { defer close(heard); h.hear(r, &report) }()
 	err = cmd.Wait()
 	_ = w.Close() // nobody writes any more
 	<-heard
-	switch {
-	case asked.once.Err() != nil:
-		report.Checks = append(report.Checks, doctor.Check{Name: "going on to the end", Detail: "it was interrupted"})
-	case err != nil:
-		report.Checks = append(report.Checks, doctor.Check{
-			Name: "the process that loads the library", Detail: fmt.Sprintf("%v, after the step before; it said: %s", err, o.clean(tail(words.String()))),
-			Remedy: "send this report: the library took its process down",
-		})
+	if err != nil && !cmd.ProcessState.Success() {
+		died = fmt.Errorf("%w, after the step before; it said: %s", err, o.clean(tail(words.String())))
 	}
-	return report, nil
+	return report, died, nil
 }
 
 // hear keeps the last report of a child, and passes on what it is doing.
@@ -158,6 +190,7 @@ func examineHere(f *flags, in io.Reader, out io.Writer) error {
 		Program: "ivd-mover " + version(), LibDir: v.LibDir, Settings: settings, Transports: v.Transports,
 		Machine: disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs),
 		Disk:    o.Disk, Snapshot: o.Snapshot, Login: o.Login.login(), Capacity: o.Capacity, Facts: o.Facts, Measure: o.Measure,
+		Release:  o.Release,
 		Tell:     func(r doctor.Report) { tell(told{Report: &r}) },
 		Progress: func(s string) { tell(told{Progress: s}) },
 	})

@@ -244,3 +244,29 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 		t.Errorf("%v, %v", movers, err)
 	}
 }
+
+// A child gets the secrets on its standard input, and what it tells has none.
+func TestOrderKeepsItsSecrets(t *testing.T) {
+	l := queue.Login{Server: "vc", Password: `pa"ss<word`, Cookie: "the-cookie", Allows: &queue.Allows{DatastoreType: "VMFS"}}
+	text, err := json.Marshal(order{Login: openly(l)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o order
+	if err := json.Unmarshal(text, &o); err != nil {
+		t.Fatal(err)
+	}
+	got := o.Login.login()
+	if got.Password != l.Password || got.Cookie != l.Cookie || got.Server != "vc" || got.Allows == nil || got.Allows.DatastoreType != "VMFS" {
+		t.Errorf("%+v", o)
+	}
+	said, err := json.Marshal(told{Progress: `logged in with the-cookie and pa"ss<word`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{string(said), `the-cookie pa"ss<word`} {
+		if c := o.clean(s); strings.Contains(c, "cookie") || strings.Contains(c, "word") || !strings.Contains(c, "***") {
+			t.Errorf("%s", c)
+		}
+	}
+}

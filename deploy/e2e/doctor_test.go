@@ -164,6 +164,27 @@ func TestDoctorThatIsInterrupted(t *testing.T) {
 	nothingLeft(t, s)
 }
 
+// The library takes its process down with the disk hot-added: the disk is released, and
+// the snapshot that it held is deleted.
+func TestDoctorWhoseLibraryCrashes(t *testing.T) {
+	t.Parallel()
+	s, _, _ := running(t, 64, "hotadd, nbdssl")
+	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "ReadAsync", Mode: "hotadd", Nth: 3, Do: script.Panic}))
+	out, err := doctor(t, s, "--disk", "database", "-o", "json").Output()
+	var r doctorReport
+	if e := json.Unmarshal(out, &r); e != nil || err == nil {
+		t.Fatalf("%v, %v: %s", err, e, out)
+	}
+	last := r.Checks[len(r.Checks)-2:]
+	if bad := r.bad(); len(bad) != 1 || !strings.HasPrefix(bad[0], "the process that loads the library") || last[0].Name != "releasing what stayed attached" || !last[1].Good {
+		t.Errorf("%+v", r.Checks)
+	}
+	nothingLeft(t, s)
+	if d := devices(t, s); len(d) > 0 {
+		t.Errorf("still attached: %v", d)
+	}
+}
+
 // Doctor and coordinator are killed: the next coordinator deletes the snapshot, of
 // which it knows by the ledger.
 func TestDoctorAndCoordinatorAreKilled(t *testing.T) {

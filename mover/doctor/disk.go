@@ -77,6 +77,20 @@ func (e *examination) transport(ctx context.Context, lib *vddk.Library, mode str
 	return t, err
 }
 
+// Released is the check of an examination that releases.
+const Released = "releasing what stayed attached"
+
+func (e *examination) release(ctx context.Context, lib *vddk.Library) {
+	h, err := disk.NewHost(lib, disk.Options{Transports: e.Transports, Machine: e.Machine, Log: slog.New(e.notes)})
+	if err == nil && !h.Release(ctx, disk.Attachment{Disk: e.Disk}, e.Login) {
+		err = &ivd.Error{
+			Err:    errors.New(strings.Join(append([]string{"it is not released"}, e.notes.list()...), "; ")),
+			Remedy: "examine a disk again on this host, or detach the disk from this VM by hand: its snapshot cannot be deleted before",
+		}
+	}
+	e.step(Released, err, "")
+}
+
 // look compares the disk with what vSphere says of it, and reads both of its ends.
 func (e *examination) look(ctx context.Context, h *disk.Host, d *disk.Disk) {
 	info, r := d.Info(), e.report.Disk

@@ -30,6 +30,9 @@ type Options struct {
 	Capacity int64  // as vSphere says it, in bytes; 0: not given
 	Facts    *Facts // what else vSphere says; nil: nobody asked it
 	Measure  int64  // bytes to read by each transport
+	// Release: the disk is not opened. The library releases what a process that died
+	// has left attached to this machine, with its login.
+	Release bool
 
 	// Tell gets the report after each step, Progress what is being done, for people
 	// who wait. They are never called at once.
@@ -56,7 +59,10 @@ func Run(ctx context.Context, o Options) Report {
 	r.Library = Library{LibDir: o.LibDir, Allowed: o.Transports}
 	e.symbols()
 	if lib := e.load(); lib != nil {
-		if e.Disk.Disk != "" {
+		switch {
+		case e.Release:
+			e.release(ctx, lib)
+		case e.Disk.Disk != "":
 			e.disk(ctx, lib)
 		}
 		lib.Exit()
