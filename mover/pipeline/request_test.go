@@ -89,7 +89,7 @@ func (w *watched) check(t *testing.T, what string, total, request int64, apart b
 // A disk is read and written with requests of the size that its transport wants, and
 // as many at once, whatever its chunks are.
 func TestRequestsAreAsTheTransportWants(t *testing.T) {
-	const size = 32 << 20
+	const size = 16 << 20
 	d := newMemoryDisk(size)
 	if err := d.WriteAt(t.Context(), noise(3, size), 0); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestRequestsAreAsTheTransportWants(t *testing.T) {
 
 // Larger requests need more memory, and what a job reserves is enough for it.
 func TestMemoryFollowsTheRequest(t *testing.T) {
-	g := ivd.Geometry{Capacity: 40 << 20, ChunkSize: ivd.DefaultChunkSize}
+	g := ivd.Geometry{Capacity: 20 << 20, ChunkSize: ivd.DefaultChunkSize}
 	small, large := NeedMemory(g, 1<<20), NeedMemory(g, 2<<20)
 	if want := small + ownPieces*(2<<20+4*slack); large != want {
 		t.Errorf("%d bytes for requests of 2 MiB, want %d", large, want)
