@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -265,6 +266,9 @@ func TestVCenterAwayForAMoment(t *testing.T) {
 			v := b.until(s, b.backup(s, BackupRequest{All: true}).ID, ended)
 			if v.State != Done || calls.Load() < 2 {
 				t.Errorf("%s after %d calls: %+v", v.State, calls.Load(), v.Disks[0].Failure)
+			}
+			if told := v.Disks[0].Retries > 0 && strings.Contains(v.Disks[0].Retried, "503"); told == (method == "DeleteSnapshot_Task") {
+				t.Errorf("the record tells of %d retries after %q", v.Disks[0].Retries, v.Disks[0].Retried)
 			}
 			b.nothingLeft(d)
 		})

@@ -127,7 +127,7 @@ func (t *task) look(ctx context.Context, due map[ivd.JobID]time.Time) (wake time
 			at = time.Now().Add(backoff(rec.Attempt))
 			due[id] = at
 			t.log.Warn("job failed and is tried again", "job", id, "attempt", rec.Attempt, "mover", rec.Mover, "err", rec.Failure.Message)
-			if err := t.save(ctx, func(d *Disk) { d.Retries, d.Retried = d.Retries+1, rec.Failure.Message }); err != nil {
+			if err := t.retried(ctx, rec.Failure.Message); err != nil {
 				return wake, false, err
 			}
 		}

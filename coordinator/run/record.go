@@ -93,7 +93,7 @@ type Disk struct {
 	Target string      `json:"target,omitempty"` // the new disk's final name
 
 	Jobs       []ivd.JobID     `json:"jobs,omitempty"`
-	Retries    int             `json:"retries,omitempty"` // of its jobs, after what may pass
+	Retries    int             `json:"retries,omitempty"` // of its steps and jobs, after what may pass
 	Retried    string          `json:"retried,omitempty"` // why, the last time
 	Stats      queue.Stats     `json:"stats"`
 	Transports []string        `json:"transports,omitempty"` // that it was moved by

@@ -29,6 +29,11 @@ func backoff(n int) time.Duration {
 
 // again repeats f while its error may pass, with growing pauses.
 func again(ctx context.Context, f func() error) error {
+	return againTelling(ctx, f, func(error) {})
+}
+
+// againTelling is again, and tells each error after which f is repeated.
+func againTelling(ctx context.Context, f func() error, tell func(error)) error {
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil {
@@ -44,6 +49,7 @@ func again(ctx context.Context, f func() error) error {
 		if n >= attempts || !kind.Retry() {
 			return err
 		}
+		tell(err)
 		if cause := pause.For(ctx, backoff(n)); cause != nil {
 			return cause
 		}

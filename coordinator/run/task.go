@@ -102,10 +102,21 @@ func (t *task) work(life, work context.Context) (err error) {
 // advance does a step, again where its error may pass, and stores the next.
 func (t *task) advance(ctx context.Context, to Step, step func(context.Context) error) error {
 	t.log.Debug("disk", "step", t.rec.Step)
-	if err := again(ctx, func() error { return step(ctx) }); err != nil {
+	tell := func(err error) {
+		t.log.Warn("a step failed and is tried again", "step", t.rec.Step, "err", err)
+		if err := t.retried(ctx, err.Error()); err != nil {
+			t.log.Warn("store that a step is tried again", "err", err)
+		}
+	}
+	if err := againTelling(ctx, func() error { return step(ctx) }, tell); err != nil {
 		return err
 	}
 	return t.save(ctx, func(d *Disk) { d.Step = to })
+}
+
+// retried notes that something of the disk is tried again.
+func (t *task) retried(ctx context.Context, why string) error {
+	return t.save(ctx, func(d *Disk) { d.Retries, d.Retried = d.Retries+1, why })
 }
 
 func (t *task) kind() kind {

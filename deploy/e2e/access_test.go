@@ -72,8 +72,9 @@ func TestPrepareThatFailsIsUndone(t *testing.T) {
 	}
 
 	must(t, script.WriteFaults(s.Path("lab"), prepare(script.Code(26), 4))) // more than one step asks
-	if r := backup(t, s, coordinator); r.State != "done" {
-		t.Errorf("a host that was away for a moment: %+v", r)
+	passed := backup(t, s, coordinator)
+	if rec := recordOf(t, s, passed.ID, "shared"); passed.State != "done" || rec.Retries == 0 || !strings.Contains(rec.Retried, "prepare") {
+		t.Errorf("a host that was away for a moment: %s, %+v", passed.State, rec)
 	}
 	accessEnded(t, s, s.Lab, coordinator)
 

@@ -125,7 +125,7 @@ func TestWrongRequestsLeaveNothingBehind(t *testing.T) {
 	oneLine(t, s, 1, []string{"state", "another `ivd serve`"}, "serve", "--config", s.ConfigFile())
 	oneLine(t, s, 1, []string{"nowhere", "datastore1"}, "restore", point, "--datastore", "nowhere")
 	oneLine(t, s, 1, []string{"small", "--name"}, "restore", point, "--name", "small")
-	oneLine(t, s, 1, []string{"unfinished", "--name"}, "restore", point, "--name", "ivdmover-restore-mine")
+	oneLine(t, s, 2, []string{"unfinished", "--name"}, "restore", point, "--name", "ivdmover-restore-mine")
 	oneLine(t, s, 1, []string{"ivd points"}, "restore", strings.Replace(point, "/2", "/1", 1))
 	oneLine(t, s, 2, []string{"ivd points"}, "restore", "nonsense")
 	oneLine(t, s, 1, []string{"ivd disks"}, "backup", "--disk", "00000000-0000-4000-8000-000000000000")

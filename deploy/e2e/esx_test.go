@@ -3,6 +3,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"ivdmover/deploy/lab/script"
 )
 
 // An ESXi host alone is backed up and restored like a vCenter, except that nothing is
@@ -14,6 +16,9 @@ func TestAnESXiHostAlone(t *testing.T) {
 	d, err := s.Register(ctx, "datastore2", "esx-disk", sparse(5<<20+1024, 0, 3<<20))
 	must(t, err)
 	must(t, s.Owner.Attach(ctx, d.Ref, 0))
+	// Who asks for access all the same loses the library's process.
+	must(t, script.WriteFaults(s.Path("lab"),
+		script.Fault{Call: "PrepareForAccess", Times: script.Always, Do: script.Abort}, script.Fault{Call: "EndAccess", Times: script.Always, Do: script.Abort}))
 	coordinator, _ := serve(t, s, "m1")
 	flat, err := s.Flat(d)
 	must(t, err)
@@ -30,13 +35,20 @@ func TestAnESXiHostAlone(t *testing.T) {
 			Name string `json:"name"`
 			Mode string `json:"mode"`
 			Note string `json:"note"`
+
+			Retries int `json:"retries"`
 		} `json:"disks"`
 	}
 	must(t, s.Ask(ctx, &shown, "run", "show", second.ID))
 	for _, x := range shown.Disks {
-		if x.Mode != "allocated" || !strings.Contains(x.Note, "no access preparation on an ESXi host alone") {
-			t.Errorf("disk %s: mode %q, note %q", x.Name, x.Mode, x.Note)
+		if x.Mode != "allocated" || x.Retries != 0 || !strings.Contains(x.Note, "no access preparation on an ESXi host alone") {
+			t.Errorf("disk %s: mode %q, %d retries, note %q", x.Name, x.Mode, x.Retries, x.Note)
 		}
 	}
-	nothingLeft(t, s)
+	forPeople, _, err := s.Command(ctx, "run", "show", second.ID)
+	must(t, err)
+	if !strings.Contains(forPeople, "no access preparation on an ESXi host alone") {
+		t.Errorf("the run is shown as\n%s", forPeople)
+	}
+	accessEnded(t, s, s.Lab, coordinator)
 }
