@@ -34,8 +34,8 @@ func childOf(t *testing.T, mover *stage.Process) int {
 }
 
 // hotAdding is a stage whose movers are in a virtual machine with one free slot, and
-// a backup that hangs in its third read over hotadd: once, whoever reads.
-func hotAdding(t *testing.T) (s *stage.Stage, coordinator, mover *stage.Process, flat, run string) {
+// one disk.
+func hotAdding(t *testing.T) (s *stage.Stage, coordinator, mover *stage.Process, flat string) {
 	t.Helper()
 	ctx := t.Context()
 	s = newStage(t)
@@ -48,10 +48,17 @@ func hotAdding(t *testing.T) (s *stage.Stage, coordinator, mover *stage.Process,
 	flat, err = s.Flat(disk)
 	must(t, err)
 	coordinator, movers := serve(t, s, "m1")
-	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "ReadAsync", Mode: "hotadd", Nth: 3, Shared: true, Do: script.Hang}))
-	run, err = s.Backup(ctx)
+	return s, coordinator, movers[0], flat
+}
+
+// hanging begins a run and waits until its third such call over hotadd hangs: once,
+// whoever calls.
+func hanging(t *testing.T, s *stage.Stage, coordinator *stage.Process, call string, begin func() (string, error)) (run string) {
+	t.Helper()
+	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: call, Mode: "hotadd", Nth: 3, Shared: true, Do: script.Hang}))
+	run, err := begin()
 	must(t, err)
-	must(t, coordinator.Await(ctx, "the disk is hot-added and read", limit, func() bool {
+	must(t, coordinator.Await(t.Context(), "the disk is hot-added and moved", limit, func() bool {
 		counts, err := filepath.Glob(s.Path("lab", "faults.count", "*"))
 		if err != nil || len(counts) != 1 || len(devices(t, s)) != 1 {
 			return false
@@ -59,7 +66,7 @@ func hotAdding(t *testing.T) (s *stage.Stage, coordinator, mover *stage.Process,
 		n, err := os.ReadFile(counts[0])
 		return err == nil && strings.TrimSpace(string(n)) >= "3"
 	}))
-	return s, coordinator, movers[0], flat, run
+	return run
 }
 
 // released waits until no proxy holds a disk and vCenter has no snapshot of ours.
@@ -80,7 +87,8 @@ func released(t *testing.T, s *stage.Stage, p *stage.Process) {
 // releases it before the snapshot's deletion is given up.
 func TestAChildKilledWithADiskHotAdded(t *testing.T) {
 	t.Parallel()
-	s, coordinator, mover, flat, run := hotAdding(t)
+	s, coordinator, mover, flat := hotAdding(t)
+	run := hanging(t, s, coordinator, "ReadAsync", func() (string, error) { return s.Backup(t.Context()) })
 	must(t, syscall.Kill(childOf(t, mover), syscall.SIGKILL))
 	r, err := s.Ended(t.Context(), coordinator, run, limit)
 	must(t, err)
@@ -96,7 +104,8 @@ func TestAChildKilledWithADiskHotAdded(t *testing.T) {
 // releases it as soon as it is back, although it has nothing else to do.
 func TestAMoverKilledWithADiskHotAddedAndItsJobDoneByAnother(t *testing.T) {
 	t.Parallel()
-	s, coordinator, mover, flat, run := hotAdding(t)
+	s, coordinator, mover, flat := hotAdding(t)
+	run := hanging(t, s, coordinator, "ReadAsync", func() (string, error) { return s.Backup(t.Context()) })
 	mover.Kill()
 	if len(devices(t, s)) != 1 {
 		t.Fatal("the device went with its process")
@@ -116,4 +125,23 @@ func TestAMoverKilledWithADiskHotAddedAndItsJobDoneByAnother(t *testing.T) {
 	nothingLeft(t, s)
 	released(t, s, coordinator)
 	restoreAndCompare(t, s, coordinator, r.Disk("held").Point, "held-back", flat)
+}
+
+// The same with a disk that is being restored: its next attempt writes to it again.
+func TestAChildKilledWithARestoredDiskHotAdded(t *testing.T) {
+	t.Parallel()
+	s, coordinator, mover, flat := hotAdding(t)
+	point := backup(t, s, coordinator).Disk("held").Point
+	run := hanging(t, s, coordinator, "WriteAsync", func() (string, error) { return s.Restore(t.Context(), point, "again") })
+	must(t, syscall.Kill(childOf(t, mover), syscall.SIGKILL))
+	_, err := s.Ended(t.Context(), coordinator, run, limit)
+	must(t, err)
+	d, err := s.ByName(t.Context(), "again")
+	must(t, err)
+	restored, err := s.Flat(d)
+	must(t, err)
+	if _, err := stage.Compare(flat, restored); err != nil {
+		t.Error(err)
+	}
+	released(t, s, coordinator)
 }
