@@ -20,7 +20,7 @@ func (t *task) aloneNote(note string) string {
 	if !t.vc.Alone() || strings.HasSuffix(note, noAccess) { // noted before a restart
 		return note
 	}
-	return strings.TrimPrefix(note+"; "+noAccess, "; ")
+	return noted(note, noAccess)
 }
 
 // allows is what of the disk bears on the transports of the movers there are when

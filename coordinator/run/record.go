@@ -78,7 +78,7 @@ type Disk struct {
 	Started   time.Time         `json:"started,omitzero"`
 	Ended     time.Time         `json:"ended,omitzero"`
 	Mode      plan.Mode         `json:"mode,omitempty"`
-	Note      string            `json:"note,omitempty"` // why the mode is what it is, for people
+	Note      string            `json:"note,omitempty"` // for people: why the mode is what it is, and what could not be cleaned up
 	Geometry  ivd.Geometry      `json:"geometry,omitzero"`
 
 	// Of a backup.

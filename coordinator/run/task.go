@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"ivdmover/coordinator/admit"
@@ -179,9 +180,18 @@ func (t *task) finish(ctx context.Context) error {
 		return t.save(ctx, func(d *Disk) {
 			d.Step, d.Ended, d.Stats = Ended, time.Now().UTC(), stats
 			d.Transports, d.Refused = ways.used, ways.refused
+			if err != nil {
+				d.Note = noted(d.Note, uncleaned+err.Error())
+			}
 		})
 	}))
 }
+
+// uncleaned begins the note of a disk that has ended with something to undo.
+const uncleaned = "when the disk had ended, this was left to be tried again: "
+
+// noted adds to a note.
+func noted(note, more string) string { return strings.TrimPrefix(note+"; "+more, "; ") }
 
 // records reads the records of the disk's jobs and sums up what they have sealed.
 func (t *task) records(ctx context.Context) (recs []queue.JobRecord, sum queue.Stats, err error) {

@@ -95,6 +95,9 @@ func TestPrepareThatFailsIsUndone(t *testing.T) {
 	if len(left.Prepared) != 1 || len(left.Disabled) != 2 || len(left.Snapshots) != 0 {
 		t.Errorf("while EndAccess fails: %+v", left)
 	}
+	if note := recordOf(t, s, id, "shared").Note; !strings.Contains(note, "tried again") || !strings.Contains(note, "(26)") {
+		t.Errorf("what is left to be done is told as %q", note)
+	}
 	must(t, script.WriteFaults(s.Path("lab")))
 	accessEnded(t, s, s.Lab, coordinator)
 	if r := backup(t, s, coordinator); r.State != "done" {

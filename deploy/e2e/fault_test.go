@@ -17,6 +17,7 @@ type told struct {
 	Step    string `json:"step"`
 	Retries int    `json:"retries"`
 	Retried string `json:"retried"`
+	Note    string `json:"note"`
 }
 
 func recordOf(t *testing.T, s *stage.Stage, run, name string) told {
