@@ -163,14 +163,15 @@ func (s *Service) endExamination(ctx context.Context, q queue.ExamineRequest) er
 }
 
 // examined tells whether an examination is over, told or not: its doctor has no
-// heartbeat any more, or has taken too long.
+// heartbeat any more, or has taken too long. Heartbeats are lost with the embedded
+// queue's process: a doctor that lives has sent another one soon after.
 func (s *Service) examined(ctx context.Context, l Ledger) (bool, error) {
 	if !l.Until.IsZero() || s.now().After(l.Opened.Add(examinationLimit)) {
 		return true, nil
 	}
 	m, err := s.Queue.Mover(ctx, l.Examiner.Doctor)
 	if ivd.KindOf(err) == ivd.NotFound {
-		return true, nil
+		return s.now().Sub(s.born) > silentMover, nil
 	}
 	return err == nil && m.Process != l.Examiner.Process, err
 }

@@ -60,6 +60,7 @@ func (b *bench) examining(instance string) (s *Service, c *skipped, stop func())
 	s, c = b.watching(instance)
 	stop, err := s.Queue.ServeExaminations(b.Context(), s.examine)
 	b.must(err)
+	c.advance(silentMover) // it has been there for a while
 	return s, c, stop
 }
 
@@ -219,11 +220,17 @@ func TestExaminationOutlivesItsCoordinator(t *testing.T) {
 
 	v, _ = b.begun(d)
 	stop()
-	two, _, _ := b.examining("two")
+	two, clock, _ := b.examining("two")
 	if err := v.q.EndExamination(t.Context(), v.ask); ivd.KindOf(err) != ivd.Conflict {
 		t.Errorf("another coordinator ends it: %v", err)
 	}
 	b.must(v.q.Leave(t.Context(), v.ask.Doctor))
+	clock.advance(-silentMover) // as if it had begun just now: heartbeats may have been lost
+	b.look(two)
+	if b.snapshots(d) != 1 {
+		t.Error("a doctor has no time to say that it lives")
+	}
+	clock.advance(silentMover)
 	b.look(two)
 	b.nothingLeft(d)
 

@@ -37,7 +37,8 @@ type Deps struct {
 // concurrent use.
 type Service struct {
 	Deps
-	start string // names this start of the instance
+	start string    // names this start of the instance
+	born  time.Time // when it began
 	gate  *gate
 
 	mu     sync.Mutex
@@ -78,6 +79,7 @@ func New(d Deps) *Service {
 	s := &Service{
 		Deps:   d,
 		start:  uuid.NewString(),
+		born:   time.Now(),
 		active: map[ivd.RunID]*active{},
 		begun:  make(chan struct{}),
 

@@ -185,6 +185,20 @@ func TestDoctorWhoseLibraryCrashes(t *testing.T) {
 	}
 }
 
+// A doctor that is killed says nothing; its heartbeat ends, and the snapshot goes.
+func TestDoctorIsKilled(t *testing.T) {
+	t.Parallel()
+	s, _, coordinator := running(t, 256, "nbdssl")
+	slowly(t, s)
+	cmd := reading(t, s, "nbdssl", io.Discard)
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	must(t, coordinator.Await(t.Context(), "the snapshot is deleted", limit, func() bool {
+		left, err := s.Leftovers(t.Context())
+		return err == nil && len(left) == 0
+	}))
+}
+
 // Doctor and coordinator are killed: the next coordinator deletes the snapshot, of
 // which it knows by the ledger.
 func TestDoctorAndCoordinatorAreKilled(t *testing.T) {
