@@ -23,10 +23,11 @@ func TestCancelAtEachStep(t *testing.T) {
 	}{
 		{"waiting", Waiting, func(_ *bench, m *puppet, reached, _ chan struct{}) { close(reached) }, Cancelled},
 		{"before the snapshot", Preparing, func(b *bench, _ *puppet, reached, goOn chan struct{}) {
-			b.holdAt("VStorageObjectCreateSnapshot_Task", reached, goOn)
+			// It never reaches vCenter: a snapshot that comes late is another test's.
+			b.holdAt("VStorageObjectCreateSnapshot_Task", reached, goOn, errors.New("nobody waits any more"))
 		}, Cancelled},
 		{"after the snapshot", Preparing, func(b *bench, _ *puppet, reached, goOn chan struct{}) {
-			b.holdAt("RetrieveSnapshotDetails", reached, goOn)
+			b.holdAt("RetrieveSnapshotDetails", reached, goOn, nil)
 		}, Cancelled},
 		{"moving", Moving, func(_ *bench, m *puppet, reached, goOn chan struct{}) {
 			m.set(func(p *puppet) {
@@ -38,7 +39,7 @@ func TestCancelAtEachStep(t *testing.T) {
 			})
 		}, Cancelled},
 		{"cleaning", Cleaning, func(b *bench, _ *puppet, reached, goOn chan struct{}) {
-			b.holdAt("DeleteSnapshot_Task", reached, goOn)
+			b.holdAt("DeleteSnapshot_Task", reached, goOn, nil)
 		}, Done},
 	}
 	for _, c := range cases {
@@ -87,14 +88,16 @@ func TestCancelAtEachStep(t *testing.T) {
 	}
 }
 
-// holdAt holds the first call of a method up: it says so, and goes on when told.
-func (b *bench) holdAt(method string, reached, goOn chan struct{}) {
+// holdAt holds the first call of a method up: it says so, and goes on when told, or
+// ends with an error.
+func (b *bench) holdAt(method string, reached, goOn chan struct{}, then error) {
 	first := true
 	b.wire.intercept(func(m, _ string) error {
 		if m == method && first {
 			first = false
 			close(reached)
 			<-goOn
+			return then
 		}
 		return nil
 	})
