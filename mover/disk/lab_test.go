@@ -13,7 +13,7 @@ import (
 
 // startLab starts a laboratory; that the library was used as it may be is looked at
 // when the test ends.
-func startLab(t *testing.T, dir string, disks int) *lab.Lab {
+func startLab(t testing.TB, dir string, disks int) *lab.Lab {
 	t.Helper()
 	libdir, err := disktest.LibDir()
 	if err != nil {
@@ -37,7 +37,7 @@ func startLab(t *testing.T, dir string, disks int) *lab.Lab {
 
 // labDisks are the laboratory's disks, and two logins for them: by password and by
 // a live session's cookie.
-func labDisks(t *testing.T, l *lab.Lab) (refs []ivd.DiskRef, password, cookie queue.Login, v *inventory.VCenter) {
+func labDisks(t testing.TB, l *lab.Lab) (refs []ivd.DiskRef, password, cookie queue.Login, v *inventory.VCenter) {
 	t.Helper()
 	r := l.Ready()
 	v, err := inventory.Connect(t.Context(), inventory.Config{
