@@ -33,6 +33,12 @@ test: build versitygw ## every test, with the race detector
 	go vet ./...
 	go test -race -timeout 15m ./...
 
+# Left out: what has AddressSanitizer of its own, and what measures the memory that
+# AddressSanitizer keeps for itself.
+.PHONY: asan
+asan: build ## the binding of VDDK under AddressSanitizer, Go and C, leaks included
+	go test -asan -ldflags='-s=0 -w=0' -timeout 5m -skip '^(TestLaboratoryLibrary|TestShimUnderSanitizers|TestCyclesLeaveNothing)$$' ./vddk/...
+
 .PHONY: lint
 lint: build linters ## formatting, linters, a tidy go.mod
 	@unformatted=$$($(TOOLS)/gofumpt -l coordinator mover shared vddk deploy); \

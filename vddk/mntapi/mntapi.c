@@ -100,14 +100,25 @@ static uint64_t close_set(struct mnt_call *call) {
 	return mnt.CloseDiskSet(call->set);
 }
 
+/* What Init was given the library may keep until Exit. */
+static char *kept[2];
+
+static uint64_t init(struct mnt_call *call) {
+	kept[0] = call->libdir;
+	kept[1] = call->config;
+	return mnt.Init(1, 0, ivd_log, ivd_warn, ivd_panic, call->libdir, call->config);
+}
+
 void mnt_perform(void *argument) {
 	struct mnt_call *call = argument;
 	switch (call->op) {
 	case MNT_INIT:
-		call->result = mnt.Init(1, 0, ivd_log, ivd_warn, ivd_panic, call->libdir, call->config);
+		call->result = init(call);
 		break;
 	case MNT_EXIT:
 		mnt.Exit();
+		free(kept[0]);
+		free(kept[1]);
 		break;
 	case MNT_OPEN:
 		call->result = open_disks(call);

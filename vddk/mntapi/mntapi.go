@@ -62,7 +62,7 @@ func Load(ctx context.Context, lib *vddk.Library, config string) (*Library, erro
 	return l, l.init(ctx, config)
 }
 
-// init gives the library texts that it may keep: they are not freed.
+// init gives the library texts that it may keep until Exit.
 func (l *Library) init(ctx context.Context, config string) error {
 	c := newCall(C.MNT_INIT)
 	defer c.free()

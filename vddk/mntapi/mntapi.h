@@ -64,7 +64,7 @@ enum mnt_op { MNT_INIT, MNT_EXIT, MNT_OPEN, MNT_VOLUMES, MNT_OS, MNT_MOUNT, MNT_
 struct mnt_call {
 	int op;
 	uint64_t result;
-	const char *libdir, *config; /* MNT_INIT; the caller's */
+	char *libdir, *config; /* MNT_INIT, which keeps them until MNT_EXIT */
 	void *connection;
 	char *disk; /* its UUID; freed with the call */
 	uint32_t flags;
