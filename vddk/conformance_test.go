@@ -24,6 +24,7 @@ func TestConformance(t *testing.T) {
 		"allocated":         conformsAllocated,
 		"metadata":          conformsMetadata,
 		"params":            conformsParams,
+		"check and repair":  conformsRepair,
 		"other processes":   conformsFork,
 		"buffers":           conformsBuffers,
 		"one after another": conformsCycles,
@@ -51,7 +52,7 @@ func TestStranger(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestConformance$", "-test.v")
 	cmd.Env = append(os.Environ(), childMark+"=tests", sceneDir+"="+stranger(t))
 	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Count(string(out), "--- PASS: TestConformance/") != 10 {
+	if err != nil || strings.Count(string(out), "--- PASS: TestConformance/") != 11 {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
@@ -182,12 +183,6 @@ func conformsParams(t *testing.T) {
 	} else if err != nil || p != (vddk.Params{}) {
 		t.Errorf("parameters of a local file: %+v, %v", p, err)
 	}
-	wantCode(t, c.CheckRepair("", false), 3, vddk.Misuse)
-	if err := c.CheckRepair("none.vmdk", false); isStranger() {
-		wantCode(t, err, 6, vddk.Fallback) // it has no such function
-	} else {
-		wantCode(t, err, 4, vddk.Gone)
-	}
 	for what, p := range map[string]vddk.Params{
 		"no user":      {Server: "v"},
 		"no server":    {VM: "moref=vm-1", User: "u"},
@@ -206,6 +201,39 @@ func conformsParams(t *testing.T) {
 		}
 		wantCode(t, err, 3, vddk.Misuse)
 	}
+}
+
+// A disk's description is checked, and left as it is unless a repair is asked for.
+func conformsRepair(t *testing.T) {
+	path, _ := sparse(t, 1<<20, 9)
+	descriptor := filepath.Join(filepath.Dir(path), "disk.vmdk")
+	wrong := "# Disk DescriptorFile\nversion=1\nCID=fffffffe\ncreateType=\"vmfs\"\nRW 4096 VMFS \"disk.raw\"\n"
+	if err := os.WriteFile(descriptor, []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := lib.Connect(vddk.Params{}, false, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Disconnect()
+	for _, file := range []string{"", "a\x00b"} {
+		wantCode(t, c.CheckRepair(file, false), 3, vddk.Misuse)
+	}
+	if isStranger() {
+		wantCode(t, c.CheckRepair(descriptor, false), 6, vddk.Fallback) // it has no such function
+		return
+	}
+	wantCode(t, c.CheckRepair(filepath.Join(t.TempDir(), "none.vmdk"), false), 4, vddk.Gone)
+	if e := wantCode(t, c.CheckRepair(descriptor, false), 16006, vddk.Generic); !strings.Contains(e.Detail, "another length") {
+		t.Errorf("%v does not say what is wrong", e)
+	}
+	if text, err := os.ReadFile(descriptor); err != nil || string(text) != wrong {
+		t.Errorf("a check has changed the file: %v\n%s", err, text)
+	}
+	if err := errors.Join(c.CheckRepair(descriptor, true), c.CheckRepair(descriptor, false), c.Disconnect()); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, c.CheckRepair(descriptor, false), 1000, vddk.Misuse)
 }
 
 // Go's way of starting a program, a fork and an exec, leaves the library's threads
