@@ -136,7 +136,7 @@ func TestDoctorOfAHealthyHost(t *testing.T) {
 	}
 	for i, want := range []bool{false, true, true} {
 		tr := r.Transports[i]
-		if tr.Works != want || want && (tr.Bytes != 8<<20 || tr.Rate <= 0) || !want && tr.Reason == "" {
+		if tr.Works != want || want && (tr.Bytes != 8<<20 || tr.Rate <= 0 || tr.Request < 1<<20) || !want && tr.Reason == "" {
 			t.Errorf("%+v", tr)
 		}
 	}

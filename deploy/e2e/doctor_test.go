@@ -94,7 +94,7 @@ func TestDoctorNeedsTheConfigurationAndADisk(t *testing.T) {
 			t.Errorf("%+v", r.Disk)
 		}
 		for i, works := range []bool{false, true, true} {
-			if tr := r.Transports[i]; tr.Works != works || (tr.Reason == "") != works {
+			if tr := r.Transports[i]; tr.Works != works || (tr.Reason == "") != works || strings.Contains(tr.Reason, "no transport serves") {
 				t.Errorf("%+v", tr)
 			}
 		}

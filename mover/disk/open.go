@@ -40,15 +40,23 @@ func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
 	return d, nil
 }
 
-// nothingLeft is the error of a disk that no transport may serve.
-func nothingLeft(s Spec, refused []queue.Refusal) error {
-	reasons := make([]string, len(refused))
-	for i, r := range refused {
+// Unserved is that no transport may serve a disk, and why each may not.
+type Unserved struct{ Refused []queue.Refusal }
+
+// Error names each with its reason.
+func (u *Unserved) Error() string {
+	reasons := make([]string, len(u.Refused))
+	for i, r := range u.Refused {
 		reasons[i] = r.Transport + ": " + r.Reason
 	}
+	return "no transport serves: " + strings.Join(reasons, "; ")
+}
+
+// nothingLeft is the error of a disk that no transport may serve.
+func nothingLeft(s Spec, refused []queue.Refusal) error {
 	return &ivd.Error{
 		Kind: ivd.Unsupported, Op: fmt.Sprintf("open disk %s on %s", s.Ref.Disk, s.Ref.Datastore),
-		Err:    errors.New("no transport serves: " + strings.Join(reasons, "; ")),
+		Err:    &Unserved{refused},
 		Remedy: "allow nbdssl in mover.vddk.transports",
 	}
 }

@@ -17,13 +17,10 @@ import (
 	"ivdmover/vddk"
 )
 
-const (
-	mib = 1 << 20
-	// request is what is read at once.
-	request = mib
-	// sayEvery is how often a measurement tells how far it is.
-	sayEvery = 5 * time.Second
-)
+const mib = 1 << 20
+
+// sayEvery is how often a measurement tells how far it is.
+const sayEvery = 5 * time.Second
 
 // disk opens the disk that was given by each transport by itself.
 func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
@@ -35,7 +32,7 @@ func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
 		}
 		t, err := e.transport(ctx, lib, mode, &looked)
 		if err != nil {
-			t.Works, t.Reason = false, strings.ReplaceAll(err.Error(), "\n", "; ")
+			t.Works, t.Reason = false, reasonOf(err)
 		} else {
 			works++
 		}
@@ -53,6 +50,15 @@ func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
 	e.signals("after opening")
 }
 
+// reasonOf is in one line why a transport, tried by itself, does not serve.
+func reasonOf(err error) string {
+	var u *disk.Unserved
+	if errors.As(err, &u) && len(u.Refused) == 1 {
+		return u.Refused[0].Reason
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
 // transport opens the disk by one transport and measures it; with the first that
 // works, what the disk is like is looked at as well.
 func (e *examination) transport(ctx context.Context, lib *vddk.Library, mode string, looked *bool) (t Transport, err error) {
@@ -67,7 +73,7 @@ func (e *examination) transport(ctx context.Context, lib *vddk.Library, mode str
 		return t, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	t.Works, t.Requests = true, d.Tuning().Depth
+	t.Works, t.Requests, t.Request = true, d.Tuning().Depth, d.Tuning().Request
 	if !*looked {
 		*looked = true
 		e.look(ctx, h, d)
@@ -107,36 +113,36 @@ func (e *examination) look(ctx context.Context, h *disk.Host, d *disk.Disk) {
 		}
 		e.step("its size is vSphere's", err, fmt.Sprintf("%d bytes", r.Capacity))
 	}
-	n := min(request, r.Capacity)
+	n := min(mib, r.Capacity)
 	e.step("reading its first MiB", e.end(ctx, h, d, 0, n), "")
 	e.step("reading its last MiB", e.end(ctx, h, d, r.Capacity-n, n), "")
 }
 
 func (e *examination) end(ctx context.Context, h *disk.Host, d *disk.Disk, off, n int64) error {
-	buf := h.Alloc(request)
+	buf := h.Alloc(mib)
 	defer buf.Free()
 	return d.ReadAt(ctx, buf.Bytes()[:n], off)
 }
 
-// measure reads from the disk's beginning, with as many requests at once as a
-// backup has.
+// measure reads from the disk's beginning, with as many requests at once, and as
+// large, as a backup has.
 func (e *examination) measure(ctx context.Context, h *disk.Host, d *disk.Disk, mode string) (int64, error) {
-	end := min(e.Measure, d.Capacity())
+	end, tuning := min(e.Measure, d.Capacity()), d.Tuning()
 	var next, done atomic.Int64
 	stop := e.follow(func() { e.progress("reading by %s: %s of %s", mode, config.Size(done.Load()), config.Size(end)) })
 	defer stop()
 	var readers sync.WaitGroup
-	errs := make(chan error, d.Tuning().Depth)
-	for range d.Tuning().Depth {
+	errs := make(chan error, tuning.Depth)
+	for range tuning.Depth {
 		readers.Go(func() {
-			buf := h.Alloc(request)
+			buf := h.Alloc(int(tuning.Request))
 			defer buf.Free()
 			for {
-				off := next.Add(request) - request
+				off := next.Add(tuning.Request) - tuning.Request
 				if off >= end {
 					return
 				}
-				n := min(request, end-off)
+				n := min(tuning.Request, end-off)
 				if err := d.ReadAt(ctx, buf.Bytes()[:n], off); err != nil {
 					errs <- err
 					return

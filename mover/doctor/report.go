@@ -85,6 +85,7 @@ type Transport struct {
 	Works    bool   `json:"works"`
 	Reason   string `json:"reason,omitempty"`   // why it does not
 	Requests int    `json:"requests,omitempty"` // at once
+	Request  int64  `json:"request,omitempty"`  // bytes of each
 	Bytes    int64  `json:"bytes,omitempty"`
 	Rate     int64  `json:"rate,omitempty"` // bytes a second
 }
@@ -139,7 +140,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	for _, t := range r.Transports {
 		if t.Works {
-			line("", "%-7s %s/s: %s, %d requests at once", t.Name, config.Size(t.Rate), config.Size(t.Bytes), t.Requests)
+			line("", "%-7s %.1f MiB/s: %s, %d requests of %s at once", t.Name, float64(t.Rate)/mib, config.Size(t.Bytes), t.Requests, config.Size(t.Request))
 		} else {
 			line("", "%-7s does not serve: %s", t.Name, t.Reason)
 		}
