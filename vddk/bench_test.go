@@ -46,8 +46,9 @@ func BenchmarkRead(b *testing.B) {
 
 func benchmarkPrices(b *testing.B, libdir, path string, pinned bool) {
 	ask := startPrices(b, libdir, path, pinned)
-	bare := handover(b, path, pinned)
+	program := buildHandover(b)
 	for _, size := range []int{4 << 10, 1 << 20} {
+		bare := handover(b, program, path, size, pinned)
 		for _, flying := range []int{1, 4, 16} {
 			b.Run(fmt.Sprintf("%dKiB/%d", size>>10, flying), func(b *testing.B) {
 				b.ReportAllocs()
@@ -58,7 +59,7 @@ func benchmarkPrices(b *testing.B, libdir, path string, pinned bool) {
 				b.ReportMetric(p.Plain, "plain-cpu-µs/op")
 				b.ReportMetric(p.Added, "added-cpu-µs/op")
 				if flying == 1 {
-					b.ReportMetric(bare(size), "handover-cpu-µs/op")
+					b.ReportMetric(bare, "handover-cpu-µs/op")
 				}
 			})
 		}
@@ -95,34 +96,32 @@ func startPrices(b *testing.B, libdir, path string, pinned bool) func(order) pri
 	}
 }
 
-// handover builds the program of two bare threads, and gives what runs it.
-func handover(b *testing.B, path string, pinned bool) func(size int) float64 {
+func buildHandover(b *testing.B) string {
 	program := filepath.Join(b.TempDir(), "handover")
-	if out, err := exec.Command("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, "handover/handover.c").CombinedOutput(); err != nil {
+	args := []string{"-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, "handover/handover.c"}
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		b.Fatalf("gcc: %v\n%s", err, out)
 	}
-	costs := map[int]float64{}
-	return func(size int) float64 {
-		if cost, ok := costs[size]; ok {
-			return cost
-		}
-		var out bytes.Buffer
-		o := order{Size: size}
-		cmd := exec.Command(program, path, fmt.Sprint(size), "50", fmt.Sprint(o.perRound()))
-		cmd.Stdout, cmd.Stderr = &out, os.Stderr
-		if err := start(cmd, pinned); err != nil {
-			b.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			b.Fatal(err)
-		}
-		cost, err := strconv.ParseFloat(strings.TrimSpace(out.String()), 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		costs[size] = cost
-		return cost
+	return program
+}
+
+// handover is what two bare threads pay, in CPU µs for each read.
+func handover(b *testing.B, program, path string, size int, pinned bool) float64 {
+	var out bytes.Buffer
+	cmd := exec.Command(program, path, fmt.Sprint(size), "50", fmt.Sprint(order{Size: size}.perRound()))
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	err := start(cmd, pinned)
+	if err == nil {
+		err = cmd.Wait()
 	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	cost, err := strconv.ParseFloat(strings.TrimSpace(out.String()), 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return cost
 }
 
 // start starts a program, on one core alone where it is to be pinned: it inherits
