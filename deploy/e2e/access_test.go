@@ -67,19 +67,20 @@ func TestPrepareThatFailsIsUndone(t *testing.T) {
 	d := shared(t, s)
 	filled(t, s, "neighbour", 8, 2)
 	coordinator, _ := serve(t, s, "m1", "m2")
-	prepare := func(do string, times int) script.Fault {
-		return script.Fault{Call: "PrepareForAccess", Disk: string(d.Ref.Disk), Times: times, Shared: true, Do: do}
+	fault := func(call string, times int) script.Fault {
+		return script.Fault{Call: call, Disk: string(d.Ref.Disk), Times: times, Shared: true, Do: script.Code(26)}
 	}
 
-	must(t, script.WriteFaults(s.Path("lab"), prepare(script.Code(26), 4))) // more than one step asks
+	must(t, script.WriteFaults(s.Path("lab"), fault("PrepareForAccess", 4))) // more than one step asks
 	passed := backup(t, s, coordinator)
 	if rec := recordOf(t, s, passed.ID, "shared"); passed.State != "done" || rec.Retries == 0 || !strings.Contains(rec.Retried, "prepare") {
 		t.Errorf("a host that was away for a moment: %s, %+v", passed.State, rec)
 	}
 	accessEnded(t, s, s.Lab, coordinator)
 
-	must(t, script.WriteFaults(s.Path("lab"), prepare(script.Code(3014), script.Always),
-		script.Fault{Call: "EndAccess", Disk: string(d.Ref.Disk), Times: script.Always, Do: script.Code(26)}))
+	// The right to disable methods is there for the first machine and not for the second.
+	must(t, script.WriteHosts(s.Path("lab"), script.Hosts{AccessRefused: []string{"lab-vm-2"}}))
+	must(t, script.WriteFaults(s.Path("lab"), fault("EndAccess", script.Always)))
 	id, err := s.Backup(ctx)
 	must(t, err)
 	r, err := s.Ended(ctx, coordinator, id, limit)
@@ -92,7 +93,7 @@ func TestPrepareThatFailsIsUndone(t *testing.T) {
 	}
 	left, err := audit(ctx, s.Lab)
 	must(t, err)
-	if len(left.Prepared) != 1 || len(left.Disabled) != 2 || len(left.Snapshots) != 0 {
+	if len(left.Prepared) != 1 || len(left.Disabled) != 1 || len(left.Snapshots) != 0 {
 		t.Errorf("while EndAccess fails: %+v", left)
 	}
 	if note := recordOf(t, s, id, "shared").Note; !strings.Contains(note, "tried again") || !strings.Contains(note, "(26)") {
@@ -100,6 +101,7 @@ func TestPrepareThatFailsIsUndone(t *testing.T) {
 	}
 	must(t, script.WriteFaults(s.Path("lab")))
 	accessEnded(t, s, s.Lab, coordinator)
+	must(t, script.WriteHosts(s.Path("lab"), script.Hosts{}))
 	if r := backup(t, s, coordinator); r.State != "done" {
 		t.Errorf("afterwards: %+v", r)
 	}

@@ -73,6 +73,8 @@ func codeOf(err error) code {
 		return invalidArg
 	case ivd.Unsupported:
 		return notSupported
+	case ivd.Denied:
+		return denied
 	}
 	return fileError
 }

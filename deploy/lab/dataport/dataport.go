@@ -29,7 +29,7 @@ type Front interface {
 	Live(cookie string) bool
 	Datastore(moid string) (name string, ok bool)
 	Machine(moid string) (name string, ok bool)
-	Prepare(datastore string, disk ivd.DiskID, identity string) error
+	Prepare(datastore string, disk ivd.DiskID, identity string, refusing []string) error
 	End(disk ivd.DiskID, identity string) error
 }
 

@@ -156,7 +156,7 @@ func (s *session) access(q request) error {
 		return refuse(invalidArg, "an identity of 1 to 50 characters is needed")
 	}
 	if q.op == opPrepare {
-		return s.p.o.Front.Prepare(k.datastore, k.disk, identity)
+		return s.p.o.Front.Prepare(k.datastore, k.disk, identity, s.p.hosts().AccessRefused)
 	}
 	return s.p.o.Front.End(k.disk, identity)
 }

@@ -75,14 +75,20 @@ func (e *Estate) attached(id ivd.DiskID) bool {
 }
 
 // Prepare forbids, for an identity, the relocation of all machines that a disk is
-// attached to. It tells which machines those are.
-func (e *Estate) Prepare(datastore string, id ivd.DiskID, identity string) ([]string, error) {
+// attached to, one after another. It tells which machines those are. At one of
+// those that refuse it stops, with kind Denied: the ones before stay as they are.
+func (e *Estate) Prepare(datastore string, id ivd.DiskID, identity string, refusing []string) ([]string, error) {
 	var machines []string
+	var refused error
 	err := e.update(func(s *state) error {
 		if _, _, err := e.find(datastore, id); err != nil {
 			return err
 		}
 		for _, a := range s.Disks[id].Attached {
+			if slices.Contains(refusing, a.Machine) {
+				refused = ivd.Errorf(ivd.Denied, "no right to disable methods of machine %s", a.Machine)
+				break
+			}
 			h := Hold{Machine: a.Machine, Disk: id, Identity: identity}
 			if !slices.Contains(s.Holds, h) {
 				s.Holds = append(s.Holds, h)
@@ -92,6 +98,9 @@ func (e *Estate) Prepare(datastore string, id ivd.DiskID, identity string) ([]st
 		s.prepared(Access{Disk: id, Identity: identity})
 		return nil
 	})
+	if err == nil {
+		err = refused
+	}
 	return machines, err
 }
 

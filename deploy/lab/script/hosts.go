@@ -39,6 +39,7 @@ type Hosts struct {
 	Bandwidth      int64    `json:"bandwidth,omitempty"`       // bytes a second of each session
 	HotAdd         Pace     `json:"hotadd,omitzero"`           // what goes by the host's SCSI layer
 	SAN            Pace     `json:"san,omitzero"`              // what goes by the storage network
+	AccessRefused  []string `json:"access_refused,omitempty"`  // machines whose methods PrepareForAccess may not disable
 	Proxies        []Proxy  `json:"proxies,omitempty"`
 }
 

@@ -52,3 +52,21 @@ func TestAccessIsEndedAfterARestart(t *testing.T) {
 	p.Cookie, p.User, p.Password = "", ready.Username, ready.Password
 	must(t, lib.EndAccess(p, "run 9"))
 }
+
+// PrepareForAccess goes from machine to machine and stops at one that refuses: those
+// before stay disabled, those after are not, until EndAccess follows.
+func TestAccessStopsInTheMiddle(t *testing.T) {
+	w := newWorld(t, mib)
+	for _, n := range []int{0, 2, 1} { // a disk that lab-vm-2 tracks is refused by the others
+		w.attach(n)
+	}
+	must(t, script.WriteHosts(w.dir, script.Hosts{AccessRefused: []string{"lab-vm-3"}}))
+	wantCode(t, lib.PrepareForAccess(w.at(""), "run 7"), 3014)
+	if got := w.lab.Report().Disabled; len(got) != 1 {
+		t.Fatalf("disabled: %+v, want those of the first machine alone", got)
+	}
+	must(t, lib.EndAccess(w.at(""), "run 7"))
+	if got := w.lab.Report(); len(got.Disabled)+len(got.Prepared) != 0 {
+		t.Fatalf("after EndAccess: %+v", got)
+	}
+}

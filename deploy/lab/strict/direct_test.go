@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"ivdmover/deploy/lab"
-	"ivdmover/deploy/lab/owner"
 	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
 	"ivdmover/vddk"
@@ -232,13 +231,10 @@ func TestEncryptedDisks(t *testing.T) {
 // A proxy never hot-adds what it has as a disk of its own.
 func TestOwnDisk(t *testing.T) {
 	w := newWorld(t, mib)
-	o, err := owner.Connect(t.Context(), w.lab.Ready().URL, w.lab.Ready().Username, w.lab.Ready().Password, w.lab.Ready().Thumbprint)
-	must(t, err)
-	must(t, o.Attach(t.Context(), w.disk, 2))
-	must(t, o.Close(t.Context()))
+	w.attach(2)
 	s := w.snapshot()
 	w.proxy(1)
-	_, err = open(t, w.at(s), vddk.ReadOnly, "hotadd")
+	_, err := open(t, w.at(s), vddk.ReadOnly, "hotadd")
 	wantCode(t, err, 13)
 }
 

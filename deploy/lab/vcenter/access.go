@@ -15,12 +15,12 @@ import (
 var errAlone = ivd.Errorf(ivd.Unsupported, "an ESXi host alone has no methods to disable: ask its vCenter")
 
 // Prepare disables the relocation of all machines that a disk is attached to, for
-// an identity; several may hold it.
-func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string) error {
+// an identity; several may hold it. It stops at the first of those that refuse.
+func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string, refusing []string) error {
 	if v.o.ESX {
 		return errAlone
 	}
-	machines, err := v.o.Estate.Prepare(datastore, id, identity)
+	machines, err := v.o.Estate.Prepare(datastore, id, identity, refusing)
 	for _, name := range machines {
 		v.showHolds(name)
 	}
