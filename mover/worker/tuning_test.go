@@ -83,6 +83,7 @@ func TestTheLibraryGetsRequestsOfItsTransportsSize(t *testing.T) {
 			defer w.end(m)
 			w.counting("ReadAsync")
 			j := w.backup(0, ivd.JobID("back-"+c.transport))
+			j.Run = ivd.RunID("run-" + c.transport) // which tells its point from the other's of the same second
 			w.publish(j)
 			rec := w.wait(j, over)
 			if n := w.counted(); rec.State != queue.JobDone || n != c.requests {
