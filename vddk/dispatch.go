@@ -1,8 +1,5 @@
 package vddk
 
-// #cgo noescape ivd_take
-// #cgo nocallback ivd_take
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
@@ -15,11 +12,11 @@ import (
 	"unsafe"
 )
 
-// outcome is how a call ended. Its call is the receiver's to free, unless nil.
+// outcome is how a call ended, which is the receiver's again.
 type outcome struct {
 	result  uint64
-	call    *C.struct_ivd_call
-	givenUp bool // it has not ended, and nothing comes of it any more
+	call    *C.struct_ivd_call // nil where it was given up
+	givenUp bool               // it has not ended, and nothing comes of it any more
 }
 
 // waiter is a place at which a call's outcome is waited for. C knows it by number,
@@ -28,7 +25,14 @@ type waiter struct {
 	id      uint64
 	pending bool
 	ch      chan outcome
-	gone    <-chan struct{} // of the handle; nil: who waits sees to it
+	gone    <-chan struct{}    // of the handle; nil: who waits sees to it
+	io      *C.struct_ivd_call // for one read or write after the other; nil: none is made yet
+}
+
+// arrival is an outcome on its way to who waits for it.
+type arrival struct {
+	outcome
+	to *waiter
 }
 
 // dispatch brings what C has ended to the goroutines that wait for it.
@@ -36,7 +40,7 @@ type dispatch struct {
 	events  *os.File // the eventfd, in the runtime's poller
 	ending  atomic.Bool
 	stopped chan struct{}
-	woken   [64]*waiter // deliver's
+	arrived []arrival // deliver's
 
 	mu      sync.Mutex
 	waiters []*waiter
@@ -71,6 +75,17 @@ func (d *dispatch) expect(gone <-chan struct{}) *waiter {
 	default:
 	}
 	return w
+}
+
+// load makes the place's own call one that reads or writes.
+func (w *waiter) load(op C.int, handle *C.VixHandle, buf []byte, sector uint64) *C.struct_ivd_call {
+	if w.io == nil {
+		w.io = newCall(op, "").c
+	}
+	c := w.io
+	c.op, c.id, c.handle = op, C.uint64_t(w.id), handle
+	c.buffer, c.sector, c.count = unsafe.Pointer(unsafe.SliceData(buf)), C.uint64_t(sector), C.uint64_t(len(buf)/SectorSize)
+	return c
 }
 
 func (d *dispatch) place() *waiter {
@@ -120,6 +135,7 @@ func (d *dispatch) await(w *waiter) outcome {
 	return o
 }
 
+// release gives a place back whose outcome was received.
 func (d *dispatch) release(w *waiter) {
 	d.mu.Lock()
 	d.free = append(d.free, w)
@@ -130,18 +146,11 @@ func (d *dispatch) release(w *waiter) {
 // counter of what was written is of no use.
 func (d *dispatch) run(conn syscall.RawConn) {
 	defer close(d.stopped)
-	// C's memory: cgo would search Go's for pointers at each call.
-	first := (*C.struct_ivd_done)(C.malloc(C.size_t(len(d.woken)) * C.sizeof_struct_ivd_done))
-	defer C.free(unsafe.Pointer(first))
-	done := unsafe.Slice(first, len(d.woken))
 	err := conn.Read(func(uintptr) bool {
-		for {
-			n := int(C.ivd_take(first, C.int(len(done))))
-			d.deliver(done[:n])
-			if n < len(done) {
-				return false
-			}
+		for oldest := takeEnded(); oldest != nil; oldest = takeEnded() {
+			d.deliver(oldest)
 		}
+		return false
 	})
 	if !d.ending.Load() {
 		panic(fmt.Sprintf("vddk: completions: %v", err))
@@ -150,17 +159,18 @@ func (d *dispatch) run(conn syscall.RawConn) {
 
 // deliver drops what nobody waits for: calls that were given up while they ended.
 // Their memory stays, as that of all such calls. Nobody is woken while the lock is
-// held that he needs next.
-func (d *dispatch) deliver(done []C.struct_ivd_done) {
+// held that he needs next, and no call is looked at once it is delivered.
+func (d *dispatch) deliver(oldest *C.struct_ivd_call) {
+	d.arrived = d.arrived[:0]
 	d.mu.Lock()
-	for i := range done {
-		d.woken[i] = d.claim(uint64(done[i].id))
+	for call := oldest; call != nil; call = call.next {
+		if w := d.claim(uint64(call.id)); w != nil {
+			d.arrived = append(d.arrived, arrival{outcome{result: uint64(call.result), call: call}, w})
+		}
 	}
 	d.mu.Unlock()
-	for i, w := range d.woken[:len(done)] {
-		if w != nil {
-			w.ch <- outcome{result: uint64(done[i].result), call: done[i].call} // has room for one
-		}
+	for _, a := range d.arrived {
+		a.to.ch <- a.outcome // has room for one
 	}
 }
 
@@ -179,4 +189,9 @@ func (d *dispatch) stop() {
 	d.ending.Store(true)
 	_ = d.events.Close() // an eventfd's close has nothing to say
 	<-d.stopped
+	for _, w := range d.waiters { // none is waited at any more
+		if w.io != nil {
+			C.ivd_call_free(w.io)
+		}
+	}
 }

@@ -1,7 +1,5 @@
 package vddk
 
-// #cgo noescape ivd_submit_io
-// #cgo nocallback ivd_submit_io
 // #include "shim.h"
 import "C"
 
@@ -10,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"unsafe"
 )
 
 // Info is what the library says of an open disk.
@@ -41,6 +38,7 @@ type Handle struct {
 
 	stopping sync.Mutex           // of worker: Close stops it, Abandon gives it up
 	worker   *C.struct_ivd_worker // nil once stopped, which needs mu as well
+	inbox    *C.struct_ivd_inbox  // the worker's
 }
 
 // Open opens the disk of the connection. path is the IVD's UUID, or empty, which
@@ -78,6 +76,7 @@ func (c *Connection) Open(path string, flags OpenFlags) (*Handle, error) {
 		h.closed = true
 		return nil, errors.Join(errors.New("open "+name+": no thread to be had"), h.closeDisk())
 	}
+	h.inbox = C.ivd_worker_inbox(h.worker)
 	return h, nil
 }
 
@@ -141,25 +140,21 @@ func (h *Handle) transfer(op C.int, verb string, buf []byte, sector uint64) erro
 	if err != nil {
 		return newError(what(), 3, err.Error(), "")
 	}
-	w := h.lib.done.expect(h.gone)
-	data := unsafe.Pointer(unsafe.SliceData(buf))
-	if C.ivd_submit_io(h.worker, op, C.uint64_t(w.id), h.c, C.uint64_t(sector), C.uint64_t(len(buf)/SectorSize), data) != 0 {
-		if !h.lib.done.forget(w) {
-			h.lib.done.await(w)
-		}
-		memory.giveBack()
-		return newError(what(), 2, "", "")
-	}
-	o := h.lib.done.await(w)
+	d := h.lib.done
+	w := d.expect(h.gone)
+	defer d.release(w)
+	hand(h.inbox, w.load(op, h.c, buf, sector))
+	o := <-w.ch
 	if o.givenUp {
+		w.io = nil // it is nobody's
 		memory.lose()
 		return abandoned(what())
 	}
 	memory.giveBack()
-	if o.call == nil {
+	if o.result&codeMask == 0 {
 		return nil
 	}
-	defer C.ivd_call_free(o.call)
+	defer C.ivd_forget_warning(o.call)
 	return h.lib.failure(what(), o.result, textOf(o.call.warning))
 }
 

@@ -32,6 +32,11 @@ void ivd_call_free(struct ivd_call *call) {
 	free(call);
 }
 
+void ivd_forget_warning(struct ivd_call *call) {
+	free(call->warning);
+	call->warning = NULL;
+}
+
 static VixError connect_to(struct ivd_call *call) {
 	if (ivd_params_make(call->params) != 0)
 		return OUT_OF_MEMORY;

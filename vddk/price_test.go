@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"ivdmover/vddk"
+	"ivdmover/vddk/handover"
 )
 
-// order is what BenchmarkRead asks a process of its own for: rounds in which a
-// plain pread loop and the binding read the same in turn, so that whatever else
-// the machine does falls on both.
+// order is what BenchmarkRead asks a process of its own for: rounds in which plain
+// loops of pread, two bare threads and the binding read the same in turn, so that
+// whatever else the machine does falls on all.
 type order struct {
 	Size, Flying, Rounds int
 }
@@ -24,7 +25,9 @@ type order struct {
 // price is for each read. CPU is that of all threads, user and system, in µs; the
 // middle of all rounds.
 type price struct {
-	Plain, Added   float64
+	Plain          float64 // a loop in C
+	Handed, Added  float64 // beyond that: two bare threads, the binding
+	AddedToGo      float64 // the binding's beyond a loop in Go
 	Wall           float64 // of the binding's
 	Allocs, Memory float64 // the binding's, on Go's heap
 }
@@ -41,11 +44,6 @@ func (o order) perRound() int { return max(64, 4<<20/o.Size) }
 // library at sceneDir.
 func priceScene() error {
 	path := os.Getenv(priceFile)
-	plain, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer plain.Close()
 	l, err := vddk.Load(vddk.Options{LibDir: os.Getenv(sceneDir)})
 	if err != nil {
 		return err
@@ -62,7 +60,8 @@ func priceScene() error {
 		} else if err != nil {
 			return err
 		}
-		if err := prices.Encode(measure(o, plain, h)); err != nil {
+		p, err := measure(o, path, h)
+		if err := errors.Join(err, prices.Encode(p)); err != nil {
 			return err
 		}
 	}
@@ -71,28 +70,53 @@ func priceScene() error {
 	return err
 }
 
-func measure(o order, plain io.ReaderAt, h *vddk.Handle) price {
+func measure(o order, path string, h *vddk.Handle) (p price, err error) {
 	k := newCrew(o, h)
 	defer k.end()
-	var p price
-	var costs, more []float64
-	for range o.Rounds {
-		before := cpu()
-		for i := range o.perRound() {
-			if _, err := plain.ReadAt(k.buffers[i%o.Flying].Bytes(), k.offset(i)); err != nil {
+	desk, err := handover.New(path, k.memory())
+	if err != nil {
+		return p, err
+	}
+	defer func() { err = errors.Join(err, desk.Close()) }()
+	file, err := os.Open(path)
+	if err != nil {
+		return p, err
+	}
+	defer file.Close()
+	ordinary := func(reads int) {
+		for i := range reads {
+			if _, err := file.ReadAt(k.buffers[i%o.Flying].Bytes(), o.offset(i)); err != nil {
 				panic(err)
 			}
 		}
-		costs = append(costs, float64(cpu()-before)/1e3/float64(o.perRound()))
-		more = append(more, k.round(&p)-costs[len(costs)-1])
 	}
-	slices.Sort(costs)
-	slices.Sort(more)
-	p.Plain, p.Added = costs[len(costs)/2], more[len(more)/2]
+	desk.Plain(o.Flying)
+	desk.HandOver(o.Flying) // whatever is made once, is
+	var plain, handed, added, toGo []float64
+	for range o.Rounds {
+		inC, inGo := o.cost(desk.Plain), o.cost(ordinary)
+		plain = append(plain, inC)
+		handed = append(handed, o.cost(desk.HandOver)-inC)
+		bound := k.round(&p)
+		added, toGo = append(added, bound-inC), append(toGo, bound-inGo)
+	}
+	p.Plain, p.Handed, p.Added, p.AddedToGo = middle(plain), middle(handed), middle(added), middle(toGo)
 	for _, sum := range []*float64{&p.Wall, &p.Allocs, &p.Memory} {
 		*sum /= float64(o.Rounds * o.perRound())
 	}
-	return p
+	return p, nil
+}
+
+// cost is the CPU time of each of a round's reads, in µs.
+func (o order) cost(round func(reads int)) float64 {
+	before := cpu()
+	round(o.perRound())
+	return float64(cpu()-before) / 1e3 / float64(o.perRound())
+}
+
+func middle(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
 }
 
 // crew reads with so many goroutines at once as requests are to be in flight. They
@@ -122,6 +146,13 @@ func newCrew(o order, h *vddk.Handle) *crew {
 	}
 	k.round(&price{}) // whatever is made once, is
 	return k
+}
+
+func (k *crew) memory() (list [][]byte) {
+	for _, b := range k.buffers {
+		list = append(list, b.Bytes())
+	}
+	return list
 }
 
 func (o order) offset(i int) int64 { return int64(i) * int64(o.Size) % priceSpan }

@@ -57,8 +57,9 @@ enum ivd_op {
 	IVD_READ, IVD_WRITE,
 };
 
-/* Go owns a call but from ivd_submit until it comes out of ivd_take. One that was
- * given up while the library had it is nobody's, and stays. */
+/* Go owns a call but from when it is handed to a worker until it is taken of what
+ * has ended. One that was given up while the library had it is nobody's, and
+ * stays. */
 struct ivd_call {
 	struct ivd_call *next;
 	uint64_t id;
@@ -94,38 +95,45 @@ struct ivd_opened {
 	char transport[32];
 };
 
+/* The near end of a worker. Calls are pushed to newest, from C or from Go, which
+ * hands reads and writes over without a call into C: each such call may wake a
+ * thread of the Go runtime that has nothing to do with it. Who has pushed sets
+ * asleep to 0, and wakes one thread that waits for that (FUTEX_WAKE_PRIVATE) where
+ * it was 1. */
+struct ivd_inbox {
+	struct ivd_call *newest; /* atomic */
+	uint32_t asleep;	 /* atomic; a futex */
+};
+
 struct ivd_worker;
 struct ivd_worker *ivd_worker_start(void); /* NULL: no thread to be had */
+struct ivd_inbox *ivd_worker_inbox(struct ivd_worker *worker);
 void ivd_worker_stop(struct ivd_worker *worker); /* after its last call ended */
 struct ivd_call *ivd_call_new(int op, uint64_t id);
 void ivd_call_free(struct ivd_call *call);
+void ivd_forget_warning(struct ivd_call *call);
 void ivd_submit(struct ivd_worker *worker, struct ivd_call *call);
-int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *handle, uint64_t sector, uint64_t count,
-		  void *buffer);
 
-/* Gives a worker up with all that it was handed: nothing of it comes out of
- * ivd_take any more, but what was on its way. Never waits for the library. */
+/* Gives a worker up with all that it was handed: nothing of it ends any more, but
+ * what was on its way. Never waits for the library. */
 void ivd_worker_abandon(struct ivd_worker *worker);
 
 /* Takes one call back from a worker that others wait for, too. */
 enum ivd_withdrawn {
 	IVD_NOT_BEGUN, /* it is the caller's again */
 	IVD_UNDER_WAY, /* it is nobody's; *worker is another thread, with what had queued up behind */
-	IVD_ENDED,     /* it comes out of ivd_take */
+	IVD_ENDED,     /* it is among what has ended */
 };
 enum ivd_withdrawn ivd_withdraw(struct ivd_worker **worker, struct ivd_call *call);
 
 /* perform.c: one call that is no I/O, on the thread that is to make it. */
 void ivd_perform(struct ivd_call *call);
 
-/* done.c: what has ended. */
-struct ivd_done {
-	uint64_t id;
-	VixError result;
-	struct ivd_call *call; /* NULL for I/O that went well, which frees its own */
-};
+/* done.c */
 int ivd_done_fd(void); /* an eventfd, made once; negative: errno */
 void ivd_done(struct ivd_call *call);
-int ivd_take(struct ivd_done *out, int max);
+/* What has ended, the newest first: who exchanges it for NULL has taken it all, and
+ * the eventfd is written to when it is no longer NULL. Atomic. */
+struct ivd_call **ivd_ended(void);
 
 #endif

@@ -7,12 +7,13 @@
  * come back keeps the worker it has, and nothing else.
  */
 #define _GNU_SOURCE
-#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "shim.h"
 
@@ -20,19 +21,53 @@
 #define SLOTS 2048 /* requests in flight in the process */
 
 struct ivd_worker {
+	struct ivd_inbox inbox;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	/* Posted for each call, and for what else the thread is to look at. No condition
-	 * variable: who wakes from one takes its lock as if others waited for it, and
-	 * lets go of it with a system call for nobody. */
-	sem_t handed;
 	pthread_cond_t landed; /* the thread waits for requests in flight */
-	struct ivd_call *first, **last;
-	struct ivd_call *current; /* no I/O */
+	struct ivd_call *first, **last; /* of the inbox, in order */
+	struct ivd_call *current;	/* no I/O */
 	unsigned flying;
-	int waiting; /* for landed */
-	int stop, abandoned;
+	int waiting;	     /* for landed */
+	int stop, abandoned; /* set with the lock held; atomic, since a thread that falls asleep has not got it */
 };
+
+struct ivd_inbox *ivd_worker_inbox(struct ivd_worker *worker) {
+	return &worker->inbox;
+}
+
+/* Has the thread look: at the inbox, at stop and abandoned. */
+static void wake(struct ivd_worker *worker) {
+	if (__atomic_exchange_n(&worker->inbox.asleep, 0, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, &worker->inbox.asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Until somebody wakes it; at once when there is something to look at already. */
+static void fall_asleep(struct ivd_worker *worker) {
+	uint32_t *asleep = &worker->inbox.asleep;
+	__atomic_store_n(asleep, 1, __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&worker->inbox.newest, __ATOMIC_SEQ_CST) && !__atomic_load_n(&worker->stop, __ATOMIC_SEQ_CST) &&
+	    !__atomic_load_n(&worker->abandoned, __ATOMIC_SEQ_CST))
+		while (__atomic_load_n(asleep, __ATOMIC_SEQ_CST))
+			syscall(SYS_futex, asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+	__atomic_store_n(asleep, 0, __ATOMIC_SEQ_CST);
+}
+
+/* Takes over what the inbox has. With the lock held. */
+static void empty_inbox(struct ivd_worker *worker) {
+	struct ivd_call *call = __atomic_exchange_n(&worker->inbox.newest, NULL, __ATOMIC_SEQ_CST);
+	struct ivd_call *first = NULL, **last = call ? &call->next : NULL;
+	while (call) {
+		struct ivd_call *older = call->next;
+		call->next = first;
+		first = call;
+		call = older;
+	}
+	if (last) {
+		*worker->last = first;
+		worker->last = last;
+	}
+}
 
 /* What the library is given as callback data is a number, never a pointer: a
  * completion that comes twice, or too late, finds its number gone. */
@@ -161,26 +196,34 @@ static void run(struct ivd_worker *worker, struct ivd_call *call) {
 		ivd_done(call);
 }
 
+/* The next call, or NULL; what is no I/O becomes the current one. */
+static struct ivd_call *next_call(struct ivd_worker *worker, int *end) {
+	pthread_mutex_lock(&worker->lock);
+	empty_inbox(worker);
+	struct ivd_call *call = worker->first;
+	*end = worker->abandoned || (!call && worker->stop);
+	if (call && !*end) {
+		worker->first = call->next;
+		if (!worker->first)
+			worker->last = &worker->first;
+		if (call->op != IVD_READ && call->op != IVD_WRITE)
+			worker->current = call;
+	}
+	pthread_mutex_unlock(&worker->lock);
+	return call;
+}
+
 static void *work(void *arg) {
 	struct ivd_worker *worker = arg;
 	for (;;) {
-		while (sem_wait(&worker->handed) != 0 && errno == EINTR)
-			;
-		pthread_mutex_lock(&worker->lock);
-		struct ivd_call *call = worker->first;
-		int end = worker->abandoned || (!call && worker->stop);
-		if (call && !end) {
-			worker->first = call->next;
-			if (!worker->first)
-				worker->last = &worker->first;
-			if (call->op != IVD_READ && call->op != IVD_WRITE)
-				worker->current = call;
-		}
-		pthread_mutex_unlock(&worker->lock);
+		int end;
+		struct ivd_call *call = next_call(worker, &end);
 		if (end)
 			return NULL;
-		if (call) /* else it was withdrawn */
+		if (call)
 			run(worker, call);
+		else
+			fall_asleep(worker);
 	}
 }
 
@@ -191,7 +234,6 @@ struct ivd_worker *ivd_worker_start(void) {
 		return NULL;
 	worker->last = &worker->first;
 	pthread_mutex_init(&worker->lock, NULL);
-	sem_init(&worker->handed, 0, 0);
 	pthread_cond_init(&worker->landed, NULL);
 	sigset_t all, old;
 	sigfillset(&all);
@@ -207,37 +249,21 @@ struct ivd_worker *ivd_worker_start(void) {
 
 void ivd_worker_stop(struct ivd_worker *worker) {
 	pthread_mutex_lock(&worker->lock);
-	worker->stop = 1;
+	__atomic_store_n(&worker->stop, 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&worker->lock);
-	sem_post(&worker->handed);
+	wake(worker);
 	pthread_join(worker->thread, NULL);
 	pthread_mutex_destroy(&worker->lock);
-	sem_destroy(&worker->handed);
 	pthread_cond_destroy(&worker->landed);
 	free(worker);
 }
 
 void ivd_submit(struct ivd_worker *worker, struct ivd_call *call) {
-	call->next = NULL;
-	pthread_mutex_lock(&worker->lock);
-	*worker->last = call;
-	worker->last = &call->next;
-	pthread_mutex_unlock(&worker->lock);
-	/* Not before: on one core the worker would run at once, into the lock. */
-	sem_post(&worker->handed);
-}
-
-int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *handle, uint64_t sector, uint64_t count,
-		  void *buffer) {
-	struct ivd_call *call = ivd_call_new(op, id);
-	if (!call)
-		return -1;
-	call->handle = handle;
-	call->sector = sector;
-	call->count = count;
-	call->buffer = buffer;
-	ivd_submit(worker, call);
-	return 0;
+	struct ivd_call **newest = &worker->inbox.newest;
+	call->next = __atomic_load_n(newest, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(newest, &call->next, call, 1, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+	wake(worker);
 }
 
 /* What is in flight lands nowhere: a completion that still comes finds its number
@@ -245,8 +271,8 @@ int ivd_submit_io(struct ivd_worker *worker, int op, uint64_t id, VixHandle *han
  * calling back, may look at it at any time. */
 void ivd_worker_abandon(struct ivd_worker *worker) {
 	pthread_mutex_lock(&worker->lock);
-	worker->abandoned = 1;
-	sem_post(&worker->handed);
+	__atomic_store_n(&worker->abandoned, 1, __ATOMIC_SEQ_CST);
+	wake(worker);
 	pthread_cond_broadcast(&worker->landed);
 	pthread_mutex_unlock(&worker->lock);
 	pthread_detach(worker->thread);
@@ -279,17 +305,18 @@ static int unqueue(struct ivd_worker *worker, struct ivd_call *call) {
 enum ivd_withdrawn ivd_withdraw(struct ivd_worker **worker, struct ivd_call *call) {
 	struct ivd_worker *old = *worker, *new = ivd_worker_start();
 	pthread_mutex_lock(&old->lock);
+	empty_inbox(old);
 	enum ivd_withdrawn state = unqueue(old, call) ? IVD_NOT_BEGUN : old->current == call ? IVD_UNDER_WAY : IVD_ENDED;
 	if (state == IVD_UNDER_WAY) {
 		__atomic_store_n(&call->given_up, 1, __ATOMIC_RELEASE);
-		old->abandoned = new != NULL;
+		__atomic_store_n(&old->abandoned, new != NULL, __ATOMIC_SEQ_CST);
 	}
 	struct ivd_call *queue = NULL;
 	if (old->abandoned) {
 		queue = old->first;
 		old->first = NULL;
 		old->last = &old->first;
-		sem_post(&old->handed);
+		wake(old);
 		pthread_detach(old->thread);
 	}
 	pthread_mutex_unlock(&old->lock);
