@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"ivdmover/coordinator/broker"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/deploy/lab"
 	"ivdmover/deploy/lab/script"
@@ -192,16 +191,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 func TestDoctorSaysWhatItNeeds(t *testing.T) {
 	w := newWard(t)
 	away := "queue: { url: \"nats://127.0.0.1:1\" }\n"
-	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	q, err := queue.Connect(t.Context(), queue.Options{URL: s.ClientURL(), Name: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(q.Close)
+	s, q := newQueue(t)
 	whole, err := os.ReadFile(w.config)
 	if err != nil {
 		t.Fatal(err)

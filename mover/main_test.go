@@ -40,12 +40,9 @@ type place struct {
 	libdir string
 }
 
-func newPlace(t *testing.T) *place {
+// newQueue is one that listens, and a connection to it.
+func newQueue(t *testing.T) (*broker.Server, *queue.Queue) {
 	t.Helper()
-	libdir, err := disktest.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +53,16 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(q.Close)
+	return s, q
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	libdir, err := disktest.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, q := newQueue(t)
 	if err := q.Setup(t.Context()); err != nil {
 		t.Fatal(err)
 	}

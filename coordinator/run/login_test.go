@@ -5,22 +5,30 @@ import (
 	"testing"
 
 	"ivdmover/deploy/lab/estate"
+	"ivdmover/deploy/lab/owner"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 )
+
+// moving is a backup whose one disk is being moved.
+func (b *bench) moving() (*Service, owner.Disk, Run) {
+	b.Helper()
+	d := b.disk("a", 8)
+	d.Ref.VCenter = "lab"
+	s, _ := b.watching("one")
+	r := s.newRun(queue.Backup)
+	_, err := s.store(b.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Step: Moving}})
+	b.must(err)
+	return s, d, r
+}
 
 // A login is for a disk of a run that is under way, and for what its ledger has.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	d := b.disk("a", 8)
-	d.Ref.VCenter = "lab"
-	s, _ := b.watching("one")
-	r := s.newRun(queue.Backup)
-	_, err := s.store(t.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Step: Moving}})
-	b.must(err)
+	s, d, r := b.moving()
 	made := s.newRun(queue.Restore)
-	_, err = s.store(t.Context(), made, []Disk{{Version: Version, Run: made.ID, Ref: d.Ref, Step: Moving, From: "11111111-1111-4111-8111-111111111111/x"}})
+	_, err := s.store(t.Context(), made, []Disk{{Version: Version, Run: made.ID, Ref: d.Ref, Step: Moving, From: "11111111-1111-4111-8111-111111111111/x"}})
 	b.must(err)
 	over := b.entry(s, d.Ref, nil)
 	other := d.Ref
@@ -51,12 +59,7 @@ func TestLogin(t *testing.T) {
 func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	d := b.disk("a", 8)
-	d.Ref.VCenter = "lab"
-	s, _ := b.watching("one")
-	r := s.newRun(queue.Backup)
-	_, err := s.store(t.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Step: Moving}})
-	b.must(err)
+	s, d, r := b.moving()
 	vm := estate.BIOSUUID("lab-vm-1")
 	for name, uuid := range map[string]string{"late": vm, "other": estate.BIOSUUID("lab-vm-2"), "iron": ""} {
 		b.must(b.queue.Beat(t.Context(), queue.Mover{Version: queue.Version, Name: name, BIOSUUID: uuid}))

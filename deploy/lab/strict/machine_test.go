@@ -9,9 +9,6 @@ import (
 
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
-	"github.com/vmware/govmomi/session"
-	"github.com/vmware/govmomi/vim25"
-	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"ivdmover/deploy/lab"
@@ -22,15 +19,8 @@ import (
 // machine is one of the laboratory's, by its place among them: the first two run.
 func (w *world) machine(n int) *object.VirtualMachine {
 	w.t.Helper()
-	ctx, r := w.t.Context(), w.lab.Ready()
-	u, err := url.Parse(r.URL)
-	must(w.t, err)
-	sc := soap.NewClient(u, false)
-	sc.SetThumbprint(u.Host, r.Thumbprint)
-	vc, err := vim25.NewClient(ctx, sc)
-	must(w.t, err)
-	must(w.t, session.NewManager(vc).Login(ctx, url.UserPassword(r.Username, r.Password)))
-	finder := find.NewFinder(vc)
+	ctx := w.t.Context()
+	finder := find.NewFinder(w.client())
 	dc, err := finder.DefaultDatacenter(ctx)
 	must(w.t, err)
 	finder.SetDatacenter(dc)

@@ -79,8 +79,8 @@ func (w *world) end() {
 	must(w.t, w.lab.Close())
 }
 
-// thick makes a disk that is not thin, encrypted where there is a key.
-func (w *world) thick(name, key string) ivd.DiskRef {
+// client is logged in until the laboratory ends.
+func (w *world) client() *vim25.Client {
 	w.t.Helper()
 	ctx, r := w.t.Context(), w.lab.Ready()
 	u, err := url.Parse(r.URL)
@@ -89,8 +89,14 @@ func (w *world) thick(name, key string) ivd.DiskRef {
 	sc.SetThumbprint(u.Host, r.Thumbprint)
 	vc, err := vim25.NewClient(ctx, sc)
 	must(w.t, err)
-	login := session.NewManager(vc)
-	must(w.t, login.Login(ctx, url.UserPassword(r.Username, r.Password)))
+	must(w.t, session.NewManager(vc).Login(ctx, url.UserPassword(r.Username, r.Password)))
+	return vc
+}
+
+// thick makes a disk that is not thin, encrypted where there is a key.
+func (w *world) thick(name, key string) ivd.DiskRef {
+	w.t.Helper()
+	ctx := w.t.Context()
 	spec := types.VslmCreateSpec{
 		Name: name, CapacityInMB: 1,
 		BackingSpec: &types.VslmCreateSpecDiskFileBackingSpec{
@@ -103,11 +109,10 @@ func (w *world) thick(name, key string) ivd.DiskRef {
 	if key != "" {
 		spec.Crypto = &types.CryptoSpecEncrypt{CryptoKeyId: types.CryptoKeyId{KeyId: key}}
 	}
-	task, err := vslm.NewObjectManager(vc).CreateDisk(ctx, spec)
+	task, err := vslm.NewObjectManager(w.client()).CreateDisk(ctx, spec)
 	must(w.t, err)
 	info, err := task.WaitForResult(ctx)
 	must(w.t, err)
-	must(w.t, login.Logout(ctx))
 	ref := w.disk
 	ref.Disk = ivd.DiskID(info.Result.(types.VStorageObject).Config.Id.Id)
 	return ref

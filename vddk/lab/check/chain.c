@@ -3,21 +3,12 @@
  * AddressSanitizer: a disk is made by hand, as docs/laboratory.md lays it out.
  */
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../chain.h"
-
-#define WANT(got, want) \
-	do { \
-		unsigned long long g = (unsigned long long)(got), w = (unsigned long long)(want); \
-		if (g != w) { \
-			fprintf(stderr, "%s:%d: %s is %llu, want %llu\n", __FILE__, __LINE__, #got, g, w); \
-			exit(1); \
-		} \
-	} while (0)
+#include "want.h"
 
 #define SIZE (5 * CHAIN_BLOCK + 1536) /* the last block is a short one */
 #define SNAPSHOTS 12

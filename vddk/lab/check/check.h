@@ -6,7 +6,6 @@
 #ifndef IVD_LAB_CHECK_H
 #define IVD_LAB_CHECK_H
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "../lab.h"
@@ -40,14 +39,7 @@ VixError VixDiskLib_PrepareForAccess(const VixConnectParams *, const char *);
 char *VixDiskLib_GetErrorText(VixError, const char *);
 void VixDiskLib_FreeErrorText(char *);
 
-#define WANT(got, want) \
-	do { \
-		unsigned long long g = (unsigned long long)(got), w = (unsigned long long)(want); \
-		if (g != w) { \
-			fprintf(stderr, "%s:%d: %s is %llu, want %llu\n", __FILE__, __LINE__, #got, g, w); \
-			exit(1); \
-		} \
-	} while (0)
+#include "want.h"
 
 struct check_case {
 	const char *name; /* NULL: the last */
