@@ -6,6 +6,9 @@
 
 #include "lab.h"
 
+struct lab_config lab_config;
+atomic_bool lab_ready;
+
 static char *trim(char *text) {
 	while (*text == ' ' || *text == '\t' || *text == '"')
 		text++;

@@ -15,7 +15,7 @@ API VixError VixDiskLib_ConnectEx(const VixConnectParams *params, VixBool readOn
 	LAB_STAY;
 	lab_needs(params, "VixDiskLib_ConnectEx", "the parameters");
 	lab_needs(connection, "VixDiskLib_ConnectEx", "the connection");
-	if (!lab_ready())
+	if (!lab_ready)
 		return VIX_DISK_NOINIT;
 	*connection = NULL;
 	VixError err = lab_check_params(params);
@@ -99,7 +99,7 @@ void lab_access_at_exit(void) {
 static VixError check_access(const VixConnectParams *params, const char *identity, const char *call) {
 	lab_needs(params, call, "the parameters");
 	lab_needs(identity, call, "the identity");
-	if (!lab_ready())
+	if (!lab_ready)
 		return VIX_DISK_NOINIT;
 	if (!*identity || strlen(identity) > IDENTITY_MAX)
 		return VIX_INVALID_ARG;
@@ -137,7 +137,7 @@ API VixError VixDiskLib_Cleanup(const VixConnectParams *params, uint32_t *cleane
 	lab_needs(params, "VixDiskLib_Cleanup", "the parameters");
 	lab_needs(cleanedUp, "VixDiskLib_Cleanup", "the number of those cleaned up");
 	lab_needs(remaining, "VixDiskLib_Cleanup", "the number of those remaining");
-	if (!lab_ready())
+	if (!lab_ready)
 		return VIX_DISK_NOINIT;
 	*cleanedUp = *remaining = 0;
 	bool remote = lab_is_remote(params);

@@ -216,38 +216,3 @@ VixError lab_fault_on(const VixHandle *handle, const char *call) {
 VixError lab_fault_for(const VixConnectParams *params, const char *call) {
 	return lab_fault(&(struct lab_call){.name = call, .disk = params ? lab_disk_of(params) : NULL});
 }
-
-struct later {
-	struct lab_plan plan;
-	struct lab_request *request;
-};
-
-static void *later_thread(void *arg) {
-	struct later later = *(struct later *)arg;
-	free(arg);
-	if (later.plan.fate == LAB_FATE_CODE) {
-		lab_warn("the script of faults: a request ends with code %llu\n", (unsigned long long)later.plan.code);
-		lab_complete(later.request, later.plan.code);
-		return NULL;
-	}
-	rest(later.plan.delay_ns);
-	VixHandle *handle = later.request->handle;
-	handle->driver->submit(handle, later.request);
-	return NULL;
-}
-
-VixError lab_suffer_later(struct lab_plan plan, struct lab_request *request) {
-	if (plan.fate == LAB_FATE_HANG)
-		return VIX_OK;
-	struct later *later = malloc(sizeof *later);
-	pthread_t thread;
-	if (!later)
-		return VIX_OUT_OF_MEMORY;
-	*later = (struct later){plan, request};
-	if (lab_thread(&thread, later_thread, later) != 0) {
-		free(later);
-		return VIX_OUT_OF_MEMORY;
-	}
-	pthread_detach(thread);
-	return VIX_OK;
-}

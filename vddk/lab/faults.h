@@ -31,7 +31,5 @@ VixError lab_suffer(struct lab_plan plan, const char *call);
 VixError lab_fault(const struct lab_call *call);
 VixError lab_fault_on(const VixHandle *handle, const char *call);
 VixError lab_fault_for(const VixConnectParams *params, const char *call);
-/* A request whose end is the plan's: it completes with the code, later, or never. */
-VixError lab_suffer_later(struct lab_plan plan, struct lab_request *request);
 
 #endif

@@ -83,6 +83,39 @@ static VixError synchronous(VixHandle *handle, enum lab_op op, uint64_t sector, 
 	return err;
 }
 
+struct later {
+	struct lab_plan plan;
+	struct lab_request *request;
+};
+
+static void *later_thread(void *arg) {
+	struct later later = *(struct later *)arg;
+	free(arg);
+	VixError err = lab_suffer(later.plan, "a request");
+	if (err != VIX_OK)
+		lab_complete(later.request, err);
+	else
+		later.request->handle->driver->submit(later.request->handle, later.request);
+	return NULL;
+}
+
+/* A request whose end is the plan's: it completes with the code, later, or never. */
+static VixError suffer_later(struct lab_plan plan, struct lab_request *request) {
+	if (plan.fate == LAB_FATE_HANG)
+		return VIX_OK;
+	struct later *later = malloc(sizeof *later);
+	pthread_t thread;
+	if (!later)
+		return VIX_OUT_OF_MEMORY;
+	*later = (struct later){plan, request};
+	if (lab_thread(&thread, later_thread, later) != 0) {
+		free(later);
+		return VIX_OUT_OF_MEMORY;
+	}
+	pthread_detach(thread);
+	return VIX_OK;
+}
+
 /* A scripted code, delay or hang is the request's: the call itself returns. */
 static VixError start(VixHandle *handle, struct lab_request *request, const char *call) {
 	struct lab_plan plan = plan_for(handle, call);
@@ -93,7 +126,7 @@ static VixError start(VixHandle *handle, struct lab_request *request, const char
 	if (plan.fate == LAB_FATE_PANIC || plan.fate == LAB_FATE_ABORT)
 		lab_suffer(plan, call);
 	one_more(handle);
-	VixError err = lab_suffer_later(plan, request);
+	VixError err = suffer_later(plan, request);
 	return err == VIX_OK ? VIX_ASYNC : err;
 }
 

@@ -30,7 +30,14 @@ enum vix {
 	VIX_SUBSYSTEM_INIT_FAIL = 16053, VIX_MIXEDMODE = 26000,
 };
 
-/* init.c: the process-wide state and the three log functions */
+/* log.c: the three log functions, none given at first, and threads */
+void lab_log_to(VixLogFunc log, VixLogFunc warn, VixLogFunc panic);
+void lab_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void lab_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void lab_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int lab_thread(pthread_t *thread, void *(*body)(void *), void *arg);
+
+/* config.c: what InitEx was told, and whether it was called */
 struct lab_config {
 	uint32_t buffer_size;  /* bytes of one NFC buffer */
 	uint32_t buffer_count; /* buffers in flight on a handle */
@@ -40,11 +47,7 @@ struct lab_config {
 	char dir[4096]; /* labDir: the laboratory's folder, where no ticket has named it yet */
 };
 extern struct lab_config lab_config;
-bool lab_ready(void);
-void lab_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void lab_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void lab_panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int lab_thread(pthread_t *thread, void *(*body)(void *), void *arg);
+extern atomic_bool lab_ready;
 
 /* report.c: an entry in the laboratory's report; one, and then the panic function.
  * dir NULL: the folder that was seen last. */
