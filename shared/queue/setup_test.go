@@ -64,7 +64,7 @@ func TestBucketIsAMap(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		m := model{values: map[string]int{}, revisions: map[string]uint64{}}
+		m := model{values: map[string]int{}, revisions: map[string]uint64{}, past: map[string][]uint64{}}
 		key := rapid.SampledFrom([]string{"m.a", "m.b", "m.b.c"})
 		t.Repeat(map[string]func(*rapid.T){
 			"create": func(t *rapid.T) {
@@ -78,7 +78,9 @@ func TestBucketIsAMap(t *testing.T) {
 				at := m.revisions[k]
 				stale := rapid.Bool().Draw(t, "stale")
 				if stale || at == 0 {
-					at += 1 + rapid.Uint64Range(0, 3).Draw(t, "off")
+					// One that it had, or will never have. Just any other could be that of its
+					// deletion, at which a key may be written.
+					at = rapid.SampledFrom(append(m.past[k], 1<<40)).Draw(t, "at")
 				}
 				rev, err := b.Update(ctx, k, n, at)
 				m.wrote(t, k, n, rev, err, m.revisions[k] == at, ivd.Conflict)
@@ -93,6 +95,7 @@ func TestBucketIsAMap(t *testing.T) {
 				if err := b.Delete(ctx, k); err != nil {
 					t.Fatal(err)
 				}
+				m.leaves(k)
 				delete(m.values, k)
 				delete(m.revisions, k)
 			},
@@ -121,6 +124,14 @@ func TestBucketIsAMap(t *testing.T) {
 type model struct {
 	values    map[string]int
 	revisions map[string]uint64
+	past      map[string][]uint64 // those that each key had
+}
+
+// leaves is called before a key's revision is another.
+func (m *model) leaves(key string) {
+	if at := m.revisions[key]; at != 0 {
+		m.past[key] = append(m.past[key], at)
+	}
 }
 
 func (m *model) wrote(t *rapid.T, key string, n int, revision uint64, err error, may bool, kind ivd.Kind) {
@@ -131,6 +142,7 @@ func (m *model) wrote(t *rapid.T, key string, n int, revision uint64, err error,
 		if revision <= m.revisions[key] {
 			t.Fatalf("revision %d after %d", revision, m.revisions[key])
 		}
+		m.leaves(key)
 		m.values[key], m.revisions[key] = n, revision
 	}
 }
