@@ -104,9 +104,8 @@ func (l *left) writeLocked() error {
 		return nil
 	}
 	text, err := json.Marshal(leftFile{leftVersion, l.list})
-	next := l.file + ".next"
 	if err == nil {
-		err = errors.Join(os.WriteFile(next, append(text, '\n'), 0o600), os.Rename(next, l.file))
+		err = replace(l.file, append(text, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("remember which disks are hot-added: %w", err)

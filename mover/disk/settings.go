@@ -3,7 +3,6 @@ package disk
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,8 +92,7 @@ func (s Settings) Write() (file string, unknown []string, err error) {
 		fmt.Fprintf(&text, "%s=%s\n", l.name, l.value)
 	}
 	file = filepath.Join(s.Folder, "vddk.conf")
-	next := file + ".next"
-	if err := errors.Join(os.WriteFile(next, text.Bytes(), 0o600), os.Rename(next, file)); err != nil {
+	if err := replace(file, text.Bytes()); err != nil {
 		return "", nil, &ivd.Error{Kind: ivd.Invalid, Op: "write VDDK's configuration", Err: err, Remedy: "let mover.vddk.temp_dir be a folder that this user may write to"}
 	}
 	return file, unknown, nil

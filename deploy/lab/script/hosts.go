@@ -84,11 +84,16 @@ func write(dir, name string, v any) error {
 	if err != nil {
 		return err
 	}
+	return replace(dir, name, append(text, '\n'))
+}
+
+// replace writes a file of a laboratory's folder as a whole.
+func replace(dir, name string, text []byte) error {
 	f, err := os.CreateTemp(dir, "."+name+"-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name))
 	}

@@ -42,9 +42,8 @@ func Misuses(dir string) ([]Misuse, error) {
 // WriteUnended replaces what a laboratory that ends says of access that nobody has
 // ended. None: one that starts takes it back.
 func WriteUnended(dir string, list []Misuse) error {
-	path := filepath.Join(dir, unendedName)
 	if len(list) == 0 {
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, unendedName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("take %s back: %w", unendedName, err)
 		}
 		return nil
@@ -56,10 +55,7 @@ func WriteUnended(dir string, list []Misuse) error {
 			return fmt.Errorf("write %s: %w", unendedName, err)
 		}
 	}
-	if err := os.WriteFile(path+".new", text.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", unendedName, err)
-	}
-	return os.Rename(path+".new", path)
+	return replace(dir, unendedName, text.Bytes())
 }
 
 func readMisuses(dir, name string) ([]Misuse, error) {
