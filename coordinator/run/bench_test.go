@@ -113,7 +113,7 @@ func (b *bench) service(instance string) *Service {
 	})
 }
 
-// serving is a service that serves until stop, which the test's end calls too.
+// serving is a service that is at work until stop, which the test's end calls too.
 func (b *bench) serving(instance string) (s *Service, stop func()) {
 	b.Helper()
 	s = b.service(instance)
@@ -131,6 +131,7 @@ func (b *bench) serve(s *Service) (stop func()) {
 	}()
 	stop = sync.OnceFunc(func() { cancel(); <-ended })
 	b.Cleanup(stop)
+	b.must(s.Serving(b.Context()))
 	return stop
 }
 

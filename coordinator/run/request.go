@@ -134,7 +134,7 @@ func (s *Service) newRun(k queue.JobKind) Run {
 // begin stores the disks and then the run, so that a run that is seen is whole, and
 // drives it.
 func (s *Service) begin(ctx context.Context, r Run, disks []Disk) (View, error) {
-	if err := s.serving(ctx); err != nil {
+	if err := s.Serving(ctx); err != nil {
 		return View{}, err
 	}
 	lease, err := s.openLease(ctx, r)

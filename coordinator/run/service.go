@@ -44,7 +44,7 @@ type Service struct {
 	mu     sync.Mutex
 	active map[ivd.RunID]*active // guarded by mu
 	life   context.Context       // of Serve; set before begun is closed
-	begun  chan struct{}         // closed when Serve has begun
+	begun  chan struct{}         // closed when Serve is at work, or could not begin
 	group  sync.WaitGroup        // the drivers
 
 	seen     map[ivd.RunID]beat // owned by adopt: what runs looked like that we do not drive
@@ -95,20 +95,14 @@ func New(d Deps) *Service {
 func (s *Service) Serve(ctx context.Context) error {
 	life, end := context.WithCancelCause(ctx)
 	s.life = life
-	close(s.begun)
-
-	stop, err := s.Queue.ServeLogins(ctx, s.login, slices.Collect(maps.Keys(s.VCenters))...)
+	stop, err := s.answer(ctx)
 	if err != nil {
 		end(errShutdown)
+		close(s.begun)
 		return err
 	}
 	defer stop()
-	stopExamining, err := s.Queue.ServeExaminations(ctx, s.examine)
-	if err != nil {
-		end(errShutdown)
-		return err
-	}
-	defer stopExamining()
+	close(s.begun)
 
 	s.watchOver(life)
 	s.mu.Lock() // from here on drive starts nothing
@@ -116,6 +110,20 @@ func (s *Service) Serve(ctx context.Context) error {
 	s.mu.Unlock()
 	s.group.Wait()
 	return nil
+}
+
+// answer answers what is asked over the queue until stop is called.
+func (s *Service) answer(ctx context.Context) (stop func(), err error) {
+	logins, err := s.Queue.ServeLogins(ctx, s.login, slices.Collect(maps.Keys(s.VCenters))...)
+	if err != nil {
+		return nil, err
+	}
+	examinations, err := s.Queue.ServeExaminations(ctx, s.examine)
+	if err != nil {
+		logins()
+		return nil, err
+	}
+	return func() { examinations(); logins() }, nil
 }
 
 // drive starts the goroutine that drives a run which is stored as ours. Once the
@@ -143,8 +151,9 @@ func (s *Service) find(id ivd.RunID) *active {
 	return s.active[id]
 }
 
-// serving waits until Serve is at work, without which no run can begin.
-func (s *Service) serving(ctx context.Context) error {
+// Serving waits until Serve is at work: without it no run can begin, and no mover or
+// doctor is answered. Kind Transient: it has ended, or could not begin.
+func (s *Service) Serving(ctx context.Context) error {
 	select {
 	case <-s.begun:
 	case <-ctx.Done():

@@ -98,9 +98,11 @@ func live(ctx context.Context, service *run.Service, face *api.Server, fleet *fl
 	group.Go(func() error { return service.Serve(gctx) })
 	group.Go(func() error { return face.Serve(gctx) })
 	group.Go(func() error { return fleet.run(gctx) })
-	o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(fleet.names))
-	if o.Ready != nil {
-		o.Ready(face.URL())
+	if service.Serving(gctx) == nil { // or what is wrong comes from the group
+		o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(fleet.names))
+		if o.Ready != nil {
+			o.Ready(face.URL())
+		}
 	}
 	err := group.Wait()
 	if ctx.Err() != nil && ivd.KindOf(err) == ivd.Cancelled {
