@@ -11,6 +11,7 @@ import (
 	"ivdmover/coordinator/broker"
 	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/dir"
@@ -40,7 +41,7 @@ func newCrashing(t *testing.T) *crashing {
 		t.Fatal(err)
 	}
 	login := c.ward.login
-	stop, err := c.queue.ServeLogins(t.Context(), func(context.Context, queue.LoginRequest) (queue.Login, error) { return login, nil })
+	stop, err := c.queue.ServeLogins(t.Context(), func(context.Context, job.LoginRequest) (job.Login, error) { return login, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,15 +70,15 @@ mover: { name: p, handles: 2, memory: 128MiB, vddk: { libdir: "%s", transports: 
 func (c *crashing) publish(n, lost int) {
 	c.t.Helper()
 	g := ivd.Geometry{Capacity: 8 << 20, ChunkSize: ivd.DefaultChunkSize}
-	j := queue.Job{
-		Version: queue.Version, Kind: queue.Backup, Class: queue.AnyClass, ID: "j0001", Run: "run-1",
+	j := job.Job{
+		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
 		Lease: c.lease.ID, Deadline: c.lease.Deadline, Repository: c.repo.ID(),
 		Disk: c.ward.refs[n], Name: "disk", Geometry: g,
-		Backup: &queue.BackupSpec{Snapshot: c.ward.snapshots[n], Pages: []ivd.PageIndex{0}, Unread: queue.UnreadZero, Allocated: true},
+		Backup: &job.BackupSpec{Snapshot: c.ward.snapshots[n], Pages: []ivd.PageIndex{0}, Unread: job.UnreadZero, Allocated: true},
 	}
-	rec := queue.JobRecord{
-		Version: queue.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease,
-		State: queue.JobQueued, Lost: lost, Attempt: lost,
+	rec := job.Record{
+		Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease,
+		State: job.Queued, Lost: lost, Attempt: lost,
 	}
 	if err := c.queue.CreateJobRecord(c.t.Context(), rec); err != nil {
 		c.t.Fatal(err)
@@ -103,12 +104,12 @@ func TestADiskThatKillsTheLibraryHarmsNoOther(t *testing.T) {
 	c.publish(0, 4)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	ended := map[ivd.DiskID]queue.JobRecord{}
+	ended := map[ivd.DiskID]job.Record{}
 	for rec, err := range c.queue.WatchJobs(ctx, "run-1") {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rec.State == queue.JobDone || rec.State == queue.JobFailed {
+		if rec.State == job.Done || rec.State == job.Failed {
 			ended[rec.Disk] = rec
 		}
 		if len(ended) == 2 {
@@ -116,10 +117,10 @@ func TestADiskThatKillsTheLibraryHarmsNoOther(t *testing.T) {
 		}
 	}
 	culprit, neighbour := ended[c.ward.refs[0].Disk], ended[c.ward.refs[1].Disk]
-	if neighbour.State != queue.JobDone || neighbour.Attempt != 1 {
+	if neighbour.State != job.Done || neighbour.Attempt != 1 {
 		t.Errorf("the neighbour: %+v, %+v", neighbour, neighbour.Failure)
 	}
-	if culprit.State != queue.JobFailed || culprit.Failure.Kind != ivd.Permanent || !strings.Contains(culprit.Failure.Message, "5 attempts") {
+	if culprit.State != job.Failed || culprit.Failure.Kind != ivd.Permanent || !strings.Contains(culprit.Failure.Message, "5 attempts") {
 		t.Errorf("the culprit: %+v, %+v", culprit, culprit.Failure)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"ivdmover/mover/doctor"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // errFound is what a doctor ends with that found something: the report has told it.
@@ -25,7 +25,7 @@ type patient struct {
 	disk, datastore, snapshot string
 	capacity                  config.Size
 	measure                   config.Size
-	login                     queue.Login
+	login                     job.Login
 	passwordFile              string
 	output                    string
 	alone                     []string // flags of those that stand for a coordinator

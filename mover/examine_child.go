@@ -21,7 +21,7 @@ import (
 	"ivdmover/mover/doctor"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -43,18 +43,18 @@ type order struct {
 	Release  bool           `json:"release"` // what a child that died has left attached
 }
 
-// openLogin is a login with its secrets, which a queue.Login does not marshal.
+// openLogin is a login with its secrets, which a job.Login does not marshal.
 type openLogin struct {
-	queue.Login
+	job.Login
 	Password string
 	Cookie   string
 }
 
-func openly(l queue.Login) openLogin {
+func openly(l job.Login) openLogin {
 	return openLogin{Login: l, Password: l.Password.Reveal(), Cookie: l.Cookie.Reveal()}
 }
 
-func (l openLogin) login() queue.Login {
+func (l openLogin) login() job.Login {
 	l.Login.Password, l.Login.Cookie = ivd.Secret(l.Password), ivd.Secret(l.Cookie)
 	return l.Login
 }

@@ -18,7 +18,7 @@ import (
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/mover/doctor"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // ward is a laboratory, a configuration of a mover, and the flags that lead a doctor
@@ -28,7 +28,7 @@ type ward struct {
 	dir, config string
 	libdir      string
 	password    string
-	login       queue.Login
+	login       job.Login
 	flags       []string
 	refs        []ivd.DiskRef
 	snapshots   []ivd.SnapshotID
@@ -237,7 +237,7 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 
 // A child gets the secrets on its standard input, and what it tells has none.
 func TestOrderKeepsItsSecrets(t *testing.T) {
-	l := queue.Login{Server: "vc", Password: `pa"ss<word`, Cookie: "the-cookie", Allows: &queue.Allows{DatastoreType: "VMFS"}}
+	l := job.Login{Server: "vc", Password: `pa"ss<word`, Cookie: "the-cookie", Allows: &job.Allows{DatastoreType: "VMFS"}}
 	text, err := json.Marshal(order{Login: openly(l)})
 	if err != nil {
 		t.Fatal(err)

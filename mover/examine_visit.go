@@ -18,6 +18,7 @@ import (
 	"ivdmover/mover/doctor"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
@@ -39,8 +40,8 @@ const noCoordinator = "start `ivd serve` on this queue, or say it all without a 
 // heartbeat says that somebody reads the snapshot.
 type visit struct {
 	queue *queue.Queue
-	ask   queue.ExamineRequest
-	found queue.Examination
+	ask   job.ExamineRequest
+	found job.Examination
 	stop  func() // the heartbeat
 }
 
@@ -66,12 +67,12 @@ func visiting(ctx context.Context, c *config.Config, p *patient) (*visit, error)
 	if err != nil {
 		return nil, away(err)
 	}
-	v := &visit{queue: q, ask: queue.ExamineRequest{
-		Version: queue.Version, Doctor: name, Process: process, Disk: p.disk, Snapshot: ivd.SnapshotID(p.snapshot),
+	v := &visit{queue: q, ask: job.ExamineRequest{
+		Version: job.Version, Doctor: name, Process: process, Disk: p.disk, Snapshot: ivd.SnapshotID(p.snapshot),
 	}}
 	machine := disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs)
-	if err := v.live(ctx, queue.Mover{
-		Version: queue.Version, Name: name, Process: process, Host: host, Started: time.Now(), Doctor: true, Draining: true,
+	if err := v.live(ctx, job.Mover{
+		Version: job.Version, Name: name, Process: process, Host: host, Started: time.Now(), Doctor: true, Draining: true,
 		PublicKey: key.PublicKey().Bytes(), BIOSUUID: machine.BIOSUUID, LUNs: machine.LUNs, Modes: c.Mover.VDDK.Transports,
 	}); err != nil {
 		q.Close()
@@ -98,7 +99,7 @@ func away(err error) error {
 }
 
 // live sends the first heartbeat, and others until the visit is left.
-func (v *visit) live(ctx context.Context, m queue.Mover) error {
+func (v *visit) live(ctx context.Context, m job.Mover) error {
 	m.Beat = 1
 	if err := v.queue.Beat(ctx, m); err != nil {
 		return err

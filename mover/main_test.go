@@ -17,6 +17,7 @@ import (
 
 	"ivdmover/coordinator/broker"
 	"ivdmover/mover/disk/disktest"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/dir"
@@ -183,7 +184,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 }
 
 // beat waits for a heartbeat of another process than before.
-func (p *place) beat(before string) queue.Mover {
+func (p *place) beat(before string) job.Mover {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()

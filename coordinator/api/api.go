@@ -18,7 +18,7 @@ import (
 
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // Version is the version of the paths and bodies of this package: "/v1".
@@ -61,7 +61,7 @@ type Archive interface {
 
 // Movers tells which movers live.
 type Movers interface {
-	Movers(ctx context.Context) ([]queue.Mover, error)
+	Movers(ctx context.Context) ([]job.Mover, error)
 }
 
 // Rooms is what the server answers from. All are needed.

@@ -6,7 +6,7 @@ import (
 
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 func (h *handler) disks(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +61,7 @@ func (h *handler) repo(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) movers(w http.ResponseWriter, r *http.Request) {
 	live, err := h.rooms.Movers.Movers(r.Context())
-	name := func(p queue.Path) string { return h.rooms.Estate.DatastoreName(r.Context(), p.VCenter, p.Datastore) }
+	name := func(p job.Path) string { return h.rooms.Estate.DatastoreName(r.Context(), p.VCenter, p.Datastore) }
 	movers := make([]Mover, 0, len(live))
 	for _, m := range live {
 		movers = append(movers, moverOf(m, name))

@@ -18,7 +18,7 @@ import (
 	"ivdmover/coordinator/api/apitest"
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -57,7 +57,7 @@ func serve(t *testing.T, rooms *apitest.Rooms, o api.Options) (*api.Client, stri
 }
 
 func TestListsAreArraysAndNullsAreThere(t *testing.T) {
-	rooms := &apitest.Rooms{DiskList: []api.Disk{{ID: diskA, Name: "data"}}, MoverList: []queue.Mover{{Name: "proxy-1", PublicKey: []byte("k")}}}
+	rooms := &apitest.Rooms{DiskList: []api.Disk{{ID: diskA, Name: "data"}}, MoverList: []job.Mover{{Name: "proxy-1", PublicKey: []byte("k")}}}
 	_, url := serve(t, rooms, api.Options{})
 	for path, want := range map[string]string{
 		"/v1/runs":                      `[]`,
@@ -89,7 +89,7 @@ func TestListsAreArraysAndNullsAreThere(t *testing.T) {
 func TestPathsHaveNames(t *testing.T) {
 	rooms := &apitest.Rooms{
 		DiskList: []api.Disk{{ID: diskA, VCenter: "lab", DatastoreID: "datastore-52", Datastore: "nvme-1"}},
-		MoverList: []queue.Mover{{Name: "proxy-1", Paths: []queue.Path{
+		MoverList: []job.Mover{{Name: "proxy-1", Paths: []job.Path{
 			{VCenter: "lab", Datastore: "datastore-52", Transport: "san"}, {VCenter: "other", Datastore: "datastore-52", Transport: "san"},
 		}}},
 	}
@@ -155,7 +155,7 @@ func TestStartsAreAnsweredWithTheRun(t *testing.T) {
 	rooms := &apitest.Rooms{Next: run.View{Run: run.Run{ID: runA, State: run.Running}}}
 	client, url := serve(t, rooms, api.Options{})
 	v, err := client.Backup(t.Context(), run.BackupRequest{Disks: []ivd.DiskID{ivd.DiskID(strings.ToUpper(diskA))}, Full: true})
-	if err != nil || v.ID != runA || v.Kind != queue.Backup {
+	if err != nil || v.ID != runA || v.Kind != job.Backup {
 		t.Fatalf("Backup = %+v, %v", v, err)
 	}
 	if got := rooms.Backups[0]; len(got.Disks) != 1 || got.Disks[0] != diskA || !got.Full {

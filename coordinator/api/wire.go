@@ -6,7 +6,7 @@ import (
 	"ivdmover/coordinator/plan"
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // DiskQuery narrows a list of disks.
@@ -47,7 +47,7 @@ type Point struct {
 	ChunkSize   int64        `json:"chunk_size"`
 	ReadBytes   int64        `json:"read_bytes"`
 	StoredBytes int64        `json:"stored_bytes"`
-	Stats       queue.Stats  `json:"stats"`
+	Stats       ivd.Stats    `json:"stats"`
 	Parent      *ivd.PointID `json:"parent"`            // null: the first of its disk
 	Failure     *ivd.Failure `json:"failure,omitempty"` // it is there and cannot be read: only its id, disk and time are known
 }
@@ -66,25 +66,25 @@ type Snapshot struct {
 
 // Mover is a mover that lives.
 type Mover struct {
-	Name       string         `json:"name"`
-	Host       string         `json:"host"`
-	Started    time.Time      `json:"started"`
-	Handles    int            `json:"handles"` // disks that it opens at once
-	Free       int            `json:"free"`    // of these, not in use
-	Draining   bool           `json:"draining"`
-	VDDK       string         `json:"vddk"`
-	Transports []string       `json:"transports"` // in the order in which it tries them
-	Active     []queue.Active `json:"active"`
-	BIOSUUID   string         `json:"bios_uuid,omitempty"` // of its machine, as vCenter knows it where it is a VM
-	LUNs       []string       `json:"luns,omitempty"`      // that its machine sees
-	Paths      []Path         `json:"paths,omitempty"`     // how fast each datastore is by each transport, and which of them rest
-	Lost       int            `json:"lost,omitempty"`      // handles given up, since a call of theirs hung
-	Alone      bool           `json:"alone,omitempty"`     // it does one job that took movers down before, and nothing else
+	Name       string       `json:"name"`
+	Host       string       `json:"host"`
+	Started    time.Time    `json:"started"`
+	Handles    int          `json:"handles"` // disks that it opens at once
+	Free       int          `json:"free"`    // of these, not in use
+	Draining   bool         `json:"draining"`
+	VDDK       string       `json:"vddk"`
+	Transports []string     `json:"transports"` // in the order in which it tries them
+	Active     []job.Active `json:"active"`
+	BIOSUUID   string       `json:"bios_uuid,omitempty"` // of its machine, as vCenter knows it where it is a VM
+	LUNs       []string     `json:"luns,omitempty"`      // that its machine sees
+	Paths      []Path       `json:"paths,omitempty"`     // how fast each datastore is by each transport, and which of them rest
+	Lost       int          `json:"lost,omitempty"`      // handles given up, since a call of theirs hung
+	Alone      bool         `json:"alone,omitempty"`     // it does one job that took movers down before, and nothing else
 }
 
 // Path is how a mover fares with a datastore by one transport.
 type Path struct {
-	queue.Path
+	job.Path
 	DatastoreName string `json:"datastore_name,omitempty"` // where the coordinator knows it
 }
 
@@ -120,7 +120,7 @@ type event struct {
 }
 
 // moverOf is a mover's heartbeat for people; name tells what a datastore is called.
-func moverOf(m queue.Mover, name func(queue.Path) string) Mover {
+func moverOf(m job.Mover, name func(job.Path) string) Mover {
 	paths := make([]Path, len(m.Paths))
 	for i, p := range m.Paths {
 		paths[i] = Path{Path: p, DatastoreName: name(p)}

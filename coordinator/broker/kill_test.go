@@ -17,6 +17,7 @@ import (
 
 	"ivdmover/coordinator/broker"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -90,7 +91,7 @@ func TestKilledServerLosesNothingAcknowledged(t *testing.T) {
 		t.Fatalf("only %d keys and %d jobs were acknowledged: the test tests nothing", keys, len(jobs))
 	}
 	for len(jobs) > 0 {
-		got, err := q.Jobs(queue.Backup).Fetch(ctx, 100)
+		got, err := q.Jobs(job.Backup).Fetch(ctx, 100)
 		if err != nil {
 			t.Fatalf("%d acknowledged jobs are lost: %v", len(jobs), err)
 		}
@@ -133,7 +134,7 @@ func writeUntilKilled(t *testing.T, url string, kill func(), round int, acknowle
 					return
 				}
 				acknowledged.Store(key, n)
-				j := job(ivd.JobID(fmt.Sprintf("%d-%d-%d", round, w, n)))
+				j := testJob(ivd.JobID(fmt.Sprintf("%d-%d-%d", round, w, n)))
 				if err := q.Publish(ctx, j); err != nil {
 					return
 				}
@@ -153,9 +154,9 @@ func writeUntilKilled(t *testing.T, url string, kill func(), round int, acknowle
 	all.Wait()
 }
 
-func job(id ivd.JobID) queue.Job {
-	return queue.Job{
-		Version: queue.Version, Kind: queue.Backup, Class: queue.AnyClass, ID: id, Run: "run",
+func testJob(id ivd.JobID) job.Job {
+	return job.Job{
+		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: id, Run: "run",
 		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: "11111111-2222-3333-4444-555555555555"},
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"ivdmover/coordinator/plan"
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 const (
@@ -37,10 +37,10 @@ func estate() *apitest.Rooms {
 			{ID: pointA, Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening, Run: runA, Mode: plan.Changed, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 155 << 20, StoredBytes: 115 << 20, Parent: &parent},
 			{ID: ivd.PointID(diskB + "/20261124T231502Z-20261124t231500z-1f0c2a9b"), Disk: diskB, Time: evening, Failure: &ivd.Failure{Kind: ivd.Corrupt, Message: "the record's sum differs"}},
 		},
-		MoverList: []queue.Mover{
-			{Name: "proxy-1", Host: "proxy-1.example.net", Handles: 4, Free: 3, VDDK: "9.0.0.0", Modes: []string{"san", "nbdssl"}, Started: evening, Active: []queue.Active{
-				{Run: runA, Disk: diskB, Name: "größe", Job: "j1", Kind: queue.Backup, Transport: "nbdssl", Stats: queue.Stats{ReadBytes: 3 << 20, StoredBytes: 1 << 20}},
-			}, BIOSUUID: "ebd37b03-85d1-5fc8-87fd-caa9f30831ad", LUNs: []string{"naa.6d03b2123c830f903b89d5ad0b24f529"}, Paths: []queue.Path{
+		MoverList: []job.Mover{
+			{Name: "proxy-1", Host: "proxy-1.example.net", Handles: 4, Free: 3, VDDK: "9.0.0.0", Modes: []string{"san", "nbdssl"}, Started: evening, Active: []job.Active{
+				{Run: runA, Disk: diskB, Name: "größe", Job: "j1", Kind: job.Backup, Transport: "nbdssl", Stats: ivd.Stats{ReadBytes: 3 << 20, StoredBytes: 1 << 20}},
+			}, BIOSUUID: "ebd37b03-85d1-5fc8-87fd-caa9f30831ad", LUNs: []string{"naa.6d03b2123c830f903b89d5ad0b24f529"}, Paths: []job.Path{
 				{VCenter: "lab", Datastore: "datastore-52", Transport: "nbdssl", ReadRate: 120 << 20, WriteRate: 90 << 20},
 				{VCenter: "lab", Datastore: "datastore-99", Transport: "san", CoolUntil: evening.Add(2 * time.Minute), Reason: "14009: the server refused\nthe connection"},
 			}},
@@ -57,10 +57,10 @@ func backup(state run.State) run.View {
 	a := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: diskA}, Name: "data-01", Step: run.Moving, Mode: plan.Changed, Started: evening, Geometry: ivd.Geometry{Capacity: 40 << 30, ChunkSize: 256 << 10}}, Movers: []string{"proxy-1"}}
 	a.Retries, a.Retried = 2, "14009: the server refused the connection"
 	a.Transports, a.Note = []string{"nbdssl"}, "no access preparation on an ESXi host alone"
-	a.Refused = []queue.Refusal{{Transport: "san", Reason: "this machine sees none of the datastore's LUNs"}}
-	a.Stats = queue.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}
+	a.Refused = []job.Refusal{{Transport: "san", Reason: "this machine sees none of the datastore's LUNs"}}
+	a.Stats = ivd.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}
 	b := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-53", Disk: diskB}, Name: "größe", Datastore: "nfs", Step: run.Waiting}}
-	v := run.View{Run: run.Run{ID: runA, Kind: queue.Backup, Policy: "nightly", State: state, Created: evening}, Disks: []run.DiskView{a, b}}
+	v := run.View{Run: run.Run{ID: runA, Kind: job.Backup, Policy: "nightly", State: state, Created: evening}, Disks: []run.DiskView{a, b}}
 	for i := range v.Disks {
 		d := &v.Disks[i]
 		if state.Ended() {
@@ -83,7 +83,7 @@ func backup(state run.State) run.View {
 func restore() run.View {
 	d := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: diskB}, Name: "data-01", Step: run.Ended, Result: run.Done, Started: evening, Ended: evening.Add(9 * time.Minute), From: pointA, Target: "data-yesterday", Geometry: ivd.Geometry{Capacity: 40 << 30}}}
 	d.Stats.WrittenBytes = 12 << 30
-	v := run.View{Run: run.Run{ID: runB, Kind: queue.Restore, State: run.Done, Created: evening, Ended: d.Ended}, Disks: []run.DiskView{d}}
+	v := run.View{Run: run.Run{ID: runB, Kind: job.Restore, State: run.Done, Created: evening, Ended: d.Ended}, Disks: []run.DiskView{d}}
 	v.Stats.Add(d.Stats)
 	return v
 }

@@ -11,7 +11,7 @@ import (
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/run"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
 
@@ -25,7 +25,7 @@ func writeRun(w io.Writer, v run.View) error {
 	}
 	fmt.Fprintln(w)
 	t := backupDisks(v)
-	if v.Kind == queue.Restore {
+	if v.Kind == job.Restore {
 		t = restoreDisks(v)
 	}
 	if err := t.Write(w); err != nil {
@@ -82,7 +82,7 @@ func runFacts(v run.View) []fact {
 		facts = append(facts, fact{"failure", progress.Failure(v.Failure)})
 	}
 	s := v.Stats
-	if v.Kind == queue.Restore {
+	if v.Kind == job.Restore {
 		return append(facts, fact{"written", telemetry.Bytes(s.WrittenBytes)})
 	}
 	return append(facts,

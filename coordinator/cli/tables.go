@@ -11,7 +11,7 @@ import (
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/run"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
 
@@ -101,7 +101,7 @@ func runTable(runs []run.View) *text.Table {
 			}
 		}
 		read, stored, written := telemetry.Bytes(v.Stats.ReadBytes), telemetry.Bytes(v.Stats.StoredBytes), ""
-		if v.Kind == queue.Restore {
+		if v.Kind == job.Restore {
 			read, stored, written = "", "", telemetry.Bytes(v.Stats.WrittenBytes)
 		}
 		t.Row(string(v.ID), string(v.Kind), v.Policy, string(v.State), fmt.Sprintf("%d/%d", done, len(v.Disks)),
@@ -138,7 +138,7 @@ func writeMovers(w io.Writer, movers []api.Mover) error {
 		for _, x := range m.Active {
 			busy = true
 			read, stored, written := telemetry.Bytes(x.Stats.ReadBytes), telemetry.Bytes(x.Stats.StoredBytes), ""
-			if x.Kind == queue.Restore {
+			if x.Kind == job.Restore {
 				read, stored, written = "", "", telemetry.Bytes(x.Stats.WrittenBytes)
 			}
 			work.Row(m.Name, x.Name, string(x.Kind), x.Transport, read, stored, written, string(x.Run))

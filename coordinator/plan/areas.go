@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // work holds the spans that have something to read.
@@ -53,11 +53,11 @@ func (w work) mark(g ivd.Geometry, area ivd.Extent) {
 }
 
 // page is the work of one page's spans, in order.
-func (w work) page(page ivd.PageIndex) []queue.SpanWork {
-	var spans []queue.SpanWork
+func (w work) page(page ivd.PageIndex) []job.SpanWork {
+	var spans []job.SpanWork
 	for span := page.FirstSpan(); span < (page + 1).FirstSpan(); span++ {
 		if b := w[span]; b != nil {
-			spans = append(spans, queue.SpanWork{Span: span, Read: *b})
+			spans = append(spans, job.SpanWork{Span: span, Read: *b})
 		}
 	}
 	return spans

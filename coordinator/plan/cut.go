@@ -4,7 +4,7 @@ import (
 	"iter"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // costs says for each page of the disk how many bytes there are to read, at most.
@@ -28,7 +28,7 @@ func pageBytes(g ivd.Geometry, page ivd.PageIndex) int64 {
 }
 
 // cut yields runs [from, to) over pages with the given costs: each of at least
-// one page and at most queue.MaxJobPages, and of more than limit bytes only if it
+// one page and at most job.MaxPages, and of more than limit bytes only if it
 // is a single page.
 func cut(costs []int64, limit int64) iter.Seq2[ivd.PageIndex, ivd.PageIndex] {
 	if limit <= 0 {
@@ -37,7 +37,7 @@ func cut(costs []int64, limit int64) iter.Seq2[ivd.PageIndex, ivd.PageIndex] {
 	return func(yield func(from, to ivd.PageIndex) bool) {
 		for from := 0; from < len(costs); {
 			to, sum := from+1, costs[from]
-			for to < len(costs) && to-from < queue.MaxJobPages && sum+costs[to] <= limit {
+			for to < len(costs) && to-from < job.MaxPages && sum+costs[to] <= limit {
 				sum += costs[to]
 				to++
 			}

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // drawGeometry draws geometries of the smallest chunk.
@@ -48,14 +48,14 @@ func TestBackupAgainstEachChunk(t *testing.T) {
 			d.Mode = Changed
 			d.Parent = &Parent{Geometry: drawGeometry(t, "parent's capacity", max(0, d.Geometry.Capacity-1<<30), d.Geometry.Capacity)}
 		}
-		jobs, err := Backup(queue.Job{}, d)
+		jobs, err := Backup(job.Job{}, d)
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkCover(t, d, jobs)
 		read := map[ivd.SpanIndex]ivd.Bitmap{}
-		for _, job := range jobs {
-			for _, w := range job.Backup.Spans {
+		for _, j := range jobs {
+			for _, w := range j.Backup.Spans {
 				read[w.Span] = w.Read
 			}
 		}
@@ -72,12 +72,12 @@ func TestBackupAgainstEachChunk(t *testing.T) {
 // page's job, in order, never empty, and no mark beyond the disk's end.
 func checkCover(t interface {
 	Fatalf(string, ...any)
-}, d Disk, jobs []queue.Job,
+}, d Disk, jobs []job.Job,
 ) {
 	next, lastSpan := ivd.PageIndex(0), ivd.SpanIndex(-1)
-	for _, job := range jobs {
-		b := job.Backup
-		if len(b.Pages) == 0 || len(b.Pages) > queue.MaxJobPages {
+	for _, j := range jobs {
+		b := j.Backup
+		if len(b.Pages) == 0 || len(b.Pages) > job.MaxPages {
 			t.Fatalf("a job of %d pages", len(b.Pages))
 		}
 		first := next
@@ -120,14 +120,14 @@ func TestSameInputSameJobs(t *testing.T) {
 		areas = append(areas, ivd.Extent{Offset: i * 7919 * 65536 % g.Capacity, Length: i * 1000})
 	}
 	d := Disk{Geometry: g, Mode: InUse, Areas: areas}
-	first, err := Backup(queue.Job{}, d)
+	first, err := Backup(job.Job{}, d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, j := 0, len(areas)-1; i < j; i, j = i+1, j-1 {
 		areas[i], areas[j] = areas[j], areas[i]
 	}
-	second, err := Backup(queue.Job{}, d)
+	second, err := Backup(job.Job{}, d)
 	if err != nil || !reflect.DeepEqual(first, second) {
 		t.Errorf("areas in another order give other jobs: %v", err)
 	}
@@ -161,7 +161,7 @@ func FuzzAreas(f *testing.F) {
 			wild = wild || e.Offset < 0 || e.Length < 0
 			d.Areas = append(d.Areas, e)
 		}
-		jobs, err := Backup(queue.Job{}, d)
+		jobs, err := Backup(job.Job{}, d)
 		if (err != nil) != (wild || capacity < 0) {
 			t.Fatalf("capacity %d, areas %v: %v", capacity, d.Areas, err)
 		}

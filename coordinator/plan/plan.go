@@ -5,7 +5,7 @@
 // that a parent's page is still whole and may be taken over. A chunk of which
 // any byte is named by an area is read; what lies beyond the parent's end, and
 // the parent's short last chunk, are read too. A job is whole pages, at most
-// queue.MaxJobPages, and ends early when it has enough bytes to read.
+// job.MaxPages, and ends early when it has enough bytes to read.
 package plan
 
 import (
@@ -13,7 +13,7 @@ import (
 	"sort"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // DefaultJobBytes is how many bytes a job has to read before the next one begins.
@@ -31,7 +31,7 @@ const (
 )
 
 // Parent is the restore point that a backup builds on.
-type Parent = queue.Parent
+type Parent = job.Parent
 
 // Disk is what is known of a disk before its jobs are made.
 type Disk struct {
@@ -46,7 +46,7 @@ type Disk struct {
 // Backup makes the jobs of a disk. Run, lease, disk and names come from the
 // template; kind, id, geometry and the pages are set here. A disk without a byte
 // has no job.
-func Backup(template queue.Job, d Disk) ([]queue.Job, error) {
+func Backup(template job.Job, d Disk) ([]job.Job, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
@@ -54,26 +54,26 @@ func Backup(template queue.Job, d Disk) ([]queue.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	var jobs []queue.Job
+	var jobs []job.Job
 	for from, to := range cut(costs(d, work), d.JobBytes) {
-		spec := &queue.BackupSpec{Snapshot: d.Snapshot, Unread: d.unread(), Allocated: d.Mode == Allocated}
+		spec := &job.BackupSpec{Snapshot: d.Snapshot, Unread: d.unread(), Allocated: d.Mode == Allocated}
 		for page := from; page < to; page++ {
 			spec.Pages = append(spec.Pages, page)
 			spec.Spans = append(spec.Spans, work.page(page)...)
 		}
 		spec.Parent = parentOf(d.Parent, from, to)
-		job := number(template, queue.Backup, len(jobs)+1, d.Geometry)
-		job.Backup = spec
-		jobs = append(jobs, job)
+		j := number(template, job.Backup, len(jobs)+1, d.Geometry)
+		j.Backup = spec
+		jobs = append(jobs, j)
 	}
 	return jobs, nil
 }
 
-func (d Disk) unread() queue.Unread {
+func (d Disk) unread() job.Unread {
 	if d.Mode == Changed {
-		return queue.UnreadParent
+		return job.UnreadParent
 	}
-	return queue.UnreadZero
+	return job.UnreadZero
 }
 
 func (d Disk) validate() error {
@@ -136,12 +136,12 @@ func checkPages(g ivd.Geometry, pages []ivd.PageRef) error {
 	return nil
 }
 
-func number(template queue.Job, kind queue.JobKind, n int, g ivd.Geometry) queue.Job {
-	job := template
-	job.Version = queue.Version
-	job.Kind = kind
-	job.ID = ivd.JobID(fmt.Sprintf("j%04d", n))
-	job.Geometry = g
-	job.Backup, job.Restore = nil, nil
-	return job
+func number(template job.Job, kind job.Kind, n int, g ivd.Geometry) job.Job {
+	j := template
+	j.Version = job.Version
+	j.Kind = kind
+	j.ID = ivd.JobID(fmt.Sprintf("j%04d", n))
+	j.Geometry = g
+	j.Backup, j.Restore = nil, nil
+	return j
 }

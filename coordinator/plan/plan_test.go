@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 const (
@@ -29,7 +29,7 @@ func refs(pages ...ivd.PageIndex) []ivd.PageRef {
 }
 
 func TestAllocatedDiskIsNotRead(t *testing.T) {
-	template := queue.Job{Run: "run", Lease: "lease", Name: "disk", Disk: ivd.DiskRef{Disk: "d"}}
+	template := job.Job{Run: "run", Lease: "lease", Name: "disk", Disk: ivd.DiskRef{Disk: "d"}}
 	jobs, err := Backup(template, Disk{Geometry: geometry(100 * gib), Snapshot: "s", Mode: Allocated})
 	if err != nil {
 		t.Fatal(err)
@@ -37,13 +37,13 @@ func TestAllocatedDiskIsNotRead(t *testing.T) {
 	if len(jobs) != 2 {
 		t.Fatalf("%d jobs, want one a page, since nobody knows how full they are", len(jobs))
 	}
-	for i, job := range jobs {
-		b := job.Backup
-		if !b.Allocated || len(b.Spans) != 0 || b.Unread != queue.UnreadZero || b.Snapshot != "s" || len(b.Pages) != 1 || b.Pages[0] != ivd.PageIndex(i) {
+	for i, j := range jobs {
+		b := j.Backup
+		if !b.Allocated || len(b.Spans) != 0 || b.Unread != job.UnreadZero || b.Snapshot != "s" || len(b.Pages) != 1 || b.Pages[0] != ivd.PageIndex(i) {
 			t.Errorf("job %d: %+v", i, b)
 		}
-		if job.Run != "run" || job.Lease != "lease" || job.Name != "disk" || job.Disk.Disk != "d" || job.Kind != queue.Backup || job.Version != queue.Version {
-			t.Errorf("job %d lost its template: %+v", i, job)
+		if j.Run != "run" || j.Lease != "lease" || j.Name != "disk" || j.Disk.Disk != "d" || j.Kind != job.Backup || j.Version != job.Version {
+			t.Errorf("job %d lost its template: %+v", i, j)
 		}
 	}
 	if jobs[0].ID != "j0001" || jobs[1].ID != "j0002" {
@@ -54,7 +54,7 @@ func TestAllocatedDiskIsNotRead(t *testing.T) {
 func TestCutByPagesAndBytes(t *testing.T) {
 	g := geometry(20 * 64 * gib)
 	small := []ivd.Extent{{Offset: 3*64*gib + 5, Length: 1}}
-	jobs, err := Backup(queue.Job{}, Disk{Geometry: g, Mode: InUse, Areas: small})
+	jobs, err := Backup(job.Job{}, Disk{Geometry: g, Mode: InUse, Areas: small})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,13 +62,13 @@ func TestCutByPagesAndBytes(t *testing.T) {
 		t.Errorf("a light increment is not cut by pages alone: %d jobs", len(jobs))
 	}
 	full := []ivd.Extent{{Offset: 0, Length: g.Capacity}}
-	if jobs, err = Backup(queue.Job{}, Disk{Geometry: g, Mode: InUse, Areas: full}); err != nil {
+	if jobs, err = Backup(job.Job{}, Disk{Geometry: g, Mode: InUse, Areas: full}); err != nil {
 		t.Fatal(err)
 	}
 	if len(jobs) != 20 {
 		t.Errorf("a full disk has %d jobs, want one a page", len(jobs))
 	}
-	if jobs, err = Backup(queue.Job{}, Disk{Geometry: g, Mode: InUse, Areas: full, JobBytes: 128 * gib}); err != nil {
+	if jobs, err = Backup(job.Job{}, Disk{Geometry: g, Mode: InUse, Areas: full, JobBytes: 128 * gib}); err != nil {
 		t.Fatal(err)
 	}
 	if len(jobs) != 10 {
@@ -78,12 +78,12 @@ func TestCutByPagesAndBytes(t *testing.T) {
 
 func TestGrownDiskReadsTheShortLastChunk(t *testing.T) {
 	parent := &Parent{Point: "p", Committed: time.Unix(1, 0), Geometry: geometry(10*mib + 512), Pages: refs(0)}
-	jobs, err := Backup(queue.Job{}, Disk{Geometry: geometry(12 * mib), Mode: Changed, Parent: parent})
+	jobs, err := Backup(job.Job{}, Disk{Geometry: geometry(12 * mib), Mode: Changed, Parent: parent})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := jobs[0].Backup
-	if len(jobs) != 1 || len(b.Spans) != 1 || b.Unread != queue.UnreadParent {
+	if len(jobs) != 1 || len(b.Spans) != 1 || b.Unread != job.UnreadParent {
 		t.Fatalf("%+v", b)
 	}
 	for chunk := range 48 {
@@ -99,7 +99,7 @@ func TestGrownDiskReadsTheShortLastChunk(t *testing.T) {
 func TestJobsKnowOnlyTheirPartOfTheParent(t *testing.T) {
 	g := geometry(10 * 64 * gib)
 	parent := &Parent{Point: "p", Geometry: g, Pages: refs(1, 7, 8)}
-	jobs, err := Backup(queue.Job{}, Disk{Geometry: g, Mode: Changed, Parent: parent})
+	jobs, err := Backup(job.Job{}, Disk{Geometry: g, Mode: Changed, Parent: parent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,12 +128,12 @@ func TestRefusals(t *testing.T) {
 		"geometry":      {Disk{Geometry: ivd.Geometry{Capacity: gib}, Mode: InUse}, ivd.Invalid, "chunk size"},
 		"parent's page": {Disk{Geometry: g, Mode: Changed, Parent: &Parent{Geometry: g, Pages: refs(1)}}, ivd.Corrupt, "page 1"},
 	} {
-		_, err := Backup(queue.Job{}, c.disk)
+		_, err := Backup(job.Job{}, c.disk)
 		if ivd.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: kind %q, %v", name, ivd.KindOf(err), err)
 		}
 	}
-	_, err := Restore(queue.Job{}, Target{Geometry: g, Pages: refs(0, 0)})
+	_, err := Restore(job.Job{}, Target{Geometry: g, Pages: refs(0, 0)})
 	if ivd.KindOf(err) != ivd.Corrupt {
 		t.Errorf("a point that names a page twice: %v", err)
 	}
@@ -141,20 +141,20 @@ func TestRefusals(t *testing.T) {
 
 func TestRestore(t *testing.T) {
 	target := Target{Point: "p", Geometry: geometry(3*64*gib + 1), Pages: refs(1, 3), Blank: true}
-	jobs, err := Restore(queue.Job{Run: "r"}, target)
+	jobs, err := Restore(job.Job{Run: "r"}, target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(jobs) != 2 || jobs[0].Restore.Pages[0].Page != 1 || jobs[1].Restore.Pages[0].Page != 3 || !jobs[0].Restore.Blank || jobs[1].ID != "j0002" || jobs[0].Kind != queue.Restore || jobs[0].Run != "r" {
+	if len(jobs) != 2 || jobs[0].Restore.Pages[0].Page != 1 || jobs[1].Restore.Pages[0].Page != 3 || !jobs[0].Restore.Blank || jobs[1].ID != "j0002" || jobs[0].Kind != job.Restore || jobs[0].Run != "r" {
 		t.Errorf("blank: %+v", jobs)
 	}
 	target.Blank, target.JobBytes = false, 64*gib+1
-	if jobs, err = Restore(queue.Job{}, target); err != nil {
+	if jobs, err = Restore(job.Job{}, target); err != nil {
 		t.Fatal(err)
 	}
 	var pages []ivd.PageIndex
-	for _, job := range jobs {
-		for _, ref := range job.Restore.Pages {
+	for _, j := range jobs {
+		for _, ref := range j.Restore.Pages {
 			pages = append(pages, ref.Page)
 			if zero := ref.Page == 0 || ref.Page == 2; zero != ref.ID.IsZero() {
 				t.Errorf("page %d: %+v", ref.Page, ref)
@@ -164,7 +164,7 @@ func TestRestore(t *testing.T) {
 	if len(pages) != 4 || len(jobs) != 3 {
 		t.Errorf("not blank: pages %v in %d jobs", pages, len(jobs))
 	}
-	jobs, err = Restore(queue.Job{}, Target{Geometry: geometry(gib), Blank: true})
+	jobs, err = Restore(job.Job{}, Target{Geometry: geometry(gib), Blank: true})
 	if err != nil || len(jobs) != 0 {
 		t.Errorf("a disk of zeros: %d jobs, %v", len(jobs), err)
 	}
@@ -181,7 +181,7 @@ func TestLargestJobFitsAMessage(t *testing.T) {
 	for span := range g.Spans() {
 		areas = append(areas, ivd.Extent{Offset: g.Span(span).Offset, Length: 1})
 	}
-	template := queue.Job{
+	template := job.Job{
 		Class: "a-class-with-a-long-name", Run: ivd.NewRunID(time.Now()), Lease: ivd.NewLeaseID(), Repository: "0123456789abcdef0123456789abcdef",
 		Name: strings.Repeat("n", 512), Disk: ivd.DiskRef{VCenter: strings.Repeat("v", 256), Datastore: "datastore-123456", Disk: "8ca8c0a1-7b35-41fb-a8c9-0000deadbeef"},
 	}
@@ -193,14 +193,14 @@ func TestLargestJobFitsAMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	largest := 0
-	for _, job := range jobs {
-		body, err := json.Marshal(job)
+	for _, j := range jobs {
+		body, err := json.Marshal(j)
 		if err != nil {
 			t.Fatal(err)
 		}
 		largest = max(largest, len(body))
 	}
-	if pages := len(jobs[0].Backup.Pages); pages != queue.MaxJobPages {
+	if pages := len(jobs[0].Backup.Pages); pages != job.MaxPages {
 		t.Fatalf("the first job has %d pages: not the worst case", pages)
 	}
 	if largest > 900_000 || largest < 2048*172 {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // Target is what is known of a restore before its jobs are made.
@@ -19,7 +19,7 @@ type Target struct {
 // Restore makes the jobs of a restore. Pages that are all zero are in no job
 // where the disk is blank; where it is not, they are named by a PageRef without
 // an id, since their zeros must be written. A blank disk of zeros has no job.
-func Restore(template queue.Job, t Target) ([]queue.Job, error) {
+func Restore(template job.Job, t Target) ([]job.Job, error) {
 	if err := t.Geometry.Validate(); err != nil {
 		return nil, ivd.Errorf(ivd.Corrupt, "plan: restore point %s: %w", t.Point, err)
 	}
@@ -34,11 +34,11 @@ func Restore(template queue.Job, t Target) ([]queue.Job, error) {
 	for i, ref := range pages {
 		costs[i] = pageBytes(t.Geometry, ref.Page)
 	}
-	var jobs []queue.Job
+	var jobs []job.Job
 	for from, to := range cut(costs, t.JobBytes) { // indices of the list, not of the disk
-		job := number(template, queue.Restore, len(jobs)+1, t.Geometry)
-		job.Restore = &queue.RestoreSpec{Point: t.Point, Pages: pages[from:to:to], Blank: t.Blank}
-		jobs = append(jobs, job)
+		j := number(template, job.Restore, len(jobs)+1, t.Geometry)
+		j.Restore = &job.RestoreSpec{Point: t.Point, Pages: pages[from:to:to], Blank: t.Blank}
+		jobs = append(jobs, j)
 	}
 	return jobs, nil
 }

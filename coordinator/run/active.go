@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
-	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
 
@@ -32,12 +32,12 @@ type active struct {
 
 	storing  sync.Mutex // held while the run is stored; before mu
 	mu       sync.Mutex
-	run      Run                        // guarded by mu, like all below
-	rev      uint64                     // of run in the bucket
-	disks    map[ivd.DiskID]Disk        // the latest of each, by key
-	jobs     map[jobKey]queue.JobRecord // of disks that are moving
-	progress map[jobKey]queue.Progress  // beyond the records
-	changed  chan struct{}              // closed and replaced at every change
+	run      Run                     // guarded by mu, like all below
+	rev      uint64                  // of run in the bucket
+	disks    map[ivd.DiskID]Disk     // the latest of each, by key
+	jobs     map[jobKey]job.Record   // of disks that are moving
+	progress map[jobKey]job.Progress // beyond the records
+	changed  chan struct{}           // closed and replaced at every change
 }
 
 type jobKey struct {
@@ -49,7 +49,7 @@ func (s *Service) newActive(r Run, rev uint64, lease repo.Lease) *active {
 	return &active{
 		s: s, log: s.Log.With("run", r.ID), lease: lease, id: r.ID, created: r.Created, full: r.Full,
 		run: r, rev: rev, done: make(chan struct{}), changed: make(chan struct{}),
-		disks: map[ivd.DiskID]Disk{}, jobs: map[jobKey]queue.JobRecord{}, progress: map[jobKey]queue.Progress{},
+		disks: map[ivd.DiskID]Disk{}, jobs: map[jobKey]job.Record{}, progress: map[jobKey]job.Progress{},
 	}
 }
 
@@ -230,11 +230,11 @@ func (a *active) followJobs(ctx context.Context) {
 }
 
 func (a *active) followProgress(ctx context.Context) {
-	err := a.s.Queue.SubscribeProgress(ctx, a.id, func(p queue.Progress) {
+	err := a.s.Queue.SubscribeProgress(ctx, a.id, func(p job.Progress) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		k := jobKey{p.Disk, p.Job}
-		if a.jobs[k].State == queue.JobRunning {
+		if a.jobs[k].State == job.Running {
 			a.progress[k] = p
 			a.wakeLocked()
 		}
@@ -250,7 +250,7 @@ func (a *active) finish(ctx context.Context) {
 	v := a.view()
 	v.State, v.Ended = a.result(), time.Now().UTC()
 	// The summary comes first: nobody looks at a run that has ended.
-	if v.Kind == queue.Backup {
+	if v.Kind == job.Backup {
 		if err := again(ctx, func() error { return a.s.Repo.Summarize(ctx, v.ID, v) }); err != nil {
 			a.log.Warn("write the run's summary", "err", err)
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -123,7 +123,7 @@ func (s *Service) unused(ctx context.Context, lease repo.Lease) {
 // openLease opens the lease that a run needs.
 func (s *Service) openLease(ctx context.Context, r Run) (repo.Lease, error) {
 	kind := repo.WriteLease
-	if r.Kind == queue.Restore {
+	if r.Kind == job.Restore {
 		kind = repo.ReadLease
 	}
 	return s.Repo.OpenLease(ctx, repo.LeaseSpec{Kind: kind, Owner: s.Instance, Run: r.ID})

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // skipped is a clock that shows more time than has passed.
@@ -38,7 +38,7 @@ func TestSilentOwnersRunIsTakenOver(t *testing.T) {
 	m := b.mover("m1")
 	hold := make(chan struct{})
 	m.set(func(p *puppet) {
-		p.work = func(ctx context.Context, _ queue.JobRecord) error {
+		p.work = func(ctx context.Context, _ job.Record) error {
 			select {
 			case <-hold:
 			case <-ctx.Done():
@@ -135,7 +135,7 @@ func TestRunThatNobodyDrivesIsTakenUp(t *testing.T) {
 	d := b.disk("a", 8)
 	s, clock := b.watching("one")
 	b.mover("m1")
-	r := s.newRun(queue.Backup)
+	r := s.newRun(job.Backup)
 	_, err := s.store(t.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Name: "a", Step: Waiting, CBT: "use"}})
 	b.must(err)
 	disk, err := b.vc.Find(t.Context(), d.Ref.Disk)
@@ -163,7 +163,7 @@ func TestRunsThatAreNotOurs(t *testing.T) {
 	b := newBench(t)
 	s, clock := b.watching("one")
 	put := func(change func(*Run, *Disk)) ivd.RunID {
-		r := s.newRun(queue.Backup)
+		r := s.newRun(job.Backup)
 		r.Owner = "gone"
 		d := Disk{Version: Version, Run: r.ID, Ref: ivd.DiskRef{VCenter: "lab", Disk: "11111111-1111-4111-8111-111111111111"}, Step: Ended, Result: Done}
 		change(&r, &d)
@@ -213,7 +213,7 @@ func TestPointThatWasCommittedBefore(t *testing.T) {
 	b.must(err)
 	disk.Step, disk.Result, disk.Ended = Closing, "", time.Time{}
 	stats := disk.Stats
-	disk.Stats = queue.Stats{}
+	disk.Stats = ivd.Stats{}
 	_, err = b.queue.State().Update(t.Context(), diskKey(disk), disk, rev)
 	b.must(err)
 	r, rev, err := one.getRun(t.Context(), v.ID)
@@ -243,7 +243,7 @@ func TestRecheckOfOlderSeals(t *testing.T) {
 	one, stop := b.serving("one")
 	hold := make(chan struct{})
 	m.set(func(p *puppet) {
-		p.work = func(context.Context, queue.JobRecord) error { <-hold; return nil }
+		p.work = func(context.Context, job.Record) error { <-hold; return nil }
 	})
 	id := b.backup(one, BackupRequest{All: true}).ID
 	b.until(one, id, func(View) bool { return len(m.began()) > 0 })

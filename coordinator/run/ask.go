@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // askedMovers is how many movers one question goes to before the step counts as
@@ -17,14 +17,14 @@ const askedMovers = 3
 
 // ask has one of the movers do something with VDDK: the one with the most free
 // handles first, the next where it does not answer, or could not and another may.
-func (s *Service) ask(ctx context.Context, q queue.MoverRequest) (queue.MoverReply, error) {
-	q.Version = queue.Version
+func (s *Service) ask(ctx context.Context, q job.Request) (job.Reply, error) {
+	q.Version = job.Version
 	movers, err := s.Queue.Movers(ctx)
 	if err != nil {
-		return queue.MoverReply{}, err
+		return job.Reply{}, err
 	}
-	movers = slices.DeleteFunc(movers, func(m queue.Mover) bool { return !counts(m) })
-	slices.SortFunc(movers, func(a, b queue.Mover) int { return cmp.Compare(b.Free, a.Free) })
+	movers = slices.DeleteFunc(movers, func(m job.Mover) bool { return !counts(m) })
+	slices.SortFunc(movers, func(a, b job.Mover) int { return cmp.Compare(b.Free, a.Free) })
 	last := nobody(q, errors.New("no mover is running"))
 	for i, m := range movers {
 		reply, err := s.Queue.Ask(ctx, m.Name, q)
@@ -41,14 +41,14 @@ func (s *Service) ask(ctx context.Context, q queue.MoverRequest) (queue.MoverRep
 		}
 		last = onMover(q, m, err)
 	}
-	return queue.MoverReply{}, last
+	return job.Reply{}, last
 }
 
-func nobody(q queue.MoverRequest, err error) error {
+func nobody(q job.Request, err error) error {
 	return &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.Disk), Err: err, Remedy: "start ivd-mover, or look at `ivd movers`"}
 }
 
-func onMover(q queue.MoverRequest, m queue.Mover, err error) error {
+func onMover(q job.Request, m job.Mover, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // What a policy says of changed block tracking, beside "use".
@@ -60,7 +60,7 @@ func (t backingUp) access(ctx context.Context, l Ledger) error {
 	if t.vc.Alone() {
 		return nil
 	}
-	_, err := t.s.ask(ctx, queue.MoverRequest{Op: queue.PrepareAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
+	_, err := t.s.ask(ctx, job.Request{Op: job.PrepareAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (t backingUp) track(ctx context.Context) error {
 
 func (t backingUp) ledger() Ledger {
 	return Ledger{
-		Version: Version, Run: t.rec.Run, Kind: queue.Backup, Ref: t.rec.Ref, Key: t.rec.key(),
+		Version: Version, Run: t.rec.Run, Kind: job.Backup, Ref: t.rec.Ref, Key: t.rec.key(),
 		Identity: identity(t.rec.Run, t.rec.Ref.Disk), Opened: time.Now().UTC(),
 	}
 }
@@ -175,9 +175,9 @@ func (t backingUp) plan(ctx context.Context) error {
 	}
 	d := plan.Disk{Geometry: t.rec.Geometry, Snapshot: t.rec.Snapshot, Mode: mode, Areas: areas}
 	if parent != nil {
-		d.Parent = &queue.Parent{Point: parent.ID, Committed: parent.committed, Geometry: parent.Geometry, Pages: parent.Pages}
+		d.Parent = &job.Parent{Point: parent.ID, Committed: parent.committed, Geometry: parent.Geometry, Pages: parent.Pages}
 	}
-	jobs, err := plan.Backup(t.template(ctx, queue.Backup), d)
+	jobs, err := plan.Backup(t.template(ctx, job.Backup), d)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (t backingUp) geometry(ctx context.Context, parent *parentPoint) (ivd.Geome
 	if parent != nil && parent.Geometry.Capacity>>20 == disk.Capacity>>20 {
 		return parent.Geometry, nil // a disk grows by whole MiB
 	}
-	reply, err := t.s.ask(ctx, queue.MoverRequest{Op: queue.Inspect, Run: t.rec.Run, Disk: t.rec.Ref, Snapshot: t.rec.Snapshot, Allows: t.allows(ctx)})
+	reply, err := t.s.ask(ctx, job.Request{Op: job.Inspect, Run: t.rec.Run, Disk: t.rec.Ref, Snapshot: t.rec.Snapshot, Allows: t.allows(ctx)})
 	if err != nil {
 		return ivd.Geometry{}, err
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"ivdmover/coordinator/plan"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 func TestBackupFromListToPoint(t *testing.T) {
@@ -20,7 +20,7 @@ func TestBackupFromListToPoint(t *testing.T) {
 	if got := b.points(d.Ref.Disk); len(got) != 1 || got[0] != v.Disks[0].Point {
 		t.Errorf("points %v, want %s", got, v.Disks[0].Point)
 	}
-	if p, e := m.times(queue.PrepareAccess), m.times(queue.EndAccess); p != 1 || e != 1 {
+	if p, e := m.times(job.PrepareAccess), m.times(job.EndAccess); p != 1 || e != 1 {
 		t.Errorf("prepared %d times, ended %d times", p, e)
 	}
 	b.nothingLeft(d)

@@ -25,6 +25,7 @@ import (
 	"ivdmover/deploy/lab/owner"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/dir"
@@ -204,18 +205,18 @@ func (b *bench) leases() int {
 }
 
 // job waits for the one job of a run to be done.
-func (b *bench) job(id ivd.RunID) queue.JobRecord {
+func (b *bench) job(id ivd.RunID) job.Record {
 	b.Helper()
 	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
 	defer stop()
 	for rec, err := range b.queue.WatchJobs(ctx, id) {
 		b.must(err)
-		if rec.State == queue.JobDone {
+		if rec.State == job.Done {
 			return rec
 		}
 	}
 	b.Fatal("the job is not done")
-	return queue.JobRecord{}
+	return job.Record{}
 }
 
 func (b *bench) geometry(s *Service, id ivd.RunID) ivd.Geometry {

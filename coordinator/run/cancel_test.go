@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // Cancelled at any step a disk leaves nothing behind: no snapshot, no access that
@@ -31,7 +31,7 @@ func TestCancelAtEachStep(t *testing.T) {
 		}, Cancelled},
 		{"moving", Moving, func(_ *bench, m *puppet, reached, goOn chan struct{}) {
 			m.set(func(p *puppet) {
-				p.work = func(ctx context.Context, _ queue.JobRecord) error {
+				p.work = func(ctx context.Context, _ job.Record) error {
 					close(reached)
 					<-goOn
 					return errors.New("stopped")
@@ -70,7 +70,7 @@ func TestCancelAtEachStep(t *testing.T) {
 			if got := len(b.points(d.Ref.Disk)); (got == 1) != (c.want == Done) {
 				t.Errorf("%d points", got)
 			}
-			if p, e := m.times(queue.PrepareAccess), m.times(queue.EndAccess); p > 0 && e == 0 {
+			if p, e := m.times(job.PrepareAccess), m.times(job.EndAccess); p > 0 && e == 0 {
 				t.Errorf("prepared %d times, ended %d times", p, e)
 			}
 			b.nothingLeft(d)
@@ -112,7 +112,7 @@ func TestCancelThroughTheBucket(t *testing.T) {
 	b.disk("second", 8)
 	m := b.mover("m1")
 	m.set(func(p *puppet) {
-		p.work = func(ctx context.Context, rec queue.JobRecord) error {
+		p.work = func(ctx context.Context, rec job.Record) error {
 			if rec.Disk != first.Ref.Disk {
 				<-ctx.Done()
 			}

@@ -7,7 +7,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -52,13 +52,7 @@ func (t backingUp) committed(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	t.log.Info("the restore point was committed before the run was taken up", "point", p.ID)
-	s := p.Stats
-	return true, t.save(ctx, func(d *Disk) {
-		d.Stats = queue.Stats{
-			DiskBytes: s.DiskBytes, ReadBytes: s.ReadBytes, ZeroBytes: s.ZeroBytes, DedupBytes: s.DedupBytes,
-			NewBytes: s.NewBytes, CompressedBytes: s.CompressedBytes, StoredBytes: s.StoredBytes, Packs: s.Packs,
-		}
-	})
+	return true, t.save(ctx, func(d *Disk) { d.Stats = p.Stats })
 }
 
 // lasts refuses what the run's lease ends too soon for: its movers do so as well.
@@ -74,30 +68,26 @@ func outlived(err error) error {
 }
 
 // point is the restore point that the disk's run has made.
-func (t backingUp) point(pages []ivd.PageRef, st queue.Stats) format.Point {
+func (t backingUp) point(pages []ivd.PageRef, st ivd.Stats) format.Point {
 	return format.Point{
 		ID: t.rec.Point, Repository: t.s.Repo.ID(),
 		Disk: t.rec.Ref, Name: t.rec.Name, DatastoreName: t.rec.Datastore, Geometry: t.rec.Geometry,
 		Run: t.rec.Run, Lease: t.run.lease.ID, LeaseDeadline: t.run.lease.Deadline, Time: t.run.created,
 		Parent: t.rec.Parent, Snapshot: t.rec.Snapshot, ChangeID: t.rec.ChangeID, CBT: t.rec.CBT,
-		Mode: string(t.rec.Mode), Pages: pages, Metadata: t.rec.Metadata,
-		Stats: format.Stats{
-			DiskBytes: st.DiskBytes, ReadBytes: st.ReadBytes, ZeroBytes: st.ZeroBytes, DedupBytes: st.DedupBytes,
-			NewBytes: st.NewBytes, CompressedBytes: st.CompressedBytes, StoredBytes: st.StoredBytes, Packs: st.Packs,
-		},
+		Mode: string(t.rec.Mode), Pages: pages, Metadata: t.rec.Metadata, Stats: st,
 	}
 }
 
 // collect gathers the pages that the jobs have made. What was sealed under an older
 // lease is relied on only after the lists that stand now were asked (COLLECT W7).
-func (t backingUp) collect(ctx context.Context) ([]ivd.PageRef, queue.Stats, error) {
+func (t backingUp) collect(ctx context.Context) ([]ivd.PageRef, ivd.Stats, error) {
 	recs, stats, err := t.records(ctx)
 	if err != nil {
 		return nil, stats, err
 	}
 	var pages []ivd.PageRef
 	for _, rec := range recs {
-		if rec.State != queue.JobDone {
+		if rec.State != job.Done {
 			return nil, stats, ivd.Errorf(ivd.Permanent, "job %s of disk %s is %s at the commit", rec.ID, t.rec.Ref.Disk, rec.State)
 		}
 		if rec.Lease != t.run.lease.ID {

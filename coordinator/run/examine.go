@@ -13,7 +13,7 @@ import (
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 const (
@@ -34,26 +34,26 @@ type Examiner struct {
 }
 
 // examine answers a doctor.
-func (s *Service) examine(ctx context.Context, q queue.ExamineRequest, doctor queue.Mover) (queue.Examination, error) {
+func (s *Service) examine(ctx context.Context, q job.ExamineRequest, doctor job.Mover) (job.Examination, error) {
 	if _, err := uuid.Parse(q.Process); err != nil {
-		return queue.Examination{}, ivd.Errorf(ivd.Invalid, "the process of doctor %s: %w", q.Doctor, err)
+		return job.Examination{}, ivd.Errorf(ivd.Invalid, "the process of doctor %s: %w", q.Doctor, err)
 	}
 	switch q.Op {
-	case queue.ExamineBegin:
+	case job.ExamineBegin:
 		return s.beginExamination(ctx, q, doctor)
-	case queue.ExamineEnd:
-		return queue.Examination{}, s.endExamination(ctx, q)
+	case job.ExamineEnd:
+		return job.Examination{}, s.endExamination(ctx, q)
 	}
-	return queue.Examination{}, ivd.Errorf(ivd.Unsupported, "a doctor asks to %q", q.Op)
+	return job.Examination{}, ivd.Errorf(ivd.Unsupported, "a doctor asks to %q", q.Op)
 }
 
 // beginExamination looks the disk up and gives what a doctor needs to read it. Other
 // than for a backup the disk's relocation is not disabled: no mover need be there,
 // and a disk that is relocated meanwhile fails its examination and nothing else.
-func (s *Service) beginExamination(ctx context.Context, q queue.ExamineRequest, doctor queue.Mover) (queue.Examination, error) {
+func (s *Service) beginExamination(ctx context.Context, q job.ExamineRequest, doctor job.Mover) (job.Examination, error) {
 	v, disk, err := s.named(ctx, q.Disk)
 	if err != nil {
-		return queue.Examination{}, err
+		return job.Examination{}, err
 	}
 	x := s.describe(q, v, disk)
 	l := Ledger{
@@ -72,7 +72,7 @@ func (s *Service) beginExamination(ctx context.Context, q queue.ExamineRequest, 
 	x.Login, err = s.loginFor(ctx, v, disk.Ref, doctor)
 	if err != nil {
 		if x.Made {
-			err = errors.Join(err, s.endExamination(ctx, queue.ExamineRequest{Process: q.Process, Disk: string(disk.Ref.Disk)}))
+			err = errors.Join(err, s.endExamination(ctx, job.ExamineRequest{Process: q.Process, Disk: string(disk.Ref.Disk)}))
 		}
 		return x, err
 	}
@@ -81,12 +81,12 @@ func (s *Service) beginExamination(ctx context.Context, q queue.ExamineRequest, 
 	return x, nil
 }
 
-func (s *Service) describe(q queue.ExamineRequest, v *inventory.VCenter, d inventory.Disk) queue.Examination {
+func (s *Service) describe(q job.ExamineRequest, v *inventory.VCenter, d inventory.Disk) job.Examination {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	x := queue.Examination{
+	x := job.Examination{
 		Run: ivd.RunID(examination + q.Process), Disk: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Capacity: d.Capacity,
 		Snapshot: q.Snapshot, VCenter: v.Version(), Coordinator: host + ", " + s.Instance,
 	}
@@ -144,7 +144,7 @@ func (s *Service) snapshotFor(ctx context.Context, v *inventory.VCenter, l *Ledg
 }
 
 // endExamination deletes the snapshot that was made for an examination.
-func (s *Service) endExamination(ctx context.Context, q queue.ExamineRequest) error {
+func (s *Service) endExamination(ctx context.Context, q job.ExamineRequest) error {
 	l, rev, err := s.getLedger(ctx, ivd.RunID(examination+q.Process), ivd.DiskID(q.Disk))
 	if ivd.KindOf(err) == ivd.NotFound {
 		return nil // none was made, or it is deleted

@@ -14,6 +14,7 @@ import (
 	"ivdmover/deploy/lab/estate"
 	"ivdmover/deploy/lab/owner"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -21,20 +22,20 @@ import (
 type visitor struct {
 	b     *bench
 	q     *queue.Queue
-	ask   queue.ExamineRequest
-	begin func(change func(*queue.ExamineRequest)) (queue.Examination, error)
+	ask   job.ExamineRequest
+	begin func(change func(*job.ExamineRequest)) (job.Examination, error)
 }
 
 func (b *bench) visitor(disk string) *visitor {
 	b.Helper()
 	key, err := queue.NewKey()
 	b.must(err)
-	v := &visitor{b: b, q: b.connect(), ask: queue.ExamineRequest{Version: queue.Version, Doctor: "p-doctor-1", Process: uuid.NewString(), Disk: disk}}
-	b.must(v.q.Beat(b.Context(), queue.Mover{
-		Version: queue.Version, Name: v.ask.Doctor, Process: v.ask.Process, Host: "host-1", Doctor: true,
+	v := &visitor{b: b, q: b.connect(), ask: job.ExamineRequest{Version: job.Version, Doctor: "p-doctor-1", Process: uuid.NewString(), Disk: disk}}
+	b.must(v.q.Beat(b.Context(), job.Mover{
+		Version: job.Version, Name: v.ask.Doctor, Process: v.ask.Process, Host: "host-1", Doctor: true,
 		BIOSUUID: estate.BIOSUUID("lab-vm-1"), PublicKey: key.PublicKey().Bytes(),
 	}))
-	v.begin = func(change func(*queue.ExamineRequest)) (queue.Examination, error) {
+	v.begin = func(change func(*job.ExamineRequest)) (job.Examination, error) {
 		q := v.ask
 		if change != nil {
 			change(&q)
@@ -45,7 +46,7 @@ func (b *bench) visitor(disk string) *visitor {
 }
 
 // begun is an examination of a disk by its id.
-func (b *bench) begun(d owner.Disk) (*visitor, queue.Examination) {
+func (b *bench) begun(d owner.Disk) (*visitor, job.Examination) {
 	b.Helper()
 	v := b.visitor(string(d.Ref.Disk))
 	x, err := v.begin(nil)
@@ -98,7 +99,7 @@ func TestExamination(t *testing.T) {
 		b.must(v.q.EndExamination(t.Context(), v.ask)) // again
 	}
 	v := b.visitor(string(d.Ref.Disk))
-	x, err := v.begin(func(q *queue.ExamineRequest) { q.Snapshot = byHand })
+	x, err := v.begin(func(q *job.ExamineRequest) { q.Snapshot = byHand })
 	b.must(err)
 	if x.Made || x.Snapshot != byHand || len(b.ledger()) != 0 {
 		t.Errorf("%+v, the ledger has %v", x, b.ledger())
@@ -142,16 +143,16 @@ func TestExaminationThatCannotBegin(t *testing.T) {
 		{"vSphere makes none", string(d.Ref.Disk), "", true, ivd.Transient, ""},
 	} {
 		full = c.full
-		_, err := b.visitor(c.disk).begin(func(q *queue.ExamineRequest) { q.Snapshot = c.snapshot })
+		_, err := b.visitor(c.disk).begin(func(q *job.ExamineRequest) { q.Snapshot = c.snapshot })
 		if ivd.KindOf(err) != c.kind || ivd.RemedyOf(err) == "" || !strings.Contains(ivd.RemedyOf(err), c.says) {
 			t.Errorf("%s: %v (%s), want kind %q", c.what, err, ivd.RemedyOf(err), c.kind)
 		}
 	}
-	_, err := b.visitor("x").begin(func(q *queue.ExamineRequest) { q.Process = "not one's own" })
+	_, err := b.visitor("x").begin(func(q *job.ExamineRequest) { q.Process = "not one's own" })
 	if ivd.KindOf(err) != ivd.Denied {
 		t.Errorf("another's process: %v", err)
 	}
-	_, err = s.examine(t.Context(), queue.ExamineRequest{Op: "cure", Process: uuid.NewString()}, queue.Mover{})
+	_, err = s.examine(t.Context(), job.ExamineRequest{Op: "cure", Process: uuid.NewString()}, job.Mover{})
 	if ivd.KindOf(err) != ivd.Unsupported {
 		t.Errorf("another question: %v", err)
 	}
@@ -179,7 +180,7 @@ func TestDoctorThatIsKilled(t *testing.T) {
 		t.Errorf("the ledger has %v", l)
 	}
 	v, _ = b.begun(d) // a second doctor of that name, after which the first is not there
-	b.must(v.q.Beat(t.Context(), queue.Mover{Version: queue.Version, Name: v.ask.Doctor, Process: "another", Doctor: true}))
+	b.must(v.q.Beat(t.Context(), job.Mover{Version: job.Version, Name: v.ask.Doctor, Process: "another", Doctor: true}))
 	b.look(s)
 	b.nothingLeft(d)
 }

@@ -8,7 +8,7 @@ import (
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // noAccess is the note of a disk whose relocation was not disabled: on a host alone
@@ -25,7 +25,7 @@ func (t *task) aloneNote(note string) string {
 
 // allows is what of the disk bears on the transports of the movers there are when
 // its jobs are made.
-func (t *task) allows(ctx context.Context) *queue.Allows {
+func (t *task) allows(ctx context.Context) *job.Allows {
 	movers, err := t.s.Queue.Movers(ctx)
 	if err != nil {
 		t.log.Warn("ask which movers there are", "err", err)
@@ -37,7 +37,7 @@ func (t *task) allows(ctx context.Context) *queue.Allows {
 // allows asks vCenter what of a disk bears on the transports it can be moved by,
 // and which of the movers it can be hot-added to. Where there is no answer, movers
 // try what their libraries offer.
-func allows(ctx context.Context, log *slog.Logger, vc *inventory.VCenter, ref ivd.DiskRef, movers []queue.Mover) *queue.Allows {
+func allows(ctx context.Context, log *slog.Logger, vc *inventory.VCenter, ref ivd.DiskRef, movers []job.Mover) *job.Allows {
 	var uuids []string
 	for _, m := range movers {
 		if m.BIOSUUID != "" && !slices.Contains(uuids, m.BIOSUUID) {
@@ -49,7 +49,7 @@ func allows(ctx context.Context, log *slog.Logger, vc *inventory.VCenter, ref iv
 		log.Warn("what the disk can be reached by is not known", "err", err)
 		return nil
 	}
-	return &queue.Allows{
+	return &job.Allows{
 		DatastoreType: p.DatastoreType, Encrypted: p.Encrypted, Thin: p.Thin,
 		Placement: true, ProxyVMs: p.Proxies, LUNs: p.LUNs,
 	}

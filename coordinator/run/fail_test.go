@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // A disk that fails for good does not fail the others.
@@ -22,7 +22,7 @@ func TestOneDiskFailsAndTheOthersAreDone(t *testing.T) {
 	good := b.disk("good", 8)
 	m := b.mover("m1")
 	m.set(func(p *puppet) {
-		p.work = func(_ context.Context, rec queue.JobRecord) error {
+		p.work = func(_ context.Context, rec job.Record) error {
 			if rec.Disk == bad.Ref.Disk {
 				return ivd.Errorf(ivd.Corrupt, "the disk is damaged")
 			}
@@ -37,8 +37,8 @@ func TestOneDiskFailsAndTheOthersAreDone(t *testing.T) {
 	if f := v.Disks[0].Failure; f == nil || f.Kind != ivd.Permanent {
 		t.Errorf("failure %+v", f)
 	}
-	if m.times(queue.EndAccess) != 2 {
-		t.Errorf("access was ended %d times", m.times(queue.EndAccess))
+	if m.times(job.EndAccess) != 2 {
+		t.Errorf("access was ended %d times", m.times(job.EndAccess))
 	}
 	if len(b.points(bad.Ref.Disk)) != 0 || len(b.points(good.Ref.Disk)) != 1 {
 		t.Error("points of the wrong disks")
@@ -54,7 +54,7 @@ func TestTransientFailureOfAJobIsTriedAgain(t *testing.T) {
 	d := b.disk("a", 8)
 	m := b.mover("m1")
 	m.set(func(p *puppet) {
-		p.work = func(_ context.Context, rec queue.JobRecord) error {
+		p.work = func(_ context.Context, rec job.Record) error {
 			if rec.Attempt < 3 {
 				return ivd.Errorf(ivd.Transient, "the host is away")
 			}
@@ -77,7 +77,7 @@ func TestLook(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	s := b.service("one")
-	rec := queue.JobRecord{Version: queue.Version, ID: "j0001", Run: "r", Disk: "11111111-1111-4111-8111-111111111111", State: queue.JobFailed, Mover: "m7"}
+	rec := job.Record{Version: job.Version, ID: "j0001", Run: "r", Disk: "11111111-1111-4111-8111-111111111111", State: job.Failed, Mover: "m7"}
 	look := func(attempt int, kind ivd.Kind) (time.Time, bool, error) {
 		rec.Attempt, rec.Failure = attempt, &ivd.Failure{Kind: kind, Message: "no"}
 		a := s.newActive(Run{ID: "r"}, 0, leaseFor(time.Hour))
@@ -105,20 +105,20 @@ func TestJobWhoseMessageWasNotSent(t *testing.T) {
 	b := newBench(t)
 	s := b.service("one")
 	ref := ivd.DiskRef{VCenter: "lab", Disk: "11111111-1111-4111-8111-111111111111"}
-	rec := queue.JobRecord{Version: queue.Version, ID: "j0001", Run: "r", Disk: ref.Disk, State: queue.JobFailed, Attempt: 1}
+	rec := job.Record{Version: job.Version, ID: "j0001", Run: "r", Disk: ref.Disk, State: job.Failed, Attempt: 1}
 	b.must(b.queue.CreateJobRecord(t.Context(), rec))
 	a := s.newActive(Run{ID: "r"}, 0, leaseFor(time.Hour))
 	task := &task{s: s, run: a, log: s.Log, published: true, rec: Disk{Run: "r", Ref: ref, Jobs: []ivd.JobID{rec.ID}}}
-	task.jobs = map[ivd.JobID]queue.Job{} // what the queue refuses stands for a queue that is away
+	task.jobs = map[ivd.JobID]job.Job{} // what the queue refuses stands for a queue that is away
 	if err := task.requeue(t.Context(), rec.ID); err == nil || task.published {
 		t.Fatalf("a message that was not sent counts as sent: %v", err)
 	}
-	task.jobs[rec.ID] = queue.Job{Version: queue.Version, Kind: queue.Backup, Class: queue.AnyClass, ID: rec.ID, Run: "r", Disk: ref}
+	task.jobs[rec.ID] = job.Job{Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: rec.ID, Run: "r", Disk: ref}
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	moved := make(chan error)
 	go func() { moved <- task.move(ctx) }()
-	got, err := b.queue.Jobs(queue.Backup).Fetch(ctx, 1)
+	got, err := b.queue.Jobs(job.Backup).Fetch(ctx, 1)
 	if err != nil || got[0].Job.ID != rec.ID {
 		t.Fatalf("%v, %v", got, err)
 	}
@@ -132,9 +132,9 @@ func TestJobWhoseMessageWasNotSent(t *testing.T) {
 // tried again, and once more when the disk has ended, whichever way.
 func TestAccessThatFailsIsEndedAtOnce(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[ivd.Kind][]queue.MoverOp{
-		ivd.Transient: {queue.PrepareAccess, queue.EndAccess, queue.PrepareAccess, queue.Inspect, queue.EndAccess},
-		ivd.Denied:    {queue.PrepareAccess, queue.EndAccess, queue.EndAccess},
+	for kind, want := range map[ivd.Kind][]job.Op{
+		ivd.Transient: {job.PrepareAccess, job.EndAccess, job.PrepareAccess, job.Inspect, job.EndAccess},
+		ivd.Denied:    {job.PrepareAccess, job.EndAccess, job.EndAccess},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -143,8 +143,8 @@ func TestAccessThatFailsIsEndedAtOnce(t *testing.T) {
 			m := b.mover("m1")
 			var failed atomic.Bool
 			m.set(func(p *puppet) {
-				p.answer = func(r queue.MoverRequest) error {
-					if r.Op == queue.PrepareAccess && !failed.Swap(true) {
+				p.answer = func(r job.Request) error {
+					if r.Op == job.PrepareAccess && !failed.Swap(true) {
 						return ivd.Errorf(kind, "the second VM is away")
 					}
 					return nil
@@ -186,16 +186,16 @@ func TestAsk(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	s := b.service("one")
-	q := queue.MoverRequest{Op: queue.PrepareAccess, Run: "r", Disk: ivd.DiskRef{VCenter: "lab", Disk: "11111111-1111-4111-8111-111111111111"}}
+	q := job.Request{Op: job.PrepareAccess, Run: "r", Disk: ivd.DiskRef{VCenter: "lab", Disk: "11111111-1111-4111-8111-111111111111"}}
 	if _, err := s.ask(t.Context(), q); ivd.KindOf(err) != ivd.Transient {
 		t.Errorf("without movers: %v", err)
 	}
-	b.must(b.queue.Beat(t.Context(), queue.Mover{Version: queue.Version, Name: "gone", Process: "x", Beat: 1, Handles: 9, Free: 9}))
+	b.must(b.queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: "gone", Process: "x", Beat: 1, Handles: 9, Free: 9}))
 	var asked atomic.Int64
 	var kind ivd.Kind
 	for i := range 5 {
 		b.mover(fmt.Sprintf("m%d", i)).set(func(p *puppet) {
-			p.answer = func(queue.MoverRequest) error {
+			p.answer = func(job.Request) error {
 				if n := asked.Add(1); kind == ivd.Transient && n == 2 {
 					return nil
 				}
@@ -223,7 +223,7 @@ func TestSilentMoverDoesNotCount(t *testing.T) {
 	s, clock := b.service("one"), &skipped{}
 	s.now = clock.now
 	beat := func(n uint64) {
-		b.must(b.queue.Beat(t.Context(), queue.Mover{Version: queue.Version, Name: "m", Process: "x", Beat: n, Handles: 8, Free: 8}))
+		b.must(b.queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: "m", Process: "x", Beat: n, Handles: 8, Free: 8}))
 		b.must(s.countFleet(t.Context()))
 	}
 	fleet := func() int {

@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -15,14 +16,14 @@ import (
 // of vSphere, and removed when all of it is undone: by the disk's own run, or,
 // when that is over, by whichever coordinator looks next.
 type Ledger struct {
-	Version  int           `json:"version"`
-	Run      ivd.RunID     `json:"run"`
-	Kind     queue.JobKind `json:"kind"`
-	Ref      ivd.DiskRef   `json:"ref"`                // of a backup: the disk. Of a restore: where the new disk is made
-	Key      ivd.DiskID    `json:"key"`                // the disk's name within the run
-	Identity string        `json:"identity,omitempty"` // of prepare and end; at most 50 characters
-	Working  string        `json:"working,omitempty"`  // the new disk's name until the restore is done
-	Opened   time.Time     `json:"opened"`
+	Version  int         `json:"version"`
+	Run      ivd.RunID   `json:"run"`
+	Kind     job.Kind    `json:"kind"`
+	Ref      ivd.DiskRef `json:"ref"`                // of a backup: the disk. Of a restore: where the new disk is made
+	Key      ivd.DiskID  `json:"key"`                // the disk's name within the run
+	Identity string      `json:"identity,omitempty"` // of prepare and end; at most 50 characters
+	Working  string      `json:"working,omitempty"`  // the new disk's name until the restore is done
+	Opened   time.Time   `json:"opened"`
 	// Examiner is whose examination it is, and of whom the snapshot is: nothing else
 	// is to be undone then, and Run is its name. Kind is empty.
 	Examiner *Examiner      `json:"examiner,omitempty"`
@@ -87,7 +88,7 @@ func (s *Service) undo(ctx context.Context, l Ledger, rev uint64, asked bool) er
 	if err != nil {
 		return err
 	}
-	if l.Kind == queue.Restore {
+	if l.Kind == job.Restore {
 		err = deleteWorking(ctx, v, l)
 	} else {
 		err = s.undoBackup(ctx, v, l)
@@ -154,7 +155,7 @@ func deleteSnapshots(ctx context.Context, v *inventory.VCenter, l Ledger) (found
 }
 
 func (s *Service) endAccess(ctx context.Context, l Ledger) error {
-	_, err := s.ask(ctx, queue.MoverRequest{Op: queue.EndAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
+	_, err := s.ask(ctx, job.Request{Op: job.EndAccess, Run: l.Run, Disk: l.Ref, Identity: l.Identity})
 	if ivd.KindOf(err) == ivd.NotFound {
 		return nil
 	}

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // entry stores a ledger entry of a disk of a run that is over.
 func (b *bench) entry(s *Service, ref ivd.DiskRef, d func(*Disk)) Ledger {
 	b.Helper()
-	r := s.newRun(queue.Backup)
+	r := s.newRun(job.Backup)
 	r.State = Failed
 	disk := Disk{Version: Version, Run: r.ID, Ref: ref, Step: Ended, Result: Failed, Snapshot: "known"}
 	if d != nil {
@@ -22,7 +22,7 @@ func (b *bench) entry(s *Service, ref ivd.DiskRef, d func(*Disk)) Ledger {
 	}
 	_, err := s.store(b.Context(), r, []Disk{disk})
 	b.must(err)
-	l := Ledger{Version: Version, Run: r.ID, Kind: queue.Backup, Ref: ref, Key: ref.Disk, Identity: "who", Opened: time.Now()}
+	l := Ledger{Version: Version, Run: r.ID, Kind: job.Backup, Ref: ref, Key: ref.Disk, Identity: "who", Opened: time.Now()}
 	_, err = s.open(b.Context(), l)
 	b.must(err)
 	return l
@@ -55,8 +55,8 @@ func TestLedgerIsReplayed(t *testing.T) {
 	if n := b.snapshots(d); n != 2 {
 		t.Errorf("%d snapshots are left, want those of others", n)
 	}
-	if m.times(queue.EndAccess) != 1 || len(b.ledger()) != 0 {
-		t.Errorf("access was ended %d times, the ledger has %v", m.times(queue.EndAccess), b.ledger())
+	if m.times(job.EndAccess) != 1 || len(b.ledger()) != 0 {
+		t.Errorf("access was ended %d times, the ledger has %v", m.times(job.EndAccess), b.ledger())
 	}
 }
 
@@ -78,21 +78,21 @@ func TestSnapshotThatComesLate(t *testing.T) {
 		s.settling.group.Wait()
 	}
 	settle()
-	if len(b.ledger()) != 1 || m.times(queue.EndAccess) != 1 {
-		t.Fatalf("the ledger has %v, access was ended %d times", b.ledger(), m.times(queue.EndAccess))
+	if len(b.ledger()) != 1 || m.times(job.EndAccess) != 1 {
+		t.Fatalf("the ledger has %v, access was ended %d times", b.ledger(), m.times(job.EndAccess))
 	}
 	_, err := b.vc.CreateSnapshot(t.Context(), ref, Mark(l.Run))
 	b.must(err)
 	settle()
 	b.nothingLeft(d)
-	if m.times(queue.EndAccess) != 2 {
-		t.Errorf("access was ended %d times: a late snapshot's too", m.times(queue.EndAccess))
+	if m.times(job.EndAccess) != 2 {
+		t.Errorf("access was ended %d times: a late snapshot's too", m.times(job.EndAccess))
 	}
 	settle()
 	clock.advance(lateTask)
 	settle()
-	if m.times(queue.EndAccess) != 2 || len(b.ledger()) != 0 {
-		t.Errorf("access was ended %d times, the ledger has %v", m.times(queue.EndAccess), b.ledger())
+	if m.times(job.EndAccess) != 2 || len(b.ledger()) != 0 {
+		t.Errorf("access was ended %d times, the ledger has %v", m.times(job.EndAccess), b.ledger())
 	}
 }
 
@@ -158,9 +158,9 @@ func TestSweep(t *testing.T) {
 	ref := d.Ref
 	ref.VCenter = "lab"
 	s, _ := b.watching("one")
-	over := s.newRun(queue.Backup)
+	over := s.newRun(job.Backup)
 	over.State = Done
-	living := s.newRun(queue.Backup)
+	living := s.newRun(job.Backup)
 	for _, r := range []Run{over, living} {
 		_, err := s.store(t.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: ref, Step: Moving}})
 		b.must(err)

@@ -7,7 +7,7 @@ import (
 	"ivdmover/deploy/lab/estate"
 	"ivdmover/deploy/lab/owner"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // moving is a backup whose one disk is being moved.
@@ -16,7 +16,7 @@ func (b *bench) moving() (*Service, owner.Disk, Run) {
 	d := b.disk("a", 8)
 	d.Ref.VCenter = "lab"
 	s, _ := b.watching("one")
-	r := s.newRun(queue.Backup)
+	r := s.newRun(job.Backup)
 	_, err := s.store(b.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Step: Moving}})
 	b.must(err)
 	return s, d, r
@@ -27,7 +27,7 @@ func TestLogin(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	s, d, r := b.moving()
-	made := s.newRun(queue.Restore)
+	made := s.newRun(job.Restore)
 	_, err := s.store(t.Context(), made, []Disk{{Version: Version, Run: made.ID, Ref: d.Ref, Step: Moving, From: "11111111-1111-4111-8111-111111111111/x"}})
 	b.must(err)
 	over := b.entry(s, d.Ref, nil)
@@ -47,7 +47,7 @@ func TestLogin(t *testing.T) {
 		{"another disk of a run that is over", over.Run, other, ivd.Denied},
 		{"no run", "none", d.Ref, ivd.NotFound},
 	} {
-		l, err := s.login(t.Context(), queue.LoginRequest{Run: c.run, Disk: c.disk})
+		l, err := s.login(t.Context(), job.LoginRequest{Run: c.run, Disk: c.disk})
 		if ivd.KindOf(err) != c.want || (err == nil) != (l.Cookie != "" || l.Password != "") {
 			t.Errorf("%s: %v, want kind %q", c.what, err, c.want)
 		}
@@ -62,8 +62,8 @@ func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 	s, d, r := b.moving()
 	vm := estate.BIOSUUID("lab-vm-1")
 	for name, uuid := range map[string]string{"late": vm, "other": estate.BIOSUUID("lab-vm-2"), "iron": ""} {
-		b.must(b.queue.Beat(t.Context(), queue.Mover{Version: queue.Version, Name: name, BIOSUUID: uuid}))
-		l, err := s.login(t.Context(), queue.LoginRequest{Mover: name, Run: r.ID, Disk: d.Ref})
+		b.must(b.queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: name, BIOSUUID: uuid}))
+		l, err := s.login(t.Context(), job.LoginRequest{Mover: name, Run: r.ID, Disk: d.Ref})
 		b.must(err)
 		var want []string
 		if uuid != "" {
@@ -75,7 +75,7 @@ func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 	}
 	gone := d.Ref
 	gone.Datastore = "datastore-gone"
-	if l, err := s.login(t.Context(), queue.LoginRequest{Mover: "late", Run: r.ID, Disk: gone}); err != nil || l.Allows != nil || l.Cookie == "" {
+	if l, err := s.login(t.Context(), job.LoginRequest{Mover: "late", Run: r.ID, Disk: gone}); err != nil || l.Allows != nil || l.Cookie == "" {
 		t.Errorf("where vCenter cannot tell: %v, %+v", err, l.Allows)
 	}
 }

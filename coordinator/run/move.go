@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
-	"ivdmover/shared/queue"
 )
 
 // publishJobs plans the disk's jobs, stores a record for each, and puts those on
@@ -19,7 +19,7 @@ func (t *task) publishJobs(ctx context.Context) error {
 	}
 	for _, id := range t.rec.Jobs {
 		j := t.jobs[id]
-		rec := queue.JobRecord{Version: queue.Version, ID: id, Run: j.Run, Disk: j.Disk.Disk, Snapshot: t.rec.Snapshot, Lease: j.Lease, State: queue.JobQueued}
+		rec := job.Record{Version: job.Version, ID: id, Run: j.Run, Disk: j.Disk.Disk, Snapshot: t.rec.Snapshot, Lease: j.Lease, State: job.Queued}
 		err := t.s.Queue.CreateJobRecord(ctx, rec)
 		if ivd.KindOf(err) == ivd.Exists {
 			rec, _, err = t.s.Queue.JobRecord(ctx, j.Run, j.Disk.Disk, id)
@@ -27,7 +27,7 @@ func (t *task) publishJobs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("store job %s of disk %s: %w", id, t.rec.Ref.Disk, err)
 		}
-		if rec.State == queue.JobFailed {
+		if rec.State == job.Failed {
 			continue // whether it is tried again is decided where jobs are followed
 		}
 		if err := t.s.Queue.Publish(ctx, j); err != nil {
@@ -47,8 +47,8 @@ func (t *task) plan(ctx context.Context) error {
 }
 
 // setJobs takes the planned jobs over.
-func (t *task) setJobs(ctx context.Context, jobs []queue.Job) error {
-	byID := make(map[ivd.JobID]queue.Job, len(jobs))
+func (t *task) setJobs(ctx context.Context, jobs []job.Job) error {
+	byID := make(map[ivd.JobID]job.Job, len(jobs))
 	ids := make([]ivd.JobID, len(jobs))
 	for i, j := range jobs {
 		byID[j.ID], ids[i] = j, j.ID
@@ -61,9 +61,9 @@ func (t *task) setJobs(ctx context.Context, jobs []queue.Job) error {
 }
 
 // template is what all jobs of the disk have in common.
-func (t *task) template(ctx context.Context, k queue.JobKind) queue.Job {
-	return queue.Job{
-		Version: queue.Version, Kind: k, Class: queue.AnyClass,
+func (t *task) template(ctx context.Context, k job.Kind) job.Job {
+	return job.Job{
+		Version: job.Version, Kind: k, Class: job.AnyClass,
 		Run: t.rec.Run, Lease: t.run.lease.ID, Deadline: t.run.lease.Deadline,
 		Repository: t.s.Repo.ID(), Disk: t.rec.Ref, Name: t.rec.Name, Geometry: t.rec.Geometry,
 		Identity: identity(t.rec.Run, t.rec.Ref.Disk), Allows: t.allows(ctx),
@@ -114,8 +114,8 @@ func (t *task) look(ctx context.Context, due map[ivd.JobID]time.Time) (wake time
 	done = true
 	for _, id := range t.rec.Jobs {
 		rec := t.run.job(t.rec.Ref.Disk, id)
-		done = done && rec.State == queue.JobDone
-		if rec.State != queue.JobFailed {
+		done = done && rec.State == job.Done
+		if rec.State != job.Failed {
 			delete(due, id)
 			continue
 		}
@@ -150,8 +150,8 @@ func (t *task) requeue(ctx context.Context, id ivd.JobID) error {
 	if err != nil {
 		return err
 	}
-	if rec.State == queue.JobFailed {
-		rec.State, rec.Failure = queue.JobQueued, nil
+	if rec.State == job.Failed {
+		rec.State, rec.Failure = job.Queued, nil
 		if _, err := t.s.Queue.UpdateJobRecord(ctx, rec, rev); err != nil {
 			return err
 		}
@@ -199,10 +199,10 @@ func (t *task) stopJob(ctx context.Context, id ivd.JobID) error {
 	if err != nil {
 		return err
 	}
-	if rec.State == queue.JobDone || rec.State == queue.JobFailed {
+	if rec.State == job.Done || rec.State == job.Failed {
 		return nil
 	}
-	rec.State, rec.Failure = queue.JobFailed, &ivd.Failure{Kind: ivd.Cancelled, Message: "stopped by the coordinator"}
+	rec.State, rec.Failure = job.Failed, &ivd.Failure{Kind: ivd.Cancelled, Message: "stopped by the coordinator"}
 	_, err = t.s.Queue.UpdateJobRecord(ctx, rec, rev)
 	return err
 }

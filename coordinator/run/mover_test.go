@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
@@ -21,11 +22,11 @@ type puppet struct {
 	name string
 
 	mu     sync.Mutex
-	asked  []queue.MoverOp                              // guarded by mu, like all below
-	jobs   []queue.Job                                  // in the order of their attempts
-	answer func(queue.MoverRequest) error               // nil: success
-	work   func(context.Context, queue.JobRecord) error // before the job is done; nil: nothing
-	active []queue.Active
+	asked  []job.Op                                // guarded by mu, like all below
+	jobs   []job.Job                               // in the order of their attempts
+	answer func(job.Request) error                 // nil: success
+	work   func(context.Context, job.Record) error // before the job is done; nil: nothing
+	active []job.Active
 }
 
 func (b *bench) mover(name string) *puppet {
@@ -50,7 +51,7 @@ func (p *puppet) beat(ctx context.Context, n uint64) {
 	p.mu.Lock()
 	active := p.active
 	p.mu.Unlock()
-	_ = p.q.Beat(ctx, queue.Mover{Version: queue.Version, Name: p.name, Process: "p", Beat: n, Handles: 2, Free: 2, Active: active})
+	_ = p.q.Beat(ctx, job.Mover{Version: job.Version, Name: p.name, Process: "p", Beat: n, Handles: 2, Free: 2, Active: active})
 }
 
 func (p *puppet) set(change func(*puppet)) {
@@ -59,7 +60,7 @@ func (p *puppet) set(change func(*puppet)) {
 	change(p)
 }
 
-func (p *puppet) times(op queue.MoverOp) (n int) {
+func (p *puppet) times(op job.Op) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, o := range p.asked {
@@ -71,19 +72,19 @@ func (p *puppet) times(op queue.MoverOp) (n int) {
 }
 
 // began are the attempts so far.
-func (p *puppet) began() []queue.Job {
+func (p *puppet) began() []job.Job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.jobs)
 }
 
-func (p *puppet) serve(ctx context.Context, r queue.MoverRequest) queue.MoverReply {
+func (p *puppet) serve(ctx context.Context, r job.Request) job.Reply {
 	p.mu.Lock()
 	p.asked = append(p.asked, r.Op)
 	answer := p.answer
 	p.mu.Unlock()
-	reply := queue.MoverReply{Version: queue.Version, Capacity: 1 << 20}
-	if r.Op == queue.Inspect {
+	reply := job.Reply{Version: job.Version, Capacity: 1 << 20}
+	if r.Op == job.Inspect {
 		if d, err := p.b.vc.Disk(ctx, r.Disk); err == nil {
 			reply.Capacity = d.Capacity
 		}
@@ -95,7 +96,7 @@ func (p *puppet) serve(ctx context.Context, r queue.MoverRequest) queue.MoverRep
 }
 
 func (p *puppet) pull(ctx context.Context) {
-	jobs := p.q.Jobs(queue.Backup)
+	jobs := p.q.Jobs(job.Backup)
 	var group sync.WaitGroup
 	defer group.Wait()
 	for ctx.Err() == nil {
@@ -114,13 +115,13 @@ func (p *puppet) pull(ctx context.Context) {
 }
 
 // do does a job as a mover does: it counts the attempt, and stores how it ended.
-func (p *puppet) do(ctx context.Context, j queue.Job) error {
+func (p *puppet) do(ctx context.Context, j job.Job) error {
 	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
-	if err != nil || rec.State == queue.JobDone || rec.State == queue.JobFailed {
+	if err != nil || rec.State == job.Done || rec.State == job.Failed {
 		return nil
 	}
 	rec.Attempt++
-	rec.State, rec.Mover, rec.Process = queue.JobRunning, p.name, "p"
+	rec.State, rec.Mover, rec.Process = job.Running, p.name, "p"
 	if rev, err = p.q.UpdateJobRecord(ctx, rec, rev); err != nil {
 		return err
 	}
@@ -138,14 +139,14 @@ func (p *puppet) do(ctx context.Context, j queue.Job) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		rec.State, rec.Failure = queue.JobFailed, ivd.FailureOf(err)
+		rec.State, rec.Failure = job.Failed, ivd.FailureOf(err)
 	}
 	_, err = p.q.UpdateJobRecord(ctx, rec, rev)
 	return err
 }
 
 // store makes the job's first page of one span with one chunk, and seals it.
-func (p *puppet) store(ctx context.Context, j queue.Job, rec *queue.JobRecord) error {
+func (p *puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 	writer := ivd.NewWriterID()
 	w, err := p.b.repo.OpenWriter(ctx, repo.WriterOptions{Lease: j.Lease, Writer: writer})
 	if err != nil {
@@ -187,8 +188,8 @@ func (p *puppet) store(ctx context.Context, j queue.Job, rec *queue.JobRecord) e
 	if err != nil {
 		return err
 	}
-	rec.State, rec.Lease, rec.SealedAt, rec.Batches = queue.JobDone, j.Lease, at, rec.Batches+1
+	rec.State, rec.Lease, rec.SealedAt, rec.Batches = job.Done, j.Lease, at, rec.Batches+1
 	rec.Pages = []ivd.PageRef{{Page: page, ID: id, Place: place}}
-	rec.Stats = queue.Stats{DiskBytes: g.Capacity, ReadBytes: int64(len(chunk)), StoredBytes: 1, Packs: 3}
+	rec.Stats = ivd.Stats{DiskBytes: g.Capacity, ReadBytes: int64(len(chunk)), StoredBytes: 1, Packs: 3}
 	return nil
 }

@@ -37,8 +37,8 @@ func TestWhatABackupBuildsOn(t *testing.T) {
 	}
 	first := step("first", BackupRequest{}, plan.InUse, "", "first")
 	second := step("second", BackupRequest{}, plan.Changed, first, "")
-	if job := last(m.began()); job.Backup.Parent == nil || job.Backup.Parent.Point != first || len(job.Backup.Parent.Pages) != 1 {
-		t.Errorf("the job's parent is %+v", job.Backup.Parent)
+	if j := last(m.began()); j.Backup.Parent == nil || j.Backup.Parent.Point != first || len(j.Backup.Parent.Pages) != 1 {
+		t.Errorf("the job's parent is %+v", j.Backup.Parent)
 	}
 	full := step("full", BackupRequest{Full: true}, plan.InUse, second, "asked for")
 
@@ -48,8 +48,8 @@ func TestWhatABackupBuildsOn(t *testing.T) {
 
 	b.must(b.owner.Extend(t.Context(), d.Ref, 9))
 	grown := step("grown", BackupRequest{}, plan.Changed, third, "")
-	if job := last(m.began()); job.Geometry.Capacity != 9<<20 || job.Backup.Parent.Geometry.Capacity != 8<<20 {
-		t.Errorf("the job's disk has %d bytes, its parent %d", job.Geometry.Capacity, job.Backup.Parent.Geometry.Capacity)
+	if j := last(m.began()); j.Geometry.Capacity != 9<<20 || j.Backup.Parent.Geometry.Capacity != 8<<20 {
+		t.Errorf("the job's disk has %d bytes, its parent %d", j.Geometry.Capacity, j.Backup.Parent.Geometry.Capacity)
 	}
 	b.must(b.owner.Track(t.Context(), d.Ref, false))
 	off := step("tracking is off", BackupRequest{}, plan.Allocated, grown, "off")

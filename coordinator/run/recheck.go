@@ -5,14 +5,14 @@ import (
 	"fmt"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
 // recheck decides whether what a job sealed under an older lease may be named by a
 // point under ours: nothing of it is on a list that stands after our lease was
 // stored, and all of it is known to exist (COLLECT W3, W7).
-func (a *active) recheck(ctx context.Context, rec queue.JobRecord, g ivd.Geometry) error {
+func (a *active) recheck(ctx context.Context, rec job.Record, g ivd.Geometry) error {
 	w, err := a.s.Repo.OpenWriter(ctx, repo.WriterOptions{Lease: a.lease.ID})
 	if err != nil {
 		return err

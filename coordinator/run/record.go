@@ -5,7 +5,7 @@ import (
 
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // Version is that of the records of this package in the state bucket.
@@ -44,21 +44,21 @@ const (
 
 // Run is a run as it is stored and shown.
 type Run struct {
-	Version  int           `json:"version"`
-	ID       ivd.RunID     `json:"id"`
-	Kind     queue.JobKind `json:"kind"`
-	Policy   string        `json:"policy,omitempty"`
-	State    State         `json:"state"`
-	Created  time.Time     `json:"created"`
-	Ended    time.Time     `json:"ended,omitzero"`
-	Lease    ivd.LeaseID   `json:"lease"`
-	Deadline time.Time     `json:"deadline"`  // of the lease
-	Owner    string        `json:"owner"`     // the coordinator that drives it
-	OwnerRun string        `json:"owner_run"` // and which of its starts
-	Beat     uint64        `json:"beat"`      // counted up by the owner
-	Cancel   bool          `json:"cancel,omitempty"`
-	Full     bool          `json:"full,omitempty"`
-	Failure  *ivd.Failure  `json:"failure,omitempty"` // why it could not begin, or what it left out
+	Version  int          `json:"version"`
+	ID       ivd.RunID    `json:"id"`
+	Kind     job.Kind     `json:"kind"`
+	Policy   string       `json:"policy,omitempty"`
+	State    State        `json:"state"`
+	Created  time.Time    `json:"created"`
+	Ended    time.Time    `json:"ended,omitzero"`
+	Lease    ivd.LeaseID  `json:"lease"`
+	Deadline time.Time    `json:"deadline"`  // of the lease
+	Owner    string       `json:"owner"`     // the coordinator that drives it
+	OwnerRun string       `json:"owner_run"` // and which of its starts
+	Beat     uint64       `json:"beat"`      // counted up by the owner
+	Cancel   bool         `json:"cancel,omitempty"`
+	Full     bool         `json:"full,omitempty"`
+	Failure  *ivd.Failure `json:"failure,omitempty"` // why it could not begin, or what it left out
 
 	Repository string `json:"repository,omitempty"` // its id; who has another one leaves the run alone
 }
@@ -92,19 +92,19 @@ type Disk struct {
 	From   ivd.PointID `json:"from,omitempty"`
 	Target string      `json:"target,omitempty"` // the new disk's final name
 
-	Jobs       []ivd.JobID     `json:"jobs,omitempty"`
-	Retries    int             `json:"retries,omitempty"` // of its steps and jobs, after what may pass
-	Retried    string          `json:"retried,omitempty"` // why, the last time
-	Stats      queue.Stats     `json:"stats"`
-	Transports []string        `json:"transports,omitempty"` // that it was moved by
-	Refused    []queue.Refusal `json:"refused,omitempty"`    // that movers would have preferred, and why not
+	Jobs       []ivd.JobID   `json:"jobs,omitempty"`
+	Retries    int           `json:"retries,omitempty"` // of its steps and jobs, after what may pass
+	Retried    string        `json:"retried,omitempty"` // why, the last time
+	Stats      ivd.Stats     `json:"stats"`
+	Transports []string      `json:"transports,omitempty"` // that it was moved by
+	Refused    []job.Refusal `json:"refused,omitempty"`    // that movers would have preferred, and why not
 }
 
 // View is a run with its disks and their sum, as the API shows it.
 type View struct {
 	Run
-	Disks []DiskView  `json:"disks"`
-	Stats queue.Stats `json:"stats"`
+	Disks []DiskView `json:"disks"`
+	Stats ivd.Stats  `json:"stats"`
 }
 
 // DiskView is a disk with the progress of its jobs that are under way.

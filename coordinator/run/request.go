@@ -12,7 +12,7 @@ import (
 	"ivdmover/coordinator/policy"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -27,7 +27,7 @@ func (s *Service) StartBackup(ctx context.Context, q BackupRequest) (View, error
 	if err != nil {
 		return View{}, err
 	}
-	r := s.newRun(queue.Backup)
+	r := s.newRun(job.Backup)
 	r.Policy, r.Full, r.Failure = q.Policy, q.Full, leftOut
 	disks := make([]Disk, len(chosen))
 	for i, d := range chosen {
@@ -79,7 +79,7 @@ func (s *Service) StartRestore(ctx context.Context, q RestoreRequest) (View, err
 	if taken != nil {
 		return View{}, &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("a disk named %q is on datastore %s already", name, taken.DatastoreName), Remedy: "give another --name"}
 	}
-	r := s.newRun(queue.Restore)
+	r := s.newRun(job.Restore)
 	ref := ivd.DiskRef{VCenter: v.Name(), Datastore: ds.ID}
 	return s.begin(ctx, r, []Disk{{
 		Version: Version, Run: r.ID, Ref: ref, Name: p.Name, Datastore: ds.Name, Step: Waiting,
@@ -126,7 +126,7 @@ func (s *Service) Cancel(ctx context.Context, id ivd.RunID) error {
 	})
 }
 
-func (s *Service) newRun(k queue.JobKind) Run {
+func (s *Service) newRun(k job.Kind) Run {
 	now := s.now().UTC().Truncate(time.Second)
 	return Run{Version: Version, ID: ivd.NewRunID(now), Kind: k, State: Running, Created: now, Owner: s.Instance, OwnerRun: s.start, Repository: s.Repo.ID()}
 }

@@ -7,7 +7,7 @@ import (
 
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // restoring is what is a restore's own in a disk's course.
@@ -51,7 +51,7 @@ func (t restoring) newDisk(ctx context.Context) (ivd.DiskRef, error) {
 
 func (t restoring) ledger() Ledger {
 	return Ledger{
-		Version: Version, Run: t.rec.Run, Kind: queue.Restore, Key: t.rec.key(),
+		Version: Version, Run: t.rec.Run, Kind: job.Restore, Key: t.rec.key(),
 		Ref:     ivd.DiskRef{VCenter: t.rec.Ref.VCenter, Datastore: t.rec.Ref.Datastore},
 		Working: working(t.rec.Run, t.rec.key()), Opened: time.Now().UTC(),
 	}
@@ -72,7 +72,7 @@ func (t restoring) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	jobs, err := plan.Restore(t.template(ctx, queue.Restore), plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
+	jobs, err := plan.Restore(t.template(ctx, job.Restore), plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
@@ -175,23 +176,23 @@ func (s *Service) vcenter(name string) (*inventory.VCenter, error) {
 }
 
 // login answers a mover: only for a disk of a run that is under way.
-func (s *Service) login(ctx context.Context, q queue.LoginRequest) (queue.Login, error) {
+func (s *Service) login(ctx context.Context, q job.LoginRequest) (job.Login, error) {
 	r, _, err := s.getRun(ctx, q.Run)
 	if err != nil {
-		return queue.Login{}, err
+		return job.Login{}, err
 	}
 	if r.State.Ended() {
 		// EndAccess may be left to do: the ledger says so.
 		if _, _, err := s.getLedger(ctx, q.Run, q.Disk.Disk); err != nil {
-			return queue.Login{}, ivd.Errorf(ivd.Denied, "run %s is over: no login for it", q.Run)
+			return job.Login{}, ivd.Errorf(ivd.Denied, "run %s is over: no login for it", q.Run)
 		}
 	}
 	if err := s.belongs(ctx, r, q.Disk); err != nil {
-		return queue.Login{}, err
+		return job.Login{}, err
 	}
 	v, err := s.vcenter(q.Disk.VCenter)
 	if err != nil {
-		return queue.Login{}, err
+		return job.Login{}, err
 	}
 	m, err := s.Queue.Mover(ctx, q.Mover)
 	if err != nil {
@@ -203,13 +204,13 @@ func (s *Service) login(ctx context.Context, q queue.LoginRequest) (queue.Login,
 // loginFor is a login for a disk, with what bears on the transports for the mover
 // that asks: it may have come after the disk's jobs were made, and its VM's slots
 // may have been taken since.
-func (s *Service) loginFor(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, m queue.Mover) (queue.Login, error) {
+func (s *Service) loginFor(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, m job.Mover) (job.Login, error) {
 	l, err := v.Login(ctx)
 	if err != nil {
-		return queue.Login{}, err
+		return job.Login{}, err
 	}
 	if m.Name != "" {
-		l.Allows = allows(ctx, s.Log.With("disk", ref.Disk, "mover", m.Name), v, ref, []queue.Mover{m})
+		l.Allows = allows(ctx, s.Log.With("disk", ref.Disk, "mover", m.Name), v, ref, []job.Mover{m})
 	}
 	return l, nil
 }
@@ -224,7 +225,7 @@ func (s *Service) belongs(ctx context.Context, r Run, ref ivd.DiskRef) error {
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
 		return err
 	}
-	if r.Kind == queue.Restore {
+	if r.Kind == job.Restore {
 		disks, err := s.listDisks(ctx, r.ID)
 		if err != nil {
 			return err

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // place is where restores make their disks.
@@ -42,7 +42,7 @@ func (s *Service) restored(ctx context.Context) (map[place]map[string]Disk, erro
 	}
 	over := map[place]map[string]Disk{}
 	for id, r := range runs {
-		if r.Kind != queue.Restore {
+		if r.Kind != job.Restore {
 			continue
 		}
 		disks, err := s.listDisks(ctx, id)

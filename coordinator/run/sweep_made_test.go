@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // A disk that vSphere finishes long after its restore is over goes; what a restore
@@ -18,7 +18,7 @@ func TestDiskThatComesLateIsSwept(t *testing.T) {
 	b.must(err)
 	point := ivd.PointID("11111111-1111-4111-8111-111111111111/20261124T231502Z-20261124t231500z-1f0c2a9b")
 	restore := func(step Step, result State, known bool) (id ivd.RunID, name string) {
-		r := s.newRun(queue.Restore)
+		r := s.newRun(job.Restore)
 		name = working(r.ID, point.Disk())
 		made, err := b.vc.CreateDisk(t.Context(), store.ID, name, 1)
 		b.must(err)

@@ -11,8 +11,8 @@ import (
 	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
-	"ivdmover/shared/queue"
 )
 
 // task is one disk of a run. Everything in it is owned by its own goroutine;
@@ -25,9 +25,9 @@ type task struct {
 	rev uint64
 	vc  *inventory.VCenter
 
-	jobs      map[ivd.JobID]queue.Job // as planned; made anew after a restart
-	published bool                    // all that is queued by its record is on the queue
-	asked     bool                    // vSphere was asked to make something and has not answered
+	jobs      map[ivd.JobID]job.Job // as planned; made anew after a restart
+	published bool                  // all that is queued by its record is on the queue
+	asked     bool                  // vSphere was asked to make something and has not answered
 }
 
 // kind is what differs between a backup and a restore.
@@ -194,7 +194,7 @@ const uncleaned = "when the disk had ended, this was left to be tried again: "
 func noted(note, more string) string { return strings.TrimPrefix(note+"; "+more, "; ") }
 
 // records reads the records of the disk's jobs and sums up what they have sealed.
-func (t *task) records(ctx context.Context) (recs []queue.JobRecord, sum queue.Stats, err error) {
+func (t *task) records(ctx context.Context) (recs []job.Record, sum ivd.Stats, err error) {
 	for _, id := range t.rec.Jobs {
 		rec, _, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.Disk, id)
 		if err != nil {

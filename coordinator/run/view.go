@@ -8,24 +8,24 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
-	"ivdmover/shared/queue"
 )
 
 // job is the latest record of a job; the zero record where none was seen yet.
-func (a *active) job(disk ivd.DiskID, id ivd.JobID) queue.JobRecord {
+func (a *active) job(disk ivd.DiskID, id ivd.JobID) job.Record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.jobs[jobKey{disk, id}]
 }
 
 // putJob shows a record that was read or stored.
-func (a *active) putJob(rec queue.JobRecord) {
+func (a *active) putJob(rec job.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	k := jobKey{rec.Disk, rec.ID}
 	a.jobs[k] = rec
-	if rec.State != queue.JobRunning {
+	if rec.State != job.Running {
 		delete(a.progress, k)
 	}
 	a.wakeLocked()
@@ -49,14 +49,14 @@ func (a *active) view() View {
 
 // liveLocked adds the records and the progress of a disk's jobs.
 func (a *active) liveLocked(d *DiskView) {
-	d.Stats = queue.Stats{}
+	d.Stats = ivd.Stats{}
 	var ways ways
 	for _, id := range d.Jobs {
 		k := jobKey{d.Ref.Disk, id}
 		rec := a.jobs[k]
 		d.Stats.Add(rec.Stats)
 		ways.add(rec.Transports, rec.Refused)
-		if p, ok := a.progress[k]; ok && rec.State == queue.JobRunning {
+		if p, ok := a.progress[k]; ok && rec.State == job.Running {
 			d.Stats.Add(p.Stats)
 			d.Movers = appendNew(d.Movers, p.Mover)
 			ways.add([]string{p.Transport}, p.Refused)
@@ -73,7 +73,7 @@ func appendNew(list []string, s string) []string {
 }
 
 func (v *View) sum() {
-	v.Stats = queue.Stats{}
+	v.Stats = ivd.Stats{}
 	for _, d := range v.Disks {
 		v.Stats.Add(d.Stats)
 	}

@@ -8,25 +8,25 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // viewed is a run of three disks, of which the first is moving.
 func viewed() *active {
 	s := New(Deps{Log: slog.New(slog.DiscardHandler)})
-	a := s.newActive(Run{ID: "r", Kind: queue.Backup, State: Running}, 1, leaseFor(time.Hour))
+	a := s.newActive(Run{ID: "r", Kind: job.Backup, State: Running}, 1, leaseFor(time.Hour))
 	for _, d := range []Disk{
-		{Run: "r", Ref: ivd.DiskRef{Disk: "c"}, Name: "same", Step: Ended, Result: Done, Stats: queue.Stats{ReadBytes: 1000, Packs: 1}, Transports: []string{"san"}},
+		{Run: "r", Ref: ivd.DiskRef{Disk: "c"}, Name: "same", Step: Ended, Result: Done, Stats: ivd.Stats{ReadBytes: 1000, Packs: 1}, Transports: []string{"san"}},
 		{Run: "r", Ref: ivd.DiskRef{Disk: "b"}, Name: "same", Step: Waiting},
-		{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Moving, Jobs: []ivd.JobID{"j1", "j2", "j3"}, Stats: queue.Stats{ReadBytes: 77}},
+		{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Moving, Jobs: []ivd.JobID{"j1", "j2", "j3"}, Stats: ivd.Stats{ReadBytes: 77}},
 	} {
 		a.publish(d)
 	}
 	return a
 }
 
-func progressOf(job ivd.JobID, mover string, read int64) queue.Progress {
-	return queue.Progress{Run: "r", Disk: "a", Job: job, Mover: mover, Transport: "nbdssl", Stats: queue.Stats{ReadBytes: read}, Refused: []queue.Refusal{{Transport: "san", Reason: "no LUN"}}}
+func progressOf(j ivd.JobID, mover string, read int64) job.Progress {
+	return job.Progress{Run: "r", Disk: "a", Job: j, Mover: mover, Transport: "nbdssl", Stats: ivd.Stats{ReadBytes: read}, Refused: []job.Refusal{{Transport: "san", Reason: "no LUN"}}}
 }
 
 // A view is what the records say, and what movers tell beyond them of jobs that are
@@ -34,8 +34,8 @@ func progressOf(job ivd.JobID, mover string, read int64) queue.Progress {
 func TestViewSumsUp(t *testing.T) {
 	t.Parallel()
 	a := viewed()
-	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j1", State: queue.JobDone, Stats: queue.Stats{ReadBytes: 100, Packs: 2}, Transports: []string{"hotadd"}})
-	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j2", State: queue.JobRunning, Stats: queue.Stats{ReadBytes: 10}, Transports: []string{"nbdssl"}})
+	a.putJob(job.Record{Run: "r", Disk: "a", ID: "j1", State: job.Done, Stats: ivd.Stats{ReadBytes: 100, Packs: 2}, Transports: []string{"hotadd"}})
+	a.putJob(job.Record{Run: "r", Disk: "a", ID: "j2", State: job.Running, Stats: ivd.Stats{ReadBytes: 10}, Transports: []string{"nbdssl"}})
 	a.mu.Lock()
 	a.progress[jobKey{"a", "j1"}] = progressOf("j1", "m9", 5) // late: its record says all
 	a.progress[jobKey{"a", "j2"}] = progressOf("j2", "m1", 3)
@@ -52,7 +52,7 @@ func TestViewSumsUp(t *testing.T) {
 	if large.Stats.ReadBytes != 113 || large.Stats.Packs != 2 || !slices.Equal(large.Movers, []string{"m1"}) || !slices.Equal(large.Transports, []string{"hotadd", "nbdssl"}) {
 		t.Errorf("%+v", large)
 	}
-	if want := []queue.Refusal{{Transport: "san", Reason: "no LUN"}}; !reflect.DeepEqual(large.Refused, want) {
+	if want := []job.Refusal{{Transport: "san", Reason: "no LUN"}}; !reflect.DeepEqual(large.Refused, want) {
 		t.Errorf("refused %+v", large.Refused)
 	}
 	if v.Stats.ReadBytes != 1113 || v.Stats.Packs != 3 {
@@ -65,15 +65,15 @@ func TestViewSumsUp(t *testing.T) {
 func TestViewForgetsWhatIsOver(t *testing.T) {
 	t.Parallel()
 	a := viewed()
-	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j1", State: queue.JobRunning})
+	a.putJob(job.Record{Run: "r", Disk: "a", ID: "j1", State: job.Running})
 	a.mu.Lock()
 	a.progress[jobKey{"a", "j1"}] = progressOf("j1", "m1", 3)
 	a.mu.Unlock()
-	a.putJob(queue.JobRecord{Run: "r", Disk: "a", ID: "j1", State: queue.JobDone, Stats: queue.Stats{ReadBytes: 7}})
+	a.putJob(job.Record{Run: "r", Disk: "a", ID: "j1", State: job.Done, Stats: ivd.Stats{ReadBytes: 7}})
 	if d := a.view().Disks[0]; d.Stats.ReadBytes != 7 || d.Movers != nil {
 		t.Errorf("%+v", d)
 	}
-	a.publish(Disk{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Ended, Result: Done, Jobs: []ivd.JobID{"j1"}, Stats: queue.Stats{ReadBytes: 9}})
+	a.publish(Disk{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Ended, Result: Done, Jobs: []ivd.JobID{"j1"}, Stats: ivd.Stats{ReadBytes: 9}})
 	if d := a.view().Disks[0]; d.Stats.ReadBytes != 9 || len(a.jobs) != 0 || len(a.progress) != 0 {
 		t.Errorf("%+v, %v, %v", d, a.jobs, a.progress)
 	}

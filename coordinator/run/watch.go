@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
-	"ivdmover/shared/queue"
 )
 
 // watchOver looks at regular intervals, until ctx ends, for what nobody drives, and
@@ -70,4 +70,4 @@ func (s *Service) countFleet(ctx context.Context) error {
 	return nil
 }
 
-func counts(m queue.Mover) bool { return !m.Draining }
+func counts(m job.Mover) bool { return !m.Draining }

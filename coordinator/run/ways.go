@@ -1,9 +1,8 @@
 package run
 
 import (
+	"ivdmover/shared/job"
 	"slices"
-
-	"ivdmover/shared/queue"
 )
 
 // maxRefused bounds how many reasons are kept of one disk: each mover has its own.
@@ -13,10 +12,10 @@ const maxRefused = 16
 // once.
 type ways struct {
 	used    []string
-	refused []queue.Refusal
+	refused []job.Refusal
 }
 
-func (w *ways) add(used []string, refused []queue.Refusal) {
+func (w *ways) add(used []string, refused []job.Refusal) {
 	for _, u := range used {
 		w.used = appendNew(w.used, u)
 	}

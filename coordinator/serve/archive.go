@@ -14,7 +14,6 @@ import (
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
 
@@ -117,7 +116,7 @@ func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.Point, error) 
 }
 
 func pointOf(p format.Point) api.Point {
-	s := queue.Stats{
+	s := ivd.Stats{
 		DiskBytes: p.Stats.DiskBytes, ReadBytes: p.Stats.ReadBytes, ZeroBytes: p.Stats.ZeroBytes, DedupBytes: p.Stats.DedupBytes,
 		NewBytes: p.Stats.NewBytes, CompressedBytes: p.Stats.CompressedBytes, StoredBytes: p.Stats.StoredBytes, Packs: p.Stats.Packs,
 	}

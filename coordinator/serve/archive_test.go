@@ -25,7 +25,7 @@ func commit(t *testing.T, r *repo.Repository, at time.Time, parent ivd.PointID) 
 	p := format.Point{
 		ID: ivd.NewPointID(disk, at, run), Repository: r.ID(), Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: disk},
 		Name: "data", Geometry: ivd.Geometry{Capacity: 1 << 30, ChunkSize: 256 << 10}, Run: run, Lease: lease.ID, LeaseDeadline: lease.Deadline,
-		Time: at, Parent: parent, Mode: "changed", Stats: format.Stats{ReadBytes: 7, StoredBytes: 5},
+		Time: at, Parent: parent, Mode: "changed", Stats: ivd.Stats{ReadBytes: 7, StoredBytes: 5},
 	}
 	if err := r.Commit(t.Context(), lease, p); err != nil {
 		t.Fatal(err)

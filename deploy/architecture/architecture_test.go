@@ -123,6 +123,25 @@ func TestVendorLibrariesStayInTheirAdapters(t *testing.T) {
 	}
 }
 
+// Rooms that know what travels, and not how: they import job, and never the queue.
+var withoutQueue = []string{"mover/pipeline", "mover/disk", "coordinator/plan", "coordinator/api", "coordinator/cli"}
+
+func TestTheQueueIsKnownToFew(t *testing.T) {
+	seen := 0
+	for _, p := range packages(t) {
+		if !slices.ContainsFunc(withoutQueue, func(r string) bool { return within(p.rel(), r) }) {
+			continue
+		}
+		seen++
+		if slices.Contains(p.Imports, module+"/shared/queue") {
+			t.Errorf("%s imports shared/queue: what it needs is in shared/job", p.rel())
+		}
+	}
+	if seen < len(withoutQueue) {
+		t.Errorf("found %d of the rooms %v", seen, withoutQueue)
+	}
+}
+
 // The pure rooms compute: no I/O, no clock, no goroutines of their own.
 func TestPureRooms(t *testing.T) {
 	forbidden := []string{"os", "net", "net/http", "io/fs", "log/slog", "context", "sync/atomic", "math/rand", "math/rand/v2", "crypto/rand"}

@@ -8,14 +8,14 @@ import (
 	"ivdmover/deploy/lab/estate"
 	"ivdmover/deploy/lab/script"
 	"ivdmover/deploy/stage"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // moved is what a run tells of how a disk was moved.
 type moved struct {
-	Name       string          `json:"name"`
-	Transports []string        `json:"transports"`
-	Refused    []queue.Refusal `json:"refused"`
+	Name       string        `json:"name"`
+	Transports []string      `json:"transports"`
+	Refused    []job.Refusal `json:"refused"`
 }
 
 func howMoved(t *testing.T, s *stage.Stage, run string) map[string]moved {
@@ -63,7 +63,7 @@ func TestTransportsByWhatHostAndDiskAllow(t *testing.T) {
 		restoreAndCompare(t, s, coordinator, r.Disk(name).Point, name+"-back", flat)
 	}
 
-	var movers []queue.Mover
+	var movers []job.Mover
 	must(t, s.Ask(ctx, &movers, "movers"))
 	if len(movers) != 1 || movers[0].BIOSUUID != estate.BIOSUUID(vm) || !slices.Equal(movers[0].LUNs, []string{estate.LUN("datastore1")}) {
 		t.Errorf("%+v", movers)

@@ -4,13 +4,13 @@ import (
 	"context"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
 // PrepareAccess is VixDiskLib_PrepareForAccess: no VM that the disk is attached to
 // is relocated until EndAccess. EndAccess must follow whatever it returns.
-func (h *Host) PrepareAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error {
+func (h *Host) PrepareAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -20,7 +20,7 @@ func (h *Host) PrepareAccess(ctx context.Context, ref ivd.DiskRef, login queue.L
 }
 
 // EndAccess is VixDiskLib_EndAccess. To repeat it is harmless.
-func (h *Host) EndAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error {
+func (h *Host) EndAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func orIdentity(s string) string {
 
 // params are the library's for a disk of a vCenter. The secrets leave their type
 // here and nowhere else.
-func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l queue.Login) vddk.Params {
+func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l job.Login) vddk.Params {
 	return vddk.Params{
 		Server:     l.Server,
 		Port:       uint32(l.Port),

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -31,10 +31,10 @@ type Spec struct {
 	Run      ivd.RunID // that it is opened for
 	Ref      ivd.DiskRef
 	Snapshot ivd.SnapshotID // empty: the disk itself
-	Login    queue.Login
+	Login    job.Login
 	Write    bool
-	Identity string        // of the EndAccess that an earlier run may have missed
-	Allows   *queue.Allows // nil: nothing is known of the disk
+	Identity string      // of the EndAccess that an earlier run may have missed
+	Allows   *job.Allows // nil: nothing is known of the disk
 }
 
 // Disk is an open disk. Its methods may be called from several goroutines at once.
@@ -50,8 +50,8 @@ type Disk struct {
 
 	// Of a disk of a vCenter alone:
 	ref      ivd.DiskRef
-	login    queue.Login // for what is to be cleaned up behind it
-	refused  []queue.Refusal
+	login    job.Login // for what is to be cleaned up behind it
+	refused  []job.Refusal
 	attached *Attachment // by HotAdd; nil: not
 }
 
@@ -60,7 +60,7 @@ func (d *Disk) Transport() string { return d.handle.Transport() }
 
 // Refused are the transports that would have been preferred to the one in use, and
 // why they do not serve.
-func (d *Disk) Refused() []queue.Refusal { return d.refused }
+func (d *Disk) Refused() []job.Refusal { return d.refused }
 
 // Tuning is how the disk is best moved.
 func (d *Disk) Tuning() Tuning { return tuningOf(d.Transport()) }

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -96,7 +96,7 @@ func (h *Host) Version() string { return h.lib.Version() }
 // Facts are what a heartbeat tells of a host.
 type Facts struct {
 	Machine  Machine
-	Paths    []queue.Path
+	Paths    []job.Path
 	Lost     int   // calls and handles that were given up
 	LostKeep int64 // bytes of buffers that are the library's for ever
 }

@@ -8,7 +8,7 @@ import (
 	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // startLab starts a laboratory; that the library was used as it may be is looked at
@@ -37,7 +37,7 @@ func startLab(t testing.TB, dir string, disks int) *lab.Lab {
 
 // labDisks are the laboratory's disks, and two logins for them: by password and by
 // a live session's cookie.
-func labDisks(t testing.TB, l *lab.Lab) (refs []ivd.DiskRef, password, cookie queue.Login, v *inventory.VCenter) {
+func labDisks(t testing.TB, l *lab.Lab) (refs []ivd.DiskRef, password, cookie job.Login, v *inventory.VCenter) {
 	t.Helper()
 	r := l.Ready()
 	v, err := inventory.Connect(t.Context(), inventory.Config{

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -41,7 +41,7 @@ func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
 }
 
 // Unserved is that no transport may serve a disk, and why each may not.
-type Unserved struct{ Refused []queue.Refusal }
+type Unserved struct{ Refused []job.Refusal }
 
 // Error names each with its reason.
 func (u *Unserved) Error() string {
@@ -53,7 +53,7 @@ func (u *Unserved) Error() string {
 }
 
 // nothingLeft is the error of a disk that no transport may serve.
-func nothingLeft(s Spec, refused []queue.Refusal) error {
+func nothingLeft(s Spec, refused []job.Refusal) error {
 	return &ivd.Error{
 		Kind: ivd.Unsupported, Op: fmt.Sprintf("open disk %s on %s", s.Ref.Disk, s.Ref.Datastore),
 		Err:    &Unserved{refused},
@@ -62,10 +62,10 @@ func nothingLeft(s Spec, refused []queue.Refusal) error {
 }
 
 // before keeps the refusals of what would have been preferred to the one in use.
-func before(modes []string, used string, refused []queue.Refusal) []queue.Refusal {
+func before(modes []string, used string, refused []job.Refusal) []job.Refusal {
 	place := func(mode string) int { return slices.Index(modes, mode) }
 	limit := place(used)
-	var list []queue.Refusal
+	var list []job.Refusal
 	for _, r := range refused {
 		if limit < 0 || place(r.Transport) < limit {
 			list = append(list, r)
@@ -75,7 +75,7 @@ func before(modes []string, used string, refused []queue.Refusal) []queue.Refusa
 }
 
 // withFailed says what was tried before the error.
-func withFailed(err error, failed []queue.Refusal) error {
+func withFailed(err error, failed []job.Refusal) error {
 	for _, f := range slices.Backward(failed) {
 		err = fmt.Errorf("%w (%s before: %s)", err, f.Transport, f.Reason)
 	}
@@ -85,7 +85,7 @@ func withFailed(err error, failed []queue.Refusal) error {
 // firstOf tries one transport after the other, each by itself, so that the reason
 // of each is known. When all fail, the last error that says more than "this
 // transport cannot" is the one that counts.
-func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, failed []queue.Refusal, last error) {
+func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, failed []job.Refusal, last error) {
 	for i, mode := range modes {
 		if err := ctx.Err(); err != nil {
 			return nil, failed, err
@@ -103,7 +103,7 @@ func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, fa
 		if i == len(modes)-1 || !fallsBack(mode, err) {
 			break
 		}
-		failed = append(failed, queue.Refusal{Transport: mode, Reason: err.Error()})
+		failed = append(failed, job.Refusal{Transport: mode, Reason: err.Error()})
 	}
 	return nil, failed, last
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // A path that failed is left alone for coolFirst, doubled with each failure after
@@ -100,7 +100,7 @@ func (p *paths) work(at path, write bool, n int64, busy time.Duration) {
 
 // order leaves out what is cool, with the reason. When nothing is left all are
 // tried, the one first whose time ends first.
-func (p *paths) order(ref ivd.DiskRef, modes []string) (keep []string, refused []queue.Refusal) {
+func (p *paths) order(ref ivd.DiskRef, modes []string) (keep []string, refused []job.Refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -115,7 +115,7 @@ func (p *paths) order(ref ivd.DiskRef, modes []string) (keep []string, refused [
 			keep = append(keep, mode)
 		} else {
 			why := "not before " + t.UTC().Format(time.TimeOnly) + " UTC: " + p.of[pathOf(ref, mode)].reason
-			refused = append(refused, queue.Refusal{Transport: mode, Reason: why})
+			refused = append(refused, job.Refusal{Transport: mode, Reason: why})
 		}
 	}
 	if len(keep) > 0 {
@@ -127,7 +127,7 @@ func (p *paths) order(ref ivd.DiskRef, modes []string) (keep []string, refused [
 }
 
 // list is what a heartbeat says, the ones used last where there are too many.
-func (p *paths) list() []queue.Path {
+func (p *paths) list() []job.Path {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -140,10 +140,10 @@ func (p *paths) list() []queue.Path {
 	slices.SortFunc(keys, func(a, b path) int {
 		return cmp.Or(cmp.Compare(a.vcenter, b.vcenter), cmp.Compare(a.datastore, b.datastore), cmp.Compare(a.transport, b.transport))
 	})
-	var list []queue.Path
+	var list []job.Path
 	for _, at := range keys {
 		r := p.of[at]
-		q := queue.Path{VCenter: at.vcenter, Datastore: at.datastore, Transport: at.transport, ReadRate: int64(r.read), WriteRate: int64(r.write)}
+		q := job.Path{VCenter: at.vcenter, Datastore: at.datastore, Transport: at.transport, ReadRate: int64(r.read), WriteRate: int64(r.write)}
 		if now.Before(r.until) {
 			q.CoolUntil, q.Reason = r.until.UTC(), r.reason
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // Left are the disks that this machine has hot-added and not released: before
@@ -15,7 +15,7 @@ func (h *Host) Left() []Attachment { return h.left.all() }
 
 // Release has the library release what was left of a vCenter, with the login for one
 // of the disks, and tells whether that is done. While a disk is attached it is not.
-func (h *Host) Release(ctx context.Context, a Attachment, l queue.Login) bool {
+func (h *Host) Release(ctx context.Context, a Attachment, l job.Login) bool {
 	h.cleanUp(ctx, a.Disk, l)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -79,7 +79,7 @@ func (d *Disk) detached(err error) {
 // died: disks that are still attached to this VM keep their snapshots, and its slots.
 // It is done with the first login for a vCenter, before anything is opened there, and
 // only on a host that hot-adds: nothing else leaves anything.
-func (h *Host) cleanUp(ctx context.Context, ref ivd.DiskRef, l queue.Login) {
+func (h *Host) cleanUp(ctx context.Context, ref ivd.DiskRef, l job.Login) {
 	if !h.hotAdds() || !h.dirty(l.Server) {
 		return
 	}
@@ -101,7 +101,7 @@ func (h *Host) dirty(server string) bool {
 
 // cleanNow names a disk although it is about all that was left: what an IVD's
 // parameters look like without one, VMware does not say.
-func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l queue.Login) bool {
+func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l job.Login) bool {
 	call, end := within(ctx, h.limits.cleanup)
 	defer end()
 	cleaned, remaining, err := h.lib.CleanupContext(call, params(ref, "", l))

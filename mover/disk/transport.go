@@ -1,10 +1,9 @@
 package disk
 
 import (
+	"ivdmover/shared/job"
 	"slices"
 	"strings"
-
-	"ivdmover/shared/queue"
 )
 
 // The transports that a choice is made of, as VDDK names them.
@@ -26,16 +25,16 @@ type Machine struct {
 // wanted is what a choice is made for.
 type wanted struct {
 	write  bool
-	allows *queue.Allows // nil: nothing is known of the disk
+	allows *job.Allows // nil: nothing is known of the disk
 }
 
 // choose keeps of the transports, in their order, those that neither the machine
 // nor the disk rules out, and says of the others why. What is not known rules
 // nothing out: the library's answer tells.
-func choose(modes []string, m Machine, w wanted) (keep []string, refused []queue.Refusal) {
+func choose(modes []string, m Machine, w wanted) (keep []string, refused []job.Refusal) {
 	for _, mode := range modes {
 		if reason := refusal(mode, m, w); reason != "" {
-			refused = append(refused, queue.Refusal{Transport: mode, Reason: reason})
+			refused = append(refused, job.Refusal{Transport: mode, Reason: reason})
 		} else {
 			keep = append(keep, mode)
 		}
@@ -47,7 +46,7 @@ func choose(modes []string, m Machine, w wanted) (keep []string, refused []queue
 func refusal(mode string, m Machine, w wanted) string {
 	a := w.allows
 	if a == nil {
-		a = &queue.Allows{}
+		a = &job.Allows{}
 	}
 	switch mode {
 	case file:
@@ -64,7 +63,7 @@ func refusal(mode string, m Machine, w wanted) string {
 	return ""
 }
 
-func refuseSAN(a *queue.Allows, m Machine, write bool) string {
+func refuseSAN(a *job.Allows, m Machine, write bool) string {
 	switch kind := strings.ToLower(a.DatastoreType); {
 	case kind == "nfs", kind == "nfs41", kind == "vsan", kind == "vvol":
 		return "the datastore is of type " + a.DatastoreType + ", which has no LUNs"
@@ -80,7 +79,7 @@ func refuseSAN(a *queue.Allows, m Machine, write bool) string {
 	return ""
 }
 
-func refuseHotAdd(a *queue.Allows, m Machine) string {
+func refuseHotAdd(a *job.Allows, m Machine) string {
 	switch {
 	case !m.VM:
 		return "this machine is no VM of VMware's"

@@ -14,7 +14,7 @@ import (
 	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -24,31 +24,31 @@ func TestWhatRulesATransportOut(t *testing.T) {
 		name    string
 		machine Machine
 		write   bool
-		allows  *queue.Allows
+		allows  *job.Allows
 		keep    string
 	}{
 		{"nothing is known", vm, false, nil, "san hotadd nbdssl nbd"},
 		{"no VM", Machine{}, false, nil, "san nbdssl nbd"},
 		{"a restore", vm, true, nil, "hotadd nbdssl nbd"},
-		{"to a thin disk", vm, true, &queue.Allows{Thin: true}, "hotadd nbdssl nbd"},
-		{"vSAN", vm, false, &queue.Allows{DatastoreType: "vsan"}, "hotadd nbdssl nbd"},
-		{"NFS", vm, false, &queue.Allows{DatastoreType: "NFS41"}, "hotadd nbdssl nbd"},
-		{"VMFS", vm, false, &queue.Allows{DatastoreType: "VMFS"}, "san hotadd nbdssl nbd"},
-		{"encrypted", vm, false, &queue.Allows{Encrypted: true}, "nbdssl"},
-		{"encrypted, a proxy that is too", vm, false, &queue.Allows{Encrypted: true, Placement: true, ProxyVMs: []string{"abc"}}, "hotadd nbdssl"},
-		{"encrypted, no proxy that is", vm, false, &queue.Allows{Encrypted: true, Placement: true}, "nbdssl"},
-		{"its LUN", vm, false, &queue.Allows{LUNs: []string{"naa.0", "NAA.1"}}, "san hotadd nbdssl nbd"},
-		{"another LUN", vm, false, &queue.Allows{LUNs: []string{"naa.2"}}, "hotadd nbdssl nbd"},
-		{"a proxy", vm, false, &queue.Allows{Placement: true, ProxyVMs: []string{"ABC"}}, "san hotadd nbdssl nbd"},
-		{"another proxy", vm, false, &queue.Allows{ProxyVMs: []string{"def"}}, "san nbdssl nbd"},
-		{"no proxy at all", vm, false, &queue.Allows{Placement: true}, "san nbdssl nbd"},
-		{"a VM that does not know itself", Machine{VM: true}, false, &queue.Allows{ProxyVMs: []string{"abc"}}, "san nbdssl nbd"},
+		{"to a thin disk", vm, true, &job.Allows{Thin: true}, "hotadd nbdssl nbd"},
+		{"vSAN", vm, false, &job.Allows{DatastoreType: "vsan"}, "hotadd nbdssl nbd"},
+		{"NFS", vm, false, &job.Allows{DatastoreType: "NFS41"}, "hotadd nbdssl nbd"},
+		{"VMFS", vm, false, &job.Allows{DatastoreType: "VMFS"}, "san hotadd nbdssl nbd"},
+		{"encrypted", vm, false, &job.Allows{Encrypted: true}, "nbdssl"},
+		{"encrypted, a proxy that is too", vm, false, &job.Allows{Encrypted: true, Placement: true, ProxyVMs: []string{"abc"}}, "hotadd nbdssl"},
+		{"encrypted, no proxy that is", vm, false, &job.Allows{Encrypted: true, Placement: true}, "nbdssl"},
+		{"its LUN", vm, false, &job.Allows{LUNs: []string{"naa.0", "NAA.1"}}, "san hotadd nbdssl nbd"},
+		{"another LUN", vm, false, &job.Allows{LUNs: []string{"naa.2"}}, "hotadd nbdssl nbd"},
+		{"a proxy", vm, false, &job.Allows{Placement: true, ProxyVMs: []string{"ABC"}}, "san hotadd nbdssl nbd"},
+		{"another proxy", vm, false, &job.Allows{ProxyVMs: []string{"def"}}, "san nbdssl nbd"},
+		{"no proxy at all", vm, false, &job.Allows{Placement: true}, "san nbdssl nbd"},
+		{"a VM that does not know itself", Machine{VM: true}, false, &job.Allows{ProxyVMs: []string{"abc"}}, "san nbdssl nbd"},
 	} {
 		keep, refused := choose([]string{"file", "san", "hotadd", "nbdssl", "nbd"}, c.machine, wanted{c.write, c.allows})
 		if got := strings.Join(keep, " "); got != c.keep {
 			t.Errorf("%s: %s, want %s", c.name, got, c.keep)
 		}
-		if len(keep)+len(refused) != 5 || slices.ContainsFunc(refused, func(r queue.Refusal) bool { return r.Reason == "" }) {
+		if len(keep)+len(refused) != 5 || slices.ContainsFunc(refused, func(r job.Refusal) bool { return r.Reason == "" }) {
 			t.Errorf("%s: refused %+v", c.name, refused)
 		}
 	}
@@ -56,7 +56,7 @@ func TestWhatRulesATransportOut(t *testing.T) {
 
 func TestNoTransportLeftIsSaidWithTheReasons(t *testing.T) {
 	h, asked := fake(t, []string{"san", "hotadd"}, Machine{}, nil)
-	_, err := h.Open(t.Context(), Spec{Allows: &queue.Allows{DatastoreType: "VVOL"}})
+	_, err := h.Open(t.Context(), Spec{Allows: &job.Allows{DatastoreType: "VVOL"}})
 	if ivd.KindOf(err) != ivd.Unsupported || len(*asked) > 0 || !strings.Contains(err.Error(), "VVOL") || !strings.Contains(err.Error(), "no VM") {
 		t.Errorf("%v, asked %v", err, *asked)
 	}
@@ -88,7 +88,7 @@ func TestAFailedPathIsLeftAloneForAWhile(t *testing.T) {
 	}
 	open("ds-1", "hotadd", "nbdssl")
 	open("ds-1", "nbdssl")
-	if p := h.Facts().Paths; !slices.ContainsFunc(p, func(q queue.Path) bool {
+	if p := h.Facts().Paths; !slices.ContainsFunc(p, func(q job.Path) bool {
 		return q.Transport == "hotadd" && q.CoolUntil.Equal(now.Add(time.Minute)) && strings.Contains(q.Reason, "locked")
 	}) {
 		t.Errorf("paths %+v", p)
@@ -154,7 +154,7 @@ func TestADeadProcessIsCleanedUpAfter(t *testing.T) {
 		}
 		return list
 	}
-	open := func(allows *queue.Allows) *Disk {
+	open := func(allows *job.Allows) *Disk {
 		t.Helper()
 		h, err := NewHost(lib, Options{Transports: []string{"hotadd", "nbdssl"}, Machine: ThisMachine(disktest.Proxy, []string{})})
 		if err != nil {
@@ -189,7 +189,7 @@ func TestADeadProcessIsCleanedUpAfter(t *testing.T) {
 	if err := os.WriteFile(held[0], dead, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := open(&queue.Allows{Placement: true}).Close(); err != nil || len(marks()) != 0 {
+	if err := open(&job.Allows{Placement: true}).Close(); err != nil || len(marks()) != 0 {
 		t.Errorf("without a slot: %v, marks %v", err, marks())
 	}
 	if err := v.DeleteSnapshot(t.Context(), refs[0], snapshot); err != nil {

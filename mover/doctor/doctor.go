@@ -12,7 +12,7 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -26,7 +26,7 @@ type Options struct {
 
 	Disk     ivd.DiskRef // empty: the library alone
 	Snapshot ivd.SnapshotID
-	Login    queue.Login
+	Login    job.Login
 	Capacity int64  // as vSphere says it, in bytes; 0: not given
 	Facts    *Facts // what else vSphere says; nil: nobody asked it
 	Measure  int64  // bytes to read by each transport

@@ -10,14 +10,14 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
 // Backup is one job's part of a disk on its way into a repository.
 type Backup struct {
-	Job        queue.Job
-	From       queue.JobRecord // the checkpoint to go on from
+	Job        job.Job
+	From       job.Record // the checkpoint to go on from
 	Source     Source
 	Repository *repo.Repository
 	Writer     *repo.Writer
@@ -101,7 +101,7 @@ func (b *Backup) check() error {
 		}
 		last = p
 	}
-	if spec.Unread == queue.UnreadParent && (spec.Parent == nil || spec.Allocated) {
+	if spec.Unread == job.UnreadParent && (spec.Parent == nil || spec.Allocated) {
 		return errors.New("chunks that are not read are the parent's, and there is none")
 	}
 	if p := spec.Parent; p != nil {
@@ -118,7 +118,7 @@ func (b *Backup) check() error {
 // backup is a Backup under way.
 type backup struct {
 	Backup
-	job   *queue.Job
+	job   *job.Job
 	group *errgroup.Group
 
 	workspaces *lane[workspace]

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 const cs = ivd.MinChunkSize
@@ -16,7 +16,7 @@ func TestFirstBackupReadsAllocatedBlocksOnly(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	d.fill(rnd, 60)
 	allocated := len(d.blocks)
-	p, stats := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	p, stats := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	if len(d.read) != allocated {
 		t.Errorf("%d blocks were read of %d allocated", len(d.read), allocated)
 	}
@@ -39,7 +39,7 @@ func TestFirstBackupReadsAllocatedBlocksOnly(t *testing.T) {
 func TestEmptyDiskCostsNothing(t *testing.T) {
 	b := newBench(t, 64<<20)
 	d := newMemoryDisk(2 << 40)
-	p, stats := b.backup(d, 256<<10, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	p, stats := b.backup(d, 256<<10, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	if len(p.Pages) != 0 || stats.StoredBytes != 0 || stats.ReadBytes != 0 || stats.DiskBytes != 2<<40 {
 		t.Fatalf("pages %v, stats %+v", p.Pages, stats)
 	}
@@ -51,7 +51,7 @@ func TestLightIncrementIsTwoPacks(t *testing.T) {
 	d := newMemoryDisk(20*1024*cs + sector)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	d.fill(rnd, 100)
-	parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	d.read = map[int64]int{}
 	g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}
 	areas := d.fill(rnd, 4)
@@ -60,7 +60,7 @@ func TestLightIncrementIsTwoPacks(t *testing.T) {
 	for _, w := range work {
 		want += w.Read.Count()
 	}
-	p, stats := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadParent, Parent: parent.parent(), Spans: work})
+	p, stats := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadParent, Parent: parent.parent(), Spans: work})
 	if stats.Packs != 2 || len(d.read) != want {
 		t.Errorf("%d packs, %d blocks read, want 2 and %d", stats.Packs, len(d.read), want)
 	}
@@ -68,12 +68,12 @@ func TestLightIncrementIsTwoPacks(t *testing.T) {
 	b.restore(parent)
 
 	// What did not change costs nothing, and is the parent's page by reference.
-	same, stats := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadParent, Parent: p.parent()})
+	same, stats := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadParent, Parent: p.parent()})
 	if stats.Packs != 0 || len(same.Pages) != 1 || same.Pages[0] != p.Pages[0] {
 		t.Errorf("an unchanged disk: %+v, pages %v, the parent's %v", stats, same.Pages, p.Pages)
 	}
 	// Read again as a whole, it is found to be the same.
-	full, stats := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true, Parent: p.parent()})
+	full, stats := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true, Parent: p.parent()})
 	if stats.Packs != 0 || full.Pages[0] != p.Pages[0] || stats.NewBytes != 0 || stats.DedupBytes == 0 {
 		t.Errorf("a full read of an unchanged disk: %+v", stats)
 	}
@@ -84,12 +84,12 @@ func TestDiskThatHasGrown(t *testing.T) {
 	d := newMemoryDisk(1024*cs*3/2 + 3*sector)
 	rnd := rand.New(rand.NewPCG(5, 6))
 	d.fill(rnd, 40)
-	parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	old := d.capacity
 	d.capacity = 1024 * cs * 4
 	areas := append(d.fill(rnd, 10), ivd.Extent{Offset: old - old%cs, Length: d.capacity - old + old%cs})
 	g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}
-	p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadParent, Parent: parent.parent(), Spans: marked(g, areas)})
+	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadParent, Parent: parent.parent(), Spans: marked(g, areas)})
 	b.restore(p)
 	b.restore(parent)
 }
@@ -99,10 +99,10 @@ func TestRestoreOverOldContentWritesZeros(t *testing.T) {
 	d := newMemoryDisk(1024*cs*3 + sector)
 	rnd := rand.New(rand.NewPCG(7, 8))
 	d.fill(rnd, 20)
-	p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	target := newMemoryDisk(d.capacity)
 	target.fill(rnd, 50)
-	var rec queue.JobRecord
+	var rec job.Record
 	if err := b.restoreAttempt(t.Context(), *b.restoreJob(p, false), &rec, target, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
 )
 
 // Batch is a checkpoint: what a job has come to. Everything that it names is
@@ -15,7 +14,7 @@ type Batch struct {
 	Pages    []ivd.PageRef // of all complete pages of the job, those of zeros left out
 	Nodes    []ivd.NodeRef // of the page begun; spans that are the parent's are left out
 	SealedAt time.Time     // by the store's clock; zero when this batch stored nothing
-	Stats    queue.Stats   // of this batch alone
+	Stats    ivd.Stats     // of this batch alone
 	Done     bool          // it is the job's last one
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
@@ -52,11 +52,11 @@ type point struct {
 	disk      *memoryDisk
 }
 
-func (p *point) parent() *queue.Parent {
+func (p *point) parent() *job.Parent {
 	if p == nil {
 		return nil
 	}
-	return &queue.Parent{Point: p.ID, Committed: p.committed, Geometry: p.Geometry, Pages: p.Pages}
+	return &job.Parent{Point: p.ID, Committed: p.committed, Geometry: p.Geometry, Pages: p.Pages}
 }
 
 func (b *bench) lease(kind format.LeaseKind) repo.Lease {
@@ -88,7 +88,7 @@ func allPages(g ivd.Geometry) []ivd.PageIndex {
 }
 
 // marked is the work of areas.
-func marked(g ivd.Geometry, areas []ivd.Extent) []queue.SpanWork {
+func marked(g ivd.Geometry, areas []ivd.Extent) []job.SpanWork {
 	m := map[ivd.SpanIndex]*ivd.Bitmap{}
 	for _, a := range areas {
 		for c := ivd.ChunkIndex(a.Offset / g.ChunkSize); int64(c)*g.ChunkSize < a.End(); c++ {
@@ -98,30 +98,30 @@ func marked(g ivd.Geometry, areas []ivd.Extent) []queue.SpanWork {
 			m[c.Span()].Set(int(c - c.Span().FirstChunk()))
 		}
 	}
-	var list []queue.SpanWork
+	var list []job.SpanWork
 	for s := range g.Spans() {
 		if m[s] != nil {
-			list = append(list, queue.SpanWork{Span: s, Read: *m[s]})
+			list = append(list, job.SpanWork{Span: s, Read: *m[s]})
 		}
 	}
 	return list
 }
 
 // job is a backup's whole disk as one job.
-func (b *bench) job(l repo.Lease, g ivd.Geometry, spec queue.BackupSpec) queue.Job {
+func (b *bench) job(l repo.Lease, g ivd.Geometry, spec job.BackupSpec) job.Job {
 	spec.Pages = allPages(g)
-	return queue.Job{
-		Version: queue.Version, Kind: queue.Backup, ID: "j0001", Run: "run", Lease: l.ID, Deadline: l.Deadline,
+	return job.Job{
+		Version: job.Version, Kind: job.Backup, ID: "j0001", Run: "run", Lease: l.ID, Deadline: l.Deadline,
 		Repository: b.repo.ID(), Disk: b.disk, Geometry: g, Backup: &spec,
 	}
 }
 
-func (b *bench) record(job queue.Job) queue.JobRecord {
-	return queue.JobRecord{Version: queue.Version, ID: job.ID, Run: job.Run, Disk: job.Disk.Disk, Lease: job.Lease}
+func (b *bench) record(j job.Job) job.Record {
+	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease}
 }
 
 // seal is what a worker does with a batch.
-func seal(rec *queue.JobRecord, lease ivd.LeaseID, c Batch) {
+func seal(rec *job.Record, lease ivd.LeaseID, c Batch) {
 	rec.Next, rec.Pages, rec.Nodes = c.Next, slices.Clone(c.Pages), slices.Clone(c.Nodes)
 	rec.Lease = lease
 	if !c.SealedAt.IsZero() {
@@ -130,29 +130,29 @@ func seal(rec *queue.JobRecord, lease ivd.LeaseID, c Batch) {
 	rec.Batches++
 	rec.Stats.Add(c.Stats)
 	if c.Done {
-		rec.State = queue.JobDone
+		rec.State = job.Done
 	}
 }
 
 // attempt does a job from its record once, as one process would.
-func (b *bench) attempt(ctx context.Context, w *repo.Writer, job queue.Job, rec *queue.JobRecord, d Source, stop chan struct{}) error {
+func (b *bench) attempt(ctx context.Context, w *repo.Writer, j job.Job, rec *job.Record, d Source, stop chan struct{}) error {
 	return Backup{
-		Job: job, From: *rec, Source: d, Repository: b.repo, Writer: w, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Job: j, From: *rec, Source: d, Repository: b.repo, Writer: w, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
 		InFlight: b.depth, Request: b.request,
-		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, job.Lease, c); return nil },
+		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, j.Lease, c); return nil },
 	}.Run(ctx)
 }
 
 // commit makes a point of a job that is done.
-func (b *bench) commit(l repo.Lease, job queue.Job, rec *queue.JobRecord, d *memoryDisk) *point {
+func (b *bench) commit(l repo.Lease, j job.Job, rec *job.Record, d *memoryDisk) *point {
 	b.t.Helper()
-	if rec.State != queue.JobDone {
+	if rec.State != job.Done {
 		b.t.Fatalf("the job is %q", rec.State)
 	}
 	b.points++
 	p := format.Point{
 		ID:   ivd.NewPointID(b.disk.Disk, time.Date(2026, 1, b.points, 0, 0, 0, 0, time.UTC), "run"),
-		Disk: b.disk, Geometry: job.Geometry, Run: job.Run, Pages: rec.Pages, Time: time.Now(),
+		Disk: b.disk, Geometry: j.Geometry, Run: j.Run, Pages: rec.Pages, Time: time.Now(),
 	}
 	if err := b.repo.Commit(b.t.Context(), l, p); err != nil {
 		b.t.Fatal(err)
@@ -165,20 +165,20 @@ func (b *bench) commit(l repo.Lease, job queue.Job, rec *queue.JobRecord, d *mem
 }
 
 // backup is a whole backup without an incident.
-func (b *bench) backup(d *memoryDisk, chunk int64, spec queue.BackupSpec) (*point, queue.Stats) {
+func (b *bench) backup(d *memoryDisk, chunk int64, spec job.BackupSpec) (*point, ivd.Stats) {
 	b.t.Helper()
 	l := b.lease(repo.WriteLease)
-	job := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: chunk}, spec)
-	rec := b.record(job)
-	if err := b.attempt(b.t.Context(), b.writer(l), job, &rec, d, nil); err != nil {
+	j := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: chunk}, spec)
+	rec := b.record(j)
+	if err := b.attempt(b.t.Context(), b.writer(l), j, &rec, d, nil); err != nil {
 		b.t.Fatal(err)
 	}
-	return b.commit(l, job, &rec, d), rec.Stats
+	return b.commit(l, j, &rec, d), rec.Stats
 }
 
 // restoreJob is a whole point as one job; nil where there is nothing to do.
-func (b *bench) restoreJob(p *point, blank bool) *queue.Job {
-	spec := &queue.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: blank}
+func (b *bench) restoreJob(p *point, blank bool) *job.Job {
+	spec := &job.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: blank}
 	if !blank {
 		spec.Pages = nil
 		for i := range p.Geometry.Pages() {
@@ -192,29 +192,29 @@ func (b *bench) restoreJob(p *point, blank bool) *queue.Job {
 	if len(spec.Pages) == 0 {
 		return nil
 	}
-	return &queue.Job{Version: queue.Version, Kind: queue.Restore, ID: "j0001", Run: "run", Disk: b.disk, Geometry: p.Geometry, Restore: spec}
+	return &job.Job{Version: job.Version, Kind: job.Restore, ID: "j0001", Run: "run", Disk: b.disk, Geometry: p.Geometry, Restore: spec}
 }
 
-func (b *bench) restoreAttempt(ctx context.Context, job queue.Job, rec *queue.JobRecord, d Target, stop chan struct{}) error {
+func (b *bench) restoreAttempt(ctx context.Context, j job.Job, rec *job.Record, d Target, stop chan struct{}) error {
 	b.t.Helper()
-	rd, err := b.repo.OpenReader(b.t.Context(), b.lease(repo.ReadLease).ID, job.Restore.Point)
+	rd, err := b.repo.OpenReader(b.t.Context(), b.lease(repo.ReadLease).ID, j.Restore.Point)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return Restore{
-		Job: job, From: *rec, Target: d, Reader: rd, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Job: j, From: *rec, Target: d, Reader: rd, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
 		InFlight: b.depth, Request: b.request,
-		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, job.Lease, c); return nil },
+		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, j.Lease, c); return nil },
 	}.Run(ctx)
 }
 
 // restore restores a point to a new disk and compares.
-func (b *bench) restore(p *point) queue.Stats {
+func (b *bench) restore(p *point) ivd.Stats {
 	b.t.Helper()
 	d := newMemoryDisk((p.Geometry.Capacity + 1<<20 - 1) &^ (1<<20 - 1))
-	var rec queue.JobRecord
-	if job := b.restoreJob(p, true); job != nil {
-		if err := b.restoreAttempt(b.t.Context(), *job, &rec, d, nil); err != nil {
+	var rec job.Record
+	if j := b.restoreJob(p, true); j != nil {
+		if err := b.restoreAttempt(b.t.Context(), *j, &rec, d, nil); err != nil {
 			b.t.Fatal(err)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // span is one span of the job, on its way through the pipeline.
@@ -24,17 +24,17 @@ type span struct {
 
 // work says what a job reads of each span, as far as the job itself knows.
 type work struct {
-	job    *queue.Job
+	job    *job.Job
 	source Source
 	meter  *Meter
-	spans  []queue.SpanWork // those not asked for yet
+	spans  []job.SpanWork // those not asked for yet
 
 	from, to ivd.SpanIndex // whose allocated areas are known:
 	areas    []ivd.Extent
 }
 
-func newWork(job *queue.Job, source Source, meter *Meter) *work {
-	return &work{job: job, source: source, meter: meter, spans: job.Backup.Spans}
+func newWork(j *job.Job, source Source, meter *Meter) *work {
+	return &work{job: j, source: source, meter: meter, spans: j.Backup.Spans}
 }
 
 // read says what to read of a span. Spans are asked for in order.
@@ -83,7 +83,7 @@ func (w *work) allocated(ctx context.Context, span ivd.SpanIndex) (ivd.Bitmap, e
 
 // decideEasily decides where no node of the parent is needed.
 func (b *backup) decideEasily(s *span) (easy bool) {
-	asParent := b.job.Backup.Unread == queue.UnreadParent
+	asParent := b.job.Backup.Unread == job.UnreadParent
 	switch {
 	case asParent && s.page.lost:
 		s.read = all(b.job.Geometry, s.index)
@@ -109,7 +109,7 @@ func (b *backup) decide(ctx context.Context, s *span) error {
 	}
 	b.Meter.tick()
 	s.old = node
-	if b.job.Backup.Unread != queue.UnreadParent {
+	if b.job.Backup.Unread != job.UnreadParent {
 		return nil
 	}
 	if node == nil {

@@ -12,7 +12,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -89,7 +89,7 @@ func TestNothingCondemnedIsBuiltOn(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(9, 10))
 			d := newMemoryDisk(6*1024*cs + 3*sector)
 			d.fill(rnd, 80)
-			parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+			parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 			data, index := b.stored("data/"), b.stored("index/")
 			if len(data) < 3 || len(index) < 3 {
 				t.Fatalf("only %d data packs and %d index packs", len(data), len(index))
@@ -103,7 +103,7 @@ func TestNothingCondemnedIsBuiltOn(t *testing.T) {
 			}
 			g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}
 			areas := d.fill(rnd, 3)
-			p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadParent, Parent: parent.parent(), Spans: marked(g, areas)})
+			p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadParent, Parent: parent.parent(), Spans: marked(g, areas)})
 			for _, id := range b.named(p) {
 				if slices.Contains(condemned, id) {
 					t.Errorf("the child names pack %s", id)
@@ -129,12 +129,12 @@ func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
 	d := newMemoryDisk(size)
 	d.fill(rand.New(rand.NewPCG(11, 12)), 80)
 	l := b.lease(repo.WriteLease)
-	job := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
-	rec := b.record(job)
+	j := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
+	rec := b.record(j)
 	d.put(t, int64(until-1)*1024*cs, noise(99, cs)) // so that there is a batch to seal
 	stop := make(chan struct{})
 	err := Backup{
-		Job: job, Source: d, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Job: j, Source: d, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
 		Checkpoint: func(_ context.Context, c Batch) error {
 			seal(&rec, l.ID, c)
 			if c.Next == until {
@@ -150,11 +150,11 @@ func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
 	b.condemn(data[0])
 	b.delete(format.DataPack, data[0])
 	l = b.lease(repo.WriteLease) // a successor's
-	job.Lease, job.Deadline = l.ID, l.Deadline
-	if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, nil); err != nil {
+	j.Lease, j.Deadline = l.ID, l.Deadline
+	if err := b.attempt(t.Context(), b.writer(l), j, &rec, d, nil); err != nil {
 		t.Fatal(err)
 	}
-	b.restore(b.commit(l, job, &rec, d))
+	b.restore(b.commit(l, j, &rec, d))
 }
 
 // What was stored is what a point names, and nothing that is damaged comes back
@@ -163,7 +163,7 @@ func TestDamageIsNotRestored(t *testing.T) {
 	b := newBench(t, 64<<20)
 	d := newMemoryDisk(1024 * cs)
 	d.fill(rand.New(rand.NewPCG(13, 14)), 20)
-	p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	name := repo.PackName(format.DataPack, b.stored("data/")[0])
 	o, err := b.store.Get(t.Context(), name, format.MaxPackSize)
 	if err != nil {
@@ -174,12 +174,12 @@ func TestDamageIsNotRestored(t *testing.T) {
 	if err := b.store.Put(t.Context(), name, damage); err != nil {
 		t.Fatal(err)
 	}
-	var rec queue.JobRecord
+	var rec job.Record
 	err = b.restoreAttempt(t.Context(), *b.restoreJob(p, true), &rec, newMemoryDisk(d.capacity), nil)
 	if ivd.KindOf(err) != ivd.Corrupt || !strings.Contains(err.Error(), path.Base(string(name))) {
 		t.Fatalf("err = %v", err)
 	}
-	if rec.State == queue.JobDone {
+	if rec.State == job.Done {
 		t.Fatal("the restore says that it is done")
 	}
 }

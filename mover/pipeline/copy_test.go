@@ -9,7 +9,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // filled is a disk that fills the memory it is given with the same content each
@@ -40,7 +40,7 @@ func newPiece(b *bench) (r *backup, f *filled, one func() *piece) {
 	f = &filled{memoryDisk: newMemoryDisk(g.Capacity), content: content}
 	l := b.lease(format.WriteLease)
 	r = newBackup(Backup{
-		Job:    b.job(l, g, queue.BackupSpec{Unread: queue.UnreadZero}),
+		Job:    b.job(l, g, job.BackupSpec{Unread: job.UnreadZero}),
 		Source: f, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), InFlight: 2, Request: request,
 	})
 	return r, f, func() *piece {

@@ -7,7 +7,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -34,13 +34,13 @@ func TestSpanThatBecameZeros(t *testing.T) {
 	const size = 4 * 1024 * cs
 	for _, c := range []struct {
 		name string
-		spec func(g ivd.Geometry, areas []ivd.Extent) queue.BackupSpec
+		spec func(g ivd.Geometry, areas []ivd.Extent) job.BackupSpec
 	}{
-		{"changed areas", func(g ivd.Geometry, areas []ivd.Extent) queue.BackupSpec {
-			return queue.BackupSpec{Unread: queue.UnreadParent, Spans: marked(g, areas)}
+		{"changed areas", func(g ivd.Geometry, areas []ivd.Extent) job.BackupSpec {
+			return job.BackupSpec{Unread: job.UnreadParent, Spans: marked(g, areas)}
 		}},
-		{"areas in use", func(ivd.Geometry, []ivd.Extent) queue.BackupSpec {
-			return queue.BackupSpec{Unread: queue.UnreadZero}
+		{"areas in use", func(ivd.Geometry, []ivd.Extent) job.BackupSpec {
+			return job.BackupSpec{Unread: job.UnreadZero}
 		}},
 	} {
 		for _, stops := range []bool{false, true} {
@@ -48,25 +48,25 @@ func TestSpanThatBecameZeros(t *testing.T) {
 			d := newMemoryDisk(size)
 			content := noise(1, 3*cs)
 			area := d.put(t, 1024*cs, content)
-			parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+			parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 			d.put(t, 1024*cs, make([]byte, len(content)))
 			g := ivd.Geometry{Capacity: size, ChunkSize: cs}
 			spec := c.spec(g, []ivd.Extent{area})
 			spec.Parent = parent.parent()
 			l := b.lease(repo.WriteLease)
-			job := b.job(l, g, spec)
-			rec := b.record(job)
+			j := b.job(l, g, spec)
+			rec := b.record(j)
 			for stops && rec.Next < 3 {
 				stop := make(chan struct{})
 				close(stop)
-				if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, stop); !expected(err) {
+				if err := b.attempt(t.Context(), b.writer(l), j, &rec, d, stop); !expected(err) {
 					t.Fatal(err)
 				}
 			}
-			if err := b.attempt(t.Context(), b.writer(l), job, &rec, d, nil); err != nil {
+			if err := b.attempt(t.Context(), b.writer(l), j, &rec, d, nil); err != nil {
 				t.Fatal(err)
 			}
-			p := b.commit(l, job, &rec, d)
+			p := b.commit(l, j, &rec, d)
 			if len(p.Pages) != 0 {
 				t.Errorf("%s: a disk of zeros has pages %v", c.name, p.Pages)
 			}
@@ -83,10 +83,10 @@ func TestGrownPartIsReadUnasked(t *testing.T) {
 	d := newMemoryDisk(100*cs + 3*sector)
 	d.put(t, 0, noise(2, 3*cs))
 	d.put(t, 100*cs, noise(3, 3*sector))
-	parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	d.capacity = 200 * cs
 	d.put(t, 100*cs+3*sector, noise(4, 20*cs))
-	p, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadParent, Parent: parent.parent()})
+	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadParent, Parent: parent.parent()})
 	b.restore(p)
 }
 
@@ -98,7 +98,7 @@ func TestRepeatedChunksShareAFrame(t *testing.T) {
 	d.put(t, 0, noise(5, 2*cs))
 	d.put(t, 2*cs, bytes.Repeat(noise(6, cs), 9))
 	d.put(t, 11*cs, noise(7, 3*cs))
-	p, stats := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	p, stats := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	if stats.NewBytes != 6*cs || stats.DedupBytes != 8*cs {
 		t.Errorf("stats %+v", stats)
 	}
@@ -132,15 +132,15 @@ func TestForgottenChunkIsStoredAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	job := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
-	rec := b.record(job)
-	if err := b.attempt(t.Context(), w, job, &rec, d, nil); err != nil {
+	j := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
+	rec := b.record(j)
+	if err := b.attempt(t.Context(), w, j, &rec, d, nil); err != nil {
 		t.Fatal(err)
 	}
 	if rec.Stats.NewBytes != 3*cs {
 		t.Errorf("%d bytes are new, want a chunk for each batch", rec.Stats.NewBytes)
 	}
-	b.restore(b.commit(l, job, &rec, d))
+	b.restore(b.commit(l, j, &rec, d))
 }
 
 // The same, where the order of things is certain.
@@ -149,7 +149,7 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	l := b.lease(repo.WriteLease)
 	g := ivd.Geometry{Capacity: 1024 * cs, ChunkSize: cs}
 	r := newBackup(Backup{
-		Job: b.job(l, g, queue.BackupSpec{Unread: queue.UnreadZero}), Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter),
+		Job: b.job(l, g, job.BackupSpec{Unread: job.UnreadZero}), Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter),
 	})
 	if err := b.memory.reserve(t.Context(), BackupMemory(g, 0)); err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	want := content[cs:]
 	p := &piece{from: 7, to: 9, slot: slot, chunks: make([]chunk, 2)}
 	p.chunks[1] = chunk{id: format.Sum(want), plain: cs}
-	e, err := r.place(t.Context(), &span{}, p, 1, new(queue.Stats))
+	e, err := r.place(t.Context(), &span{}, p, 1, new(ivd.Stats))
 	if err != nil {
 		t.Fatal(err)
 	}

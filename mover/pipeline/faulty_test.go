@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/dir"
 	"ivdmover/shared/store/storetest"
@@ -29,22 +29,22 @@ func TestEveryRequestMayFail(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(15, 16))
 	d := newMemoryDisk(5*1024*cs + 3*sector)
 	d.fill(rnd, 40)
-	parent, _ := b.backup(d, cs, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}
-	spec := queue.BackupSpec{Unread: queue.UnreadParent, Parent: parent.parent(), Spans: marked(g, d.fill(rnd, 20))}
+	spec := job.BackupSpec{Unread: job.UnreadParent, Parent: parent.parent(), Spans: marked(g, d.fill(rnd, 20))}
 	down := ivd.Errorf(ivd.Transient, "the store is away")
 
-	attempt := func(l repo.Lease, rec *queue.JobRecord) error {
+	attempt := func(l repo.Lease, rec *job.Record) error {
 		return b.attempt(t.Context(), b.writer(l), b.job(l, g, spec), rec, d, nil)
 	}
 	for _, m := range []storetest.Method{storetest.Put, storetest.ReadAt} {
 		for call := 1; ; call++ {
 			l := b.lease(repo.WriteLease)
-			job := b.job(l, g, spec)
+			j := b.job(l, g, spec)
 			w := b.writer(l)
 			before := faulty.Calls(m)
-			rec := b.record(job)
-			if err := b.attempt(t.Context(), w, job, &rec, d, nil); err != nil {
+			rec := b.record(j)
+			if err := b.attempt(t.Context(), w, j, &rec, d, nil); err != nil {
 				t.Fatal(err)
 			}
 			if calls := faulty.Calls(m) - before; call > calls {
@@ -56,7 +56,7 @@ func TestEveryRequestMayFail(t *testing.T) {
 			l = b.lease(repo.WriteLease)
 			rec = b.record(b.job(l, g, spec))
 			faulty.Add(storetest.Fault{On: m, Call: call, Before: down})
-			if err := attempt(l, &rec); ivd.KindOf(err) != ivd.Transient || rec.State == queue.JobDone {
+			if err := attempt(l, &rec); ivd.KindOf(err) != ivd.Transient || rec.State == job.Done {
 				t.Fatalf("%s %d failed: %v, the job is %q", m, call, err, rec.State)
 			}
 			if err := attempt(l, &rec); err != nil {
@@ -74,11 +74,11 @@ func TestEveryRequestMayFail(t *testing.T) {
 	b.restore(p)
 	for call := range faulty.Calls(storetest.ReadAt) - before {
 		faulty.Add(storetest.Fault{On: storetest.ReadAt, Call: call + 1, Before: down})
-		target, rec := newMemoryDisk(d.capacity), queue.JobRecord{}
-		if err := b.restoreAttempt(t.Context(), *b.restoreJob(p, true), &rec, target, nil); ivd.KindOf(err) != ivd.Transient || rec.State == queue.JobDone {
+		target, rec := newMemoryDisk(d.capacity), job.Record{}
+		if err := b.restoreAttempt(t.Context(), *b.restoreJob(p, true), &rec, target, nil); ivd.KindOf(err) != ivd.Transient || rec.State == job.Done {
 			t.Fatalf("read %d failed: %v, the job is %q", call+1, err, rec.State)
 		}
-		if err := b.restoreAttempt(t.Context(), *b.restoreJob(p, true), &rec, target, nil); err != nil || rec.State != queue.JobDone || differs(d, target) != "" {
+		if err := b.restoreAttempt(t.Context(), *b.restoreJob(p, true), &rec, target, nil); err != nil || rec.State != job.Done || differs(d, target) != "" {
 			t.Fatalf("after read %d failed: %v, %q, %s", call+1, err, rec.State, differs(d, target))
 		}
 	}

@@ -1,9 +1,8 @@
 package pipeline
 
 import (
+	"ivdmover/shared/ivd"
 	"sync"
-
-	"ivdmover/shared/queue"
 )
 
 // Meter counts what one attempt at a job does, for those who watch it. The zero
@@ -14,26 +13,26 @@ type Meter struct {
 	Touch func()
 
 	mu     sync.Mutex
-	total  queue.Stats
-	sealed queue.Stats
+	total  ivd.Stats
+	sealed ivd.Stats
 }
 
 // Total is what the attempt has done, Unsealed the part of it that no checkpoint
 // names yet.
-func (m *Meter) Total() queue.Stats {
+func (m *Meter) Total() ivd.Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.total
 }
 
 // Unsealed is what is lost when the attempt ends now.
-func (m *Meter) Unsealed() queue.Stats {
+func (m *Meter) Unsealed() ivd.Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return less(m.total, m.sealed)
 }
 
-func (m *Meter) add(s queue.Stats) {
+func (m *Meter) add(s ivd.Stats) {
 	m.mu.Lock()
 	m.total.Add(s)
 	m.mu.Unlock()
@@ -52,8 +51,8 @@ func (m *Meter) tick() {
 }
 
 // less is a without b.
-func less(a, b queue.Stats) queue.Stats {
-	return queue.Stats{
+func less(a, b ivd.Stats) ivd.Stats {
+	return ivd.Stats{
 		DiskBytes:       a.DiskBytes - b.DiskBytes,
 		ReadBytes:       a.ReadBytes - b.ReadBytes,
 		ZeroBytes:       a.ZeroBytes - b.ZeroBytes,

@@ -6,7 +6,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -16,7 +16,7 @@ import (
 type parent struct {
 	repository *repo.Repository
 	writer     *repo.Writer
-	of         *queue.Parent // nil: there is none
+	of         *job.Parent // nil: there is none
 
 	mu   sync.Mutex
 	good map[ivd.PackID]bool
@@ -29,7 +29,7 @@ type parentPage struct {
 	lost  bool             // it is gone or damaged: nothing is known of its spans
 }
 
-func newParent(r *repo.Repository, w *repo.Writer, of *queue.Parent) *parent {
+func newParent(r *repo.Repository, w *repo.Writer, of *job.Parent) *parent {
 	return &parent{repository: r, writer: w, of: of, good: map[ivd.PackID]bool{}}
 }
 

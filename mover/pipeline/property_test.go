@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -97,12 +97,12 @@ func TestWhatIsBackedUpComesBack(t *testing.T) {
 		var points []*point
 		for range rapid.IntRange(1, 4).Draw(rt, "generations") {
 			areas := d.fill(rnd, rapid.IntRange(0, 30).Draw(rt, "writes"))
-			spec := queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true}
+			spec := job.BackupSpec{Unread: job.UnreadZero, Allocated: true}
 			if n := len(points); n > 0 {
 				spec.Parent = points[rnd.IntN(n)].parent()
 			}
 			if n := len(points); n > 0 && rapid.Bool().Draw(rt, "changed areas") {
-				spec = queue.BackupSpec{Unread: queue.UnreadParent, Parent: points[n-1].parent(), Spans: marked(g, areas)}
+				spec = job.BackupSpec{Unread: job.UnreadParent, Parent: points[n-1].parent(), Spans: marked(g, areas)}
 			}
 			points = append(points, b.backupWithIncidents(rt, rnd, g, d, spec))
 		}
@@ -112,49 +112,49 @@ func TestWhatIsBackedUpComesBack(t *testing.T) {
 	})
 }
 
-func (b *bench) backupWithIncidents(rt *rapid.T, rnd *rand.Rand, g ivd.Geometry, d *memoryDisk, spec queue.BackupSpec) *point {
+func (b *bench) backupWithIncidents(rt *rapid.T, rnd *rand.Rand, g ivd.Geometry, d *memoryDisk, spec job.BackupSpec) *point {
 	l := b.lease(repo.WriteLease)
-	job := b.job(l, g, spec)
-	rec := b.record(job)
+	j := b.job(l, g, spec)
+	rec := b.record(j)
 	in := &incidents{rnd, rapid.IntRange(0, 4).Draw(rt, "incidents")}
 	w := b.writer(l)
-	for attempts := 0; rec.State != queue.JobDone; attempts++ {
+	for attempts := 0; rec.State != job.Done; attempts++ {
 		if attempts > 10 {
 			rt.Fatalf("no end after %d attempts", attempts)
 		}
 		if rnd.IntN(2) == 0 { // another process; sometimes another coordinator
 			if rnd.IntN(3) == 0 {
 				l = b.lease(repo.WriteLease)
-				job.Lease, job.Deadline = l.ID, l.Deadline
+				j.Lease, j.Deadline = l.ID, l.Deadline
 			}
 			w = b.writer(l)
 		}
 		ctx, s, stop := in.begin(rt.Context(), d)
-		if err := b.attempt(ctx, w, job, &rec, s, stop); !expected(err) {
+		if err := b.attempt(ctx, w, j, &rec, s, stop); !expected(err) {
 			rt.Fatalf("attempt: %v", err)
 		}
 		d.faults = 0
 	}
-	return b.commit(l, job, &rec, d)
+	return b.commit(l, j, &rec, d)
 }
 
 func (b *bench) restoreWithIncidents(rt *rapid.T, rnd *rand.Rand, p *point) {
 	d := newMemoryDisk((p.Geometry.Capacity + 1<<20 - 1) &^ (1<<20 - 1))
-	job := b.restoreJob(p, true)
-	if job == nil {
+	j := b.restoreJob(p, true)
+	if j == nil {
 		if len(p.disk.blocks) > 0 && differs(p.disk, d) != "" {
 			rt.Fatal("a point without pages of a disk with content")
 		}
 		return
 	}
-	var rec queue.JobRecord
+	var rec job.Record
 	in := &incidents{rnd, rapid.IntRange(0, 3).Draw(rt, "restore's incidents")}
-	for attempts := 0; rec.State != queue.JobDone; attempts++ {
+	for attempts := 0; rec.State != job.Done; attempts++ {
 		if attempts > 10 {
 			rt.Fatalf("no end after %d attempts", attempts)
 		}
 		ctx, s, stop := in.begin(rt.Context(), d)
-		if err := b.restoreAttempt(ctx, *job, &rec, s, stop); !expected(err) {
+		if err := b.restoreAttempt(ctx, *j, &rec, s, stop); !expected(err) {
 			rt.Fatalf("restore: %v", err)
 		}
 		d.faults = 0

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -115,16 +115,16 @@ func TestRequestsAreAsTheTransportWants(t *testing.T) {
 				expect = inFlight
 			}
 			l := b.lease(repo.WriteLease)
-			job := b.job(l, ivd.Geometry{Capacity: size, ChunkSize: c.chunk}, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
-			rec := b.record(job)
+			j := b.job(l, ivd.Geometry{Capacity: size, ChunkSize: c.chunk}, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
+			rec := b.record(j)
 			from := newWatched(d, expect)
-			if err := b.attempt(ctx, b.writer(l), job, &rec, from, nil); err != nil {
+			if err := b.attempt(ctx, b.writer(l), j, &rec, from, nil); err != nil {
 				t.Fatal(err)
 			}
 			from.check(t, "reads", size, c.want, false)
-			p := b.commit(l, job, &rec, d)
+			p := b.commit(l, j, &rec, d)
 			to := newWatched(newMemoryDisk(size), expect)
-			var restored queue.JobRecord
+			var restored job.Record
 			if err := b.restoreAttempt(ctx, *b.restoreJob(p, true), &restored, to, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +149,7 @@ func TestMemoryFollowsTheRequest(t *testing.T) {
 	if err := d.WriteAt(t.Context(), noise(4, int(g.Capacity)), 0); err != nil {
 		t.Fatal(err)
 	}
-	p, _ := b.backup(d, g.ChunkSize, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	p, _ := b.backup(d, g.ChunkSize, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	b.restore(p)
 	if b.memory.Peak() != large {
 		t.Errorf("the peak was %d of %d", b.memory.Peak(), large)

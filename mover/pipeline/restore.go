@@ -12,15 +12,15 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
 // Restore is one job's part of a restore point on its way back to a disk. The
 // disk may be larger than the point: what lies beyond stays as it is.
 type Restore struct {
-	Job    queue.Job
-	From   queue.JobRecord // the checkpoint to go on from
+	Job    job.Job
+	From   job.Record // the checkpoint to go on from
 	Target Target
 	Reader *repo.Reader
 	Memory *Memory
@@ -97,7 +97,7 @@ func (r *Restore) check() error {
 // restore is a Restore under way.
 type restore struct {
 	Restore
-	job      *queue.Job
+	job      *job.Job
 	group    *errgroup.Group
 	scratch  *lane[scratch]
 	requests requests
@@ -105,7 +105,7 @@ type restore struct {
 	underway sync.WaitGroup // units between their beginning and their last write
 	failed   atomic.Bool    // set before a unit that failed is no longer under way
 	begun    time.Time      // of the batch
-	sealed   queue.Stats
+	sealed   ivd.Stats
 }
 
 // spanNode is a span with its node; nil: zeros.
@@ -189,7 +189,7 @@ func (r *restore) fetchAll(ctx context.Context, nodes <-chan chan spanNode) erro
 				return err
 			}
 		}
-		r.Meter.add(queue.Stats{DiskBytes: r.job.Geometry.Span(s.span).Length})
+		r.Meter.add(ivd.Stats{DiskBytes: r.job.Geometry.Span(s.span).Length})
 		stop := r.stopped() && s.span+1 < end
 		if !stop && !r.due() {
 			continue

@@ -6,7 +6,6 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
 )
 
 // pageState is the page that is being put together.
@@ -31,7 +30,7 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 		if _, _, err := next(ctx, p.stored); err != nil {
 			return err
 		}
-		b.batch.stats.Add(queue.Stats{StoredBytes: int64(p.size), Packs: 1})
+		b.batch.stats.Add(ivd.Stats{StoredBytes: int64(p.size), Packs: 1})
 		if b.known[p.id] == nil {
 			b.known[p.id] = p
 		}
@@ -211,7 +210,7 @@ func (b *backup) putIndex(ctx context.Context, x *index) error {
 		return err
 	}
 	b.Meter.tick()
-	b.count(queue.Stats{StoredBytes: int64(size), Packs: 1})
+	b.count(ivd.Stats{StoredBytes: int64(size), Packs: 1})
 	x.pack, x.at = nil, at
 	for i := range b.pages {
 		if b.pages[i].Place.Pack == format.OwnPack {

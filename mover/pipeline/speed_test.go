@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -34,9 +34,9 @@ func BenchmarkBackup(b *testing.B) {
 	b.SetBytes(size)
 	for b.Loop() {
 		l := n.lease(repo.WriteLease)
-		job := n.job(l, ivd.Geometry{Capacity: size, ChunkSize: ivd.DefaultChunkSize}, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
-		rec := n.record(job)
-		if err := n.attempt(b.Context(), n.writer(l), job, &rec, d, nil); err != nil {
+		j := n.job(l, ivd.Geometry{Capacity: size, ChunkSize: ivd.DefaultChunkSize}, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
+		rec := n.record(j)
+		if err := n.attempt(b.Context(), n.writer(l), j, &rec, d, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -46,10 +46,10 @@ func BenchmarkRestore(b *testing.B) {
 	const size = 256 << 20
 	d := benchDisk(size)
 	n := newBench(b, 256<<20)
-	p, _ := n.backup(d, ivd.DefaultChunkSize, queue.BackupSpec{Unread: queue.UnreadZero, Allocated: true})
+	p, _ := n.backup(d, ivd.DefaultChunkSize, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	b.SetBytes(size)
 	for b.Loop() {
-		var rec queue.JobRecord
+		var rec job.Record
 		if err := n.restoreAttempt(b.Context(), *n.restoreJob(p, true), &rec, newMemoryDisk(size), nil); err != nil {
 			b.Fatal(err)
 		}

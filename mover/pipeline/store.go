@@ -8,7 +8,6 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
 )
 
 // batchState is what storeAll has gathered since the last checkpoint.
@@ -19,7 +18,7 @@ type batchState struct {
 	// indexes are the slots for what is kept of own spans.
 	indexes []*slot[struct{}]
 	packs   []*pack // of this job's, in the order of the disk
-	stats   queue.Stats
+	stats   ivd.Stats
 }
 
 func (b *batchState) due(l Limits) bool {
@@ -60,7 +59,7 @@ func (p *pending) clear() {
 // store takes one span: what is not read as it was, what is read piece by piece.
 func (b *backup) store(ctx context.Context, s *span) error {
 	g := b.job.Geometry
-	var stats queue.Stats
+	var stats ivd.Stats
 	stats.DiskBytes = g.Span(s.index).Length
 	at := built{span: s}
 	if len(s.pieces) > 0 || s.base != nil && !s.take {
@@ -121,7 +120,7 @@ func (b *backup) storePiece(ctx context.Context, s *span, p *piece, entries []en
 		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d chunks were read of %d", b.job.Disk.Disk, len(p.chunks), p.to-p.from)
 	}
 	first := int(p.from - s.index.FirstChunk())
-	stats := queue.Stats{ReadBytes: p.extent(b.job.Geometry).Length}
+	stats := ivd.Stats{ReadBytes: p.extent(b.job.Geometry).Length}
 	for i := range p.chunks {
 		e, err := b.place(ctx, s, p, i, &stats)
 		if err != nil {
@@ -137,7 +136,7 @@ func (b *backup) storePiece(ctx context.Context, s *span, p *piece, entries []en
 
 // place says where a chunk that was read lies: where it was stored before, or in
 // the pack that is being filled.
-func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *queue.Stats) (entry, error) {
+func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *ivd.Stats) (entry, error) {
 	c := &p.chunks[i]
 	switch {
 	case c.zero:
@@ -229,14 +228,14 @@ func (b *backup) put(ctx context.Context, p *pack) error {
 	}
 	b.packs.put(p.slot)
 	p.slot = nil
-	b.Meter.add(queue.Stats{StoredBytes: int64(size), Packs: 1})
+	b.Meter.add(ivd.Stats{StoredBytes: int64(size), Packs: 1})
 	p.size = size
 	close(p.stored)
 	return nil
 }
 
 // count adds to the batch and to what is shown.
-func (b *backup) count(s queue.Stats) {
+func (b *backup) count(s ivd.Stats) {
 	b.batch.stats.Add(s)
 	b.Meter.add(s)
 }

@@ -5,7 +5,6 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
 )
 
 // unitSize is how much of a disk is fetched with one request at most, in plain
@@ -148,7 +147,7 @@ func (r *restore) write(ctx context.Context, buf []byte, off int64) error {
 			return err
 		}
 		r.Meter.tick()
-		r.Meter.add(queue.Stats{WrittenBytes: int64(len(buf))})
+		r.Meter.add(ivd.Stats{WrittenBytes: int64(len(buf))})
 		return nil
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // eventually waits for what no event tells.
@@ -31,7 +31,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 func TestASuspectRunsAlone(t *testing.T) {
 	b := newBench(t)
 	const size = 4 << 20
-	var jobs []queue.Job
+	var jobs []job.Job
 	for n := range 3 {
 		b.newDisk(id(n), size, uint64(n))
 		jobs = append(jobs, b.job(id(n), size))
@@ -43,7 +43,7 @@ func TestASuspectRunsAlone(t *testing.T) {
 	m := b.start("mover-1", 3, pipeline.Limits{})
 	t.Cleanup(letGo) // or the mover would never end
 	b.publish(neighbour)
-	b.wait(neighbour, state(queue.JobRunning))
+	b.wait(neighbour, state(job.Running))
 
 	rec := recordOf(suspect)
 	rec.Lost, rec.Attempt = aloneFrom, aloneFrom
@@ -67,9 +67,9 @@ func TestASuspectRunsAlone(t *testing.T) {
 		return err == nil && len(movers) == 1 && movers[0].Alone && movers[0].Free == 0
 	})
 	letGo()
-	b.wait(other, state(queue.JobDone))
-	for _, j := range []queue.Job{neighbour, suspect} {
-		if rec := b.wait(j, state(queue.JobDone)); rec.Lost != 0 {
+	b.wait(other, state(job.Done))
+	for _, j := range []job.Job{neighbour, suspect} {
+		if rec := b.wait(j, state(job.Done)); rec.Lost != 0 {
 			t.Errorf("%+v", rec)
 		}
 	}
@@ -106,7 +106,7 @@ func TestAProcessThatLostThreadsAsksToBeReplaced(t *testing.T) {
 	}
 	close(m.ended)
 	rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Disk, j.ID)
-	if err != nil || rec.State != queue.JobQueued && rec.State != queue.JobDone || rec.Lost != 0 {
+	if err != nil || rec.State != job.Queued && rec.State != job.Done || rec.Lost != 0 {
 		t.Fatalf("after it: %+v, %v", rec, err)
 	}
 	b.files.mu.Lock()
@@ -114,5 +114,5 @@ func TestAProcessThatLostThreadsAsksToBeReplaced(t *testing.T) {
 	b.files.mu.Unlock()
 	b.facts = nil
 	b.start("second", 1, pipeline.Limits{})
-	b.wait(j, state(queue.JobDone))
+	b.wait(j, state(job.Done))
 }

@@ -9,6 +9,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -52,7 +53,7 @@ func (a *active) opened(d *disk.Disk) {
 
 // way is by which transport the disk is moved, which others do not serve, and how
 // fast it is.
-func (a *active) way() (transport string, refused []queue.Refusal, rate int64) {
+func (a *active) way() (transport string, refused []job.Refusal, rate int64) {
 	a.mu.Lock()
 	d := a.disk
 	a.mu.Unlock()
@@ -62,10 +63,10 @@ func (a *active) way() (transport string, refused []queue.Refusal, rate int64) {
 	return d.Transport(), d.Refused(), d.Rate()
 }
 
-func (a *active) show() queue.Active {
+func (a *active) show() job.Active {
 	j := &a.delivery.Job
 	transport, refused, rate := a.way()
-	return queue.Active{
+	return job.Active{
 		Run: j.Run, Disk: j.Disk.Disk, Name: j.Name, Job: j.ID, Kind: j.Kind,
 		Transport: transport, Refused: refused, Rate: rate, Stats: a.meter.Total(),
 	}
@@ -88,8 +89,8 @@ func (w *Worker) beat(ctx context.Context) error {
 	w.beating.Lock()
 	defer w.beating.Unlock()
 	w.beats++
-	m := queue.Mover{
-		Version: queue.Version, Name: w.Name, Process: w.process, Host: w.host, Started: w.started, Beat: w.beats,
+	m := job.Mover{
+		Version: job.Version, Name: w.Name, Process: w.process, Host: w.host, Started: w.started, Beat: w.beats,
 		PublicKey: w.key.PublicKey().Bytes(), Handles: w.Handles, Draining: w.stopping(), VDDK: w.VDDK, Modes: w.Modes,
 	}
 	f := w.Facts()
@@ -98,7 +99,7 @@ func (w *Worker) beat(ctx context.Context) error {
 	w.mu.Lock()
 	m.Free, m.Alone = w.freeLocked(), w.alone != nil
 	w.mu.Unlock()
-	m.Active = make([]queue.Active, 0, len(list))
+	m.Active = make([]job.Active, 0, len(list))
 	for _, a := range list {
 		m.Active = append(m.Active, a.show())
 	}
@@ -170,8 +171,8 @@ func (w *Worker) tellProgress() {
 			heart.Touch()
 		}
 		j := &a.delivery.Job
-		p := queue.Progress{
-			Version: queue.Version, Run: j.Run, Disk: j.Disk.Disk, Job: j.ID,
+		p := job.Progress{
+			Version: job.Version, Run: j.Run, Disk: j.Disk.Disk, Job: j.ID,
 			Mover: w.Name, Stats: a.meter.Unsealed(), Transport: transport, Refused: refused, Rate: rate,
 		}
 		if err := w.Queue.PublishProgress(p); err != nil {
@@ -197,7 +198,7 @@ func (w *Worker) look(ctx context.Context, a *active) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.held && (gone || rec.Process != w.process || rec.State != queue.JobRunning) {
+	if a.held && (gone || rec.Process != w.process || rec.State != job.Running) {
 		a.lose(errLost)
 	}
 }

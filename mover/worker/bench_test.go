@@ -19,6 +19,7 @@ import (
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/dir"
@@ -48,10 +49,10 @@ type files struct {
 	mu      sync.Mutex
 	paths   map[ivd.DiskID]string
 	opens   int
-	refuse  error           // what Open answers, if anything
-	onOpen  func()          // called at each
-	access  []queue.MoverOp // what was asked for
-	secrets []string        // that logins brought
+	refuse  error    // what Open answers, if anything
+	onOpen  func()   // called at each
+	access  []job.Op // what was asked for
+	secrets []string // that logins brought
 }
 
 func (f *files) Open(_ context.Context, s disk.Spec) (*disk.Disk, error) {
@@ -72,19 +73,19 @@ func (f *files) Open(_ context.Context, s disk.Spec) (*disk.Disk, error) {
 	return host.OpenFile(path, s.Write)
 }
 
-func (f *files) PrepareAccess(context.Context, ivd.DiskRef, queue.Login, string) error {
-	return f.note(queue.PrepareAccess)
+func (f *files) PrepareAccess(context.Context, ivd.DiskRef, job.Login, string) error {
+	return f.note(job.PrepareAccess)
 }
 
-func (f *files) EndAccess(context.Context, ivd.DiskRef, queue.Login, string) error {
-	return f.note(queue.EndAccess)
+func (f *files) EndAccess(context.Context, ivd.DiskRef, job.Login, string) error {
+	return f.note(job.EndAccess)
 }
 
-func (f *files) note(op queue.MoverOp) error {
+func (f *files) note(op job.Op) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.access = append(f.access, op)
-	if op == queue.PrepareAccess {
+	if op == job.PrepareAccess {
 		return ivd.Errorf(ivd.Denied, "no right to disable methods")
 	}
 	return nil
@@ -105,12 +106,12 @@ type bench struct {
 	devices Devices
 
 	mu     sync.Mutex
-	login  func(queue.LoginRequest) queue.Login
+	login  func(job.LoginRequest) job.Login
 	refuse map[ivd.DiskID]error // instead of a login; set before a mover is started
 }
 
 // logins has logins answered so from now on.
-func (b *bench) logins(login func(queue.LoginRequest) queue.Login) {
+func (b *bench) logins(login func(job.LoginRequest) job.Login) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.login = login
@@ -125,14 +126,14 @@ func newBench(t *testing.T) *bench {
 	}
 	t.Cleanup(s.Close)
 	b := &bench{t: t, files: &files{paths: map[ivd.DiskID]string{}}}
-	b.logins(func(req queue.LoginRequest) queue.Login {
-		return queue.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.Disk))}
+	b.logins(func(req job.LoginRequest) job.Login {
+		return job.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.Disk))}
 	})
 	b.queue = b.connect(s)
 	if err := b.queue.Setup(ctx); err != nil {
 		t.Fatal(err)
 	}
-	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req queue.LoginRequest) (queue.Login, error) {
+	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req job.LoginRequest) (job.Login, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return b.login(req), b.refuse[req.Disk.Disk]
@@ -247,13 +248,13 @@ func (b *bench) newDisk(id ivd.DiskID, size int64, seed uint64) []byte {
 	return content
 }
 
-func (b *bench) job(id ivd.DiskID, size int64) queue.Job {
+func (b *bench) job(id ivd.DiskID, size int64) job.Job {
 	g := ivd.Geometry{Capacity: size, ChunkSize: cs}
-	j := queue.Job{
-		Version: queue.Version, Kind: queue.Backup, Class: queue.AnyClass, ID: "j0001", Run: "run-1",
+	j := job.Job{
+		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
 		Lease: b.lease.ID, Deadline: b.lease.Deadline, Repository: b.repo.ID(),
 		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: id}, Name: "disk", Geometry: g,
-		Backup: &queue.BackupSpec{Snapshot: "s1", Unread: queue.UnreadZero, Allocated: true},
+		Backup: &job.BackupSpec{Snapshot: "s1", Unread: job.UnreadZero, Allocated: true},
 	}
 	for p := range g.Pages() {
 		j.Backup.Pages = append(j.Backup.Pages, p)
@@ -261,11 +262,11 @@ func (b *bench) job(id ivd.DiskID, size int64) queue.Job {
 	return j
 }
 
-func recordOf(j queue.Job) queue.JobRecord {
-	return queue.JobRecord{Version: queue.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease, State: queue.JobQueued}
+func recordOf(j job.Job) job.Record {
+	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease, State: job.Queued}
 }
 
-func (b *bench) publish(j queue.Job) {
+func (b *bench) publish(j job.Job) {
 	b.t.Helper()
 	if err := b.queue.CreateJobRecord(b.t.Context(), recordOf(j)); err != nil {
 		b.t.Fatal(err)
@@ -276,11 +277,11 @@ func (b *bench) publish(j queue.Job) {
 }
 
 // wait waits until a record is as is says.
-func (b *bench) wait(j queue.Job, is func(queue.JobRecord) bool) queue.JobRecord {
+func (b *bench) wait(j job.Job, is func(job.Record) bool) job.Record {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 60*time.Second)
 	defer cancel()
-	last := queue.JobRecord{}
+	last := job.Record{}
 	for rec, err := range b.queue.WatchJobs(ctx, j.Run) {
 		if err != nil {
 			b.t.Fatal(err)
@@ -296,12 +297,12 @@ func (b *bench) wait(j queue.Job, is func(queue.JobRecord) bool) queue.JobRecord
 	return last
 }
 
-func state(s queue.JobState) func(queue.JobRecord) bool {
-	return func(r queue.JobRecord) bool { return r.State == s }
+func state(s job.State) func(job.Record) bool {
+	return func(r job.Record) bool { return r.State == s }
 }
 
 // commit makes a point of a done job.
-func (b *bench) commit(j queue.Job, rec queue.JobRecord) format.Point {
+func (b *bench) commit(j job.Job, rec job.Record) format.Point {
 	b.t.Helper()
 	p := format.Point{
 		ID: ivd.NewPointID(j.Disk.Disk, time.Now(), j.Run), Disk: j.Disk, Geometry: j.Geometry,
@@ -314,7 +315,7 @@ func (b *bench) commit(j queue.Job, rec queue.JobRecord) format.Point {
 }
 
 // restoreJob makes a blank disk and the job that fills it with a point.
-func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) queue.Job {
+func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) job.Job {
 	b.t.Helper()
 	path := filepath.Join(b.t.TempDir(), string(to)+".raw")
 	f, err := os.Create(path)
@@ -332,11 +333,11 @@ func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) queue.Job 
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return queue.Job{
-		Version: queue.Version, Kind: queue.Restore, Class: queue.AnyClass, ID: "j0001", Run: "run-2",
+	return job.Job{
+		Version: job.Version, Kind: job.Restore, Class: job.AnyClass, ID: "j0001", Run: "run-2",
 		Lease: lease.ID, Deadline: lease.Deadline, Repository: b.repo.ID(),
 		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: to}, Geometry: p.Geometry,
-		Restore: &queue.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: true},
+		Restore: &job.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: true},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // fault is what befalls a job's disk, and what the job comes to.
@@ -18,7 +18,7 @@ type fault struct {
 	name  string
 	rules []script.Fault
 	hosts script.Hosts
-	spoil func(*queue.Job)
+	spoil func(*job.Job)
 
 	by     string   // the transport, where the job is done
 	kind   ivd.Kind // of its failure, where it is not
@@ -47,9 +47,9 @@ var faults = []fault{
 	{name: "the map cannot be asked for", rules: []script.Fault{{Call: "QueryAllocatedBlocks", Do: script.Code(14010)}}, kind: ivd.Transient, healed: true},
 	{name: "this transport has no map", rules: always("QueryAllocatedBlocks", 6), by: "nbdssl"},
 	{name: "closing fails", rules: []script.Fault{{Call: "Close", Do: script.Code(14011)}}, kind: ivd.Transient, healed: true},
-	{name: "the disk is gone", spoil: func(j *queue.Job) { j.Disk.Disk = "0f0e0d0c-0000-4000-8000-000000000009" }, kind: ivd.NotFound},
-	{name: "its snapshot is gone", spoil: func(j *queue.Job) { j.Backup.Snapshot = "0f0e0d0c-0000-4000-8000-000000000008" }, kind: ivd.NotFound},
-	{name: "the disk was resized", spoil: func(j *queue.Job) { j.Geometry.Capacity /= 2 }, kind: ivd.Permanent, remedy: "start the run again"},
+	{name: "the disk is gone", spoil: func(j *job.Job) { j.Disk.Disk = "0f0e0d0c-0000-4000-8000-000000000009" }, kind: ivd.NotFound},
+	{name: "its snapshot is gone", spoil: func(j *job.Job) { j.Backup.Snapshot = "0f0e0d0c-0000-4000-8000-000000000008" }, kind: ivd.NotFound},
+	{name: "the disk was resized", spoil: func(j *job.Job) { j.Geometry.Capacity /= 2 }, kind: ivd.Permanent, remedy: "start the run again"},
 	{name: "no rights", rules: always("Open", 16064), kind: ivd.Denied},
 	{name: "encrypted", rules: always("Open", 17000), kind: ivd.Unsupported},
 	{name: "an error that says nothing", rules: always("Open", 1), kind: ivd.Unknown, healed: true},
@@ -68,7 +68,7 @@ func TestFaultsEndJobsAsTheyShould(t *testing.T) {
 			m := w.start(fmt.Sprintf("m%d", i), 1, pipeline.Limits{})
 			defer w.end(m)
 			asked := 0
-			w.bench.logins(func(queue.LoginRequest) queue.Login { asked++; return w.login })
+			w.bench.logins(func(job.LoginRequest) job.Login { asked++; return w.login })
 			if f.hosts.NFCConnections < 0 { // all but none
 				f.hosts.NFCConnections = 1
 				defer w.occupy()()
@@ -86,7 +86,7 @@ func TestFaultsEndJobsAsTheyShould(t *testing.T) {
 			f.check(t, rec, asked)
 			if f.healed {
 				w.again(j)
-				if rec := w.wait(j, over); rec.State != queue.JobDone || rec.Attempt != 2 || rec.Failure != nil {
+				if rec := w.wait(j, over); rec.State != job.Done || rec.Attempt != 2 || rec.Failure != nil {
 					t.Errorf("the next attempt: %+v, %+v", rec, rec.Failure)
 				}
 			}
@@ -94,20 +94,20 @@ func TestFaultsEndJobsAsTheyShould(t *testing.T) {
 	}
 }
 
-func over(r queue.JobRecord) bool { return r.State == queue.JobDone || r.State == queue.JobFailed }
+func over(r job.Record) bool { return r.State == job.Done || r.State == job.Failed }
 
-func (f fault) check(t *testing.T, rec queue.JobRecord, asked int) {
+func (f fault) check(t *testing.T, rec job.Record, asked int) {
 	t.Helper()
 	if rec.Attempt != 1 || rec.Lost != 0 || f.asked > 0 && asked != f.asked {
 		t.Errorf("record %+v, %d logins", rec, asked)
 	}
 	if f.by != "" {
-		if rec.State != queue.JobDone || !slices.Equal(rec.Transports, []string{f.by}) {
+		if rec.State != job.Done || !slices.Equal(rec.Transports, []string{f.by}) {
 			t.Errorf("record %+v, %+v", rec, rec.Failure)
 		}
 		return
 	}
-	if rec.State != queue.JobFailed || rec.Failure == nil {
+	if rec.State != job.Failed || rec.Failure == nil {
 		t.Fatalf("record %+v", rec)
 	}
 	if rec.Failure.Kind != f.kind || !strings.Contains(rec.Failure.Remedy, f.remedy) || f.kind.Retry() != f.healed {
@@ -116,13 +116,13 @@ func (f fault) check(t *testing.T, rec queue.JobRecord, asked int) {
 }
 
 // again has a failed job done once more, as a coordinator does.
-func (b *bench) again(j queue.Job) {
+func (b *bench) again(j job.Job) {
 	b.t.Helper()
 	rec, rev, err := b.queue.JobRecord(b.t.Context(), j.Run, j.Disk.Disk, j.ID)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	rec.State = queue.JobQueued
+	rec.State = job.Queued
 	if _, err := b.queue.UpdateJobRecord(b.t.Context(), rec, rev); err != nil {
 		b.t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestAJobGoesByTheNextTransport(t *testing.T) {
 		j := w.backup(0, ivd.JobID(fmt.Sprintf("j%04d", i)))
 		w.publish(j)
 		rec := w.wait(j, over)
-		if rec.State != queue.JobDone || rec.Attempt != 1 || !slices.Equal(rec.Transports, []string{"nbdssl"}) ||
+		if rec.State != job.Done || rec.Attempt != 1 || !slices.Equal(rec.Transports, []string{"nbdssl"}) ||
 			len(rec.Refused) != 1 || rec.Refused[0].Transport != "hotadd" {
 			t.Errorf("%d: %+v, %+v", code, rec, rec.Failure)
 		}
@@ -163,12 +163,12 @@ func TestABrokenTransportIsLeftByTheNextAttempt(t *testing.T) {
 	w.faults(script.Fault{Call: "ReadAsync", Mode: "hotadd", Nth: 2, Do: script.Code(14011), Times: script.Always})
 	j := w.backup(0, "j0001")
 	w.publish(j)
-	if rec := w.wait(j, over); rec.State != queue.JobFailed || rec.Failure.Kind != ivd.Transient || !slices.Equal(rec.Transports, []string{"hotadd"}) {
+	if rec := w.wait(j, over); rec.State != job.Failed || rec.Failure.Kind != ivd.Transient || !slices.Equal(rec.Transports, []string{"hotadd"}) {
 		t.Fatalf("%+v, %+v", rec, rec.Failure)
 	}
 	w.again(j)
 	rec := w.wait(j, over)
-	if rec.State != queue.JobDone || rec.Attempt != 2 || !slices.Equal(rec.Transports, []string{"hotadd", "nbdssl"}) || len(rec.Refused) != 1 {
+	if rec.State != job.Done || rec.Attempt != 2 || !slices.Equal(rec.Transports, []string{"hotadd", "nbdssl"}) || len(rec.Refused) != 1 {
 		t.Errorf("%+v, %+v", rec, rec.Failure)
 	}
 	w.faults()

@@ -10,6 +10,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/telemetry"
@@ -32,15 +33,15 @@ var errLater = errors.New("not now, or not here")
 type attempt struct {
 	w      *Worker
 	a      *active
-	job    *queue.Job
+	job    *job.Job
 	log    *slog.Logger
 	record *record
 }
 
 // do does a job from its delivery to its acknowledgement.
 func (w *Worker) do(ctx context.Context, a *active) {
-	job := &a.delivery.Job
-	t := &attempt{w: w, a: a, job: job, log: w.Log.With(telemetry.Run(job.Run), telemetry.Disk(job.Disk.Disk), telemetry.Job(job.ID))}
+	j := &a.delivery.Job
+	t := &attempt{w: w, a: a, job: j, log: w.Log.With(telemetry.Run(j.Run), telemetry.Disk(j.Disk.Disk), telemetry.Job(j.ID))}
 	attemptCtx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
 	a.lose = lose
@@ -96,7 +97,7 @@ func (t *attempt) run(ctx context.Context) error {
 	t.a.opened(d)
 	t.record.opened(d.Transport(), d.Refused())
 	t.tellRefused(ctx, d)
-	if t.job.Kind == queue.Restore {
+	if t.job.Kind == job.Restore {
 		err = t.restore(ctx, d)
 	} else {
 		err = t.backup(ctx, d)
@@ -126,7 +127,7 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 		return nil, err
 	}
 	s := disk.Spec{
-		Run: t.job.Run, Ref: t.job.Disk, Login: login, Write: t.job.Kind == queue.Restore,
+		Run: t.job.Run, Ref: t.job.Disk, Login: login, Write: t.job.Kind == job.Restore,
 		Identity: t.job.Identity, Allows: bearing(login, t.job.Allows),
 	}
 	if t.job.Backup != nil {
@@ -152,8 +153,8 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 
 // login asks for a disk's login, for a while where no coordinator answers: it may
 // be starting again.
-func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, touch func()) (queue.Login, error) {
-	req := queue.LoginRequest{Version: queue.Version, Mover: w.Name, Process: w.process, Run: run, Disk: ref}
+func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, touch func()) (job.Login, error) {
+	req := job.LoginRequest{Version: job.Version, Mover: w.Name, Process: w.process, Run: run, Disk: ref}
 	deadline := time.Now().Add(loginPatience)
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		l, err := w.Queue.AskLogin(ctx, req, w.key)

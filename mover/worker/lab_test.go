@@ -9,7 +9,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 const labDisk = 8 << 20 // bytes of each disk of the laboratory
@@ -21,7 +21,7 @@ type ward struct {
 	vcenter   *inventory.VCenter
 	refs      []ivd.DiskRef
 	snapshots []ivd.SnapshotID
-	login     queue.Login
+	login     job.Login
 }
 
 // newWard starts a laboratory; that the library was used as it may be is looked at
@@ -68,7 +68,7 @@ func newWard(t *testing.T, disks int) *ward {
 		t.Fatal(err)
 	}
 	w.bench = newBench(t)
-	w.bench.logins(func(queue.LoginRequest) queue.Login { return w.login })
+	w.bench.logins(func(job.LoginRequest) job.Login { return w.login })
 	return w
 }
 
@@ -105,9 +105,9 @@ func (w *ward) faults(rules ...script.Fault) {
 }
 
 // backup is the job for one of the disks.
-func (w *ward) backup(n int, job ivd.JobID) queue.Job {
+func (w *ward) backup(n int, id ivd.JobID) job.Job {
 	j := w.job(w.refs[n].Disk, labDisk)
-	j.ID, j.Disk, j.Backup.Snapshot = job, w.refs[n], w.snapshots[n]
+	j.ID, j.Disk, j.Backup.Snapshot = id, w.refs[n], w.snapshots[n]
 	return j
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
@@ -19,12 +20,12 @@ type jobKey struct {
 	job  ivd.JobID
 }
 
-func keyOf(j *queue.Job) jobKey { return jobKey{j.Run, j.Disk.Disk, j.ID} }
+func keyOf(j *job.Job) jobKey { return jobKey{j.Run, j.Disk.Disk, j.ID} }
 
 // pull takes jobs of one kind as long as pulling lasts, never more than there are
 // free handles: what comes although the other kind was faster goes back at once.
 // ctx is that of the jobs.
-func (w *Worker) pull(ctx, pulling context.Context, kind queue.JobKind, jobs *sync.WaitGroup) {
+func (w *Worker) pull(ctx, pulling context.Context, kind job.Kind, jobs *sync.WaitGroup) {
 	puller := w.Queue.Jobs(kind)
 	for pulling.Err() == nil {
 		free := w.waitFree(pulling)

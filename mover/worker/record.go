@@ -9,6 +9,7 @@ import (
 
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -27,15 +28,15 @@ var (
 // record is a job's record in the hands of the attempt that owns it.
 type record struct {
 	queue *queue.Queue
-	rec   queue.JobRecord
+	rec   job.Record
 	rev   uint64
 }
 
 // claim reads the record and counts an attempt in it, before it starts. alone is
 // called before where a job is to have no neighbours.
-func claim(ctx context.Context, q *queue.Queue, j *queue.Job, mover, process string, alone func() error) (*record, error) {
+func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process string, alone func() error) (*record, error) {
 	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
-	if err == nil && aloneFrom <= rec.Lost && rec.Lost < maxLost && (rec.State == queue.JobQueued || rec.State == queue.JobRunning) {
+	if err == nil && aloneFrom <= rec.Lost && rec.Lost < maxLost && (rec.State == job.Queued || rec.State == job.Running) {
 		if err := alone(); err != nil {
 			return nil, err
 		}
@@ -46,7 +47,7 @@ func claim(ctx context.Context, q *queue.Queue, j *queue.Job, mover, process str
 		return nil, errForget
 	case err != nil:
 		return nil, err
-	case rec.State == queue.JobDone, rec.State == queue.JobFailed:
+	case rec.State == job.Done, rec.State == job.Failed:
 		return nil, errForget // who wants another attempt sets it queued and publishes anew
 	}
 	r := &record{queue: q, rec: rec, rev: rev}
@@ -60,7 +61,7 @@ func claim(ctx context.Context, q *queue.Queue, j *queue.Job, mover, process str
 	}
 	r.rec.Attempt++
 	r.rec.Lost++
-	r.rec.State = queue.JobRunning
+	r.rec.State = job.Running
 	r.rec.Mover, r.rec.Process = mover, process
 	r.rec.Failure = nil
 	return r, r.write(ctx)
@@ -81,7 +82,7 @@ func (r *record) write(ctx context.Context) error {
 }
 
 // opened notes how the attempt moves the disk; it is stored with what comes next.
-func (r *record) opened(transport string, refused []queue.Refusal) {
+func (r *record) opened(transport string, refused []job.Refusal) {
 	if !slices.Contains(r.rec.Transports, transport) {
 		r.rec.Transports = append(slices.Clone(r.rec.Transports), transport)
 	}
@@ -98,7 +99,7 @@ func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) 
 	r.rec.Batches++
 	r.rec.Stats.Add(b.Stats)
 	if b.Done {
-		r.rec.State = queue.JobDone
+		r.rec.State = job.Done
 	}
 	return r.write(ctx)
 }
@@ -106,13 +107,13 @@ func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) 
 // fail says why the attempt ended. Whether there is another one is decided by who
 // reads it.
 func (r *record) fail(ctx context.Context, err error) error {
-	r.rec.State, r.rec.Lost, r.rec.Failure = queue.JobFailed, 0, ivd.FailureOf(err)
+	r.rec.State, r.rec.Lost, r.rec.Failure = job.Failed, 0, ivd.FailureOf(err)
 	return r.write(ctx)
 }
 
 // back says that the attempt ended in order before the job did.
 func (r *record) back(ctx context.Context) error {
-	r.rec.State, r.rec.Lost = queue.JobQueued, 0
+	r.rec.State, r.rec.Lost = job.Queued, 0
 	return r.write(ctx)
 }
 

@@ -7,12 +7,12 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // bearing is what bears on the transports: what a login says is as of now and for
 // this mover, what came with the work is as of its planning.
-func bearing(l queue.Login, planned *queue.Allows) *queue.Allows {
+func bearing(l job.Login, planned *job.Allows) *job.Allows {
 	if l.Allows != nil {
 		return l.Allows
 	}
@@ -31,10 +31,10 @@ type told struct {
 
 type refused struct {
 	datastore ivd.DatastoreID
-	queue.Refusal
+	job.Refusal
 }
 
-func (t *told) level(ds ivd.DatastoreID, r queue.Refusal) slog.Level {
+func (t *told) level(ds ivd.DatastoreID, r job.Refusal) slog.Level {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := refused{ds, r}

@@ -13,7 +13,7 @@ import (
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // A mover that came after the run was planned is none of the proxies that its jobs
@@ -23,12 +23,12 @@ func TestALoginSaysWhatAJobCouldNotKnow(t *testing.T) {
 	w := newWard(t, 1)
 	w.host(disk.Options{Transports: []string{"hotadd", "nbdssl"}, Machine: w.proxy(1)})
 	w.start("late", 1, pipeline.Limits{})
-	none, this := &queue.Allows{Placement: true}, &queue.Allows{Placement: true, ProxyVMs: []string{disktest.Proxy}}
+	none, this := &job.Allows{Placement: true}, &job.Allows{Placement: true, ProxyVMs: []string{disktest.Proxy}}
 	for i, c := range []struct {
-		planned, now *queue.Allows
+		planned, now *job.Allows
 		by           string
 	}{{none, this, "hotadd"}, {this, none, "nbdssl"}, {none, nil, "nbdssl"}, {this, nil, "hotadd"}} {
-		w.bench.logins(func(queue.LoginRequest) queue.Login {
+		w.bench.logins(func(job.LoginRequest) job.Login {
 			l := w.login
 			l.Allows = c.now
 			return l
@@ -36,12 +36,12 @@ func TestALoginSaysWhatAJobCouldNotKnow(t *testing.T) {
 		j := w.backup(0, ivd.JobID(fmt.Sprintf("j%04d", i)))
 		j.Allows = c.planned
 		w.publish(j)
-		rec := w.wait(j, state(queue.JobDone))
+		rec := w.wait(j, state(job.Done))
 		if !slices.Equal(rec.Transports, []string{c.by}) || (c.by == "nbdssl") != (len(rec.Refused) == 1) {
 			t.Errorf("%d: by %v, want %s; refused %+v", i, rec.Transports, c.by, rec.Refused)
 		}
-		reply, err := w.queue.Ask(t.Context(), "late", queue.MoverRequest{
-			Version: queue.Version, Op: queue.Inspect, Run: j.Run, Disk: j.Disk, Snapshot: j.Backup.Snapshot, Allows: c.planned,
+		reply, err := w.queue.Ask(t.Context(), "late", job.Request{
+			Version: job.Version, Op: job.Inspect, Run: j.Run, Disk: j.Disk, Snapshot: j.Backup.Snapshot, Allows: c.planned,
 		})
 		if err != nil || reply.Failure != nil || reply.Transport != c.by {
 			t.Errorf("%d: inspected by %s, want %s: %v, %+v", i, reply.Transport, c.by, err, reply.Failure)
@@ -81,7 +81,7 @@ func TestARefusalIsToldOnce(t *testing.T) {
 	for i := range 4 {
 		j := w.backup(0, ivd.JobID(fmt.Sprintf("j%04d", i)))
 		w.publish(j)
-		if rec := w.wait(j, state(queue.JobDone)); len(rec.Refused) != 1 {
+		if rec := w.wait(j, state(job.Done)); len(rec.Refused) != 1 {
 			t.Fatalf("record %+v", rec)
 		}
 	}
@@ -91,20 +91,20 @@ func TestARefusalIsToldOnce(t *testing.T) {
 	}
 	for _, c := range []struct {
 		ds   ivd.DatastoreID
-		r    queue.Refusal
+		r    job.Refusal
 		want slog.Level
 	}{
-		{"other", queue.Refusal{Transport: "san", Reason: "a"}, slog.LevelInfo},
-		{"other", queue.Refusal{Transport: "san", Reason: "a"}, slog.LevelDebug},
-		{"other", queue.Refusal{Transport: "san", Reason: "b"}, slog.LevelInfo},
-		{"another", queue.Refusal{Transport: "san", Reason: "a"}, slog.LevelInfo},
+		{"other", job.Refusal{Transport: "san", Reason: "a"}, slog.LevelInfo},
+		{"other", job.Refusal{Transport: "san", Reason: "a"}, slog.LevelDebug},
+		{"other", job.Refusal{Transport: "san", Reason: "b"}, slog.LevelInfo},
+		{"another", job.Refusal{Transport: "san", Reason: "a"}, slog.LevelInfo},
 	} {
 		if got := m.told.level(c.ds, c.r); got != c.want {
 			t.Errorf("%s, %+v: %s, want %s", c.ds, c.r, got, c.want)
 		}
 	}
 	for i := range 3 * maxTold {
-		m.told.level("ds", queue.Refusal{Reason: fmt.Sprint(i)})
+		m.told.level("ds", job.Refusal{Reason: fmt.Sprint(i)})
 	}
 	if len(m.told.said) > maxTold {
 		t.Errorf("%d refusals are remembered", len(m.told.said))

@@ -10,7 +10,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // devices are those that an earlier process left.
@@ -28,7 +28,7 @@ func (d *devices) Left() []disk.Attachment {
 	return slices.Clone(d.left)
 }
 
-func (d *devices) Release(_ context.Context, a disk.Attachment, l queue.Login) bool {
+func (d *devices) Release(_ context.Context, a disk.Attachment, l job.Login) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.released = append(d.released, l.Password.Reveal())

@@ -6,13 +6,13 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
 
 // answer does what a coordinator asks for outside of any job.
-func (w *Worker) answer(ctx context.Context, req queue.MoverRequest) queue.MoverReply {
-	reply := queue.MoverReply{Version: queue.Version}
+func (w *Worker) answer(ctx context.Context, req job.Request) job.Reply {
+	reply := job.Reply{Version: job.Version}
 	err := w.serve(ctx, req, &reply)
 	log := w.Log.With(telemetry.Run(req.Run), telemetry.Disk(req.Disk.Disk))
 	if err != nil {
@@ -24,17 +24,17 @@ func (w *Worker) answer(ctx context.Context, req queue.MoverRequest) queue.Mover
 	return reply
 }
 
-func (w *Worker) serve(ctx context.Context, req queue.MoverRequest, reply *queue.MoverReply) error {
+func (w *Worker) serve(ctx context.Context, req job.Request, reply *job.Reply) error {
 	login, err := w.login(ctx, req.Run, req.Disk, func() {})
 	if err != nil {
 		return err
 	}
 	switch req.Op {
-	case queue.PrepareAccess:
+	case job.PrepareAccess:
 		return w.Disks.PrepareAccess(ctx, req.Disk, login, req.Identity)
-	case queue.EndAccess:
+	case job.EndAccess:
 		return w.Disks.EndAccess(ctx, req.Disk, login, req.Identity)
-	case queue.Inspect:
+	case job.Inspect:
 		return w.inspect(ctx, req, login, reply)
 	}
 	return &ivd.Error{Kind: ivd.Unsupported, Err: errors.New("this mover does not know how to " + string(req.Op)), Remedy: "upgrade the mover"}
@@ -42,7 +42,7 @@ func (w *Worker) serve(ctx context.Context, req queue.MoverRequest, reply *queue
 
 // inspect opens a disk, reads what VDDK says of it and closes it again. It takes
 // no handle of the jobs', or a mover that is busy could not be asked.
-func (w *Worker) inspect(ctx context.Context, req queue.MoverRequest, login queue.Login, reply *queue.MoverReply) error {
+func (w *Worker) inspect(ctx context.Context, req job.Request, login job.Login, reply *job.Reply) error {
 	d, err := w.Disks.Open(ctx, disk.Spec{Run: req.Run, Ref: req.Disk, Snapshot: req.Snapshot, Login: login, Identity: req.Identity, Allows: bearing(login, req.Allows)})
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // statusMiB reads a figure of /proc/self/status.
@@ -77,13 +77,13 @@ func TestLargeSparseDisk(t *testing.T) {
 		j.Backup.Pages = append(j.Backup.Pages, p)
 	}
 	b.publish(j)
-	rec := b.wait(j, state(queue.JobDone))
+	rec := b.wait(j, state(job.Done))
 	if rec.Stats.DiskBytes != size || rec.Stats.ReadBytes < 190<<20 || rec.Stats.ReadBytes > 400<<20 {
 		t.Errorf("stats %+v", rec.Stats)
 	}
 	to := b.restoreJob(b.commit(j, rec), id(2), size)
 	b.publish(to)
-	b.wait(to, state(queue.JobDone))
+	b.wait(to, state(job.Done))
 	peak := statusMiB(t, "VmHWM") - before
 	t.Logf("%d MiB beyond %d MiB; the budget's peak was %d MiB of %d; %d packs", peak, before, m.memory.Peak()>>20, budget, rec.Stats.Packs)
 	if m.memory.Peak() > budget<<20 {

@@ -12,7 +12,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -86,7 +86,7 @@ func TestTheLibraryGetsRequestsOfItsTransportsSize(t *testing.T) {
 			j.Run = ivd.RunID("run-" + c.transport) // which tells its point from the other's of the same second
 			w.publish(j)
 			rec := w.wait(j, over)
-			if n := w.counted(); rec.State != queue.JobDone || n != c.requests {
+			if n := w.counted(); rec.State != job.Done || n != c.requests {
 				t.Errorf("%d reads, want %d; %+v", n, c.requests, rec.Failure)
 			}
 			p := w.commit(j, rec)
@@ -99,7 +99,7 @@ func TestTheLibraryGetsRequestsOfItsTransportsSize(t *testing.T) {
 			w.counting("WriteAsync")
 			w.publish(r)
 			rec = w.wait(r, over)
-			if n := w.counted(); rec.State != queue.JobDone || n != c.requests {
+			if n := w.counted(); rec.State != job.Done || n != c.requests {
 				t.Errorf("%d writes, want %d; %+v", n, c.requests, rec.Failure)
 			}
 		})

@@ -27,6 +27,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
@@ -34,8 +35,8 @@ import (
 // Disks opens disks, and calls VDDK about them outside of any job.
 type Disks interface {
 	Open(ctx context.Context, s disk.Spec) (*disk.Disk, error)
-	PrepareAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error
-	EndAccess(ctx context.Context, ref ivd.DiskRef, login queue.Login, identity string) error
+	PrepareAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error
+	EndAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error
 }
 
 // Devices are the disks that this machine has hot-added.
@@ -43,7 +44,7 @@ type Devices interface {
 	// Left are those that are not released.
 	Left() []disk.Attachment
 	// Release releases all of the vCenter that one is of, and tells whether it did.
-	Release(ctx context.Context, a disk.Attachment, login queue.Login) bool
+	Release(ctx context.Context, a disk.Attachment, login job.Login) bool
 	// GiveUp forgets one that there is no login for.
 	GiveUp(a disk.Attachment)
 }
@@ -154,7 +155,7 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	tending.Go(func() { w.tend(tendingCtx, tended) })
 	left := w.left() // before jobs attach disks of their own
 	pullers.Go(func() { w.release(pulling, left) })
-	for _, kind := range []queue.JobKind{queue.Restore, queue.Backup} {
+	for _, kind := range []job.Kind{job.Restore, job.Backup} {
 		pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
 	}
 	var ending error

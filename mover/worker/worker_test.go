@@ -10,8 +10,8 @@ import (
 
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
-	"ivdmover/shared/queue"
 )
 
 func TestBackupAndRestoreThroughTheQueue(t *testing.T) {
@@ -21,13 +21,13 @@ func TestBackupAndRestoreThroughTheQueue(t *testing.T) {
 	content := b.newDisk(diskID, size, 1)
 	j := b.job(diskID, size)
 	b.publish(j)
-	rec := b.wait(j, state(queue.JobDone))
+	rec := b.wait(j, state(job.Done))
 	if rec.Attempt != 1 || rec.Lost != 0 || rec.Mover != "mover-1" || rec.Stats.DiskBytes != size || rec.Batches == 0 {
 		t.Errorf("record %+v", rec)
 	}
 	r := b.restoreJob(b.commit(j, rec), id(2), 71<<20)
 	b.publish(r)
-	b.wait(r, state(queue.JobDone))
+	b.wait(r, state(job.Done))
 	b.same(id(2), content)
 	if !slices.Contains(b.files.secrets, "of "+diskID) {
 		t.Errorf("logins were %v", b.files.secrets)
@@ -42,7 +42,7 @@ func TestBackupAndRestoreThroughTheQueue(t *testing.T) {
 func TestKilledMoversLoseNothing(t *testing.T) {
 	b := newBench(t)
 	const size = 130 << 20
-	var jobs []queue.Job
+	var jobs []job.Job
 	contents := map[ivd.DiskID][]byte{}
 	for n := range 3 {
 		contents[id(n)] = b.newDisk(id(n), size, uint64(n))
@@ -52,15 +52,15 @@ func TestKilledMoversLoseNothing(t *testing.T) {
 	limits := pipeline.Limits{Bytes: 1 << 20}
 	for n := range 3 { // each is killed when it has sealed something
 		m := b.start(fmt.Sprintf("victim-%d", n), 2, limits)
-		b.wait(jobs[n], func(r queue.JobRecord) bool { return r.State == queue.JobDone || r.Batches > 0 && r.Mover == m.Name })
+		b.wait(jobs[n], func(r job.Record) bool { return r.State == job.Done || r.Batches > 0 && r.Mover == m.Name })
 		m.kill()
 	}
 	b.start("survivor", 2, limits)
 	for n, j := range jobs {
-		rec := b.wait(j, state(queue.JobDone))
+		rec := b.wait(j, state(job.Done))
 		r := b.restoreJob(b.commit(j, rec), id(100+n), size)
 		b.publish(r)
-		b.wait(r, state(queue.JobDone))
+		b.wait(r, state(job.Done))
 		b.same(id(100+n), contents[id(n)])
 	}
 }
@@ -80,20 +80,20 @@ func TestStoppedMoverHandsItsJobsBack(t *testing.T) {
 	}
 	close(first.ended)
 	rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Disk, j.ID)
-	if err != nil || rec.State != queue.JobQueued || rec.Batches != 1 || rec.Next != 1 || rec.Lost != 0 {
+	if err != nil || rec.State != job.Queued || rec.Batches != 1 || rec.Next != 1 || rec.Lost != 0 {
 		t.Fatalf("after the stop: %+v, %v", rec, err)
 	}
 	b.files.mu.Lock()
 	b.files.onOpen = nil
 	b.files.mu.Unlock()
 	b.start("second", 1, pipeline.Limits{})
-	rec = b.wait(j, state(queue.JobDone))
+	rec = b.wait(j, state(job.Done))
 	if rec.Attempt != 2 || rec.Mover != "second" {
 		t.Errorf("record %+v", rec)
 	}
 	r := b.restoreJob(b.commit(j, rec), id(2), size)
 	b.publish(r)
-	b.wait(r, state(queue.JobDone))
+	b.wait(r, state(job.Done))
 	b.same(id(2), content)
 }
 
@@ -103,7 +103,7 @@ func TestFailureIsRecordedAndAcknowledged(t *testing.T) {
 	b.start("mover-1", 1, pipeline.Limits{})
 	j := b.job(diskID, 1<<20)
 	b.publish(j)
-	rec := b.wait(j, state(queue.JobFailed))
+	rec := b.wait(j, state(job.Failed))
 	if rec.Failure == nil || rec.Failure.Kind != ivd.Denied || rec.Failure.Remedy != "give them" || rec.Attempt != 1 || rec.Lost != 0 {
 		t.Fatalf("record %+v, failure %+v", rec, rec.Failure)
 	}
@@ -116,7 +116,7 @@ func TestFailureIsRecordedAndAcknowledged(t *testing.T) {
 	k := b.job(diskID, 1<<20)
 	k.ID = "j0002"
 	b.publish(k)
-	b.wait(k, state(queue.JobDone))
+	b.wait(k, state(job.Done))
 	if b.files.opens != opens+1 {
 		t.Errorf("the disk was opened %d times after the failure", b.files.opens-opens)
 	}
@@ -128,7 +128,7 @@ func TestWrongCapacityFailsTheJob(t *testing.T) {
 	b.start("mover-1", 1, pipeline.Limits{})
 	j := b.job(diskID, 1<<20)
 	b.publish(j)
-	if rec := b.wait(j, state(queue.JobFailed)); rec.Failure.Kind != ivd.Permanent {
+	if rec := b.wait(j, state(job.Failed)); rec.Failure.Kind != ivd.Permanent {
 		t.Fatalf("failure %+v", rec.Failure)
 	}
 }
@@ -141,12 +141,12 @@ func TestJobThatTakesMoversDownIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec.State, rec.Attempt, rec.Lost, rec.Mover = queue.JobRunning, 7, maxLost, "mover-9"
+	rec.State, rec.Attempt, rec.Lost, rec.Mover = job.Running, 7, maxLost, "mover-9"
 	if _, err := b.queue.UpdateJobRecord(t.Context(), rec, rev); err != nil {
 		t.Fatal(err)
 	}
 	b.start("mover-1", 1, pipeline.Limits{})
-	rec = b.wait(j, state(queue.JobFailed))
+	rec = b.wait(j, state(job.Failed))
 	if rec.Failure.Kind != ivd.Permanent || rec.Attempt != 7 || b.files.opens != 0 {
 		t.Fatalf("record %+v, failure %+v, %d opens", rec, rec.Failure, b.files.opens)
 	}
@@ -163,12 +163,12 @@ func TestCancelledJobIsDropped(t *testing.T) {
 	hold := make(chan struct{})
 	b.files.onOpen = func() { <-hold }
 	b.publish(j)
-	b.wait(j, state(queue.JobRunning))
+	b.wait(j, state(job.Running))
 	rec, rev, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Disk, j.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec.State, rec.Failure = queue.JobFailed, &ivd.Failure{Kind: ivd.Cancelled, Message: "stopped"}
+	rec.State, rec.Failure = job.Failed, &ivd.Failure{Kind: ivd.Cancelled, Message: "stopped"}
 	if _, err := b.queue.UpdateJobRecord(t.Context(), rec, rev); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestCancelledJobIsDropped(t *testing.T) {
 	if free := m.waitFree(deadline); free != 1 {
 		t.Fatal("the mover still holds the job")
 	}
-	if now, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Disk, j.ID); err != nil || now.State != queue.JobFailed || now.Failure.Kind != ivd.Cancelled {
+	if now, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Disk, j.ID); err != nil || now.State != job.Failed || now.Failure.Kind != ivd.Cancelled {
 		t.Fatalf("the record became %+v, %v", now, err)
 	}
 }
@@ -189,14 +189,14 @@ func TestForeignAndLateJobsGoBack(t *testing.T) {
 	foreign, late, good := b.job(diskID, 1<<20), b.job(diskID, 1<<20), b.job(diskID, 1<<20)
 	foreign.ID, foreign.Repository = "foreign", "00000000-0000-4000-8000-000000000000"
 	late.ID, late.Lease = "late", ivd.NewLeaseID()
-	for _, j := range []queue.Job{foreign, late, good} {
+	for _, j := range []job.Job{foreign, late, good} {
 		b.publish(j)
 	}
 	b.start("mover-1", 1, pipeline.Limits{})
-	b.wait(good, state(queue.JobDone))
-	for _, j := range []queue.Job{foreign, late} {
+	b.wait(good, state(job.Done))
+	for _, j := range []job.Job{foreign, late} {
 		rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Disk, j.ID)
-		if err != nil || rec.State != queue.JobQueued || rec.Attempt != 0 {
+		if err != nil || rec.State != job.Queued || rec.Attempt != 0 {
 			t.Errorf("%s: %+v, %v", j.ID, rec, err)
 		}
 	}
@@ -206,12 +206,12 @@ func TestRequestsAreAnswered(t *testing.T) {
 	b := newBench(t)
 	b.newDisk(diskID, 1<<20+512, 8)
 	b.start("mover-1", 1, pipeline.Limits{})
-	ask := func(op queue.MoverOp) queue.MoverReply {
+	ask := func(op job.Op) job.Reply {
 		t.Helper()
 		var last error
 		for range 50 { // until it listens
-			reply, err := b.queue.Ask(t.Context(), "mover-1", queue.MoverRequest{
-				Version: queue.Version, Op: op, Run: "run-1", Identity: "ivdmover",
+			reply, err := b.queue.Ask(t.Context(), "mover-1", job.Request{
+				Version: job.Version, Op: op, Run: "run-1", Identity: "ivdmover",
 				Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: diskID},
 			})
 			if err == nil {
@@ -221,21 +221,21 @@ func TestRequestsAreAnswered(t *testing.T) {
 			_ = pause.For(t.Context(), 50*time.Millisecond)
 		}
 		t.Fatal(last)
-		return queue.MoverReply{}
+		return job.Reply{}
 	}
-	if r := ask(queue.Inspect); r.Failure != nil || r.Capacity != 1<<20+512 || r.Transport != "file" {
+	if r := ask(job.Inspect); r.Failure != nil || r.Capacity != 1<<20+512 || r.Transport != "file" {
 		t.Errorf("inspect: %+v", r)
 	}
-	if r := ask(queue.PrepareAccess); r.Failure == nil || r.Failure.Kind != ivd.Denied {
+	if r := ask(job.PrepareAccess); r.Failure == nil || r.Failure.Kind != ivd.Denied {
 		t.Errorf("prepare: %+v", r)
 	}
-	if r := ask(queue.EndAccess); r.Failure != nil {
+	if r := ask(job.EndAccess); r.Failure != nil {
 		t.Errorf("end: %+v", r.Failure)
 	}
 	if r := ask("dance"); r.Failure == nil || r.Failure.Kind != ivd.Unsupported {
 		t.Errorf("an unknown request: %+v", r)
 	}
-	if want := []queue.MoverOp{queue.PrepareAccess, queue.EndAccess}; !slices.Equal(b.files.access, want) {
+	if want := []job.Op{job.PrepareAccess, job.EndAccess}; !slices.Equal(b.files.access, want) {
 		t.Errorf("calls %v", b.files.access)
 	}
 }

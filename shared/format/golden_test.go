@@ -83,7 +83,7 @@ func makeGolden(t *testing.T) golden {
 		Parent: ivd.NewPointID(disk, goldenTime.Add(-24*time.Hour), "20261123t230000z-00000001"), Snapshot: "snap-7",
 		ChangeID: "52 d6 9a 2c/17", CBT: "on", Mode: "changed",
 		Pages:    []ivd.PageRef{{Page: 0, ID: format.Sum(plain), Place: at}},
-		Stats:    format.Stats{DiskBytes: goldenGeometry.Capacity, ReadBytes: 3 << 18, ZeroBytes: 1 << 18, NewBytes: 74873, CompressedBytes: 5000, StoredBytes: 6000, Packs: 2},
+		Stats:    ivd.Stats{DiskBytes: goldenGeometry.Capacity, ReadBytes: 3 << 18, ZeroBytes: 1 << 18, NewBytes: 74873, CompressedBytes: 5000, StoredBytes: 6000, Packs: 2},
 		Metadata: map[string]string{"namespace": "shop", "pvc": "web-1"},
 	}
 	g.lease = format.Lease{Repository: repository, ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Run: goldenRun, Opened: goldenTime, Deadline: goldenTime.Add(24 * time.Hour)}

@@ -27,20 +27,8 @@ type Point struct {
 	CBT           string            `json:"cbt,omitempty"`       // what changed block tracking was, for people
 	Mode          string            `json:"mode,omitempty"`      // how it was found out what to read
 	Pages         []ivd.PageRef     `json:"pages"`               // in order; pages of zeros are not named
-	Stats         Stats             `json:"stats"`
+	Stats         ivd.Stats         `json:"stats"`
 	Metadata      map[string]string `json:"metadata,omitempty"` // of the disk, as vSphere has it
-}
-
-// Stats is what a point cost, in bytes and packs.
-type Stats struct {
-	DiskBytes       int64 `json:"disk_bytes"`
-	ReadBytes       int64 `json:"read_bytes"`
-	ZeroBytes       int64 `json:"zero_bytes"`
-	DedupBytes      int64 `json:"dedup_bytes"`
-	NewBytes        int64 `json:"new_bytes"`
-	CompressedBytes int64 `json:"compressed_bytes"`
-	StoredBytes     int64 `json:"stored_bytes"`
-	Packs           int64 `json:"packs"`
 }
 
 // Encode is the point's object. Version is filled in.

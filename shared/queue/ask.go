@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 )
 
@@ -37,14 +38,14 @@ var ErrNobody = errors.New("nobody listens on this queue")
 // says that there is none. Kind Transient: no such mover answers, or it
 // has fallen silent. It is not asked twice, and without an answer it may or may not
 // have done it.
-func (q *Queue) Ask(ctx context.Context, mover string, req MoverRequest) (MoverReply, error) {
+func (q *Queue) Ask(ctx context.Context, mover string, req job.Request) (job.Reply, error) {
 	if err := checkMover(mover); err != nil {
-		return MoverReply{}, err
+		return job.Reply{}, err
 	}
-	var reply MoverReply
+	var reply job.Reply
 	op := "ask mover " + mover + " to " + string(req.Op)
 	if err := q.ask(ctx, op, moverSubject(mover), "no mover "+mover, req, &reply); err != nil {
-		return MoverReply{}, err
+		return job.Reply{}, err
 	}
 	return reply, nil
 }
@@ -54,17 +55,17 @@ func (q *Queue) Ask(ctx context.Context, mover string, req MoverRequest) (MoverR
 // from several goroutines; its context ends with all that. stop waits until the
 // answers under way are sent; to repeat it is harmless. A request of a newer
 // program is refused without asking answer.
-func (q *Queue) ServeRequests(ctx context.Context, name string, answer func(context.Context, MoverRequest) MoverReply) (stop func(), err error) {
+func (q *Queue) ServeRequests(ctx context.Context, name string, answer func(context.Context, job.Request) job.Reply) (stop func(), err error) {
 	if err := checkMover(name); err != nil {
 		return nil, err
 	}
 	return q.serve(ctx, moverSubject(name), func(ctx context.Context, body []byte) any {
-		var req MoverRequest
+		var req job.Request
 		if err := decode("request", body, &req); err != nil {
-			return MoverReply{Version: Version, Failure: ivd.FailureOf(err)}
+			return job.Reply{Version: job.Version, Failure: ivd.FailureOf(err)}
 		}
 		reply := answer(ctx, req)
-		reply.Version = Version
+		reply.Version = job.Version
 		return reply
 	})
 }
@@ -225,7 +226,7 @@ func (r responder) refuse(sub *nats.Subscription) {
 	limit, cancel := context.WithTimeout(context.Background(), tryTimeout)
 	defer cancel()
 	r.answer = func(context.Context, []byte) any {
-		return refusal{Version, &ivd.Failure{Kind: ivd.Transient, Message: "it was asked while it stopped"}}
+		return refusal{job.Version, &ivd.Failure{Kind: ivd.Transient, Message: "it was asked while it stopped"}}
 	}
 	for {
 		m, err := sub.NextMsgWithContext(limit)

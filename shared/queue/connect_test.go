@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -107,7 +108,7 @@ func TestPatienceEnds(t *testing.T) {
 	wantKind(t, err, ivd.Transient) // and not NotFound
 	_, err = q.State().Keys(ctx, "")
 	wantKind(t, err, ivd.Transient)
-	_, err = q.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version})
+	_, err = q.Ask(ctx, "m", job.Request{Version: job.Version})
 	wantKind(t, err, ivd.Transient)
 	wantKind(t, q.Publish(ctx, testJob("0001")), ivd.Transient)
 	must(t, ctx.Err())
@@ -131,7 +132,7 @@ func TestBeforeSetup(t *testing.T) {
 	// A mover that came first finds its way once the queue is set up.
 	got := make(chan error, 1)
 	go func() {
-		_, err := q.Jobs(queue.Backup).Fetch(ctx, 1)
+		_, err := q.Jobs(job.Backup).Fetch(ctx, 1)
 		got <- err
 	}()
 	other := h.connect(queue.Options{})
@@ -143,7 +144,7 @@ func TestAfterClose(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := q.Jobs(queue.Backup).Fetch(t.Context(), 1)
+		_, err := q.Jobs(job.Backup).Fetch(t.Context(), 1)
 		waiting <- err
 	}()
 	q.Close()
@@ -153,6 +154,6 @@ func TestAfterClose(t *testing.T) {
 	wantKind(t, err, ivd.Cancelled)
 	_, err = q.State().Watch(t.Context(), "")
 	wantKind(t, err, ivd.Cancelled)
-	_, err = q.Ask(t.Context(), "m", queue.MoverRequest{Version: queue.Version})
+	_, err = q.Ask(t.Context(), "m", job.Request{Version: job.Version})
 	wantKind(t, err, ivd.Cancelled)
 }

@@ -4,16 +4,17 @@ import (
 	"encoding/json"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // decodeJob reads the version first: what a newer program wrote need not decode.
-func decodeJob(body []byte) (Job, error) {
-	var j Job
+func decodeJob(body []byte) (job.Job, error) {
+	var j job.Job
 	if err := decode("job", body, &j); err != nil {
-		return Job{}, err
+		return job.Job{}, err
 	}
 	if err := checkJob(&j); err != nil {
-		return Job{}, &ivd.Error{Kind: ivd.Corrupt, Op: "job", Err: err}
+		return job.Job{}, &ivd.Error{Kind: ivd.Corrupt, Op: "job", Err: err}
 	}
 	return j, nil
 }
@@ -26,7 +27,7 @@ func decode(what string, body []byte, v any) error {
 	if err := json.Unmarshal(body, &head); err != nil {
 		return &ivd.Error{Kind: ivd.Corrupt, Op: what, Err: err}
 	}
-	if err := CheckVersion(what, head.Version, Version); err != nil {
+	if err := CheckVersion(what, head.Version, job.Version); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, v); err != nil {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"ivdmover/shared/job"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,7 +13,7 @@ import (
 // Delivery is a job in the hands of this process, until one of Ack, Return and
 // Drop, or until AckWait passes without InProgress.
 type Delivery struct {
-	Job Job
+	Job job.Job
 
 	q       *Queue
 	msg     jetstream.Msg

@@ -4,68 +4,31 @@ import (
 	"context"
 	"crypto/hpke"
 	"fmt"
-	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
-
-// ExamineOp is what a doctor asks of the coordinators.
-type ExamineOp string
-
-// The operations.
-const (
-	ExamineBegin ExamineOp = "begin" // find the disk, make a snapshot to read from, give a login
-	ExamineEnd   ExamineOp = "end"   // delete that snapshot
-)
-
-// ExamineRequest is the question of a doctor: a process that tries how its host
-// reaches one disk. It has a heartbeat like a mover's, and takes no work.
-type ExamineRequest struct {
-	Version  int            `json:"version"`
-	Op       ExamineOp      `json:"op"`
-	Doctor   string         `json:"doctor"`             // the name in its heartbeat
-	Process  string         `json:"process"`            // a UUID, the heartbeat's; it names the examination
-	Disk     string         `json:"disk"`               // a UUID, the beginning of one, or a name. To end: the UUID
-	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"` // one that is there to be read; empty: one is made
-}
-
-// Examination is what a coordinator answers to ExamineBegin: the disk as vSphere
-// tells of it, where to read it, and for how long.
-type Examination struct {
-	Run         ivd.RunID      `json:"run"` // by which ledger and snapshot know it; it is no run
-	Disk        ivd.DiskRef    `json:"disk"`
-	Name        string         `json:"name"`
-	Datastore   string         `json:"datastore"` // its name
-	Capacity    int64          `json:"capacity"`  // bytes, in whole MiB
-	AttachedTo  []string       `json:"attached_to,omitempty"`
-	Snapshot    ivd.SnapshotID `json:"snapshot"`
-	Made        bool           `json:"made,omitempty"`    // the snapshot is the examination's own
-	Deadline    time.Time      `json:"deadline,omitzero"` // then that snapshot is deleted at the latest
-	VCenter     string         `json:"vcenter_version"`   // its version
-	Coordinator string         `json:"coordinator"`       // who answers, for people
-	Login       Login          `json:"-"`                 // it travels sealed
-}
 
 // examineAnswer is what travels. It is never stored.
 type examineAnswer struct {
-	Version     int          `json:"version"`
-	Failure     *ivd.Failure `json:"failure,omitempty"`
-	Examination *Examination `json:"examination,omitempty"`
-	Sealed      []byte       `json:"sealed,omitempty"`
+	Version     int              `json:"version"`
+	Failure     *ivd.Failure     `json:"failure,omitempty"`
+	Examination *job.Examination `json:"examination,omitempty"`
+	Sealed      []byte           `json:"sealed,omitempty"`
 }
 
 // BeginExamination asks all coordinators for a disk. The one that finds it answers;
 // key is the private half of the key in this doctor's heartbeat. Kind Transient: no
 // coordinator answers; NotFound: none of them has the disk.
-func (q *Queue) BeginExamination(ctx context.Context, req ExamineRequest, key hpke.PrivateKey) (Examination, error) {
-	req.Op = ExamineBegin
+func (q *Queue) BeginExamination(ctx context.Context, req job.ExamineRequest, key hpke.PrivateKey) (job.Examination, error) {
+	req.Op = job.ExamineBegin
 	op := fmt.Sprintf("ask for disk %q", req.Disk)
 	a, err := q.examine(ctx, op, req)
 	if err != nil {
-		return Examination{}, err
+		return job.Examination{}, err
 	}
 	if a.Examination == nil {
-		return Examination{}, ivd.Errorf(ivd.Corrupt, "%s: the answer has no disk", op)
+		return job.Examination{}, ivd.Errorf(ivd.Corrupt, "%s: the answer has no disk", op)
 	}
 	x := *a.Examination
 	if x.Login, err = openLogin(sealFor(req, x), key, a.Sealed); err != nil {
@@ -77,13 +40,13 @@ func (q *Queue) BeginExamination(ctx context.Context, req ExamineRequest, key hp
 // EndExamination tells the coordinators that a doctor is done, and waits until its
 // snapshot is deleted. An error leaves that to them: a snapshot whose doctor has no
 // heartbeat any more is deleted without being asked for.
-func (q *Queue) EndExamination(ctx context.Context, req ExamineRequest) error {
-	req.Op = ExamineEnd
+func (q *Queue) EndExamination(ctx context.Context, req job.ExamineRequest) error {
+	req.Op = job.ExamineEnd
 	_, err := q.examine(ctx, "end the examination of disk "+req.Disk, req)
 	return err
 }
 
-func (q *Queue) examine(ctx context.Context, op string, req ExamineRequest) (examineAnswer, error) {
+func (q *Queue) examine(ctx context.Context, op string, req job.ExamineRequest) (examineAnswer, error) {
 	var a examineAnswer
 	if err := q.askAll(ctx, op, examineSubject, req, &a); err != nil {
 		return a, err
@@ -100,19 +63,19 @@ func (q *Queue) examine(ctx context.Context, op string, req ExamineRequest) (exa
 // know the disk, and Conflict where another one does what was asked. It gets the
 // doctor's heartbeat, which may be gone at the end of an examination: then it is
 // empty. The login is sealed to the key in that heartbeat.
-func (q *Queue) ServeExaminations(ctx context.Context, examine func(context.Context, ExamineRequest, Mover) (Examination, error)) (stop func(), err error) {
+func (q *Queue) ServeExaminations(ctx context.Context, examine func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error)) (stop func(), err error) {
 	return q.serveAll(ctx, examineSubject, func(ctx context.Context, body []byte) any {
 		a, err := q.answerExamine(ctx, body, examine)
 		if err != nil {
 			a = examineAnswer{Failure: ivd.FailureOf(err)}
 		}
-		a.Version = Version
+		a.Version = job.Version
 		return a
 	})
 }
 
-func (q *Queue) answerExamine(ctx context.Context, body []byte, examine func(context.Context, ExamineRequest, Mover) (Examination, error)) (a examineAnswer, err error) {
-	var req ExamineRequest
+func (q *Queue) answerExamine(ctx context.Context, body []byte, examine func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error)) (a examineAnswer, err error) {
+	var req job.ExamineRequest
 	if err := decode("question of a doctor", body, &req); err != nil {
 		return a, err
 	}
@@ -120,13 +83,13 @@ func (q *Queue) answerExamine(ctx context.Context, body []byte, examine func(con
 	switch {
 	case err == nil && m.Process != req.Process:
 		return a, ivd.Errorf(ivd.Denied, "the heartbeat of doctor %s is of another process", req.Doctor)
-	case ivd.KindOf(err) == ivd.NotFound && req.Op != ExamineEnd:
+	case ivd.KindOf(err) == ivd.NotFound && req.Op != job.ExamineEnd:
 		return a, ivd.Errorf(ivd.Transient, "doctor %s has no heartbeat, so there is no key to seal a login to", req.Doctor)
-	case err != nil && req.Op != ExamineEnd:
+	case err != nil && req.Op != job.ExamineEnd:
 		return a, err
 	}
 	x, err := examine(ctx, req, m)
-	if err != nil || req.Op != ExamineBegin {
+	if err != nil || req.Op != job.ExamineBegin {
 		return a, err
 	}
 	a.Examination = &x
@@ -135,6 +98,6 @@ func (q *Queue) answerExamine(ctx context.Context, body []byte, examine func(con
 }
 
 // sealFor is what an examination's login is bound to.
-func sealFor(req ExamineRequest, x Examination) LoginRequest {
-	return LoginRequest{Mover: req.Doctor, Process: req.Process, Run: x.Run, Disk: x.Disk}
+func sealFor(req job.ExamineRequest, x job.Examination) job.LoginRequest {
+	return job.LoginRequest{Mover: req.Doctor, Process: req.Process, Run: x.Run, Disk: x.Disk}
 }

@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/coordinator/broker"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -17,7 +18,7 @@ type surgery struct {
 	wire   *tap
 	doctor *queue.Queue
 	key    hpke.PrivateKey
-	ask    queue.ExamineRequest
+	ask    job.ExamineRequest
 }
 
 func newSurgery(t *testing.T) *surgery {
@@ -30,7 +31,7 @@ func newSurgery(t *testing.T) *surgery {
 	must(t, g.doctor.Setup(t.Context()))
 	g.key, err = queue.NewKey()
 	must(t, err)
-	g.ask = queue.ExamineRequest{Version: queue.Version, Doctor: "proxy-1-doctor-1", Process: "p1", Disk: string(testDisk)}
+	g.ask = job.ExamineRequest{Version: job.Version, Doctor: "proxy-1-doctor-1", Process: "p1", Disk: string(testDisk)}
 	return g
 }
 
@@ -44,23 +45,23 @@ func (g *surgery) connect(t *testing.T) *queue.Queue {
 
 func (g *surgery) beat(t *testing.T) {
 	t.Helper()
-	must(t, g.doctor.Beat(t.Context(), queue.Mover{
-		Version: queue.Version, Name: g.ask.Doctor, Process: g.ask.Process, Host: "host-1", Doctor: true, PublicKey: g.key.PublicKey().Bytes(),
+	must(t, g.doctor.Beat(t.Context(), job.Mover{
+		Version: job.Version, Name: g.ask.Doctor, Process: g.ask.Process, Host: "host-1", Doctor: true, PublicKey: g.key.PublicKey().Bytes(),
 	}))
 }
 
-func testExamination() queue.Examination {
-	return queue.Examination{Run: "examination-p1", Disk: testJob("x").Disk, Name: "data", Capacity: 8 << 20, Snapshot: "snap", Made: true, Login: testLogin()}
+func testExamination() job.Examination {
+	return job.Examination{Run: "examination-p1", Disk: testJob("x").Disk, Name: "data", Capacity: 8 << 20, Snapshot: "snap", Made: true, Login: testLogin()}
 }
 
 func TestExaminationsLoginTravelsSealed(t *testing.T) {
 	g := newSurgery(t)
 	ctx := within(t, 30*time.Second)
-	var asked []queue.Mover
-	stop, err := g.connect(t).ServeExaminations(ctx, func(_ context.Context, q queue.ExamineRequest, m queue.Mover) (queue.Examination, error) {
+	var asked []job.Mover
+	stop, err := g.connect(t).ServeExaminations(ctx, func(_ context.Context, q job.ExamineRequest, m job.Mover) (job.Examination, error) {
 		asked = append(asked, m)
-		if q.Op == queue.ExamineEnd {
-			return queue.Examination{}, ivd.Errorf(ivd.Locked, "not yet")
+		if q.Op == job.ExamineEnd {
+			return job.Examination{}, ivd.Errorf(ivd.Locked, "not yet")
 		}
 		return testExamination(), nil
 	})
@@ -110,7 +111,7 @@ func TestTheCoordinatorWhoHasTheDiskAnswers(t *testing.T) {
 	ctx := within(t, 30*time.Second)
 	refused := make(chan struct{}, 8)
 	answer := func(kind ivd.Kind, wait <-chan struct{}) {
-		_, err := g.connect(t).ServeExaminations(ctx, func(ctx context.Context, q queue.ExamineRequest, _ queue.Mover) (queue.Examination, error) {
+		_, err := g.connect(t).ServeExaminations(ctx, func(ctx context.Context, q job.ExamineRequest, _ job.Mover) (job.Examination, error) {
 			select {
 			case <-wait:
 			case <-ctx.Done():
@@ -120,7 +121,7 @@ func TestTheCoordinatorWhoHasTheDiskAnswers(t *testing.T) {
 			}
 			if kind != "" {
 				defer func() { refused <- struct{}{} }()
-				return queue.Examination{}, ivd.Errorf(kind, "not mine")
+				return job.Examination{}, ivd.Errorf(kind, "not mine")
 			}
 			return testExamination(), nil
 		})
@@ -155,7 +156,7 @@ func TestTheCoordinatorWhoHasTheDiskAnswers(t *testing.T) {
 func TestADoctorIsNoMover(t *testing.T) {
 	g := newSurgery(t)
 	g.beat(t)
-	must(t, g.doctor.Beat(t.Context(), queue.Mover{Version: queue.Version, Name: "proxy-1"}))
+	must(t, g.doctor.Beat(t.Context(), job.Mover{Version: job.Version, Name: "proxy-1"}))
 	movers, err := g.doctor.Movers(t.Context())
 	must(t, err)
 	if len(movers) != 1 || movers[0].Name != "proxy-1" {

@@ -12,6 +12,7 @@ import (
 
 	"ivdmover/coordinator/broker"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -156,7 +157,7 @@ func TestLostAnswers(t *testing.T) {
 	cut.arm(`"id":"0001"`)
 	must(t, q.Publish(ctx, testJob("0001")))
 	must(t, q.Publish(ctx, testJob("0002")))
-	got, err := q.Jobs(queue.Backup).Fetch(ctx, 10)
+	got, err := q.Jobs(job.Backup).Fetch(ctx, 10)
 	must(t, err)
 	if len(got) != 2 {
 		t.Fatalf("%d jobs are on the queue, want 2", len(got))
@@ -184,7 +185,7 @@ func TestJobInProgressSurvivesARestartLongerThanAckWait(t *testing.T) {
 	one, two := h.connect(queue.Options{AckWait: wait}), h.connect(queue.Options{AckWait: wait})
 	ctx := within(t, 60*time.Second)
 	must(t, one.Publish(ctx, testJob("0001")))
-	d := fetchOne(ctx, t, one.Jobs(queue.Backup))
+	d := fetchOne(ctx, t, one.Jobs(job.Backup))
 	heart := d.Heart(ctx)
 	defer heart.Stop()
 	working, done := context.WithCancel(ctx)
@@ -200,7 +201,7 @@ func TestJobInProgressSurvivesARestartLongerThanAckWait(t *testing.T) {
 	h.stop()
 	<-time.After(wait + wait/2)
 	h.start()
-	wantNone(t, two.Jobs(queue.Backup), 2*wait)
+	wantNone(t, two.Jobs(job.Backup), 2*wait)
 	done()
 	worker.Wait()
 	must(t, d.Ack(ctx))
@@ -221,7 +222,7 @@ func TestFetchAndCancel(t *testing.T) {
 		fetching, cancel := context.WithCancel(ctx)
 		result := make(chan []*queue.Delivery, 1)
 		go func() {
-			got, _ := q.Jobs(queue.Backup).Fetch(fetching, 2)
+			got, _ := q.Jobs(job.Backup).Fetch(fetching, 2)
 			result <- got
 		}()
 		must(t, q.Publish(ctx, j))
@@ -234,12 +235,12 @@ func TestFetchAndCancel(t *testing.T) {
 		cancel()
 	}
 	for len(taken) < jobs {
-		got, err := other.Jobs(queue.Backup).Fetch(ctx, 10)
+		got, err := other.Jobs(job.Backup).Fetch(ctx, 10)
 		must(t, err)
 		for _, d := range got {
 			must(t, d.Ack(ctx))
 			taken[string(d.Job.ID)] = true
 		}
 	}
-	wantNone(t, other.Jobs(queue.Backup), 2*shortWait)
+	wantNone(t, other.Jobs(job.Backup), 2*shortWait)
 }

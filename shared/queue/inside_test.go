@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 func TestKindsOfTheLibrarysErrors(t *testing.T) {
@@ -64,8 +65,8 @@ func TestSealIsBoundToTheQuestion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req := LoginRequest{Version: Version, Mover: "m", Process: "p", Run: "r", Disk: ivd.DiskRef{VCenter: "v", Datastore: "s", Disk: "d"}}
-	sealed, err := sealLogin(req, key.PublicKey().Bytes(), Login{User: "u", Password: "secret"})
+	req := job.LoginRequest{Version: job.Version, Mover: "m", Process: "p", Run: "r", Disk: ivd.DiskRef{VCenter: "v", Datastore: "s", Disk: "d"}}
+	sealed, err := sealLogin(req, key.PublicKey().Bytes(), job.Login{User: "u", Password: "secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,14 +74,14 @@ func TestSealIsBoundToTheQuestion(t *testing.T) {
 	if err != nil || got.Password.Reveal() != "secret" || got.User != "u" {
 		t.Fatalf("opened as %+v, %v", got, err)
 	}
-	for what, change := range map[string]func(*LoginRequest){
-		"mover":     func(r *LoginRequest) { r.Mover = "m2" },
-		"process":   func(r *LoginRequest) { r.Process = "p2" },
-		"run":       func(r *LoginRequest) { r.Run = "r2" },
-		"vcenter":   func(r *LoginRequest) { r.Disk.VCenter = "v2" },
-		"datastore": func(r *LoginRequest) { r.Disk.Datastore = "s2" },
-		"disk":      func(r *LoginRequest) { r.Disk.Disk = "d2" },
-		"shifted":   func(r *LoginRequest) { r.Mover, r.Process = "m\" \"p", "" },
+	for what, change := range map[string]func(*job.LoginRequest){
+		"mover":     func(r *job.LoginRequest) { r.Mover = "m2" },
+		"process":   func(r *job.LoginRequest) { r.Process = "p2" },
+		"run":       func(r *job.LoginRequest) { r.Run = "r2" },
+		"vcenter":   func(r *job.LoginRequest) { r.Disk.VCenter = "v2" },
+		"datastore": func(r *job.LoginRequest) { r.Disk.Datastore = "s2" },
+		"disk":      func(r *job.LoginRequest) { r.Disk.Disk = "d2" },
+		"shifted":   func(r *job.LoginRequest) { r.Mover, r.Process = "m\" \"p", "" },
 	} {
 		other := req
 		change(&other)
@@ -100,7 +101,7 @@ func TestSealIsBoundToTheQuestion(t *testing.T) {
 			t.Fatalf("it opens cut to %d bytes", n)
 		}
 	}
-	if _, err := sealLogin(req, []byte("no key"), Login{}); ivd.KindOf(err) != ivd.Invalid {
+	if _, err := sealLogin(req, []byte("no key"), job.Login{}); ivd.KindOf(err) != ivd.Invalid {
 		t.Errorf("sealed to no key: %v", err)
 	}
 }
@@ -122,7 +123,7 @@ func FuzzDecodeJob(f *testing.F) {
 			}
 			return
 		}
-		if j.Version < 1 || j.Version > Version {
+		if j.Version < 1 || j.Version > job.Version {
 			t.Fatalf("version %d was taken", j.Version)
 		}
 		if n := strings.Count(jobSubject(&j), "."); n != 6 || strings.ContainsAny(jobSubject(&j), "*> ") {

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -47,16 +48,16 @@ func TestJobIsTakenOnceAndAcknowledged(t *testing.T) {
 	ctx := within(t, 20*time.Second)
 	must(t, q.Publish(ctx, testJob("0001")))
 	restore := testJob("0002")
-	restore.Kind = queue.Restore
+	restore.Kind = job.Restore
 	must(t, q.Publish(ctx, restore))
-	d := fetchOne(ctx, t, q.Jobs(queue.Backup))
+	d := fetchOne(ctx, t, q.Jobs(job.Backup))
 	if d.Job.ID != "0001" || d.Job.Disk != testJob("0001").Disk {
 		t.Fatalf("fetched %+v", d.Job)
 	}
 	must(t, d.Ack(ctx))
 	wantKind(t, d.Ack(ctx), ivd.Conflict)
-	wantNone(t, h.connect(queue.Options{}).Jobs(queue.Backup), 2*shortWait)
-	if d := fetchOne(ctx, t, q.Jobs(queue.Restore)); d.Job.ID != "0002" {
+	wantNone(t, h.connect(queue.Options{}).Jobs(job.Backup), 2*shortWait)
+	if d := fetchOne(ctx, t, q.Jobs(job.Restore)); d.Job.ID != "0002" {
 		t.Fatalf("fetched %s, want the restore", d.Job.ID)
 	}
 }
@@ -68,14 +69,14 @@ func TestFetchTakesNoMoreThanFree(t *testing.T) {
 	for i := range 5 {
 		must(t, q.Publish(ctx, testJob(ivd.JobID(fmt.Sprintf("%04d", i)))))
 	}
-	one, err := q.Jobs(queue.Backup).Fetch(ctx, 3)
+	one, err := q.Jobs(job.Backup).Fetch(ctx, 3)
 	must(t, err)
-	two, err := h.connect(queue.Options{}).Jobs(queue.Backup).Fetch(ctx, 3)
+	two, err := h.connect(queue.Options{}).Jobs(job.Backup).Fetch(ctx, 3)
 	must(t, err)
 	if len(one) != 3 || len(two) != 2 {
 		t.Fatalf("fetched %d and %d of 5 jobs, want 3 and 2", len(one), len(two))
 	}
-	_, err = q.Jobs(queue.Backup).Fetch(ctx, 0)
+	_, err = q.Jobs(job.Backup).Fetch(ctx, 0)
 	wantKind(t, err, ivd.Invalid)
 }
 
@@ -84,7 +85,7 @@ func TestFetchWaitsForAJob(t *testing.T) {
 	ctx := within(t, 20*time.Second)
 	got := make(chan error, 1)
 	go func() {
-		d, err := q.Jobs(queue.Backup).Fetch(ctx, 4)
+		d, err := q.Jobs(job.Backup).Fetch(ctx, 4)
 		if err == nil && (len(d) != 1 || d[0].Job.ID != "0001") {
 			err = fmt.Errorf("fetched %v", d)
 		}
@@ -105,7 +106,7 @@ func TestFetchSurvivesARestart(t *testing.T) {
 	ctx := within(t, 30*time.Second)
 	got := make(chan error, 1)
 	go func() {
-		_, err := q.Jobs(queue.Backup).Fetch(ctx, 4)
+		_, err := q.Jobs(job.Backup).Fetch(ctx, 4)
 		got <- err
 	}()
 	h.stop()
@@ -124,13 +125,13 @@ func TestCancelledFetchKeepsNothing(t *testing.T) {
 	fetching, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := q.Jobs(queue.Backup).Fetch(fetching, 1)
+		_, err := q.Jobs(job.Backup).Fetch(fetching, 1)
 		ended <- err
 	}()
 	cancel()
 	wantKind(t, <-ended, ivd.Cancelled)
 	must(t, q.Publish(ctx, testJob("0001")))
-	must(t, fetchOne(ctx, t, other.Jobs(queue.Backup)).Ack(ctx))
+	must(t, fetchOne(ctx, t, other.Jobs(job.Backup)).Ack(ctx))
 }
 
 func TestRedeliveryAfterSilence(t *testing.T) {
@@ -138,15 +139,15 @@ func TestRedeliveryAfterSilence(t *testing.T) {
 	one, two := h.connect(queue.Options{AckWait: shortWait}), h.connect(queue.Options{AckWait: shortWait})
 	ctx := within(t, 20*time.Second)
 	must(t, one.Publish(ctx, testJob("0001")))
-	first := fetchOne(ctx, t, one.Jobs(queue.Backup))
+	first := fetchOne(ctx, t, one.Jobs(job.Backup))
 	started := time.Now()
-	second := fetchOne(ctx, t, two.Jobs(queue.Backup))
+	second := fetchOne(ctx, t, two.Jobs(job.Backup))
 	if waited := time.Since(started); waited < shortWait/2 {
 		t.Fatalf("delivered to a second mover after %s", waited)
 	}
 	must(t, second.Ack(ctx))
 	must(t, first.Ack(ctx)) // a late zombie: it says what is true already
-	wantNone(t, one.Jobs(queue.Backup), 2*shortWait)
+	wantNone(t, one.Jobs(job.Backup), 2*shortWait)
 }
 
 func TestHeartKeepsADeliveryWhileItIsTouched(t *testing.T) {
@@ -154,7 +155,7 @@ func TestHeartKeepsADeliveryWhileItIsTouched(t *testing.T) {
 	one, two := h.connect(queue.Options{AckWait: shortWait}), h.connect(queue.Options{AckWait: shortWait})
 	ctx := within(t, 20*time.Second)
 	must(t, one.Publish(ctx, testJob("0001")))
-	d := fetchOne(ctx, t, one.Jobs(queue.Backup))
+	d := fetchOne(ctx, t, one.Jobs(job.Backup))
 	heart := d.Heart(ctx)
 	defer heart.Stop()
 
@@ -168,10 +169,10 @@ func TestHeartKeepsADeliveryWhileItIsTouched(t *testing.T) {
 			heart.Touch()
 		}
 	})
-	wantNone(t, two.Jobs(queue.Backup), 4*shortWait)
+	wantNone(t, two.Jobs(job.Backup), 4*shortWait)
 	hang()
 	worker.Wait()
-	must(t, fetchOne(ctx, t, two.Jobs(queue.Backup)).Ack(ctx)) // who hangs loses it
+	must(t, fetchOne(ctx, t, two.Jobs(job.Backup)).Ack(ctx)) // who hangs loses it
 	heart.Stop()
 	heart.Stop()
 }
@@ -181,9 +182,9 @@ func TestInProgressGivesTime(t *testing.T) {
 	one, two := h.connect(queue.Options{AckWait: shortWait}), h.connect(queue.Options{AckWait: shortWait})
 	ctx := within(t, 20*time.Second)
 	must(t, one.Publish(ctx, testJob("0001")))
-	d := fetchOne(ctx, t, one.Jobs(queue.Backup))
+	d := fetchOne(ctx, t, one.Jobs(job.Backup))
 	for range 4 {
-		wantNone(t, two.Jobs(queue.Backup), shortWait/2)
+		wantNone(t, two.Jobs(job.Backup), shortWait/2)
 		must(t, d.InProgress(ctx))
 	}
 	must(t, d.Ack(ctx))
@@ -192,7 +193,7 @@ func TestInProgressGivesTime(t *testing.T) {
 func TestReturnAndDrop(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
 	ctx := within(t, 15*time.Second) // AckWait is longer
-	p := q.Jobs(queue.Backup)
+	p := q.Jobs(job.Backup)
 	must(t, q.Publish(ctx, testJob("0001")))
 	must(t, fetchOne(ctx, t, p).Return(ctx, 0))
 	must(t, fetchOne(ctx, t, p).Return(ctx, 700*time.Millisecond))
@@ -213,10 +214,10 @@ func TestReturnAndDrop(t *testing.T) {
 func TestPublishFollowsTheRecord(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
 	ctx := within(t, 15*time.Second)
-	p := q.Jobs(queue.Backup)
-	job := testJob("0001")
+	p := q.Jobs(job.Backup)
+	j := testJob("0001")
 	must(t, q.CreateJobRecord(ctx, testRecord("0001")))
-	set := func(state queue.JobState, attempt int) {
+	set := func(state job.State, attempt int) {
 		t.Helper()
 		rec, rev, err := q.JobRecord(ctx, testRun, testDisk, "0001")
 		must(t, err)
@@ -225,36 +226,36 @@ func TestPublishFollowsTheRecord(t *testing.T) {
 		must(t, err)
 	}
 	for range 3 { // a coordinator that comes back does not know that it did
-		must(t, q.Publish(ctx, job))
+		must(t, q.Publish(ctx, j))
 	}
 	d := fetchOne(ctx, t, p)
-	set(queue.JobRunning, 1)
-	must(t, q.Publish(ctx, job))
+	set(job.Running, 1)
+	must(t, q.Publish(ctx, j))
 	wantNone(t, p, shortWait)
-	set(queue.JobFailed, 1)
-	set(queue.JobQueued, 1) // by the coordinator, before the mover has acknowledged
-	must(t, q.Publish(ctx, job))
+	set(job.Failed, 1)
+	set(job.Queued, 1) // by the coordinator, before the mover has acknowledged
+	must(t, q.Publish(ctx, j))
 	must(t, d.Ack(ctx))
 	d = fetchOne(ctx, t, p)
 	must(t, d.Drop(ctx)) // without an attempt
-	must(t, q.Publish(ctx, job))
-	must(t, q.Publish(ctx, job))
+	must(t, q.Publish(ctx, j))
+	must(t, q.Publish(ctx, j))
 	must(t, fetchOne(ctx, t, p).Ack(ctx))
-	set(queue.JobDone, 2)
-	must(t, q.Publish(ctx, job))
+	set(job.Done, 2)
+	must(t, q.Publish(ctx, j))
 	wantNone(t, p, shortWait)
 }
 
 func TestPublishRefusesWhatIsNoJob(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
-	for what, spoil := range map[string]func(*queue.Job){
-		"no version":          func(j *queue.Job) { j.Version = 0 },
-		"newer version":       func(j *queue.Job) { j.Version = queue.Version + 1 },
-		"no kind":             func(j *queue.Job) { j.Kind = "" },
-		"run with a dot":      func(j *queue.Job) { j.Run = "a.b" },
-		"job with a wildcard": func(j *queue.Job) { j.ID = "*" },
-		"no disk":             func(j *queue.Job) { j.Disk.Disk = "" },
-		"too big":             func(j *queue.Job) { j.Name = strings.Repeat("x", 1<<20) },
+	for what, spoil := range map[string]func(*job.Job){
+		"no version":          func(j *job.Job) { j.Version = 0 },
+		"newer version":       func(j *job.Job) { j.Version = job.Version + 1 },
+		"no kind":             func(j *job.Job) { j.Kind = "" },
+		"run with a dot":      func(j *job.Job) { j.Run = "a.b" },
+		"job with a wildcard": func(j *job.Job) { j.ID = "*" },
+		"no disk":             func(j *job.Job) { j.Disk.Disk = "" },
+		"too big":             func(j *job.Job) { j.Name = strings.Repeat("x", 1<<20) },
 	} {
 		j := testJob("0001")
 		spoil(&j)
@@ -285,11 +286,11 @@ func TestDeletedRunsLeaveNothing(t *testing.T) {
 		t.Fatalf("records %v", recs)
 	}
 	must(t, q.DeleteRun(ctx, "run-1"))
-	d := fetchOne(ctx, t, q.Jobs(queue.Backup))
+	d := fetchOne(ctx, t, q.Jobs(job.Backup))
 	if d.Job.Run != "run-12" {
 		t.Fatalf("a job of %s is still there", d.Job.Run)
 	}
-	wantNone(t, q.Jobs(queue.Backup), shortWait)
+	wantNone(t, q.Jobs(job.Backup), shortWait)
 	wantKind(t, q.DeleteRun(ctx, "*"), ivd.Invalid)
 }
 
@@ -324,7 +325,7 @@ func TestMessagesThatAreNoJobsDoNoHarm(t *testing.T) {
 	}
 	must(t, raw.Flush())
 	must(t, q.Publish(ctx, testJob("0001")))
-	got, err := q.Jobs(queue.Backup).Fetch(ctx, 100)
+	got, err := q.Jobs(job.Backup).Fetch(ctx, 100)
 	must(t, err)
 	if len(got) != 1 || got[0].Job.ID != "0001" {
 		t.Fatalf("fetched %v, want the one that is a job", got)

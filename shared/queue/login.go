@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // A login is sealed (RFC 9180) with the hybrid of ML-KEM-768 and X25519: what is
@@ -24,14 +25,14 @@ type loginAnswer struct {
 
 // sealedLogin is a Login in the seal: Login itself does not marshal its secrets.
 type sealedLogin struct {
-	Server     string  `json:"server"`
-	Port       int     `json:"port"`
-	NFCPort    int     `json:"nfc_port"`
-	User       string  `json:"user"`
-	Password   string  `json:"password"`
-	Cookie     string  `json:"cookie"`
-	Thumbprint string  `json:"thumbprint"`
-	Allows     *Allows `json:"allows,omitempty"`
+	Server     string      `json:"server"`
+	Port       int         `json:"port"`
+	NFCPort    int         `json:"nfc_port"`
+	User       string      `json:"user"`
+	Password   string      `json:"password"`
+	Cookie     string      `json:"cookie"`
+	Thumbprint string      `json:"thumbprint"`
+	Allows     *job.Allows `json:"allows,omitempty"`
 }
 
 // NewKey makes the key pair of a mover process. Its public half, PublicKey().Bytes(),
@@ -47,22 +48,22 @@ func NewKey() (hpke.PrivateKey, error) {
 
 // AskLogin asks the coordinators for the login of a disk; key is the private half
 // of the key in this mover's heartbeat. Kind Transient: no coordinator answers.
-func (q *Queue) AskLogin(ctx context.Context, req LoginRequest, key hpke.PrivateKey) (Login, error) {
+func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key hpke.PrivateKey) (job.Login, error) {
 	op := fmt.Sprintf("ask for the login of disk %s", req.Disk.Disk)
 	subject, err := loginSubject(req.Disk.VCenter)
 	if err != nil {
-		return Login{}, err
+		return job.Login{}, err
 	}
 	var a loginAnswer
 	if err := q.ask(ctx, op, subject, fmt.Sprintf("no coordinator of vCenter %s", req.Disk.VCenter), req, &a); err != nil {
-		return Login{}, err
+		return job.Login{}, err
 	}
 	if err := a.Failure.Err(); err != nil {
-		return Login{}, &ivd.Error{Op: op, Err: err}
+		return job.Login{}, &ivd.Error{Op: op, Err: err}
 	}
 	login, err := openLogin(req, key, a.Sealed)
 	if err != nil {
-		return Login{}, &ivd.Error{Kind: ivd.Denied, Op: op, Err: err}
+		return job.Login{}, &ivd.Error{Kind: ivd.Denied, Op: op, Err: err}
 	}
 	return login, nil
 }
@@ -72,7 +73,7 @@ func (q *Queue) AskLogin(ctx context.Context, req LoginRequest, key hpke.Private
 // ServeRequests does. Coordinators on one queue share the questions for a vCenter
 // that they have in common. The answer is sealed to the key in the heartbeat of
 // the mover that is named, so who asks in another's name cannot read it.
-func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, LoginRequest) (Login, error), vcenters ...string) (stop func(), err error) {
+func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job.LoginRequest) (job.Login, error), vcenters ...string) (stop func(), err error) {
 	subjects := []string{anyLogin}
 	if len(vcenters) > 0 {
 		subjects = nil
@@ -93,7 +94,7 @@ func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, Log
 	for _, s := range subjects {
 		end, err := q.serve(ctx, s, func(ctx context.Context, body []byte) any {
 			sealed, err := q.answerLogin(ctx, body, login)
-			return loginAnswer{Version: Version, Failure: ivd.FailureOf(err), Sealed: sealed}
+			return loginAnswer{Version: job.Version, Failure: ivd.FailureOf(err), Sealed: sealed}
 		})
 		if err != nil {
 			stop()
@@ -104,8 +105,8 @@ func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, Log
 	return stop, nil
 }
 
-func (q *Queue) answerLogin(ctx context.Context, body []byte, login func(context.Context, LoginRequest) (Login, error)) ([]byte, error) {
-	var req LoginRequest
+func (q *Queue) answerLogin(ctx context.Context, body []byte, login func(context.Context, job.LoginRequest) (job.Login, error)) ([]byte, error) {
+	var req job.LoginRequest
 	if err := decode("question for a login", body, &req); err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (q *Queue) answerLogin(ctx context.Context, body []byte, login func(context
 	return sealLogin(req, m.PublicKey, l)
 }
 
-func sealLogin(req LoginRequest, publicKey []byte, l Login) ([]byte, error) {
+func sealLogin(req job.LoginRequest, publicKey []byte, l job.Login) ([]byte, error) {
 	kem, kdf, aead := sealing()
 	pub, err := kem.NewPublicKey(publicKey)
 	if err != nil {
@@ -147,17 +148,17 @@ func sealLogin(req LoginRequest, publicKey []byte, l Login) ([]byte, error) {
 	return sealed, nil
 }
 
-func openLogin(req LoginRequest, key hpke.PrivateKey, sealed []byte) (Login, error) {
+func openLogin(req job.LoginRequest, key hpke.PrivateKey, sealed []byte) (job.Login, error) {
 	_, kdf, aead := sealing()
 	plain, err := hpke.Open(key, kdf, aead, loginInfo(req), sealed)
 	if err != nil {
-		return Login{}, fmt.Errorf("the answer is not sealed to this mover and disk: %w", err)
+		return job.Login{}, fmt.Errorf("the answer is not sealed to this mover and disk: %w", err)
 	}
 	var s sealedLogin
 	if err := json.Unmarshal(plain, &s); err != nil {
-		return Login{}, fmt.Errorf("the answer is no login") // the decoder's error could quote it
+		return job.Login{}, fmt.Errorf("the answer is no login") // the decoder's error could quote it
 	}
-	return Login{
+	return job.Login{
 		Server: s.Server, Port: s.Port, NFCPort: s.NFCPort, User: s.User,
 		Password: ivd.Secret(s.Password), Cookie: ivd.Secret(s.Cookie), Thumbprint: s.Thumbprint,
 		Allows: s.Allows,
@@ -166,7 +167,7 @@ func openLogin(req LoginRequest, key hpke.PrivateKey, sealed []byte) (Login, err
 
 // loginInfo binds the seal to what was asked: an answer for one disk does not
 // open as that for another. Quoting keeps the parts apart.
-func loginInfo(req LoginRequest) []byte {
-	return fmt.Appendf(nil, "ivd login %d %q %q %q %q %q %q", Version,
+func loginInfo(req job.LoginRequest) []byte {
+	return fmt.Appendf(nil, "ivd login %d %q %q %q %q %q %q", job.Version,
 		req.Mover, req.Process, req.Run, req.Disk.VCenter, req.Disk.Datastore, req.Disk.Disk)
 }

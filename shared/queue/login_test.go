@@ -12,13 +12,14 @@ import (
 
 	"ivdmover/coordinator/broker"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
 const testPassword = "pa55-never-in-clear"
 
-func testLogin() queue.Login {
-	return queue.Login{
+func testLogin() job.Login {
+	return job.Login{
 		Server: "vc.example.net", Port: 443, NFCPort: 902, User: "administrator@vsphere.local",
 		Password: testPassword, Cookie: "cookie-never-in-clear", Thumbprint: "AA:BB",
 	}
@@ -76,22 +77,22 @@ func TestLoginTravelsSealed(t *testing.T) {
 	coordinator, mover := connect(), connect()
 	ctx := within(t, 30*time.Second)
 	must(t, coordinator.Setup(ctx))
-	_, err = coordinator.ServeLogins(ctx, func(_ context.Context, r queue.LoginRequest) (queue.Login, error) {
+	_, err = coordinator.ServeLogins(ctx, func(_ context.Context, r job.LoginRequest) (job.Login, error) {
 		if r.Disk.Datastore == "datastore-none" {
-			return queue.Login{}, &ivd.Error{Kind: ivd.NotFound, Op: "login", Err: context.Canceled, Remedy: "look"}
+			return job.Login{}, &ivd.Error{Kind: ivd.NotFound, Op: "login", Err: context.Canceled, Remedy: "look"}
 		}
 		l := testLogin()
-		l.Allows = &queue.Allows{DatastoreType: "VMFS", Placement: true, ProxyVMs: []string{"vm-never-in-clear"}}
+		l.Allows = &job.Allows{DatastoreType: "VMFS", Placement: true, ProxyVMs: []string{"vm-never-in-clear"}}
 		return l, nil
 	})
 	must(t, err)
 	key, err := queue.NewKey()
 	must(t, err)
-	req := queue.LoginRequest{Version: queue.Version, Mover: "proxy-1.example", Process: "p1", Run: testRun, Disk: testJob("x").Disk}
+	req := job.LoginRequest{Version: job.Version, Mover: "proxy-1.example", Process: "p1", Run: testRun, Disk: testJob("x").Disk}
 
 	_, err = mover.AskLogin(ctx, req, key)
 	wantKind(t, err, ivd.Transient) // no heartbeat yet
-	must(t, mover.Beat(ctx, queue.Mover{Version: queue.Version, Name: req.Mover, Process: "p1", PublicKey: key.PublicKey().Bytes()}))
+	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: req.Mover, Process: "p1", PublicKey: key.PublicKey().Bytes()}))
 	got, err := mover.AskLogin(ctx, req, key)
 	must(t, err)
 	if a := got.Allows; a == nil || a.DatastoreType != "VMFS" || !a.Placement || !slices.Equal(a.ProxyVMs, []string{"vm-never-in-clear"}) {
@@ -117,7 +118,7 @@ func TestLoginTravelsSealed(t *testing.T) {
 		t.Fatalf("the remedy was lost: %v", err)
 	}
 	wrong = req
-	wrong.Version = queue.Version + 1
+	wrong.Version = job.Version + 1
 	_, err = mover.AskLogin(ctx, wrong, key)
 	wantKind(t, err, ivd.Unsupported)
 
@@ -139,16 +140,16 @@ func TestLoginsAreAskedOfWhoKnowsTheVCenter(t *testing.T) {
 	ctx := within(t, 20*time.Second)
 	key, err := queue.NewKey()
 	must(t, err)
-	must(t, mover.Beat(ctx, queue.Mover{Version: queue.Version, Name: "m", PublicKey: key.PublicKey().Bytes()}))
+	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: "m", PublicKey: key.PublicKey().Bytes()}))
 	for who, vcenters := range map[string][]string{"first": {"a", "vc.b"}, "second": {"c"}} {
-		stop, err := h.connect(queue.Options{}).ServeLogins(ctx, func(_ context.Context, r queue.LoginRequest) (queue.Login, error) {
-			return queue.Login{Server: r.Disk.VCenter, User: who}, nil
+		stop, err := h.connect(queue.Options{}).ServeLogins(ctx, func(_ context.Context, r job.LoginRequest) (job.Login, error) {
+			return job.Login{Server: r.Disk.VCenter, User: who}, nil
 		}, vcenters...)
 		must(t, err)
 		defer stop()
 	}
-	ask := func(vcenter string) (queue.Login, error) {
-		return mover.AskLogin(ctx, queue.LoginRequest{Version: queue.Version, Mover: "m", Disk: ivd.DiskRef{VCenter: vcenter, Disk: testDisk}}, key)
+	ask := func(vcenter string) (job.Login, error) {
+		return mover.AskLogin(ctx, job.LoginRequest{Version: job.Version, Mover: "m", Disk: ivd.DiskRef{VCenter: vcenter, Disk: testDisk}}, key)
 	}
 	for vcenter, who := range map[string]string{"a": "first", "vc.b": "first", "c": "second"} {
 		for range 8 {
@@ -172,11 +173,11 @@ func TestNobodyAnswers(t *testing.T) {
 	ctx := within(t, 10*time.Second)
 	key, err := queue.NewKey()
 	must(t, err)
-	_, err = q.AskLogin(ctx, queue.LoginRequest{Version: queue.Version, Mover: "m"}, key)
+	_, err = q.AskLogin(ctx, job.LoginRequest{Version: job.Version, Mover: "m"}, key)
 	wantKind(t, err, ivd.Transient)
-	_, err = q.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
+	_, err = q.Ask(ctx, "m", job.Request{Version: job.Version, Op: job.Inspect})
 	wantKind(t, err, ivd.Transient)
-	_, err = q.BeginExamination(ctx, queue.ExamineRequest{Version: queue.Version, Doctor: "m", Disk: "d"}, key)
+	_, err = q.BeginExamination(ctx, job.ExamineRequest{Version: job.Version, Doctor: "m", Disk: "d"}, key)
 	wantKind(t, err, ivd.Transient)
 	if ivd.RemedyOf(err) == "" {
 		t.Errorf("no remedy: %v", err)
@@ -190,31 +191,31 @@ func TestRequestsToMovers(t *testing.T) {
 	h := newHouse(t)
 	coordinator, mover := h.connect(queue.Options{}), h.connect(queue.Options{})
 	ctx := within(t, 20*time.Second)
-	stop, err := mover.ServeRequests(ctx, "proxy.one", func(_ context.Context, r queue.MoverRequest) queue.MoverReply {
-		if r.Op == queue.PrepareAccess {
-			return queue.MoverReply{Failure: ivd.FailureOf(ivd.Errorf(ivd.Locked, "in use"))}
+	stop, err := mover.ServeRequests(ctx, "proxy.one", func(_ context.Context, r job.Request) job.Reply {
+		if r.Op == job.PrepareAccess {
+			return job.Reply{Failure: ivd.FailureOf(ivd.Errorf(ivd.Locked, "in use"))}
 		}
-		return queue.MoverReply{Capacity: 42}
+		return job.Reply{Capacity: 42}
 	})
 	must(t, err)
-	reply, err := coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
+	reply, err := coordinator.Ask(ctx, "proxy.one", job.Request{Version: job.Version, Op: job.Inspect})
 	must(t, err)
 	if reply.Capacity != 42 {
 		t.Fatalf("answer %+v", reply)
 	}
-	for kind, req := range map[ivd.Kind]queue.MoverRequest{
-		ivd.Locked:      {Version: queue.Version, Op: queue.PrepareAccess},
-		ivd.Unsupported: {Version: queue.Version + 1, Op: queue.Inspect},
+	for kind, req := range map[ivd.Kind]job.Request{
+		ivd.Locked:      {Version: job.Version, Op: job.PrepareAccess},
+		ivd.Unsupported: {Version: job.Version + 1, Op: job.Inspect},
 	} {
 		reply, err := coordinator.Ask(ctx, "proxy.one", req)
 		must(t, err)
 		wantKind(t, reply.Failure.Err(), kind)
 	}
-	_, err = coordinator.Ask(ctx, "proxy.*", queue.MoverRequest{Version: queue.Version})
+	_, err = coordinator.Ask(ctx, "proxy.*", job.Request{Version: job.Version})
 	wantKind(t, err, ivd.Invalid)
 
 	stop()
 	stop()
-	_, err = coordinator.Ask(ctx, "proxy.one", queue.MoverRequest{Version: queue.Version, Op: queue.Inspect})
+	_, err = coordinator.Ask(ctx, "proxy.one", job.Request{Version: job.Version, Op: job.Inspect})
 	wantKind(t, err, ivd.Transient)
 }

@@ -4,15 +4,16 @@ import (
 	"context"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // Beat tells that a mover lives. It is forgotten 60 s after its last one.
-func (q *Queue) Beat(ctx context.Context, m Mover) error {
+func (q *Queue) Beat(ctx context.Context, m job.Mover) error {
 	if err := checkMover(m.Name); err != nil {
 		return err
 	}
-	if m.Version < 1 || m.Version > Version {
-		return ivd.Errorf(ivd.Invalid, "heartbeat of mover %s: version %d, this program writes %d", m.Name, m.Version, Version)
+	if m.Version < 1 || m.Version > job.Version {
+		return ivd.Errorf(ivd.Invalid, "heartbeat of mover %s: version %d, this program writes %d", m.Name, m.Version, job.Version)
 	}
 	_, err := q.movers.Put(ctx, m.Name, m)
 	return err
@@ -29,12 +30,12 @@ func (q *Queue) Leave(ctx context.Context, name string) error {
 // Movers are the movers whose heartbeat is at most 60 s old by the server's clock,
 // by name; doctors, who take no work, are none. Whether one has stopped since, the observer sees from its Beat. A
 // mover that is newer than this program is logged and left out.
-func (q *Queue) Movers(ctx context.Context) ([]Mover, error) {
+func (q *Queue) Movers(ctx context.Context) ([]job.Mover, error) {
 	entries, err := q.movers.List(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	movers := make([]Mover, 0, len(entries))
+	movers := make([]job.Mover, 0, len(entries))
 	for _, e := range entries {
 		m, err := decodeMover(e)
 		if err != nil {
@@ -50,24 +51,24 @@ func (q *Queue) Movers(ctx context.Context) ([]Mover, error) {
 
 // Mover is the heartbeat of one mover or doctor. Kind NotFound: it has none, or
 // none that is at most 60 s old.
-func (q *Queue) Mover(ctx context.Context, name string) (Mover, error) {
+func (q *Queue) Mover(ctx context.Context, name string) (job.Mover, error) {
 	if err := checkMover(name); err != nil {
-		return Mover{}, err
+		return job.Mover{}, err
 	}
 	e, err := q.movers.get(ctx, name)
 	if err != nil {
-		return Mover{}, err
+		return job.Mover{}, err
 	}
 	return decodeMover(e)
 }
 
-func decodeMover(e Entry) (Mover, error) {
-	var m Mover
+func decodeMover(e Entry) (job.Mover, error) {
+	var m job.Mover
 	if err := decode("heartbeat of mover "+e.Key, e.Value, &m); err != nil {
-		return Mover{}, err
+		return job.Mover{}, err
 	}
 	if m.Name != e.Key {
-		return Mover{}, ivd.Errorf(ivd.Corrupt, "heartbeat of mover %s: it names %q", e.Key, m.Name)
+		return job.Mover{}, ivd.Errorf(ivd.Corrupt, "heartbeat of mover %s: it names %q", e.Key, m.Name)
 	}
 	return m, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -21,12 +22,12 @@ func TestHeartbeats(t *testing.T) {
 	}
 	for _, name := range []string{"proxy-2", "proxy-1.example.net"} {
 		for beat := range uint64(3) {
-			must(t, q.Beat(ctx, queue.Mover{Version: queue.Version, Name: name, Beat: beat, Handles: 4}))
+			must(t, q.Beat(ctx, job.Mover{Version: job.Version, Name: name, Beat: beat, Handles: 4}))
 		}
 	}
-	newer := queue.Mover{Version: queue.Version + 1, Name: "proxy-3"}
+	newer := job.Mover{Version: job.Version + 1, Name: "proxy-3"}
 	wantKind(t, q.Beat(ctx, newer), ivd.Invalid)
-	wantKind(t, q.Beat(ctx, queue.Mover{Version: queue.Version, Name: "a b"}), ivd.Invalid)
+	wantKind(t, q.Beat(ctx, job.Mover{Version: job.Version, Name: "a b"}), ivd.Invalid)
 	movers, err = q.Movers(ctx)
 	must(t, err)
 	if len(movers) != 2 || movers[0].Name != "proxy-1.example.net" || movers[1].Beat != 2 || movers[1].Handles != 4 {
@@ -46,24 +47,24 @@ func TestProgress(t *testing.T) {
 	coordinator, mover := h.connect(queue.Options{}), h.connect(queue.Options{})
 	for _, run := range []ivd.RunID{testRun, ""} {
 		ctx, cancel := context.WithCancel(within(t, 20*time.Second))
-		told := make(chan queue.Progress, 100)
+		told := make(chan job.Progress, 100)
 		ended := make(chan error, 1)
 		go func() {
-			ended <- coordinator.SubscribeProgress(ctx, run, func(p queue.Progress) { told <- p })
+			ended <- coordinator.SubscribeProgress(ctx, run, func(p job.Progress) { told <- p })
 		}()
 		say := time.NewTicker(20 * time.Millisecond)
-		var got queue.Progress
+		var got job.Progress
 		for got.Job == "" { // until the subscription stands; nothing before it is heard
 			select {
 			case got = <-told:
 			case <-say.C:
-				must(t, mover.PublishProgress(queue.Progress{Version: queue.Version, Run: "other", Job: "x"}))
-				must(t, mover.PublishProgress(queue.Progress{Version: queue.Version, Run: testRun, Job: "0001", Stats: queue.Stats{ReadBytes: 7}}))
+				must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: "other", Job: "x"}))
+				must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: testRun, Job: "0001", Stats: ivd.Stats{ReadBytes: 7}}))
 			case <-ctx.Done():
 				t.Fatal("nothing was told")
 			}
 			if run == "" && got.Run == "other" {
-				got = queue.Progress{}
+				got = job.Progress{}
 			}
 		}
 		say.Stop()
@@ -73,7 +74,7 @@ func TestProgress(t *testing.T) {
 		cancel()
 		must(t, <-ended)
 	}
-	wantKind(t, mover.PublishProgress(queue.Progress{Run: "*"}), ivd.Invalid)
+	wantKind(t, mover.PublishProgress(job.Progress{Run: "*"}), ivd.Invalid)
 	wantKind(t, coordinator.SubscribeProgress(t.Context(), "a.b", nil), ivd.Invalid)
 }
 
@@ -81,13 +82,13 @@ func TestSlowAnswersAreWaitedFor(t *testing.T) {
 	h := newHouse(t)
 	coordinator, mover := h.connect(queue.Options{AckWait: shortWait}), h.connect(queue.Options{AckWait: shortWait})
 	ctx := within(t, 20*time.Second)
-	stop, err := mover.ServeRequests(ctx, "m", func(ctx context.Context, _ queue.MoverRequest) queue.MoverReply {
+	stop, err := mover.ServeRequests(ctx, "m", func(ctx context.Context, _ job.Request) job.Reply {
 		<-within(t, 4*shortWait).Done()
-		return queue.MoverReply{Capacity: 1}
+		return job.Reply{Capacity: 1}
 	})
 	must(t, err)
 	defer stop()
-	reply, err := coordinator.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess})
+	reply, err := coordinator.Ask(ctx, "m", job.Request{Version: job.Version, Op: job.PrepareAccess})
 	must(t, err)
 	if reply.Capacity != 1 {
 		t.Fatalf("answer %+v", reply)
@@ -100,12 +101,12 @@ func TestSilentMoverIsGivenUp(t *testing.T) {
 	mover := h.connect(queue.Options{AckWait: time.Hour}) // it will not say that it works
 	ctx := within(t, 20*time.Second)
 	answering, release := context.WithCancel(ctx)
-	stop, err := mover.ServeRequests(ctx, "m", func(context.Context, queue.MoverRequest) queue.MoverReply {
+	stop, err := mover.ServeRequests(ctx, "m", func(context.Context, job.Request) job.Reply {
 		<-answering.Done()
-		return queue.MoverReply{}
+		return job.Reply{}
 	})
 	must(t, err)
-	_, err = coordinator.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess})
+	_, err = coordinator.Ask(ctx, "m", job.Request{Version: job.Version, Op: job.PrepareAccess})
 	wantKind(t, err, ivd.Transient)
 	must(t, ctx.Err())
 	release()
@@ -116,8 +117,8 @@ func TestAnswersOfManyAskers(t *testing.T) {
 	h := newHouse(t)
 	coordinator, mover := h.connect(queue.Options{}), h.connect(queue.Options{})
 	ctx := within(t, 30*time.Second)
-	stop, err := mover.ServeRequests(ctx, "m", func(_ context.Context, r queue.MoverRequest) queue.MoverReply {
-		return queue.MoverReply{Transport: r.Identity}
+	stop, err := mover.ServeRequests(ctx, "m", func(_ context.Context, r job.Request) job.Reply {
+		return job.Reply{Transport: r.Identity}
 	})
 	must(t, err)
 	const askers = 200
@@ -125,7 +126,7 @@ func TestAnswersOfManyAskers(t *testing.T) {
 	for i := range askers {
 		go func() {
 			me := fmt.Sprint("asker ", i)
-			r, err := coordinator.Ask(ctx, "m", queue.MoverRequest{Version: queue.Version, Op: queue.PrepareAccess, Identity: me})
+			r, err := coordinator.Ask(ctx, "m", job.Request{Version: job.Version, Op: job.PrepareAccess, Identity: me})
 			if err == nil && r.Transport != me {
 				err = fmt.Errorf("%s was told %q", me, r.Transport)
 			}

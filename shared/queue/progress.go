@@ -8,11 +8,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // PublishProgress tells who listens how far a job is. It is lost where nobody
 // does, or where the server is away.
-func (q *Queue) PublishProgress(p Progress) error {
+func (q *Queue) PublishProgress(p job.Progress) error {
 	if err := checkToken("run", p.Run); err != nil {
 		return err
 	}
@@ -26,7 +27,7 @@ func (q *Queue) PublishProgress(p Progress) error {
 // SubscribeProgress calls tell, one at a time, with the progress of a run's jobs
 // (of all runs when run is empty), until ctx or the queue ends; then it returns
 // nil. Some is lost where tell is slow or the server is away.
-func (q *Queue) SubscribeProgress(ctx context.Context, run ivd.RunID, tell func(Progress)) error {
+func (q *Queue) SubscribeProgress(ctx context.Context, run ivd.RunID, tell func(job.Progress)) error {
 	subject := progressSubject("*")
 	if run != "" {
 		if err := checkToken("run", run); err != nil {
@@ -52,7 +53,7 @@ func (q *Queue) SubscribeProgress(ctx context.Context, run ivd.RunID, tell func(
 		case err != nil:
 			return fail(err, "listen for progress")
 		}
-		var p Progress
+		var p job.Progress
 		if decode("progress", m.Data, &p) == nil { // else it is of a newer mover, and nothing depends on it
 			tell(p)
 		}

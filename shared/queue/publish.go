@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // Publish puts a job on the queue whose record says that it is queued; when it
@@ -19,7 +20,7 @@ import (
 // already, or where its record says that a mover runs it or has done it. A job
 // that failed is queued again with the next attempt's number, which is read from
 // its record.
-func (q *Queue) Publish(ctx context.Context, j Job) error {
+func (q *Queue) Publish(ctx context.Context, j job.Job) error {
 	op := fmt.Sprintf("queue job %s of disk %s", j.ID, j.Disk.Disk)
 	if err := checkJob(&j); err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
@@ -32,7 +33,7 @@ func (q *Queue) Publish(ctx context.Context, j Job) error {
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
 		return &ivd.Error{Op: op, Err: err}
 	}
-	if rec.State == JobRunning || rec.State == JobDone {
+	if rec.State == job.Running || rec.State == job.Done {
 		return nil
 	}
 	id := fmt.Sprintf("%s/%s/%s/%s/%d", j.Run, j.Disk.Disk, j.ID, j.Lease, rec.Attempt)
@@ -98,10 +99,10 @@ func (q *Queue) purge(ctx context.Context, stream, filter string) error {
 	})
 }
 
-func checkJob(j *Job) error {
+func checkJob(j *job.Job) error {
 	err := firstError(
 		checkToken("kind", j.Kind), checkToken("class", j.Class), checkToken("run", j.Run),
-		checkToken("disk", j.Disk.Disk), checkToken("job", j.ID), CheckVersion("job", j.Version, Version))
+		checkToken("disk", j.Disk.Disk), checkToken("job", j.ID), CheckVersion("job", j.Version, job.Version))
 	if err == nil && j.Version < 1 {
 		err = errors.New("no version")
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 )
 
@@ -20,12 +21,12 @@ const (
 )
 
 // Jobs takes jobs of one kind off the queue.
-func (q *Queue) Jobs(kind JobKind) *Puller { return &Puller{q: q, kind: kind} }
+func (q *Queue) Jobs(kind job.Kind) *Puller { return &Puller{q: q, kind: kind} }
 
 // Puller takes jobs of one kind. Its methods are safe for concurrent use.
 type Puller struct {
 	q    *Queue
-	kind JobKind
+	kind job.Kind
 
 	mu       sync.Mutex
 	consumer jetstream.Consumer

@@ -13,6 +13,7 @@ import (
 
 	"ivdmover/coordinator/broker"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -111,13 +112,13 @@ const (
 	testDisk ivd.DiskID = "11111111-2222-3333-4444-555555555555"
 )
 
-func testJob(id ivd.JobID) queue.Job {
-	return queue.Job{
-		Version: queue.Version, Kind: queue.Backup, Class: queue.AnyClass, ID: id, Run: testRun,
+func testJob(id ivd.JobID) job.Job {
+	return job.Job{
+		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: id, Run: testRun,
 		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: testDisk},
 	}
 }
 
-func testRecord(id ivd.JobID) queue.JobRecord {
-	return queue.JobRecord{Version: queue.Version, ID: id, Run: testRun, Disk: testDisk, State: queue.JobQueued}
+func testRecord(id ivd.JobID) job.Record {
+	return job.Record{Version: job.Version, ID: id, Run: testRun, Disk: testDisk, State: job.Queued}
 }

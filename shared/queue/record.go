@@ -6,23 +6,24 @@ import (
 	"iter"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // JobRecord reads a job's record and its revision.
-func (q *Queue) JobRecord(ctx context.Context, run ivd.RunID, disk ivd.DiskID, job ivd.JobID) (JobRecord, uint64, error) {
-	if err := checkJobKey(run, disk, job); err != nil {
-		return JobRecord{}, 0, err
+func (q *Queue) JobRecord(ctx context.Context, run ivd.RunID, disk ivd.DiskID, id ivd.JobID) (job.Record, uint64, error) {
+	if err := checkJobKey(run, disk, id); err != nil {
+		return job.Record{}, 0, err
 	}
-	e, err := q.state.get(ctx, jobKey(run, disk, job))
+	e, err := q.state.get(ctx, jobKey(run, disk, id))
 	if err != nil {
-		return JobRecord{}, 0, err
+		return job.Record{}, 0, err
 	}
 	rec, err := decodeRecord(e)
 	return rec, e.Revision, err
 }
 
 // CreateJobRecord writes the record of a new job; kind Exists when there is one.
-func (q *Queue) CreateJobRecord(ctx context.Context, rec JobRecord) error {
+func (q *Queue) CreateJobRecord(ctx context.Context, rec job.Record) error {
 	if err := checkRecord(&rec); err != nil {
 		return err
 	}
@@ -32,7 +33,7 @@ func (q *Queue) CreateJobRecord(ctx context.Context, rec JobRecord) error {
 
 // UpdateJobRecord writes a record that is still at revision and returns the new
 // one. Kind Conflict: another one was faster, the job is lost to it.
-func (q *Queue) UpdateJobRecord(ctx context.Context, rec JobRecord, revision uint64) (uint64, error) {
+func (q *Queue) UpdateJobRecord(ctx context.Context, rec job.Record, revision uint64) (uint64, error) {
 	if err := checkRecord(&rec); err != nil {
 		return 0, err
 	}
@@ -40,7 +41,7 @@ func (q *Queue) UpdateJobRecord(ctx context.Context, rec JobRecord, revision uin
 }
 
 // JobRecords reads all records of a run, by disk and job.
-func (q *Queue) JobRecords(ctx context.Context, run ivd.RunID) ([]JobRecord, error) {
+func (q *Queue) JobRecords(ctx context.Context, run ivd.RunID) ([]job.Record, error) {
 	if err := checkToken("run", run); err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func (q *Queue) JobRecords(ctx context.Context, run ivd.RunID) ([]JobRecord, err
 	if err != nil {
 		return nil, err
 	}
-	recs := make([]JobRecord, len(entries))
+	recs := make([]job.Record, len(entries))
 	for i, e := range entries {
 		if recs[i], err = decodeRecord(e); err != nil {
 			return nil, err
@@ -60,17 +61,17 @@ func (q *Queue) JobRecords(ctx context.Context, run ivd.RunID) ([]JobRecord, err
 // WatchJobs yields the records of a run that are there, and then each one that
 // changes, until ctx or the queue ends or the first error. It survives
 // reconnections as Bucket.Watch does. Deletions are not told.
-func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) iter.Seq2[JobRecord, error] {
-	return func(yield func(JobRecord, error) bool) {
+func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) iter.Seq2[job.Record, error] {
+	return func(yield func(job.Record, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		if err := checkToken("run", run); err != nil {
-			yield(JobRecord{}, err)
+			yield(job.Record{}, err)
 			return
 		}
 		events, err := q.state.Watch(ctx, jobPrefix(run))
 		if err != nil {
-			yield(JobRecord{}, err)
+			yield(job.Record{}, err)
 			return
 		}
 		for e := range events {
@@ -110,8 +111,8 @@ func (q *Queue) deleteJobs(ctx context.Context, whose string) error {
 	return q.state.DeletePrefix(ctx, "job."+whose)
 }
 
-func decodeRecord(e Entry) (JobRecord, error) {
-	var rec JobRecord
+func decodeRecord(e Entry) (job.Record, error) {
+	var rec job.Record
 	err := decode("job record "+e.Key, e.Value, &rec)
 	if err == nil && e.Key != jobKey(rec.Run, rec.Disk, rec.ID) {
 		err = ivd.Errorf(ivd.Corrupt, "job record %s: it says that it is %s", e.Key, jobKey(rec.Run, rec.Disk, rec.ID))
@@ -119,16 +120,16 @@ func decodeRecord(e Entry) (JobRecord, error) {
 	return rec, err
 }
 
-func checkJobKey(run ivd.RunID, disk ivd.DiskID, job ivd.JobID) error {
-	return firstError(checkToken("run", run), checkToken("disk", disk), checkToken("job", job))
+func checkJobKey(run ivd.RunID, disk ivd.DiskID, id ivd.JobID) error {
+	return firstError(checkToken("run", run), checkToken("disk", disk), checkToken("job", id))
 }
 
-func checkRecord(rec *JobRecord) error {
+func checkRecord(rec *job.Record) error {
 	if err := checkJobKey(rec.Run, rec.Disk, rec.ID); err != nil {
 		return err
 	}
-	if rec.Version < 1 || rec.Version > Version {
-		return &ivd.Error{Kind: ivd.Invalid, Op: "job record", Err: fmt.Errorf("version %d, this program writes %d", rec.Version, Version)}
+	if rec.Version < 1 || rec.Version > job.Version {
+		return &ivd.Error{Kind: ivd.Invalid, Op: "job record", Err: fmt.Errorf("version %d, this program writes %d", rec.Version, job.Version)}
 	}
 	return nil
 }

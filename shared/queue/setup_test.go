@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -19,7 +20,7 @@ func TestSetupIsRepeatable(t *testing.T) {
 	q := h.connect(queue.Options{AckWait: 3 * time.Second}) // sets up again, with another choice
 	must(t, q.Publish(ctx, testJob("0001")))
 	must(t, q.Setup(ctx))
-	must(t, fetchOne(ctx, t, q.Jobs(queue.Backup)).Ack(ctx))
+	must(t, fetchOne(ctx, t, q.Jobs(job.Backup)).Ack(ctx))
 
 	nc, err := nats.Connect("", nats.InProcessServer(h))
 	must(t, err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // Names on the server.
@@ -19,15 +20,15 @@ const (
 )
 
 // kinds are all kinds of job; each has one durable consumer of its name.
-var kinds = []JobKind{Backup, Restore}
+var kinds = []job.Kind{job.Backup, job.Restore}
 
 // A job's subject is ivd.job.<kind>.<class>.<run>.<disk>.<job>: the first four
 // tokens place it, the others let a run's jobs be withdrawn in one request.
-func jobSubject(j *Job) string {
+func jobSubject(j *job.Job) string {
 	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, j.Disk.Disk, j.ID)
 }
 
-func kindFilter(kind JobKind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
+func kindFilter(kind job.Kind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
 
 func moverSubject(name string) string { return "ivd.mover." + name + ".request" }
 
@@ -40,8 +41,8 @@ func loginSubject(vcenter string) (string, error) {
 
 func progressSubject(run ivd.RunID) string { return "ivd.progress." + string(run) }
 
-func jobKey(run ivd.RunID, disk ivd.DiskID, job ivd.JobID) string {
-	return jobPrefix(run) + "." + string(disk) + "." + string(job)
+func jobKey(run ivd.RunID, disk ivd.DiskID, id ivd.JobID) string {
+	return jobPrefix(run) + "." + string(disk) + "." + string(id)
 }
 
 func jobPrefix(run ivd.RunID) string { return "job." + string(run) }

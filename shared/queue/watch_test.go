@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 )
 
@@ -200,7 +201,7 @@ func TestWatchJobs(t *testing.T) {
 		case 1:
 			must(t, q.CreateJobRecord(ctx, testRecord("0002")))
 		case 2:
-			rec.State = queue.JobDone
+			rec.State = job.Done
 			_, rev, err := q.JobRecord(ctx, rec.Run, rec.Disk, rec.ID)
 			must(t, err)
 			_, err = q.UpdateJobRecord(ctx, rec, rev)
@@ -221,7 +222,7 @@ func TestWatchJobsRefusesANewerRecord(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
 	ctx := within(t, 20*time.Second)
 	rec := testRecord("0001")
-	rec.Version = queue.Version + 1
+	rec.Version = job.Version + 1
 	wantKind(t, q.CreateJobRecord(ctx, rec), ivd.Invalid)
 	key := fmt.Sprintf("job.%s.%s.0001", testRun, testDisk)
 	_, err := q.State().Put(ctx, key, rec) // as a newer program would

@@ -14,7 +14,7 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 // Rooms are all rooms behind the API. Set the fields before the server starts.
@@ -22,7 +22,7 @@ type Rooms struct {
 	DiskList     []api.Disk
 	SnapshotList []api.Snapshot
 	PointList    []api.Point
-	MoverList    []queue.Mover
+	MoverList    []job.Mover
 	Info         api.Repository
 	Err          error    // when set, every call fails with it
 	Next         run.View // what a start makes; its kind and request are filled in
@@ -77,7 +77,7 @@ func (f *Rooms) StartBackup(_ context.Context, r run.BackupRequest) (run.View, e
 		return run.View{}, f.Err
 	}
 	v := f.Next
-	v.Kind, v.Policy, v.Full = queue.Backup, r.Policy, r.Full
+	v.Kind, v.Policy, v.Full = job.Backup, r.Policy, r.Full
 	f.mu.Lock()
 	f.Backups = append(f.Backups, r)
 	f.mu.Unlock()
@@ -91,7 +91,7 @@ func (f *Rooms) StartRestore(_ context.Context, r run.RestoreRequest) (run.View,
 		return run.View{}, f.Err
 	}
 	v := f.Next
-	v.Kind = queue.Restore
+	v.Kind = job.Restore
 	f.mu.Lock()
 	f.Restores = append(f.Restores, r)
 	f.mu.Unlock()
@@ -223,4 +223,4 @@ func (f *Rooms) Point(_ context.Context, id ivd.PointID) (api.Point, error) {
 func (f *Rooms) Repository(context.Context) (api.Repository, error) { return f.Info, f.Err }
 
 // Movers gives the list.
-func (f *Rooms) Movers(context.Context) ([]queue.Mover, error) { return f.MoverList, f.Err }
+func (f *Rooms) Movers(context.Context) ([]job.Mover, error) { return f.MoverList, f.Err }

@@ -14,7 +14,7 @@ import (
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
 
@@ -85,7 +85,7 @@ func (p *Progress) sayEnds(v run.View) {
 }
 
 // End is a line about a disk that has ended.
-func End(kind queue.JobKind, d run.DiskView) string {
+func End(kind job.Kind, d run.DiskView) string {
 	took := ""
 	if !d.Started.IsZero() && d.Ended.After(d.Started) {
 		took = " in " + telemetry.Elapsed(d.Ended.Sub(d.Started))
@@ -94,7 +94,7 @@ func End(kind queue.JobKind, d run.DiskView) string {
 	switch {
 	case d.Failure != nil:
 		line += ": " + Failure(d.Failure)
-	case kind == queue.Restore:
+	case kind == job.Restore:
 		line += fmt.Sprintf(", %s of %s written", telemetry.Bytes(d.Stats.WrittenBytes), telemetry.Bytes(d.Geometry.Capacity))
 	default:
 		line += fmt.Sprintf(", %s of %s read, %s stored", telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Geometry.Capacity), telemetry.Bytes(d.Stats.StoredBytes))
@@ -135,7 +135,7 @@ func (p *Progress) plain(v run.View) string {
 	if capacity > 0 {
 		s += fmt.Sprintf(", %d%%", text.Percent(covered, capacity))
 	}
-	if v.Kind == queue.Restore {
+	if v.Kind == job.Restore {
 		s += ", " + telemetry.Bytes(v.Stats.WrittenBytes) + " written"
 	} else {
 		s += ", " + telemetry.Bytes(v.Stats.ReadBytes) + " read, " + telemetry.Bytes(v.Stats.StoredBytes) + " stored"
@@ -144,8 +144,8 @@ func (p *Progress) plain(v run.View) string {
 }
 
 // bytesMoved is what a disk's rate is measured by.
-func bytesMoved(kind queue.JobKind, s queue.Stats) int64 {
-	if kind == queue.Restore {
+func bytesMoved(kind job.Kind, s ivd.Stats) int64 {
+	if kind == job.Restore {
 		return s.WrittenBytes
 	}
 	return s.ReadBytes

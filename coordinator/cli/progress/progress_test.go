@@ -9,18 +9,18 @@ import (
 
 	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
+	"ivdmover/shared/job"
 )
 
 func disk(name string, step run.Step, capacity, covered, read int64) run.DiskView {
 	d := run.DiskView{Disk: run.Disk{Name: name, Step: step, Ref: ivd.DiskRef{Disk: ivd.DiskID(name)}, Geometry: ivd.Geometry{Capacity: capacity}}}
-	d.Stats = queue.Stats{DiskBytes: covered, ReadBytes: read, StoredBytes: read / 2}
+	d.Stats = ivd.Stats{DiskBytes: covered, ReadBytes: read, StoredBytes: read / 2}
 	d.Transports = []string{"nbdssl"}
 	return d
 }
 
 func view(disks ...run.DiskView) run.View {
-	v := run.View{Run: run.Run{ID: "20261124t231500z-1f0c2a9b", Kind: queue.Backup, State: run.Running}, Disks: disks}
+	v := run.View{Run: run.Run{ID: "20261124t231500z-1f0c2a9b", Kind: job.Backup, State: run.Running}, Disks: disks}
 	for _, d := range disks {
 		v.Stats.Add(d.Stats)
 	}

@@ -1,0 +1,55 @@
+package job
+
+import (
+	"time"
+
+	"ivdmover/shared/ivd"
+)
+
+// State is where a job stands.
+type State string
+
+// The states. Only a mover sets Running and Done. Queued is set by the coordinator
+// for another attempt, and by a mover that hands a job back in order; Failed by a
+// mover, and by the coordinator that takes a job away.
+const (
+	Queued  State = "queued"
+	Running State = "running"
+	Done    State = "done"
+	Failed  State = "failed" // this attempt; the coordinator decides about the next
+)
+
+// Record is a job's state and its checkpoint in one: everything that outlives
+// a mover. It is changed by compare-and-swap only; who loses the race has lost
+// the job and drops what it holds.
+type Record struct {
+	Version  int            `json:"version"`
+	ID       ivd.JobID      `json:"id"`
+	Run      ivd.RunID      `json:"run"`
+	Disk     ivd.DiskID     `json:"disk"`
+	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"`
+	Lease    ivd.LeaseID    `json:"lease"` // under which the last batch was sealed
+	State    State          `json:"state"`
+
+	Attempt int    `json:"attempt"`           // counted before an attempt starts
+	Lost    int    `json:"lost"`              // attempts in a row that began and neither sealed a batch nor ended
+	Mover   string `json:"mover,omitempty"`   // who made the last attempt
+	Process string `json:"process,omitempty"` // and which of its processes
+
+	// For people: the transports that its attempts have used, each once, and those
+	// that the last one would have preferred, and why not.
+	Transports []string  `json:"transports,omitempty"`
+	Refused    []Refusal `json:"refused,omitempty"`
+
+	// The checkpoint. Spans before Next are final: those of complete pages are in
+	// Pages, those of the page begun are in Nodes or, where Nodes does not name
+	// them, are the parent's. Packs behind them are stored.
+	Next     ivd.SpanIndex `json:"next"`
+	Pages    []ivd.PageRef `json:"pages,omitempty"`
+	Nodes    []ivd.NodeRef `json:"nodes,omitempty"`
+	Batches  int           `json:"batches"`
+	SealedAt time.Time     `json:"sealed_at,omitzero"` // by the store's clock: when the packs of all batches existed
+
+	Stats   ivd.Stats    `json:"stats"`
+	Failure *ivd.Failure `json:"failure,omitempty"`
+}
