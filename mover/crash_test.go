@@ -77,7 +77,7 @@ func (c *crashing) publish(n, lost int) {
 		Backup: &job.BackupSpec{Snapshot: c.ward.snapshots[n], Pages: []ivd.PageIndex{0}, Unread: job.UnreadZero, Allocated: true},
 	}
 	rec := job.Record{
-		Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease,
+		Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.ID(), Lease: j.Lease,
 		State: job.Queued, Lost: lost, Attempt: lost,
 	}
 	if err := c.queue.CreateJobRecord(c.t.Context(), rec); err != nil {
@@ -93,9 +93,9 @@ func (c *crashing) publish(n, lost int) {
 func TestADiskThatKillsTheLibraryHarmsNoOther(t *testing.T) {
 	c := newCrashing(t)
 	if err := script.WriteFaults(c.ward.dir, script.Fault{
-		Call: "Open", Disk: string(c.ward.refs[0].Disk), Do: script.Abort, Times: script.Always,
+		Call: "Open", Disk: string(c.ward.refs[0].ID()), Do: script.Abort, Times: script.Always,
 	}, script.Fault{
-		Call: "QueryAllocatedBlocks", Disk: string(c.ward.refs[0].Disk), Do: script.Abort, Times: script.Always,
+		Call: "QueryAllocatedBlocks", Disk: string(c.ward.refs[0].ID()), Do: script.Abort, Times: script.Always,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestADiskThatKillsTheLibraryHarmsNoOther(t *testing.T) {
 			break
 		}
 	}
-	culprit, neighbour := ended[c.ward.refs[0].Disk], ended[c.ward.refs[1].Disk]
+	culprit, neighbour := ended[c.ward.refs[0].ID()], ended[c.ward.refs[1].ID()]
 	if neighbour.State != job.Done || neighbour.Attempt != 1 {
 		t.Errorf("the neighbour: %+v, %+v", neighbour, neighbour.Failure)
 	}

@@ -198,7 +198,7 @@ func (p *patient) order() (order, error) {
 	login := p.login
 	login.Password = ivd.Secret(strings.TrimRight(string(password), "\r\n"))
 	return order{
-		Disk:     ivd.DiskRef{Datastore: ivd.DatastoreID(p.datastore), Disk: ivd.DiskID(p.disk)},
+		Disk:     ivd.NewDiskRef("", ivd.DatastoreID(p.datastore), ivd.DiskID(p.disk)),
 		Snapshot: ivd.SnapshotID(p.snapshot), Login: openly(login), Capacity: int64(p.capacity), Measure: int64(p.measure),
 	}, nil
 }

@@ -88,7 +88,7 @@ func (h house) examine(asked *interrupted, o order) (doctor.Report, error) {
 			Remedy: "send this report: the library took its process down",
 		})
 	}
-	if died != nil && report.VM && o.Disk.Disk != "" && slices.Contains(h.config.Mover.VDDK.Transports, "hotadd") {
+	if died != nil && report.VM && o.Disk.ID() != "" && slices.Contains(h.config.Mover.VDDK.Transports, "hotadd") {
 		report.Checks = append(report.Checks, h.release(asked.twice, o))
 	}
 	return report, nil

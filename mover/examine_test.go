@@ -79,7 +79,7 @@ func newWard(t *testing.T) *ward {
 	}
 	w.flags = []string{
 		"--server", login.Server, "--port", fmt.Sprint(login.Port), "--user", r.Username, "--password-file", secret,
-		"--thumbprint", r.Thumbprint, "--datastore", string(w.refs[0].Datastore), "--disk", string(w.refs[0].Disk),
+		"--thumbprint", r.Thumbprint, "--datastore", string(w.refs[0].Datastore()), "--disk", string(w.refs[0].ID()),
 	}
 	return w
 }

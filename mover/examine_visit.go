@@ -85,7 +85,7 @@ func visiting(ctx context.Context, c *config.Config, p *patient) (*visit, error)
 		}
 		return nil, err
 	}
-	v.ask.Disk = string(v.found.Disk.Disk)
+	v.ask.Disk = string(v.found.Disk.ID())
 	return v, nil
 }
 
@@ -129,7 +129,7 @@ func (v *visit) leave() {
 func (v *visit) order(measure int64) order {
 	x := v.found
 	f := &doctor.Facts{
-		Coordinator: x.Coordinator, VCenter: x.Disk.VCenter + " " + x.VCenter, Name: x.Name, Datastore: x.Datastore,
+		Coordinator: x.Coordinator, VCenter: x.VCenter, Name: x.Name, Datastore: x.Datastore,
 		Capacity: x.Capacity, AttachedTo: x.AttachedTo, SnapshotMade: x.Made,
 	}
 	if a := x.Login.Allows; a != nil {

@@ -52,7 +52,7 @@ func startLaboratory(t *testing.T, mib int64) *laboratory {
 	return &laboratory{vc: vc, disk: disk, ready: r, params: vddk.Params{
 		Server: login.Server, Port: uint32(login.Port), NFCPort: uint32(login.NFCPort), Thumbprint: login.Thumbprint,
 		User: login.User, Cookie: login.Cookie.Reveal(),
-		Disk: &vddk.DiskSpec{ID: string(disk.Disk), Datastore: string(disk.Datastore)},
+		Disk: &vddk.DiskSpec{ID: string(disk.ID()), Datastore: string(disk.Datastore())},
 	}}
 }
 
@@ -86,8 +86,8 @@ func tryOpen(t *testing.T, p vddk.Params, flags vddk.OpenFlags) error {
 func TestLaboratoryDisk(t *testing.T) {
 	l := startLaboratory(t, 24)
 	want := make([]byte, 24<<20)
-	h := openDisk(t, l.params, string(l.disk.Disk), 0, "san:hotadd:nbdssl")
-	if info := h.Info(); info.Capacity != 24<<11 || info.UUID != string(l.disk.Disk) || h.Transport() != "nbdssl" {
+	h := openDisk(t, l.params, string(l.disk.ID()), 0, "san:hotadd:nbdssl")
+	if info := h.Info(); info.Capacity != 24<<11 || info.UUID != string(l.disk.ID()) || h.Transport() != "nbdssl" {
 		t.Errorf("%s, %+v", h.Transport(), info)
 	}
 	concurrently(t, h, want[:16<<20])
@@ -106,7 +106,7 @@ func TestLaboratoryDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, h, want)
-	old := openDisk(t, l.at(snapshot), string(l.disk.Disk), vddk.ReadOnly|vddk.SkipZ, "nbdssl")
+	old := openDisk(t, l.at(snapshot), string(l.disk.ID()), vddk.ReadOnly|vddk.SkipZ, "nbdssl")
 	compare(t, old, before)
 	checkAllocated(t, "nbdssl", old, before, vddk.MinChunk)
 	checkAllocated(t, "nbdssl", h, want, 512)
@@ -140,7 +140,7 @@ func TestLaboratoryRefuses(t *testing.T) {
 	wantCode(t, tryOpen(t, l.at(snapshot), 0), 11, vddk.Denied)
 	wantCode(t, tryOpen(t, l.at("0badc0de-0000-4000-8000-000000000000"), vddk.ReadOnly), 16008, vddk.Gone)
 
-	other, err := l.vc.CreateDisk(t.Context(), l.disk.Datastore, "other", 1)
+	other, err := l.vc.CreateDisk(t.Context(), l.disk.Datastore(), "other", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import "ivdmover/shared/ivd"
 type Limits struct {
 	// Datastore is the limit of each datastore, by its vCenter's name in the
 	// configuration. A vCenter that is not named has none.
-	Datastore map[string]int
+	Datastore map[ivd.SourceID]int
 	// Fleet is the limit over all; see Fleet.
 	Fleet int
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func ref(datastore, disk string) ivd.DiskRef {
-	return ivd.DiskRef{VCenter: "vc", Datastore: ivd.DatastoreID(datastore), Disk: ivd.DiskID(disk)}
+	return ivd.NewDiskRef("vc", ivd.DatastoreID(datastore), ivd.DiskID(disk))
 }
 
 func wants(refs ...ivd.DiskRef) []Want {
@@ -25,7 +25,7 @@ func wants(refs ...ivd.DiskRef) []Want {
 func names(started []ivd.DiskRef) []string {
 	out := []string{}
 	for _, w := range started {
-		out = append(out, string(w.Disk))
+		out = append(out, string(w.ID()))
 	}
 	return out
 }
@@ -40,8 +40,8 @@ func TestNext(t *testing.T) {
 	}{
 		"no movers":              {Limits{}, nil, backlog, []string{}},
 		"round robin":            {Limits{Fleet: 4}, nil, backlog, []string{"a1", "b1", "c1", "a2"}},
-		"datastore's limit":      {Limits{Fleet: 9, Datastore: map[string]int{"vc": 1}}, nil, backlog, []string{"a1", "b1", "c1"}},
-		"limit zero":             {Limits{Fleet: 9, Datastore: map[string]int{"vc": 0}}, nil, backlog, []string{}},
+		"datastore's limit":      {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, backlog, []string{"a1", "b1", "c1"}},
+		"limit zero":             {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 0}}, nil, backlog, []string{}},
 		"fewest under way first": {Limits{Fleet: 3}, []Holding{{Ref: ref("a", "x")}}, backlog, []string{"b1", "c1"}},
 		"served least first":     {Limits{Fleet: 1}, []Holding{{Ref: ref("a", "x"), Done: true}, {Ref: ref("b", "y"), Done: true}}, backlog, []string{"c1"}},
 		"locked by another run":  {Limits{Fleet: 9}, []Holding{{Ref: ref("b", "a1")}}, wants(ref("a", "a1"), ref("a", "a2")), []string{"a2"}},
@@ -53,7 +53,7 @@ func TestNext(t *testing.T) {
 			[]string{"", ""},
 		},
 		"a restore that waits for its datastore does not stop others": {
-			Limits{Fleet: 3, Datastore: map[string]int{"vc": 1}},
+			Limits{Fleet: 3, Datastore: map[ivd.SourceID]int{"vc": 1}},
 			[]Holding{{Ref: ref("a", "x")}},
 			append(wants(ref("a", "a1"), ref("b", "b1")), Want{Ref: ref("a", "r"), Restore: true}),
 			[]string{"b1"},
@@ -84,7 +84,7 @@ func drawWants(t *rapid.T, label string) []Want {
 
 func TestLimitsHoldAndNothingIdles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{Fleet: rapid.IntRange(0, 8).Draw(t, "fleet"), Datastore: map[string]int{"vc": rapid.IntRange(0, 4).Draw(t, "handles")}}
+		limits := Limits{Fleet: rapid.IntRange(0, 8).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(0, 4).Draw(t, "handles")}}
 		var running []Holding
 		for _, w := range Next(limits, nil, drawWants(t, "running")) {
 			running = append(running, Holding{Ref: w})
@@ -98,7 +98,7 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 		state := newTokens(Limits{Fleet: 1 << 30}, running)
 		for _, w := range started {
 			if state.locked(w) {
-				t.Fatalf("%v starts while it is held", w.Disk)
+				t.Fatalf("%v starts while it is held", w.ID())
 			}
 			state.take(w)
 		}
@@ -152,7 +152,7 @@ func TestNoDatastoreStarves(t *testing.T) {
 					t.Fatalf("%s was served %d times in %d turns", ds, lastIndex[ds], turn)
 				}
 			}
-			lastIndex[started[0].Datastore]++
+			lastIndex[started[0].Datastore()]++
 			ended = append(ended, Holding{Ref: started[0], Done: true})
 			for i, w := range waiting {
 				if w.Ref == started[0] {

@@ -2,19 +2,19 @@ package admit
 
 import "ivdmover/shared/ivd"
 
-// place is a datastore of one vCenter.
+// place is a datastore of one source.
 type place struct {
-	vcenter   string
+	source    ivd.SourceID
 	datastore ivd.DatastoreID
 }
 
 // identity is a disk wherever it lies: it may be relocated between two lists.
 type identity struct {
-	vcenter string
+	source ivd.SourceID
 	disk    ivd.DiskID
 }
 
-func placeOf(d ivd.DiskRef) place { return place{d.VCenter, d.Datastore} }
+func placeOf(d ivd.DiskRef) place { return place{d.Source(), d.Datastore()} }
 
 // tokens is who holds what.
 type tokens struct {
@@ -41,8 +41,8 @@ func (s *tokens) take(d ivd.DiskRef) {
 	s.fleet++
 	s.held[placeOf(d)]++
 	s.served[placeOf(d)]++
-	if d.Disk != "" {
-		s.disks[identity{d.VCenter, d.Disk}] = true
+	if d.ID() != "" {
+		s.disks[identity{d.Source(), d.ID()}] = true
 	}
 }
 
@@ -66,11 +66,11 @@ func (s *tokens) pick(lines []*line) *line {
 }
 
 func (s *tokens) locked(d ivd.DiskRef) bool {
-	return d.Disk != "" && s.disks[identity{d.VCenter, d.Disk}]
+	return d.ID() != "" && s.disks[identity{d.Source(), d.ID()}]
 }
 
 func (s *tokens) free(p place) bool {
-	limit, limited := s.limits.Datastore[p.vcenter]
+	limit, limited := s.limits.Datastore[p.source]
 	return !limited || s.held[p] < limit
 }
 

@@ -42,12 +42,12 @@ type Runs interface {
 	Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, error]
 }
 
-// Estate tells of the vCenters' disks and of our snapshots there, and what their
-// datastores are called: nothing where that is not known soon.
+// Estate tells of the vCenters' disks and of our snapshots there, and what they and
+// their datastores are called: nothing where that is not known soon.
 type Estate interface {
 	Disks(ctx context.Context, q DiskQuery) ([]Disk, error)
 	Snapshots(ctx context.Context) ([]Snapshot, error)
-	DatastoreName(ctx context.Context, vcenter string, id ivd.DatastoreID) string
+	Names(ctx context.Context, source ivd.SourceID, id ivd.DatastoreID) (vcenter, datastore string)
 }
 
 // Archive tells of the repository and its restore points. Points of all disks

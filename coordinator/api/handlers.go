@@ -61,10 +61,12 @@ func (h *handler) repo(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) movers(w http.ResponseWriter, r *http.Request) {
 	live, err := h.rooms.Movers.Movers(r.Context())
-	name := func(p job.Path) string { return h.rooms.Estate.DatastoreName(r.Context(), p.VCenter, p.Datastore) }
+	names := func(p job.Path) (vcenter, datastore string) {
+		return h.rooms.Estate.Names(r.Context(), p.Source, p.Datastore)
+	}
 	movers := make([]Mover, 0, len(live))
 	for _, m := range live {
-		movers = append(movers, moverOf(m, name))
+		movers = append(movers, moverOf(m, names))
 	}
 	reply(w, movers, err)
 }

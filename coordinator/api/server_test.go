@@ -90,11 +90,11 @@ func TestPathsHaveNames(t *testing.T) {
 	rooms := &apitest.Rooms{
 		DiskList: []api.Disk{{ID: diskA, VCenter: "lab", DatastoreID: "datastore-52", Datastore: "nvme-1"}},
 		MoverList: []job.Mover{{Name: "proxy-1", Paths: []job.Path{
-			{VCenter: "lab", Datastore: "datastore-52", Transport: "san"}, {VCenter: "other", Datastore: "datastore-52", Transport: "san"},
+			{Source: "lab", Datastore: "datastore-52", Transport: "san"}, {Source: "other", Datastore: "datastore-52", Transport: "san"},
 		}}},
 	}
 	_, url := serve(t, rooms, api.Options{})
-	want := `"paths":[{"vcenter":"lab","datastore":"datastore-52","transport":"san","datastore_name":"nvme-1"},{"vcenter":"other","datastore":"datastore-52","transport":"san"}]`
+	want := `"paths":[{"source":"lab","datastore":"datastore-52","transport":"san","vcenter":"lab","datastore_name":"nvme-1"},{"source":"other","datastore":"datastore-52","transport":"san","vcenter":"other"}]`
 	if got := squeeze(get(t, url+"/v1/movers")); !strings.Contains(got, want) {
 		t.Errorf("%s, want %s in it", got, want)
 	}

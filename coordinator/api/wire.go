@@ -85,6 +85,7 @@ type Mover struct {
 // Path is how a mover fares with a datastore by one transport.
 type Path struct {
 	job.Path
+	VCenter       string `json:"vcenter,omitempty"`        // what the configuration calls the source
 	DatastoreName string `json:"datastore_name,omitempty"` // where the coordinator knows it
 }
 
@@ -119,11 +120,12 @@ type event struct {
 	Error *ivd.Failure `json:"error,omitempty"`
 }
 
-// moverOf is a mover's heartbeat for people; name tells what a datastore is called.
-func moverOf(m job.Mover, name func(job.Path) string) Mover {
+// moverOf is a mover's heartbeat for people; names tells what a path's vCenter and datastore are called.
+func moverOf(m job.Mover, names func(job.Path) (vcenter, datastore string)) Mover {
 	paths := make([]Path, len(m.Paths))
 	for i, p := range m.Paths {
-		paths[i] = Path{Path: p, DatastoreName: name(p)}
+		paths[i].Path = p
+		paths[i].VCenter, paths[i].DatastoreName = names(p)
 	}
 	return Mover{
 		Name: m.Name, Host: m.Host, Started: m.Started,

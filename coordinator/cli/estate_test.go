@@ -41,8 +41,8 @@ func estate() *apitest.Rooms {
 			{Name: "proxy-1", Host: "proxy-1.example.net", Handles: 4, Free: 3, VDDK: "9.0.0.0", Modes: []string{"san", "nbdssl"}, Started: evening, Active: []job.Active{
 				{Run: runA, Disk: diskB, Name: "größe", Job: "j1", Kind: job.Backup, Transport: "nbdssl", Stats: ivd.Stats{ReadBytes: 3 << 20, StoredBytes: 1 << 20}},
 			}, BIOSUUID: "ebd37b03-85d1-5fc8-87fd-caa9f30831ad", LUNs: []string{"naa.6d03b2123c830f903b89d5ad0b24f529"}, Paths: []job.Path{
-				{VCenter: "lab", Datastore: "datastore-52", Transport: "nbdssl", ReadRate: 120 << 20, WriteRate: 90 << 20},
-				{VCenter: "lab", Datastore: "datastore-99", Transport: "san", CoolUntil: evening.Add(2 * time.Minute), Reason: "14009: the server refused\nthe connection"},
+				{Source: "lab", Datastore: "datastore-52", Transport: "nbdssl", ReadRate: 120 << 20, WriteRate: 90 << 20},
+				{Source: "lab", Datastore: "datastore-99", Transport: "san", CoolUntil: evening.Add(2 * time.Minute), Reason: "14009: the server refused\nthe connection"},
 			}},
 			{Name: "proxy-2", Host: "proxy-2.example.net", Handles: 4, Free: 4, Draining: true, VDDK: "9.0.0.0", Modes: []string{"nbdssl"}, Started: evening},
 		},
@@ -54,12 +54,12 @@ func estate() *apitest.Rooms {
 
 // backup is a run of two disks; when it has ended, by its state.
 func backup(state run.State) run.View {
-	a := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: diskA}, Name: "data-01", Step: run.Moving, Mode: plan.Changed, Started: evening, Geometry: ivd.Geometry{Capacity: 40 << 30, ChunkSize: 256 << 10}}, Movers: []string{"proxy-1"}}
+	a := run.DiskView{Disk: run.Disk{Ref: ivd.NewDiskRef("lab", "datastore-52", diskA), Name: "data-01", Step: run.Moving, Mode: plan.Changed, Started: evening, Geometry: ivd.Geometry{Capacity: 40 << 30, ChunkSize: 256 << 10}}, Movers: []string{"proxy-1"}}
 	a.Retries, a.Retried = 2, "14009: the server refused the connection"
 	a.Transports, a.Note = []string{"nbdssl"}, "no access preparation on an ESXi host alone"
 	a.Refused = []job.Refusal{{Transport: "san", Reason: "this machine sees none of the datastore's LUNs"}}
 	a.Stats = ivd.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}
-	b := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-53", Disk: diskB}, Name: "größe", Datastore: "nfs", Step: run.Waiting}}
+	b := run.DiskView{Disk: run.Disk{Ref: ivd.NewDiskRef("lab", "datastore-53", diskB), Name: "größe", Datastore: "nfs", Step: run.Waiting}}
 	v := run.View{Run: run.Run{ID: runA, Kind: job.Backup, Policy: "nightly", State: state, Created: evening}, Disks: []run.DiskView{a, b}}
 	for i := range v.Disks {
 		d := &v.Disks[i]
@@ -81,7 +81,7 @@ func backup(state run.State) run.View {
 
 // restore is a run that brought a disk back.
 func restore() run.View {
-	d := run.DiskView{Disk: run.Disk{Ref: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: diskB}, Name: "data-01", Step: run.Ended, Result: run.Done, Started: evening, Ended: evening.Add(9 * time.Minute), From: pointA, Target: "data-yesterday", Geometry: ivd.Geometry{Capacity: 40 << 30}}}
+	d := run.DiskView{Disk: run.Disk{Ref: ivd.NewDiskRef("lab", "datastore-52", diskB), Name: "data-01", Step: run.Ended, Result: run.Done, Started: evening, Ended: evening.Add(9 * time.Minute), From: pointA, Target: "data-yesterday", Geometry: ivd.Geometry{Capacity: 40 << 30}}}
 	d.Stats.WrittenBytes = 12 << 30
 	v := run.View{Run: run.Run{ID: runB, Kind: job.Restore, State: run.Done, Created: evening, Ended: d.Ended}, Disks: []run.DiskView{d}}
 	v.Stats.Add(d.Stats)

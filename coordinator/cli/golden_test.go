@@ -101,7 +101,7 @@ func hasKey(m map[string]any, key string) bool {
 // Where datastores of several vCenters are shown, each line says whose it is.
 func TestPathsOfSeveralVCenters(t *testing.T) {
 	rooms := estate()
-	rooms.MoverList[1].Paths = []job.Path{{VCenter: "other", Datastore: "datastore-52", Transport: "nbdssl"}}
+	rooms.MoverList[1].Paths = []job.Path{{Source: "other", Datastore: "datastore-52", Transport: "nbdssl"}}
 	_, out, _ := do(t.Context(), cli.Extra{}, "movers", "--server", serve(t, rooms))
 	for _, want := range []string{"MOVER    VCENTER  DATASTORE", "proxy-1  lab      nvme-1 ", "proxy-2  other    datastore-52"} {
 		if !strings.Contains(out, want) {

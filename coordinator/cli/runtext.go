@@ -96,7 +96,7 @@ func backupDisks(v run.View) *text.Table {
 		text.Right("READ"), text.Right("STORED"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
-		t.Row(string(d.Ref.Disk), d.Name, stateOf(d), string(d.Mode), capacity(d),
+		t.Row(string(d.Ref.ID()), d.Name, stateOf(d), string(d.Mode), capacity(d),
 			telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Stats.StoredBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t
@@ -107,7 +107,7 @@ func restoreDisks(v run.View) *text.Table {
 		text.Left("NEW DISK"), text.Left("NAME"), text.Left("STATE"), text.Right("CAPACITY"), text.Right("WRITTEN"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
-		t.Row(string(d.Ref.Disk), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
+		t.Row(string(d.Ref.ID()), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t
 }
@@ -130,7 +130,7 @@ func capacity(d run.DiskView) string {
 
 // withName says the name of the disk's datastore where a text has its id.
 func withName(text string, d run.DiskView) string {
-	id := string(d.Ref.Datastore)
+	id := string(d.Ref.Datastore())
 	if id == "" || d.Datastore == "" {
 		return text
 	}
@@ -138,4 +138,4 @@ func withName(text string, d run.DiskView) string {
 }
 
 // nameOf is what people call the disk: of a restore, the new one.
-func nameOf(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.Disk)) }
+func nameOf(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.ID())) }

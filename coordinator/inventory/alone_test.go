@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"ivdmover/deploy/lab"
@@ -25,7 +27,7 @@ func TestHostAlone(t *testing.T) {
 	}
 	vm := machine(t, v, "lab-vm-1")
 	attach(t, v, vm, ref)
-	d := must[Disk](t)(v.Find(ctx, ref.Disk))
+	d := must[Disk](t)(v.Find(ctx, ref.ID()))
 	if d.Name != "renamed" || d.Capacity != 3*mib || !d.Thin || len(d.AttachedTo) != 1 || d.AttachedTo[0] != (VM{ID: vm.Value, Name: "lab-vm-1"}) {
 		t.Errorf("%+v", d)
 	}
@@ -57,5 +59,40 @@ func TestHostAlone(t *testing.T) {
 	login, err := v.Login(ctx)
 	if err != nil || login.Cookie == "" || login.Thumbprint == "" {
 		t.Errorf("%+v, %v", login, err)
+	}
+}
+
+// A vCenter is known by its instance UUID, a host by its hardware's: for ever,
+// whatever the configuration calls it, and apart from others.
+func TestSource(t *testing.T) {
+	seen := map[ivd.SourceID]string{}
+	for name, esx := range map[string]bool{"vCenter": false, "ESXi host": true} {
+		t.Run(name, func(t *testing.T) {
+			o := lab.Options{Dir: t.TempDir(), ESX: esx}
+			var first ivd.SourceID
+			for start := range 2 {
+				l, err := lab.Start(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := l.Ready()
+				v, err := Connect(t.Context(), Config{Name: fmt.Sprint("name ", start), URL: r.URL, Username: r.Username, Password: ivd.Secret(r.Password), Thumbprint: r.Thumbprint})
+				if err != nil {
+					t.Fatal(err)
+				}
+				source := v.Source()
+				if err := errors.Join(v.Close(), l.Close()); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := ivd.ParseSourceID(string(source)); err != nil || start > 0 && source != first {
+					t.Errorf("start %d: source %q after %q: %v", start, source, first, err)
+				}
+				first = source
+			}
+			if other, taken := seen[first]; taken {
+				t.Errorf("%s and %s are both %s", name, other, first)
+			}
+			seen[first] = name
+		})
 	}
 }

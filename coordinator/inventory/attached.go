@@ -25,7 +25,7 @@ func (v *VCenter) attach(ctx context.Context, disks []Disk) error {
 	}
 	req := &types.RetrieveVStorageObjectAssociations{This: v.manager()}
 	for _, d := range disks {
-		req.Ids = append(req.Ids, types.RetrieveVStorageObjSpec{Id: types.ID{Id: string(d.Ref.Disk)}, Datastore: datastoreRef(d.Ref.Datastore)})
+		req.Ids = append(req.Ids, types.RetrieveVStorageObjSpec{Id: types.ID{Id: string(d.Ref.ID())}, Datastore: datastoreRef(d.Ref.Datastore())})
 	}
 	res, err := methods.RetrieveVStorageObjectAssociations(ctx, v.client(), req)
 	switch err := fail(ctx, "ask what the disks are attached to", err); ivd.KindOf(err) {
@@ -34,7 +34,7 @@ func (v *VCenter) attach(ctx context.Context, disks []Disk) error {
 			return err
 		}
 		for _, a := range res.Returnval {
-			i := slices.IndexFunc(disks, func(d Disk) bool { return string(d.Ref.Disk) == a.Id.Id })
+			i := slices.IndexFunc(disks, func(d Disk) bool { return string(d.Ref.ID()) == a.Id.Id })
 			if i >= 0 && a.Fault == nil {
 				disks[i].AttachedTo = nil
 				for _, vm := range a.VmDiskAssociations {

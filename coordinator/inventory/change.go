@@ -20,9 +20,9 @@ func (v *VCenter) ChangeID(ctx context.Context, ref ivd.DiskRef, snap ivd.Snapsh
 		return "", nil
 	}
 	res, err := methods.RetrieveSnapshotDetails(ctx, v.client(), &types.RetrieveSnapshotDetails{
-		This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), SnapshotId: types.ID{Id: string(snap)},
+		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), SnapshotId: types.ID{Id: string(snap)},
 	})
-	err = fail(ctx, fmt.Sprintf("retrieve the change id of snapshot %s of disk %s on %s", snap, ref.Disk, ref.Datastore), err)
+	err = fail(ctx, fmt.Sprintf("retrieve the change id of snapshot %s of disk %s on %s", snap, ref.ID(), ref.Datastore()), err)
 	switch {
 	case ivd.KindOf(err) == ivd.Unsupported:
 		v.log.Debug("vCenter tells no change ids", "err", err)
@@ -40,14 +40,14 @@ func (v *VCenter) ChangeID(ctx context.Context, ref ivd.DiskRef, snap ivd.Snapsh
 // Kind Conflict: tracking was reset since then. Kind Unsupported: vSphere has no
 // answer for this disk. Either way the disk is to be read without them.
 func (v *VCenter) ChangedAreas(ctx context.Context, ref ivd.DiskRef, snap ivd.SnapshotID, since ivd.ChangeID, capacity int64) ([]ivd.Extent, error) {
-	op := fmt.Sprintf("query the areas of disk %s on %s changed from %s to snapshot %s", ref.Disk, ref.Datastore, since, snap)
+	op := fmt.Sprintf("query the areas of disk %s on %s changed from %s to snapshot %s", ref.ID(), ref.Datastore(), since, snap)
 	if v.Alone() {
 		return nil, ivd.Errorf(ivd.Unsupported, "%s: an ESXi host alone tells none", op)
 	}
 	var areas []ivd.Extent
 	for offset := int64(0); offset < capacity; {
 		res, err := methods.VstorageObjectVCenterQueryChangedDiskAreas(ctx, v.client(), &types.VstorageObjectVCenterQueryChangedDiskAreas{
-			This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore),
+			This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()),
 			SnapshotId: types.ID{Id: string(snap)}, StartOffset: offset, ChangeId: string(since),
 		})
 		if faultName(err) == "InvalidArgument" && offset > 0 {
@@ -75,12 +75,12 @@ func (v *VCenter) ChangedAreas(ctx context.Context, ref ivd.DiskRef, snap ivd.Sn
 // snapshot on. VMware KB 88193 tells what it does to container volumes. Kind
 // Unsupported on an ESXi host alone, where nothing would be won.
 func (v *VCenter) EnableCBT(ctx context.Context, ref ivd.DiskRef) error {
-	op := fmt.Sprintf("enable change tracking of disk %s on %s", ref.Disk, ref.Datastore)
+	op := fmt.Sprintf("enable change tracking of disk %s on %s", ref.ID(), ref.Datastore())
 	if v.Alone() {
 		return ivd.Errorf(ivd.Unsupported, "%s: an ESXi host alone tells no changed areas", op)
 	}
 	_, err := methods.SetVStorageObjectControlFlags(ctx, v.client(), &types.SetVStorageObjectControlFlags{
-		This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore),
+		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()),
 		ControlFlags: []string{string(types.VslmVStorageObjectControlFlagEnableChangedBlockTracking)},
 	})
 	return fail(ctx, op, err)

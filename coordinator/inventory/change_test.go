@@ -62,7 +62,7 @@ func TestAreasThatDoNotProceed(t *testing.T) {
 	} {
 		asked := tracked(v, func(int64) (types.DiskChangeInfo, error) { return info, nil })
 		_, err := v.ChangedAreas(t.Context(), ref, "s", "u/1", 1000)
-		wantKind(t, name, err, ivd.Unsupported, string(ref.Disk))
+		wantKind(t, name, err, ivd.Unsupported, string(ref.ID()))
 		if len(*asked) != 1 {
 			t.Errorf("%s: asked %d times", name, len(*asked))
 		}
@@ -103,7 +103,7 @@ func TestAreasThatVSphereCannotTell(t *testing.T) {
 	} {
 		tracked(v, func(int64) (types.DiskChangeInfo, error) { return types.DiskChangeInfo{}, refuse(c.fault) })
 		_, err := v.ChangedAreas(t.Context(), ref, "s", "u/1", 1000)
-		wantKind(t, typeName(c.fault), err, c.kind, string(ref.Disk), "u/1")
+		wantKind(t, typeName(c.fault), err, c.kind, string(ref.ID()), "u/1")
 	}
 }
 

@@ -145,7 +145,7 @@ func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Di
 	}
 	c := object.Config
 	out := Disk{
-		Ref:  ivd.DiskRef{VCenter: v.cfg.Name, Datastore: d.ID, Disk: disk},
+		Ref:  ivd.NewDiskRef(v.source, d.ID, disk),
 		Name: c.Name, DatastoreName: d.Name, Capacity: c.CapacityInMB << 20, Created: c.CreateTime,
 		CBT: c.ChangedBlockTrackingEnabled != nil && *c.ChangedBlockTrackingEnabled,
 	}
@@ -176,19 +176,19 @@ func diskError(ctx context.Context, op string, err error) error {
 
 // Disk asks about one disk where it was last seen.
 func (v *VCenter) Disk(ctx context.Context, ref ivd.DiskRef) (Disk, error) {
-	op := fmt.Sprintf("retrieve disk %s on %s", ref.Disk, ref.Datastore)
+	op := fmt.Sprintf("retrieve disk %s on %s", ref.ID(), ref.Datastore())
 	var store mo.Datastore
-	err := property.DefaultCollector(v.client()).RetrieveOne(ctx, datastoreRef(ref.Datastore), []string{"summary.name"}, &store)
+	err := property.DefaultCollector(v.client()).RetrieveOne(ctx, datastoreRef(ref.Datastore()), []string{"summary.name"}, &store)
 	if err != nil {
 		return Disk{}, fail(ctx, op, err)
 	}
-	d := Datastore{ID: ref.Datastore, Name: store.Summary.Name}
-	disks, err := v.retrieve(ctx, d, []types.ID{{Id: string(ref.Disk)}})
+	d := Datastore{ID: ref.Datastore(), Name: store.Summary.Name}
+	disks, err := v.retrieve(ctx, d, []types.ID{{Id: string(ref.ID())}})
 	if err != nil {
 		return Disk{}, err
 	}
 	if len(disks) == 0 {
-		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s is not on datastore %s", ref.Disk, d.Name)
+		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s is not on datastore %s", ref.ID(), d.Name)
 	}
 	return disks[0], nil
 }

@@ -80,13 +80,13 @@ func TestDisksComeAndGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list[d.Ref.Disk] = d
+		list[d.Ref.ID()] = d
 	}
 	if len(list) != len(refs) {
 		t.Fatalf("%d disks listed of %d", len(list), len(refs))
 	}
 	for i, ref := range refs {
-		d := list[ref.Disk]
+		d := list[ref.ID()]
 		if d.Ref != ref || d.Name != "disk-"+itoa(i) || d.Capacity != int64(i+1)<<20 || d.DatastoreName != stores[i%2].Name || d.CBT || d.Created.IsZero() || len(d.AttachedTo) != 0 || !strings.HasPrefix(d.Path, "["+d.DatastoreName+"]") {
 			t.Errorf("%+v", d)
 		}
@@ -102,13 +102,13 @@ func TestDisksComeAndGo(t *testing.T) {
 		t.Errorf("a disk that is gone: %v", err)
 	}
 	_, err := v.Disk(ctx, refs[0])
-	wantKind(t, "a deleted disk", err, ivd.NotFound, string(refs[0].Disk), stores[0].Name)
-	_, err = v.Find(ctx, refs[0].Disk)
+	wantKind(t, "a deleted disk", err, ivd.NotFound, string(refs[0].ID()), stores[0].Name)
+	_, err = v.Find(ctx, refs[0].ID())
 	wantKind(t, "a deleted disk", err, ivd.NotFound, "any datastore")
-	if got := must[Disk](t)(v.Find(ctx, refs[1].Disk)); got.Ref != refs[1] {
+	if got := must[Disk](t)(v.Find(ctx, refs[1].ID())); got.Ref != refs[1] {
 		t.Errorf("%+v", got)
 	}
-	_, err = v.Disk(ctx, ivd.DiskRef{Datastore: "datastore-0", Disk: refs[1].Disk})
+	_, err = v.Disk(ctx, ivd.NewDiskRef("", "datastore-0", refs[1].ID()))
 	wantKind(t, "an unknown datastore", err, ivd.NotFound, "datastore-0")
 	_, err = v.CreateDisk(ctx, stores[0].ID, "none", 0)
 	wantKind(t, "a disk of nothing", err, ivd.Invalid, "1 MiB")
@@ -122,7 +122,7 @@ func TestVanishingDiskIsLeftOut(t *testing.T) {
 	stays := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "stays", 1))
 	goes := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "goes", 1))
 	interpose(v, func(req, _ soap.HasFault) (bool, error) {
-		if b, ok := req.(*methods.RetrieveVStorageObjectBody); ok && b.Req.Id.Id == string(goes.Disk) {
+		if b, ok := req.(*methods.RetrieveVStorageObjectBody); ok && b.Req.Id.Id == string(goes.ID()) {
 			return true, refuse(types.NotFound{})
 		}
 		return false, nil
@@ -165,7 +165,7 @@ func TestDatastoreThatFails(t *testing.T) {
 		t.Errorf("%d errors, %d disks", failed, found)
 	}
 	// What could not be asked is not absent.
-	_, err := v.Find(ctx, seen.Disk)
+	_, err := v.Find(ctx, seen.ID())
 	if err != nil {
 		t.Error(err)
 	}
@@ -175,7 +175,7 @@ func TestDatastoreThatFails(t *testing.T) {
 		}
 		return false, nil
 	})
-	_, err = v.Find(ctx, seen.Disk)
+	_, err = v.Find(ctx, seen.ID())
 	wantKind(t, "find", err, ivd.Transient)
 }
 
@@ -186,7 +186,7 @@ func TestAttachedToByName(t *testing.T) {
 	ds := must[[]Datastore](t)(v.Datastores(ctx))[0]
 	ref := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "disk", 1))
 	vm := model.Map().Any("VirtualMachine").(*simulator.VirtualMachine)
-	if _, err := methods.AttachDisk_Task(ctx, v.client(), &types.AttachDisk_Task{This: vm.Self, DiskId: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ds.ID)}); err != nil {
+	if _, err := methods.AttachDisk_Task(ctx, v.client(), &types.AttachDisk_Task{This: vm.Self, DiskId: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ds.ID)}); err != nil {
 		t.Fatal(err)
 	}
 	got := must[Disk](t)(v.Disk(ctx, ref))
@@ -208,7 +208,7 @@ func TestAssociationsOfAllKinds(t *testing.T) {
 	interpose(v, func(req, res soap.HasFault) (bool, error) {
 		switch b := res.(type) {
 		case *methods.RetrieveVStorageObjectAssociationsBody:
-			a := types.VStorageObjectAssociations{Id: types.ID{Id: string(ref.Disk)}}
+			a := types.VStorageObjectAssociations{Id: types.ID{Id: string(ref.ID())}}
 			for _, id := range ids {
 				a.VmDiskAssociations = append(a.VmDiskAssociations, types.VStorageObjectAssociationsVmDiskAssociations{VmId: id})
 			}

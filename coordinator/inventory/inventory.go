@@ -52,6 +52,7 @@ const (
 // VCenter is a vCenter, or an ESXi host alone, that is connected.
 type VCenter struct {
 	cfg    Config
+	source ivd.SourceID // set once, by Connect
 	log    *slog.Logger
 	own    *session // for our calls
 	movers *session // whose cookie movers get; logged in when the first asks
@@ -84,6 +85,10 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 		v.own.drop()
 		return nil, err
 	}
+	if v.source, err = sourceOf(ctx, v.client()); err != nil {
+		v.own.drop()
+		return nil, err
+	}
 	life, stop := context.WithCancel(context.Background())
 	v.stop = stop
 	v.done.Go(func() { v.own.keep(life, v.log) })
@@ -91,7 +96,11 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 	return v, nil
 }
 
-// Name is the configuration's name for the vCenter.
+// Source names the vCenter, or the host, for ever: it is the instance UUID of the
+// one, the hardware UUID of the other.
+func (v *VCenter) Source() ivd.SourceID { return v.source }
+
+// Name is the configuration's name for the vCenter: a label.
 func (v *VCenter) Name() string { return v.cfg.Name }
 
 // Version is what the vCenter says it is: "VMware vCenter Server 8.0.2".

@@ -78,7 +78,7 @@ func TestChangedAreasOfRealWrites(t *testing.T) {
 	}
 	write := func(offset int64) {
 		t.Helper()
-		if _, err := lab.Write(ctx, dir, ref.Disk, offset, bytes.NewReader([]byte("guest"))); err != nil {
+		if _, err := lab.Write(ctx, dir, ref.ID(), offset, bytes.NewReader([]byte("guest"))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,7 +121,7 @@ func TestWholeEstateIsListed(t *testing.T) {
 	stores := map[string]int{}
 	for _, d := range all {
 		stores[d.DatastoreName]++
-		if d.Capacity != 4*mib || len(d.AttachedTo) != 0 || d.Ref.VCenter != "lab" {
+		if d.Capacity != 4*mib || len(d.AttachedTo) != 0 || d.Ref.Source() != v.Source() {
 			t.Errorf("%+v", d)
 		}
 	}
@@ -184,7 +184,7 @@ func machine(t *testing.T, v *VCenter, name string) types.ManagedObjectReference
 
 func attach(t *testing.T, v *VCenter, vm types.ManagedObjectReference, ref ivd.DiskRef) {
 	t.Helper()
-	res, err := methods.AttachDisk_Task(t.Context(), v.client(), &types.AttachDisk_Task{This: vm, DiskId: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore)})
+	res, err := methods.AttachDisk_Task(t.Context(), v.client(), &types.AttachDisk_Task{This: vm, DiskId: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestOddCapacity(t *testing.T) {
 	}
 	a := must[ivd.SnapshotID](t)(v.CreateSnapshot(ctx, d.Ref, "a"))
 	since := must[ivd.ChangeID](t)(v.ChangeID(ctx, d.Ref, a))
-	if _, err := lab.Write(ctx, dir, d.Ref.Disk, odd-10, bytes.NewReader(make([]byte, 10))); err != nil {
+	if _, err := lab.Write(ctx, dir, d.Ref.ID(), odd-10, bytes.NewReader(make([]byte, 10))); err != nil {
 		t.Fatal(err)
 	}
 	b := must[ivd.SnapshotID](t)(v.CreateSnapshot(ctx, d.Ref, "b"))

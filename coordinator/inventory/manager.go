@@ -57,7 +57,7 @@ func (v *VCenter) retrieveObject(ctx context.Context, ds ivd.DatastoreID, id typ
 }
 
 func (v *VCenter) snapshotInfo(ctx context.Context, ref ivd.DiskRef) (types.VStorageObjectSnapshotInfo, error) {
-	req := types.RetrieveSnapshotInfo{This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore)}
+	req := types.RetrieveSnapshotInfo{This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore())}
 	if v.Alone() {
 		r := types.HostVStorageObjectRetrieveSnapshotInfo(req)
 		res, err := methods.HostVStorageObjectRetrieveSnapshotInfo(ctx, v.client(), &r)
@@ -74,7 +74,7 @@ func (v *VCenter) snapshotInfo(ctx context.Context, ref ivd.DiskRef) (types.VSto
 }
 
 func (v *VCenter) renameObject(ctx context.Context, ref ivd.DiskRef, name string) error {
-	req := types.RenameVStorageObject{This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), Name: name}
+	req := types.RenameVStorageObject{This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), Name: name}
 	if v.Alone() {
 		r := types.HostRenameVStorageObject(req)
 		_, err := methods.HostRenameVStorageObject(ctx, v.client(), &r)
@@ -97,7 +97,7 @@ func (v *VCenter) beginCreateDisk(ctx context.Context, spec types.VslmCreateSpec
 }
 
 func (v *VCenter) beginDeleteDisk(ctx context.Context, ref ivd.DiskRef) (types.ManagedObjectReference, error) {
-	req := types.DeleteVStorageObject_Task{This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore)}
+	req := types.DeleteVStorageObject_Task{This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore())}
 	if v.Alone() {
 		r := types.HostDeleteVStorageObject_Task(req)
 		res, err := methods.HostDeleteVStorageObject_Task(ctx, v.client(), &r)
@@ -108,7 +108,7 @@ func (v *VCenter) beginDeleteDisk(ctx context.Context, ref ivd.DiskRef) (types.M
 
 func (v *VCenter) beginSnapshot(ctx context.Context, ref ivd.DiskRef, description string) (types.ManagedObjectReference, error) {
 	req := types.VStorageObjectCreateSnapshot_Task{
-		This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), Description: description,
+		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), Description: description,
 	}
 	if v.Alone() {
 		r := types.HostVStorageObjectCreateSnapshot_Task(req)
@@ -120,7 +120,7 @@ func (v *VCenter) beginSnapshot(ctx context.Context, ref ivd.DiskRef, descriptio
 
 func (v *VCenter) beginDeleteSnapshot(ctx context.Context, ref ivd.DiskRef, id ivd.SnapshotID) (types.ManagedObjectReference, error) {
 	req := types.DeleteSnapshot_Task{
-		This: v.manager(), Id: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ref.Datastore), SnapshotId: types.ID{Id: string(id)},
+		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), SnapshotId: types.ID{Id: string(id)},
 	}
 	if v.Alone() {
 		r := types.HostVStorageObjectDeleteSnapshot_Task(req)

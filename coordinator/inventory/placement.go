@@ -24,12 +24,12 @@ type Placement struct {
 // Placement asks for the facts about a disk, and which of the machines with these
 // BIOS UUIDs it can be hot-added to: an encrypted disk to encrypted machines only.
 func (v *VCenter) Placement(ctx context.Context, ref ivd.DiskRef, uuids []string) (Placement, error) {
-	op := fmt.Sprintf("ask where disk %s on %s can be reached from", ref.Disk, ref.Datastore)
+	op := fmt.Sprintf("ask where disk %s on %s can be reached from", ref.ID(), ref.Datastore())
 	var ds mo.Datastore
-	if err := property.DefaultCollector(v.client()).RetrieveOne(ctx, datastoreRef(ref.Datastore), []string{"summary", "info"}, &ds); err != nil {
+	if err := property.DefaultCollector(v.client()).RetrieveOne(ctx, datastoreRef(ref.Datastore()), []string{"summary", "info"}, &ds); err != nil {
 		return Placement{}, fail(ctx, op, err)
 	}
-	disk, err := v.retrieveOne(ctx, Datastore{ID: ref.Datastore, Name: ds.Summary.Name}, types.ID{Id: string(ref.Disk)})
+	disk, err := v.retrieveOne(ctx, Datastore{ID: ref.Datastore(), Name: ds.Summary.Name}, types.ID{Id: string(ref.ID())})
 	if err != nil {
 		return Placement{}, fmt.Errorf("%s: %w", op, err)
 	}
@@ -39,7 +39,7 @@ func (v *VCenter) Placement(ctx context.Context, ref ivd.DiskRef, uuids []string
 		return Placement{}, fmt.Errorf("%s: %w", op, err)
 	}
 	for _, m := range machines {
-		if m.FreeSlots > 0 && m.Sees(ref.Datastore) && (m.Encrypted || !p.Encrypted) {
+		if m.FreeSlots > 0 && m.Sees(ref.Datastore()) && (m.Encrypted || !p.Encrypted) {
 			p.Proxies = append(p.Proxies, m.BIOSUUID)
 		}
 	}

@@ -25,7 +25,7 @@ func makeDisk(t *testing.T, v *VCenter, ds ivd.DatastoreID, provisioning string,
 		},
 	}))
 	object := value(must[any](t)(v.await(t.Context(), ref))).(types.VStorageObject)
-	return ivd.DiskRef{VCenter: "lab", Datastore: ds, Disk: ivd.DiskID(object.Config.Id.Id)}
+	return ivd.NewDiskRef(v.Source(), ds, ivd.DiskID(object.Config.Id.Id))
 }
 
 func TestPlacement(t *testing.T) {
@@ -66,9 +66,9 @@ func TestPlacement(t *testing.T) {
 				t.Errorf("encrypted, with an encrypted machine: %+v", p)
 			}
 			gone := thin
-			gone.Disk = "00000000-0000-4000-8000-000000000000"
+			gone = ivd.NewDiskRef(gone.Source(), gone.Datastore(), "00000000-0000-4000-8000-000000000000")
 			_, err := v.Placement(ctx, gone, asked)
-			wantKind(t, "no disk", err, ivd.NotFound, string(gone.Disk))
+			wantKind(t, "no disk", err, ivd.NotFound, string(gone.ID()))
 		})
 	}
 }

@@ -40,17 +40,17 @@ func (v *VCenter) CreateDisk(ctx context.Context, datastore ivd.DatastoreID, nam
 	if err != nil {
 		return ivd.DiskRef{}, fmt.Errorf("%s: %w", op, err)
 	}
-	return ivd.DiskRef{VCenter: v.cfg.Name, Datastore: datastore, Disk: id}, nil
+	return ivd.NewDiskRef(v.source, datastore, id), nil
 }
 
 // Rename gives a disk another name.
 func (v *VCenter) Rename(ctx context.Context, ref ivd.DiskRef, name string) error {
-	return fail(ctx, fmt.Sprintf("rename disk %s on %s to %q", ref.Disk, ref.Datastore, name), v.renameObject(ctx, ref, name))
+	return fail(ctx, fmt.Sprintf("rename disk %s on %s to %q", ref.ID(), ref.Datastore(), name), v.renameObject(ctx, ref, name))
 }
 
 // DeleteDisk removes a disk and its content. It is no error that it is gone.
 func (v *VCenter) DeleteDisk(ctx context.Context, ref ivd.DiskRef) error {
-	op := fmt.Sprintf("delete disk %s on %s", ref.Disk, ref.Datastore)
+	op := fmt.Sprintf("delete disk %s on %s", ref.ID(), ref.Datastore())
 	_, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
 		return v.beginDeleteDisk(ctx, ref)
 	})

@@ -22,7 +22,7 @@ type Snapshot struct {
 // again, should the answer be lost: an error of kind Transient or Cancelled
 // leaves open whether it exists.
 func (v *VCenter) CreateSnapshot(ctx context.Context, ref ivd.DiskRef, description string) (ivd.SnapshotID, error) {
-	op := fmt.Sprintf("create a snapshot of disk %s on %s", ref.Disk, ref.Datastore)
+	op := fmt.Sprintf("create a snapshot of disk %s on %s", ref.ID(), ref.Datastore())
 	result, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
 		return v.beginSnapshot(ctx, ref, description)
 	})
@@ -40,7 +40,7 @@ func (v *VCenter) CreateSnapshot(ctx context.Context, ref ivd.DiskRef, descripti
 func (v *VCenter) Snapshots(ctx context.Context, ref ivd.DiskRef) ([]Snapshot, error) {
 	info, err := v.snapshotInfo(ctx, ref)
 	if err != nil {
-		return nil, diskError(ctx, fmt.Sprintf("list the snapshots of disk %s on %s", ref.Disk, ref.Datastore), err)
+		return nil, diskError(ctx, fmt.Sprintf("list the snapshots of disk %s on %s", ref.ID(), ref.Datastore()), err)
 	}
 	var list []Snapshot
 	for _, s := range info.Snapshots {
@@ -70,20 +70,20 @@ func (v *VCenter) DeleteSnapshot(ctx context.Context, ref ivd.DiskRef, id ivd.Sn
 	if ivd.KindOf(listErr) != ivd.NotFound {
 		return listErr
 	}
-	disk, findErr := v.Find(ctx, ref.Disk)
+	disk, findErr := v.Find(ctx, ref.ID())
 	switch {
 	case ivd.KindOf(findErr) == ivd.NotFound:
 		return nil
 	case findErr != nil:
 		return findErr
-	case disk.Ref.Datastore == ref.Datastore:
+	case disk.Ref.Datastore() == ref.Datastore():
 		return err
 	}
 	return v.DeleteSnapshot(ctx, disk.Ref, id)
 }
 
 func (v *VCenter) deleteSnapshot(ctx context.Context, ref ivd.DiskRef, id ivd.SnapshotID) error {
-	op := fmt.Sprintf("delete snapshot %s of disk %s on %s", id, ref.Disk, ref.Datastore)
+	op := fmt.Sprintf("delete snapshot %s of disk %s on %s", id, ref.ID(), ref.Datastore())
 	_, err := v.do(ctx, op, deleteTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
 		return v.beginDeleteSnapshot(ctx, ref, id)
 	})

@@ -51,7 +51,7 @@ func TestSnapshotsByTheirDescription(t *testing.T) {
 		t.Errorf("the disk is gone, and its snapshots: %v", err)
 	}
 	_, err := v.Snapshots(ctx, ref)
-	wantKind(t, "snapshots of no disk", err, ivd.NotFound, string(ref.Disk))
+	wantKind(t, "snapshots of no disk", err, ivd.NotFound, string(ref.ID()))
 }
 
 // A disk may be relocated while a run has a snapshot of it.
@@ -60,7 +60,7 @@ func TestDeleteSnapshotOfARelocatedDisk(t *testing.T) {
 	v, ref := oneDisk(t)
 	snap := must[ivd.SnapshotID](t)(v.CreateSnapshot(ctx, ref, "ours"))
 	was := ref
-	was.Datastore = must[[]Datastore](t)(v.Datastores(ctx))[3].ID
+	was = was.On(must[[]Datastore](t)(v.Datastores(ctx))[3].ID)
 	if err := v.DeleteSnapshot(ctx, was, snap); err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +73,9 @@ func TestDeleteSnapshotOfARelocatedDisk(t *testing.T) {
 func TestDeleteSnapshotInDoubt(t *testing.T) {
 	v, ref := oneDisk(t)
 	was := ref
-	was.Datastore = must[[]Datastore](t)(v.Datastores(t.Context()))[3].ID
+	was = was.On(must[[]Datastore](t)(v.Datastores(t.Context()))[3].ID)
 	interpose(v, func(req, _ soap.HasFault) (bool, error) {
-		if b, ok := req.(*methods.RetrieveVStorageObjectBody); ok && b.Req.Datastore.Value == string(ref.Datastore) {
+		if b, ok := req.(*methods.RetrieveVStorageObjectBody); ok && b.Req.Datastore.Value == string(ref.Datastore()) {
 			return true, refuse(types.HostCommunication{})
 		}
 		return false, nil
@@ -110,7 +110,7 @@ func TestBusyDiskIsWaitedFor(t *testing.T) {
 		}
 		refusals = -1 << 20
 		_, err := v.CreateSnapshot(t.Context(), ref, "ours")
-		wantKind(t, "a disk that stays busy", err, ivd.Locked, string(ref.Disk), "wait")
+		wantKind(t, "a disk that stays busy", err, ivd.Locked, string(ref.ID()), "wait")
 		if refusals != -1<<20+taskTries {
 			t.Errorf("tried %d times", refusals+1<<20)
 		}
@@ -199,8 +199,8 @@ func TestAttachedDiskIsNotDeleted(t *testing.T) {
 	ds := must[[]Datastore](t)(v.Datastores(ctx))[0]
 	ref := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "disk", 1))
 	vm := model.Map().Any("VirtualMachine").(*simulator.VirtualMachine)
-	if _, err := methods.AttachDisk_Task(ctx, v.client(), &types.AttachDisk_Task{This: vm.Self, DiskId: types.ID{Id: string(ref.Disk)}, Datastore: datastoreRef(ds.ID)}); err != nil {
+	if _, err := methods.AttachDisk_Task(ctx, v.client(), &types.AttachDisk_Task{This: vm.Self, DiskId: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ds.ID)}); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, "delete", v.DeleteDisk(ctx, ref), ivd.Locked, string(ref.Disk), "detach")
+	wantKind(t, "delete", v.DeleteDisk(ctx, ref), ivd.Locked, string(ref.ID()), "detach")
 }

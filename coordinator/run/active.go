@@ -305,8 +305,8 @@ func (a *active) publish(d Disk) {
 	a.disks[d.key()] = d
 	if d.Step == Ended { // what its jobs came to is in it
 		for _, id := range d.Jobs {
-			delete(a.jobs, jobKey{d.Ref.Disk, id})
-			delete(a.progress, jobKey{d.Ref.Disk, id})
+			delete(a.jobs, jobKey{d.Ref.ID(), id})
+			delete(a.progress, jobKey{d.Ref.ID(), id})
 		}
 	}
 	a.wakeLocked()

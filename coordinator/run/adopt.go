@@ -103,7 +103,7 @@ func (s *Service) knows(ctx context.Context, id ivd.RunID) (bool, error) {
 		return false, err
 	}
 	for _, d := range disks {
-		if _, ok := s.VCenters[d.Ref.VCenter]; !ok {
+		if _, ok := s.VCenters[d.Ref.Source()]; !ok {
 			return false, nil
 		}
 	}

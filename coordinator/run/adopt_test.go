@@ -64,7 +64,7 @@ func TestSilentOwnersRunIsTakenOver(t *testing.T) {
 	}
 	close(hold)
 	v := b.until(two, id, ended)
-	if v.State != Done || v.Owner != "two" || len(b.points(d.Ref.Disk)) != 1 {
+	if v.State != Done || v.Owner != "two" || len(b.points(d.Ref.ID())) != 1 {
 		t.Errorf("%+v", v)
 	}
 	if n := len(m.began()); n != 1 {
@@ -106,7 +106,7 @@ func TestOwnerThatLivesLeavesItsRun(t *testing.T) {
 		t.Errorf("%s, of %s: %+v", v.State, v.Owner, v.Disks)
 	}
 	<-old.done
-	if got := b.points(d.Ref.Disk); len(got) != 1 {
+	if got := b.points(d.Ref.ID()); len(got) != 1 {
 		t.Errorf("points %v", got)
 	}
 	b.nothingLeft(d)
@@ -138,9 +138,9 @@ func TestRunThatNobodyDrivesIsTakenUp(t *testing.T) {
 	r := s.newRun(job.Backup)
 	_, err := s.store(t.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Name: "a", Step: Waiting, CBT: "use"}})
 	b.must(err)
-	disk, err := b.vc.Find(t.Context(), d.Ref.Disk)
+	disk, err := b.vc.Find(t.Context(), d.Ref.ID())
 	b.must(err)
-	stored, rev, err := s.getDisk(t.Context(), r.ID, d.Ref.Disk)
+	stored, rev, err := s.getDisk(t.Context(), r.ID, d.Ref.ID())
 	b.must(err)
 	stored.Ref = disk.Ref
 	_, err = b.queue.State().Update(t.Context(), diskKey(stored), stored, rev)
@@ -165,14 +165,14 @@ func TestRunsThatAreNotOurs(t *testing.T) {
 	put := func(change func(*Run, *Disk)) ivd.RunID {
 		r := s.newRun(job.Backup)
 		r.Owner = "gone"
-		d := Disk{Version: Version, Run: r.ID, Ref: ivd.DiskRef{VCenter: "lab", Disk: "11111111-1111-4111-8111-111111111111"}, Step: Ended, Result: Done}
+		d := Disk{Version: Version, Run: r.ID, Ref: ivd.NewDiskRef(b.vc.Source(), "", "11111111-1111-4111-8111-111111111111"), Step: Ended, Result: Done}
 		change(&r, &d)
 		_, err := s.store(t.Context(), r, []Disk{d})
 		b.must(err)
 		return r.ID
 	}
 	others := []ivd.RunID{
-		put(func(_ *Run, d *Disk) { d.Ref.VCenter = "elsewhere" }),
+		put(func(_ *Run, d *Disk) { d.Ref = ivd.NewDiskRef("elsewhere", d.Ref.Datastore(), d.Ref.ID()) }),
 		put(func(r *Run, _ *Disk) { r.Repository = "another" }),
 		put(func(r *Run, _ *Disk) { r.Version = Version + 1 }),
 	}
@@ -209,7 +209,7 @@ func TestPointThatWasCommittedBefore(t *testing.T) {
 	v = b.until(one, v.ID, ended)
 
 	// The same run as it was stored before its commit was.
-	disk, rev, err := one.getDisk(t.Context(), v.ID, d.Ref.Disk)
+	disk, rev, err := one.getDisk(t.Context(), v.ID, d.Ref.ID())
 	b.must(err)
 	disk.Step, disk.Result, disk.Ended = Closing, "", time.Time{}
 	stats := disk.Stats

@@ -45,7 +45,7 @@ func (s *Service) ask(ctx context.Context, q job.Request) (job.Reply, error) {
 }
 
 func nobody(q job.Request, err error) error {
-	return &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.Disk), Err: err, Remedy: "start ivd-mover, or look at `ivd movers`"}
+	return &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.ID()), Err: err, Remedy: "start ivd-mover, or look at `ivd movers`"}
 }
 
 func onMover(q job.Request, m job.Mover, err error) error {

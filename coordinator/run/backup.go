@@ -77,7 +77,7 @@ func (t backingUp) find(ctx context.Context) (inventory.Disk, error) {
 	if ivd.KindOf(err) != ivd.NotFound {
 		return disk, err
 	}
-	disk, err = t.vc.Find(ctx, t.rec.Ref.Disk)
+	disk, err = t.vc.Find(ctx, t.rec.Ref.ID())
 	if err != nil {
 		return disk, err
 	}
@@ -98,7 +98,7 @@ func (t backingUp) track(ctx context.Context) error {
 func (t backingUp) ledger() Ledger {
 	return Ledger{
 		Version: Version, Run: t.rec.Run, Kind: job.Backup, Ref: t.rec.Ref, Key: t.rec.key(),
-		Identity: identity(t.rec.Run, t.rec.Ref.Disk), Opened: time.Now().UTC(),
+		Identity: identity(t.rec.Run, t.rec.Ref.ID()), Opened: time.Now().UTC(),
 	}
 }
 
@@ -161,7 +161,7 @@ func (t backingUp) plan(ctx context.Context) error {
 		}
 		if err := t.save(ctx, func(d *Disk) {
 			d.Geometry, d.Parent = g, pointOf(parent)
-			d.Point = ivd.NewPointID(d.Ref.Disk, t.run.created, d.Run)
+			d.Point = ivd.NewPointID(d.Ref.ID(), t.run.created, d.Run)
 		}); err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (t backingUp) parent(ctx context.Context) (*parentPoint, error) {
 	if decided && t.rec.Parent == "" {
 		return nil, nil
 	}
-	points, err := t.s.pointsOf(ctx, t.rec.Ref.Disk)
+	points, err := t.s.pointsOf(ctx, t.rec.Ref.ID())
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func TestBackupFromListToPoint(t *testing.T) {
 	if v.State != Done || v.Disks[0].Mode != plan.Allocated || v.Stats.ReadBytes != 256<<10 || v.Disks[0].Movers != nil {
 		t.Errorf("%+v", v)
 	}
-	if got := b.points(d.Ref.Disk); len(got) != 1 || got[0] != v.Disks[0].Point {
+	if got := b.points(d.Ref.ID()); len(got) != 1 || got[0] != v.Disks[0].Point {
 		t.Errorf("points %v, want %s", got, v.Disks[0].Point)
 	}
 	if p, e := m.times(job.PrepareAccess), m.times(job.EndAccess); p != 1 || e != 1 {

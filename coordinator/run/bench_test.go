@@ -101,7 +101,7 @@ func (b *bench) disk(name string, mib int64) owner.Disk {
 
 func (b *bench) write(d owner.Disk, offset, n int64) {
 	b.Helper()
-	_, err := lab.Write(b.Context(), b.labDir, d.Ref.Disk, offset, lab.Random(uint64(offset+n), n))
+	_, err := lab.Write(b.Context(), b.labDir, d.Ref.ID(), offset, lab.Random(uint64(offset+n), n))
 	b.must(err)
 }
 
@@ -109,7 +109,7 @@ func (b *bench) write(d owner.Disk, offset, n int64) {
 func (b *bench) service(instance string) *Service {
 	b.Helper()
 	return New(Deps{
-		Queue: b.connect(), Repo: b.repo, VCenters: map[string]*inventory.VCenter{"lab": b.vc},
+		Queue: b.connect(), Repo: b.repo, VCenters: map[ivd.SourceID]*inventory.VCenter{b.vc.Source(): b.vc},
 		Limits: admit.Limits{}, Instance: instance, Log: slog.New(slog.NewTextHandler(b.Output(), nil)),
 	})
 }

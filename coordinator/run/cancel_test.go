@@ -67,7 +67,7 @@ func TestCancelAtEachStep(t *testing.T) {
 			if v.State != c.want || v.Disks[0].Result != c.want || !v.Cancel {
 				t.Errorf("the run is %s, the disk %s: %+v", v.State, v.Disks[0].Result, v.Disks[0].Failure)
 			}
-			if got := len(b.points(d.Ref.Disk)); (got == 1) != (c.want == Done) {
+			if got := len(b.points(d.Ref.ID())); (got == 1) != (c.want == Done) {
 				t.Errorf("%d points", got)
 			}
 			if p, e := m.times(job.PrepareAccess), m.times(job.EndAccess); p > 0 && e == 0 {
@@ -113,7 +113,7 @@ func TestCancelThroughTheBucket(t *testing.T) {
 	m := b.mover("m1")
 	m.set(func(p *puppet) {
 		p.work = func(ctx context.Context, rec job.Record) error {
-			if rec.Disk != first.Ref.Disk {
+			if rec.Disk != first.Ref.ID() {
 				<-ctx.Done()
 			}
 			return nil
@@ -130,7 +130,7 @@ func TestCancelThroughTheBucket(t *testing.T) {
 	if v.State != Cancelled || v.Disks[0].Result != Done || v.Disks[1].Result != Cancelled {
 		t.Errorf("%s: %+v", v.State, v.Disks)
 	}
-	if len(b.points(first.Ref.Disk)) != 1 {
+	if len(b.points(first.Ref.ID())) != 1 {
 		t.Error("the disk that was done has no point")
 	}
 }

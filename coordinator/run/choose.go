@@ -22,8 +22,8 @@ func (s *Service) choose(ctx context.Context, q BackupRequest, p config.Policy) 
 		return nil, nil, &ivd.Error{Kind: ivd.Invalid, Err: errors.New("nothing to back up was named"), Remedy: "give --all, --policy or --disk"}
 	}
 	c := chooser{request: q, policy: p, seen: map[ivd.DiskID]bool{}}
-	for _, name := range slices.Sorted(maps.Keys(s.VCenters)) {
-		c.list(ctx, s.VCenters[name])
+	for _, source := range slices.Sorted(maps.Keys(s.VCenters)) {
+		c.list(ctx, s.VCenters[source])
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
@@ -71,8 +71,8 @@ func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inv
 		switch {
 		case err != nil:
 			c.unlisted = append(c.unlisted, err)
-		case c.wants(d) && !c.seen[d.Ref.Disk]: // one that is relocated just now may be listed twice
-			c.seen[d.Ref.Disk] = true
+		case c.wants(d) && !c.seen[d.Ref.ID()]: // one that is relocated just now may be listed twice
+			c.seen[d.Ref.ID()] = true
 			c.chosen = append(c.chosen, d)
 		}
 	}
@@ -80,7 +80,7 @@ func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inv
 
 func (c *chooser) wants(d inventory.Disk) bool {
 	if len(c.request.Disks) > 0 {
-		return slices.Contains(c.request.Disks, d.Ref.Disk)
+		return slices.Contains(c.request.Disks, d.Ref.ID())
 	}
 	return policy.Selects(c.policy, d.DatastoreName, d.Name)
 }

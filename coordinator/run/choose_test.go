@@ -20,7 +20,7 @@ func TestWhatCannotBeListedIsLeftOut(t *testing.T) {
 	b.mover("m1")
 	s, _ := b.serving("one")
 	b.wire.intercept(func(method, body string) error {
-		if method == "ListVStorageObject" && strings.Contains(body, ">"+string(other.Ref.Datastore)+"<") {
+		if method == "ListVStorageObject" && strings.Contains(body, ">"+string(other.Ref.Datastore())+"<") {
 			return errors.New("the host is away")
 		}
 		return nil
@@ -30,11 +30,11 @@ func TestWhatCannotBeListedIsLeftOut(t *testing.T) {
 		t.Errorf("%s, %+v: %+v", v.State, v.Failure, v.Disks)
 	}
 	// A disk that is asked for by its id is either found, or it cannot be said.
-	v = b.until(s, b.backup(s, BackupRequest{Disks: []ivd.DiskID{d.Ref.Disk}}).ID, ended)
+	v = b.until(s, b.backup(s, BackupRequest{Disks: []ivd.DiskID{d.Ref.ID()}}).ID, ended)
 	if v.State != Done || v.Failure != nil {
 		t.Errorf("%s, %+v", v.State, v.Failure)
 	}
-	if _, err := s.StartBackup(t.Context(), BackupRequest{Disks: []ivd.DiskID{other.Ref.Disk}}); ivd.KindOf(err) == ivd.NotFound || err == nil {
+	if _, err := s.StartBackup(t.Context(), BackupRequest{Disks: []ivd.DiskID{other.Ref.ID()}}); ivd.KindOf(err) == ivd.NotFound || err == nil {
 		t.Errorf("a disk on a datastore that is away: %v", err)
 	}
 	// A policy that is not about that datastore lacks nothing.

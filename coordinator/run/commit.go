@@ -88,7 +88,7 @@ func (t backingUp) collect(ctx context.Context) ([]ivd.PageRef, ivd.Stats, error
 	var pages []ivd.PageRef
 	for _, rec := range recs {
 		if rec.State != job.Done {
-			return nil, stats, ivd.Errorf(ivd.Permanent, "job %s of disk %s is %s at the commit", rec.ID, t.rec.Ref.Disk, rec.State)
+			return nil, stats, ivd.Errorf(ivd.Permanent, "job %s of disk %s is %s at the commit", rec.ID, t.rec.Ref.ID(), rec.State)
 		}
 		if rec.Lease != t.run.lease.ID {
 			if err := t.run.recheck(ctx, rec, t.rec.Geometry); err != nil {

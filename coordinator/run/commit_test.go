@@ -42,8 +42,8 @@ func TestCommitWhoseAnswerIsLost(t *testing.T) {
 			s, stop := b.serving("one")
 			v := b.until(s, b.backup(s, BackupRequest{All: true}).ID, ended)
 			stop()
-			if v.State != c.state || len(b.points(d.Ref.Disk)) != 1 {
-				t.Errorf("%s, %+v; points %v", v.State, v.Disks[0].Failure, b.points(d.Ref.Disk))
+			if v.State != c.state || len(b.points(d.Ref.ID())) != 1 {
+				t.Errorf("%s, %+v; points %v", v.State, v.Disks[0].Failure, b.points(d.Ref.ID()))
 			}
 			if n := b.leases(); n != c.leases {
 				t.Errorf("%d leases are left, want %d", n, c.leases)

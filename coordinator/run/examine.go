@@ -57,7 +57,7 @@ func (s *Service) beginExamination(ctx context.Context, q job.ExamineRequest, do
 	}
 	x := s.describe(q, v, disk)
 	l := Ledger{
-		Version: Version, Run: x.Run, Ref: disk.Ref, Key: disk.Ref.Disk, Opened: s.now().UTC(),
+		Version: Version, Run: x.Run, Ref: disk.Ref, Key: disk.Ref.ID(), Opened: s.now().UTC(),
 		Examiner: &Examiner{Doctor: q.Doctor, Process: q.Process, Host: doctor.Host, Coordinator: s.Instance},
 	}
 	if q.Snapshot != "" {
@@ -72,11 +72,11 @@ func (s *Service) beginExamination(ctx context.Context, q job.ExamineRequest, do
 	x.Login, err = s.loginFor(ctx, v, disk.Ref, doctor)
 	if err != nil {
 		if x.Made {
-			err = errors.Join(err, s.endExamination(ctx, job.ExamineRequest{Process: q.Process, Disk: string(disk.Ref.Disk)}))
+			err = errors.Join(err, s.endExamination(ctx, job.ExamineRequest{Process: q.Process, Disk: string(disk.Ref.ID())}))
 		}
 		return x, err
 	}
-	s.Log.Info("a disk is examined, and a login for it is given", "host", doctor.Host, "doctor", q.Doctor, "disk", disk.Ref.Disk,
+	s.Log.Info("a disk is examined, and a login for it is given", "host", doctor.Host, "doctor", q.Doctor, "disk", disk.Ref.ID(),
 		"name", disk.Name, "vcenter", v.Name(), "user", x.Login.User, "snapshot", x.Snapshot, "made", x.Made)
 	return x, nil
 }
@@ -88,7 +88,7 @@ func (s *Service) describe(q job.ExamineRequest, v *inventory.VCenter, d invento
 	}
 	x := job.Examination{
 		Run: ivd.RunID(examination + q.Process), Disk: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Capacity: d.Capacity,
-		Snapshot: q.Snapshot, VCenter: v.Version(), Coordinator: host + ", " + s.Instance,
+		Snapshot: q.Snapshot, VCenter: v.Name() + " " + v.Version(), Coordinator: host + ", " + s.Instance,
 	}
 	for _, vm := range d.AttachedTo {
 		x.AttachedTo = append(x.AttachedTo, cmp.Or(vm.Name, vm.ID))
@@ -106,7 +106,7 @@ func hasSnapshot(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, id 
 		return nil
 	}
 	return &ivd.Error{
-		Kind: ivd.Invalid, Err: fmt.Errorf("disk %s has no snapshot %s, but %d others", ref.Disk, id, len(snaps)),
+		Kind: ivd.Invalid, Err: fmt.Errorf("disk %s has no snapshot %s, but %d others", ref.ID(), id, len(snaps)),
 		Remedy: "leave --snapshot out, and one is made and deleted",
 	}
 }
@@ -116,7 +116,7 @@ func hasSnapshot(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, id 
 func (s *Service) snapshotFor(ctx context.Context, v *inventory.VCenter, l *Ledger) (ivd.SnapshotID, error) {
 	before, err := s.open(ctx, *l)
 	if before {
-		err = ivd.Errorf(ivd.Conflict, "another coordinator of this vCenter examines disk %s for %s", l.Ref.Disk, l.Examiner.Doctor)
+		err = ivd.Errorf(ivd.Conflict, "another coordinator of this vCenter examines disk %s for %s", l.Ref.ID(), l.Examiner.Doctor)
 	}
 	if err != nil {
 		return "", err
@@ -128,7 +128,7 @@ func (s *Service) snapshotFor(ctx context.Context, v *inventory.VCenter, l *Ledg
 	id, err := v.CreateSnapshot(ctx, l.Ref, l.mark())
 	if err != nil {
 		if e := s.undo(ctx, *l, rev, unanswered(err)); e != nil && ctx.Err() == nil {
-			s.Log.Warn("clean up after an examination; it is tried again", "disk", l.Ref.Disk, "err", e)
+			s.Log.Warn("clean up after an examination; it is tried again", "disk", l.Ref.ID(), "err", e)
 		}
 		return "", &ivd.Error{
 			Op: "make a snapshot to read from", Err: err,
@@ -138,7 +138,7 @@ func (s *Service) snapshotFor(ctx context.Context, v *inventory.VCenter, l *Ledg
 	l.Snapshot = id
 	if _, err := s.Queue.State().Update(ctx, ledgerKey(l.Run, l.Key), *l, rev); err != nil {
 		// It was given up meanwhile, or nobody can tell: it is deleted by its mark.
-		return "", errors.Join(fmt.Errorf("store the snapshot of disk %s: %w", l.Ref.Disk, err), v.DeleteSnapshot(ctx, l.Ref, id))
+		return "", errors.Join(fmt.Errorf("store the snapshot of disk %s: %w", l.Ref.ID(), err), v.DeleteSnapshot(ctx, l.Ref, id))
 	}
 	return id, nil
 }
@@ -158,7 +158,7 @@ func (s *Service) endExamination(ctx context.Context, q job.ExamineRequest) erro
 	if err := s.undo(ctx, l, rev, l.Snapshot == ""); err != nil {
 		return &ivd.Error{Op: "delete the snapshot of disk " + q.Disk, Err: err, Remedy: "nothing need be done: the coordinator tries again and again"}
 	}
-	s.Log.Info("a disk was examined", "host", l.Examiner.Host, "doctor", l.Examiner.Doctor, "disk", l.Ref.Disk)
+	s.Log.Info("a disk was examined", "host", l.Examiner.Host, "doctor", l.Examiner.Doctor, "disk", l.Ref.ID())
 	return nil
 }
 

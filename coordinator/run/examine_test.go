@@ -48,7 +48,7 @@ func (b *bench) visitor(disk string) *visitor {
 // begun is an examination of a disk by its id.
 func (b *bench) begun(d owner.Disk) (*visitor, job.Examination) {
 	b.Helper()
-	v := b.visitor(string(d.Ref.Disk))
+	v := b.visitor(string(d.Ref.ID()))
 	x, err := v.begin(nil)
 	b.must(err)
 	return v, x
@@ -77,14 +77,14 @@ func TestExamination(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	d, other := b.disk("a", 8), b.disk("b", 8)
-	byHand, err := b.vc.CreateSnapshot(t.Context(), inLab(d.Ref), "by hand")
+	byHand, err := b.vc.CreateSnapshot(t.Context(), b.inLab(d.Ref), "by hand")
 	b.must(err)
 	s, _ := b.serving("one")
-	for _, text := range []string{string(d.Ref.Disk), strings.ToUpper(string(d.Ref.Disk)), string(d.Ref.Disk)[:30], "a"} {
+	for _, text := range []string{string(d.Ref.ID()), strings.ToUpper(string(d.Ref.ID())), string(d.Ref.ID())[:30], "a"} {
 		v := b.visitor(text)
 		x, err := v.begin(nil)
 		b.must(err)
-		if x.Disk != inLab(d.Ref) || x.Name != "a" || x.Datastore != "datastore1" || x.Capacity != 8<<20 || !x.Made || x.Snapshot == byHand || x.Deadline.IsZero() {
+		if x.Disk != b.inLab(d.Ref) || x.Name != "a" || x.Datastore != "datastore1" || x.Capacity != 8<<20 || !x.Made || x.Snapshot == byHand || x.Deadline.IsZero() {
 			t.Errorf("%q: %+v", text, x)
 		}
 		if x.Login.Cookie == "" || x.Login.Allows == nil || !slices.Equal(x.Login.Allows.ProxyVMs, []string{estate.BIOSUUID("lab-vm-1")}) {
@@ -94,11 +94,11 @@ func TestExamination(t *testing.T) {
 		if n := b.snapshots(d); n != 2 || len(b.ledger()) != 1 {
 			t.Errorf("%d snapshots while it is examined, the ledger has %v", n, b.ledger())
 		}
-		v.ask.Disk = string(x.Disk.Disk)
+		v.ask.Disk = string(x.Disk.ID())
 		b.must(v.q.EndExamination(t.Context(), v.ask))
 		b.must(v.q.EndExamination(t.Context(), v.ask)) // again
 	}
-	v := b.visitor(string(d.Ref.Disk))
+	v := b.visitor(string(d.Ref.ID()))
 	x, err := v.begin(func(q *job.ExamineRequest) { q.Snapshot = byHand })
 	b.must(err)
 	if x.Made || x.Snapshot != byHand || len(b.ledger()) != 0 {
@@ -110,9 +110,9 @@ func TestExamination(t *testing.T) {
 	}
 }
 
-func inLab(r ivd.DiskRef) ivd.DiskRef {
-	r.VCenter = "lab"
-	return r
+// inLab is a disk of the laboratory as the coordinator refers to it.
+func (b *bench) inLab(r ivd.DiskRef) ivd.DiskRef {
+	return ivd.NewDiskRef(b.vc.Source(), r.Datastore(), r.ID())
 }
 
 // What cannot be examined is said with what to do, and leaves nothing.
@@ -139,8 +139,8 @@ func TestExaminationThatCannotBegin(t *testing.T) {
 		{"nobody's", "33333333-3333-4333-8333-333333333333", "", false, ivd.NotFound, "`ivd disks`"},
 		{"a name of two", "data", "", false, ivd.Invalid, "whole id"},
 		{"nothing", "", "", false, ivd.NotFound, "`ivd disks`"},
-		{"no such snapshot", string(d.Ref.Disk), "gone", false, ivd.Invalid, "leave --snapshot out"},
-		{"vSphere makes none", string(d.Ref.Disk), "", true, ivd.Transient, ""},
+		{"no such snapshot", string(d.Ref.ID()), "gone", false, ivd.Invalid, "leave --snapshot out"},
+		{"vSphere makes none", string(d.Ref.ID()), "", true, ivd.Transient, ""},
 	} {
 		full = c.full
 		_, err := b.visitor(c.disk).begin(func(q *job.ExamineRequest) { q.Snapshot = c.snapshot })
@@ -235,7 +235,7 @@ func TestExaminationOutlivesItsCoordinator(t *testing.T) {
 	b.look(two)
 	b.nothingLeft(d)
 
-	l := Ledger{Version: Version, Run: examination + "x", Ref: inLab(d.Ref), Key: d.Ref.Disk, Opened: time.Now(), Examiner: &Examiner{Doctor: "gone"}}
+	l := Ledger{Version: Version, Run: examination + "x", Ref: b.inLab(d.Ref), Key: d.Ref.ID(), Opened: time.Now(), Examiner: &Examiner{Doctor: "gone"}}
 	_, err := two.open(t.Context(), l)
 	b.must(err)
 	_, err = b.vc.CreateSnapshot(t.Context(), l.Ref, l.mark())
@@ -254,7 +254,7 @@ func TestOneOfTheCoordinatorsExamines(t *testing.T) {
 	b := newBench(t)
 	d := b.disk("a", 8)
 	blind := b.service("blind")
-	blind.VCenters = map[string]*inventory.VCenter{}
+	blind.VCenters = map[ivd.SourceID]*inventory.VCenter{}
 	stop, err := blind.Queue.ServeExaminations(t.Context(), blind.examine)
 	b.must(err)
 	defer stop()

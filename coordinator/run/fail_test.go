@@ -23,7 +23,7 @@ func TestOneDiskFailsAndTheOthersAreDone(t *testing.T) {
 	m := b.mover("m1")
 	m.set(func(p *puppet) {
 		p.work = func(_ context.Context, rec job.Record) error {
-			if rec.Disk == bad.Ref.Disk {
+			if rec.Disk == bad.Ref.ID() {
 				return ivd.Errorf(ivd.Corrupt, "the disk is damaged")
 			}
 			return nil
@@ -40,7 +40,7 @@ func TestOneDiskFailsAndTheOthersAreDone(t *testing.T) {
 	if m.times(job.EndAccess) != 2 {
 		t.Errorf("access was ended %d times", m.times(job.EndAccess))
 	}
-	if len(b.points(bad.Ref.Disk)) != 0 || len(b.points(good.Ref.Disk)) != 1 {
+	if len(b.points(bad.Ref.ID())) != 0 || len(b.points(good.Ref.ID())) != 1 {
 		t.Error("points of the wrong disks")
 	}
 	b.nothingLeft(bad)
@@ -82,7 +82,7 @@ func TestLook(t *testing.T) {
 		rec.Attempt, rec.Failure = attempt, &ivd.Failure{Kind: kind, Message: "no"}
 		a := s.newActive(Run{ID: "r"}, 0, leaseFor(time.Hour))
 		a.putJob(rec)
-		d := Disk{Version: Version, Run: "r", Ref: ivd.DiskRef{Disk: rec.Disk}, Jobs: []ivd.JobID{"j0001"}}
+		d := Disk{Version: Version, Run: "r", Ref: ivd.NewDiskRef("", "", rec.Disk), Jobs: []ivd.JobID{"j0001"}}
 		rev, err := b.queue.State().Put(t.Context(), diskKey(d), d)
 		b.must(err)
 		task := &task{s: s, run: a, log: s.Log, rec: d, rev: rev}
@@ -104,8 +104,8 @@ func TestJobWhoseMessageWasNotSent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	s := b.service("one")
-	ref := ivd.DiskRef{VCenter: "lab", Disk: "11111111-1111-4111-8111-111111111111"}
-	rec := job.Record{Version: job.Version, ID: "j0001", Run: "r", Disk: ref.Disk, State: job.Failed, Attempt: 1}
+	ref := ivd.NewDiskRef("lab", "", "11111111-1111-4111-8111-111111111111")
+	rec := job.Record{Version: job.Version, ID: "j0001", Run: "r", Disk: ref.ID(), State: job.Failed, Attempt: 1}
 	b.must(b.queue.CreateJobRecord(t.Context(), rec))
 	a := s.newActive(Run{ID: "r"}, 0, leaseFor(time.Hour))
 	task := &task{s: s, run: a, log: s.Log, published: true, rec: Disk{Run: "r", Ref: ref, Jobs: []ivd.JobID{rec.ID}}}
@@ -186,7 +186,7 @@ func TestAsk(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	s := b.service("one")
-	q := job.Request{Op: job.PrepareAccess, Run: "r", Disk: ivd.DiskRef{VCenter: "lab", Disk: "11111111-1111-4111-8111-111111111111"}}
+	q := job.Request{Op: job.PrepareAccess, Run: "r", Disk: ivd.NewDiskRef("lab", "", "11111111-1111-4111-8111-111111111111")}
 	if _, err := s.ask(t.Context(), q); ivd.KindOf(err) != ivd.Transient {
 		t.Errorf("without movers: %v", err)
 	}

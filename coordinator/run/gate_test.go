@@ -12,7 +12,7 @@ import (
 )
 
 func want(ds, disk string) admit.Want {
-	return admit.Want{Ref: ivd.DiskRef{VCenter: "lab", Datastore: ivd.DatastoreID(ds), Disk: ivd.DiskID(disk)}}
+	return admit.Want{Ref: ivd.NewDiskRef("lab", ivd.DatastoreID(ds), ivd.DiskID(disk))}
 }
 
 // entry is somebody at the gate.

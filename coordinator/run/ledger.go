@@ -84,7 +84,7 @@ func (s *Service) open(ctx context.Context, l Ledger) (before bool, err error) {
 // something and has not answered, the entry stays for a while, and is looked at
 // again.
 func (s *Service) undo(ctx context.Context, l Ledger, rev uint64, asked bool) error {
-	v, err := s.vcenter(l.Ref.VCenter)
+	v, err := s.vcenter(l.Ref.Source())
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func deleteSnapshots(ctx context.Context, v *inventory.VCenter, l Ledger) (found
 	snaps, err := v.Snapshots(ctx, ref)
 	if ivd.KindOf(err) == ivd.NotFound { // it was relocated, or it is gone and its snapshots with it
 		var disk inventory.Disk
-		if disk, err = v.Find(ctx, ref.Disk); ivd.KindOf(err) == ivd.NotFound {
+		if disk, err = v.Find(ctx, ref.ID()); ivd.KindOf(err) == ivd.NotFound {
 			return false, nil
 		}
 		if err == nil {
@@ -167,7 +167,7 @@ func (s *Service) endAccess(ctx context.Context, l Ledger) error {
 // way when the coordinator died.
 func deleteWorking(ctx context.Context, v *inventory.VCenter, l Ledger) error {
 	for {
-		d, err := findByName(ctx, v, l.Ref.Datastore, l.Working)
+		d, err := findByName(ctx, v, l.Ref.Datastore(), l.Working)
 		if err != nil || d == nil {
 			return err
 		}

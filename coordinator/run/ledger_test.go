@@ -22,7 +22,7 @@ func (b *bench) entry(s *Service, ref ivd.DiskRef, d func(*Disk)) Ledger {
 	}
 	_, err := s.store(b.Context(), r, []Disk{disk})
 	b.must(err)
-	l := Ledger{Version: Version, Run: r.ID, Kind: job.Backup, Ref: ref, Key: ref.Disk, Identity: "who", Opened: time.Now()}
+	l := Ledger{Version: Version, Run: r.ID, Kind: job.Backup, Ref: ref, Key: ref.ID(), Identity: "who", Opened: time.Now()}
 	_, err = s.open(b.Context(), l)
 	b.must(err)
 	return l
@@ -42,7 +42,7 @@ func TestLedgerIsReplayed(t *testing.T) {
 	b := newBench(t)
 	d := b.disk("a", 8)
 	ref := d.Ref
-	ref.VCenter = "lab"
+	ref = ivd.NewDiskRef(b.vc.Source(), ref.Datastore(), ref.ID())
 	s, _ := b.watching("one")
 	m := b.mover("m1")
 	l := b.entry(s, ref, nil)
@@ -67,7 +67,7 @@ func TestSnapshotThatComesLate(t *testing.T) {
 	b := newBench(t)
 	d := b.disk("a", 8)
 	ref := d.Ref
-	ref.VCenter = "lab"
+	ref = ivd.NewDiskRef(b.vc.Source(), ref.Datastore(), ref.ID())
 	s, clock := b.watching("one")
 	m := b.mover("m1")
 	l := b.entry(s, ref, func(d *Disk) { d.Snapshot = "" })
@@ -103,10 +103,10 @@ func TestLedgerEntryThatFailsWaitsAlone(t *testing.T) {
 	b := newBench(t)
 	d := b.disk("a", 8)
 	ref := d.Ref
-	ref.VCenter = "lab"
+	ref = ivd.NewDiskRef(b.vc.Source(), ref.Datastore(), ref.ID())
 	s, clock := b.watching("one")
 	b.mover("m1")
-	stuck := b.entry(s, ivd.DiskRef{VCenter: "gone", Disk: ref.Disk}, nil)
+	stuck := b.entry(s, ivd.NewDiskRef("gone", "", ref.ID()), nil)
 	b.entry(s, ref, nil)
 	tries := func() int {
 		s.settling.mu.Lock()
@@ -156,7 +156,7 @@ func TestSweep(t *testing.T) {
 	b := newBench(t)
 	d := b.disk("a", 8)
 	ref := d.Ref
-	ref.VCenter = "lab"
+	ref = ivd.NewDiskRef(b.vc.Source(), ref.Datastore(), ref.ID())
 	s, _ := b.watching("one")
 	over := s.newRun(job.Backup)
 	over.State = Done

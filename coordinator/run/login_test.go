@@ -14,7 +14,7 @@ import (
 func (b *bench) moving() (*Service, owner.Disk, Run) {
 	b.Helper()
 	d := b.disk("a", 8)
-	d.Ref.VCenter = "lab"
+	d.Ref = ivd.NewDiskRef(b.vc.Source(), d.Ref.Datastore(), d.Ref.ID())
 	s, _ := b.watching("one")
 	r := s.newRun(job.Backup)
 	_, err := s.store(b.Context(), r, []Disk{{Version: Version, Run: r.ID, Ref: d.Ref, Step: Moving}})
@@ -32,7 +32,7 @@ func TestLogin(t *testing.T) {
 	b.must(err)
 	over := b.entry(s, d.Ref, nil)
 	other := d.Ref
-	other.Disk = "22222222-2222-4222-8222-222222222222"
+	other = ivd.NewDiskRef(other.Source(), other.Datastore(), "22222222-2222-4222-8222-222222222222")
 	for _, c := range []struct {
 		what string
 		run  ivd.RunID
@@ -74,7 +74,7 @@ func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 		}
 	}
 	gone := d.Ref
-	gone.Datastore = "datastore-gone"
+	gone = gone.On("datastore-gone")
 	if l, err := s.login(t.Context(), job.LoginRequest{Mover: "late", Run: r.ID, Disk: gone}); err != nil || l.Allows != nil || l.Cookie == "" {
 		t.Errorf("where vCenter cannot tell: %v, %+v", err, l.Allows)
 	}

@@ -19,19 +19,19 @@ func (t *task) publishJobs(ctx context.Context) error {
 	}
 	for _, id := range t.rec.Jobs {
 		j := t.jobs[id]
-		rec := job.Record{Version: job.Version, ID: id, Run: j.Run, Disk: j.Disk.Disk, Snapshot: t.rec.Snapshot, Lease: j.Lease, State: job.Queued}
+		rec := job.Record{Version: job.Version, ID: id, Run: j.Run, Disk: j.Disk.ID(), Snapshot: t.rec.Snapshot, Lease: j.Lease, State: job.Queued}
 		err := t.s.Queue.CreateJobRecord(ctx, rec)
 		if ivd.KindOf(err) == ivd.Exists {
-			rec, _, err = t.s.Queue.JobRecord(ctx, j.Run, j.Disk.Disk, id)
+			rec, _, err = t.s.Queue.JobRecord(ctx, j.Run, j.Disk.ID(), id)
 		}
 		if err != nil {
-			return fmt.Errorf("store job %s of disk %s: %w", id, t.rec.Ref.Disk, err)
+			return fmt.Errorf("store job %s of disk %s: %w", id, t.rec.Ref.ID(), err)
 		}
 		if rec.State == job.Failed {
 			continue // whether it is tried again is decided where jobs are followed
 		}
 		if err := t.s.Queue.Publish(ctx, j); err != nil {
-			return fmt.Errorf("publish job %s of disk %s: %w", id, t.rec.Ref.Disk, err)
+			return fmt.Errorf("publish job %s of disk %s: %w", id, t.rec.Ref.ID(), err)
 		}
 	}
 	t.published = true
@@ -66,7 +66,7 @@ func (t *task) template(ctx context.Context, k job.Kind) job.Job {
 		Version: job.Version, Kind: k, Class: job.AnyClass,
 		Run: t.rec.Run, Lease: t.run.lease.ID, Deadline: t.run.lease.Deadline,
 		Repository: t.s.Repo.ID(), Disk: t.rec.Ref, Name: t.rec.Name, Geometry: t.rec.Geometry,
-		Identity: identity(t.rec.Run, t.rec.Ref.Disk), Allows: t.allows(ctx),
+		Identity: identity(t.rec.Run, t.rec.Ref.ID()), Allows: t.allows(ctx),
 	}
 }
 
@@ -113,7 +113,7 @@ func (t *task) move(ctx context.Context) error {
 func (t *task) look(ctx context.Context, due map[ivd.JobID]time.Time) (wake time.Time, done bool, err error) {
 	done = true
 	for _, id := range t.rec.Jobs {
-		rec := t.run.job(t.rec.Ref.Disk, id)
+		rec := t.run.job(t.rec.Ref.ID(), id)
 		done = done && rec.State == job.Done
 		if rec.State != job.Failed {
 			delete(due, id)
@@ -146,7 +146,7 @@ func (t *task) look(ctx context.Context, due map[ivd.JobID]time.Time) (wake time
 
 // requeue gives a failed job back to the movers.
 func (t *task) requeue(ctx context.Context, id ivd.JobID) error {
-	rec, rev, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.Disk, id)
+	rec, rev, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.ID(), id)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (t *task) stopJobs(ctx context.Context) {
 }
 
 func (t *task) stopJob(ctx context.Context, id ivd.JobID) error {
-	rec, rev, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.Disk, id)
+	rec, rev, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.ID(), id)
 	if ivd.KindOf(err) == ivd.NotFound {
 		return nil
 	}
@@ -212,7 +212,7 @@ func (t *task) held(ctx context.Context) (bool, error) {
 	movers, err := t.s.Queue.Movers(ctx)
 	for _, m := range movers {
 		for _, a := range m.Active {
-			if a.Run == t.rec.Run && a.Disk == t.rec.Ref.Disk {
+			if a.Run == t.rec.Run && a.Disk == t.rec.Ref.ID() {
 				return true, nil
 			}
 		}

@@ -116,7 +116,7 @@ func (p *puppet) pull(ctx context.Context) {
 
 // do does a job as a mover does: it counts the attempt, and stores how it ended.
 func (p *puppet) do(ctx context.Context, j job.Job) error {
-	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.Disk, j.ID)
+	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.ID(), j.ID)
 	if err != nil || rec.State == job.Done || rec.State == job.Failed {
 		return nil
 	}

@@ -18,8 +18,8 @@ import (
 // has, or else by the beginning of an id that no other disk's has.
 func (s *Service) named(ctx context.Context, text string) (*inventory.VCenter, inventory.Disk, error) {
 	var m meant
-	for _, name := range slices.Sorted(maps.Keys(s.VCenters)) {
-		m.lookIn(ctx, s.VCenters[name], text)
+	for _, source := range slices.Sorted(maps.Keys(s.VCenters)) {
+		m.lookIn(ctx, s.VCenters[source], text)
 	}
 	found := m.named
 	if len(found) == 0 {
@@ -28,11 +28,11 @@ func (s *Service) named(ctx context.Context, text string) (*inventory.VCenter, i
 	switch {
 	case len(found) == 1:
 		d := found[0]
-		v, err := s.vcenter(d.Ref.VCenter)
+		v, err := s.vcenter(d.Ref.Source())
 		return v, d, err
 	case len(found) > 1:
 		return nil, inventory.Disk{}, &ivd.Error{
-			Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are meant by %q, such as %s and %s", len(found), text, found[0].Ref.Disk, found[1].Ref.Disk),
+			Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are meant by %q, such as %s and %s", len(found), text, found[0].Ref.ID(), found[1].Ref.ID()),
 			Remedy: "give the whole id, as `ivd disks` lists it",
 		}
 	case len(m.unknown) > 0:
@@ -67,7 +67,7 @@ func (m *meant) lookIn(ctx context.Context, v *inventory.VCenter, text string) {
 			m.unknown = append(m.unknown, err)
 		case d.Name == text:
 			m.named = append(m.named, d)
-		case strings.HasPrefix(string(d.Ref.Disk), string(id)):
+		case strings.HasPrefix(string(d.Ref.ID()), string(id)):
 			m.begun = append(m.begun, d)
 		}
 	}

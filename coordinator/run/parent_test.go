@@ -75,7 +75,7 @@ func TestPointsThatCannotBeBuiltOn(t *testing.T) {
 	b.must(err)
 	put := func(at time.Time, change func(*format.Point)) {
 		q := p
-		q.ID = ivd.NewPointID(d.Ref.Disk, at, "made")
+		q.ID = ivd.NewPointID(d.Ref.ID(), at, "made")
 		change(&q)
 		body, err := q.Encode()
 		b.must(err)
@@ -90,11 +90,11 @@ func TestPointsThatCannotBeBuiltOn(t *testing.T) {
 		t.Errorf("parent %+v, %v, want %s", got, err, good.Point)
 	}
 	// What was decided before a restart stays so, and is refused when it is gone.
-	task.rec.Geometry, task.rec.Parent = good.Geometry, ivd.NewPointID(d.Ref.Disk, time.Now(), "gone")
+	task.rec.Geometry, task.rec.Parent = good.Geometry, ivd.NewPointID(d.Ref.ID(), time.Now(), "gone")
 	if _, err := task.parent(t.Context()); ivd.KindOf(err) != ivd.Permanent {
 		t.Errorf("a parent that is gone: %v", err)
 	}
-	if !slices.Contains(b.points(d.Ref.Disk), good.Point) {
+	if !slices.Contains(b.points(d.Ref.ID()), good.Point) {
 		t.Error("a point was touched")
 	}
 }

@@ -80,7 +80,7 @@ func (s *Service) StartRestore(ctx context.Context, q RestoreRequest) (View, err
 		return View{}, &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("a disk named %q is on datastore %s already", name, taken.DatastoreName), Remedy: "give another --name"}
 	}
 	r := s.newRun(job.Restore)
-	ref := ivd.DiskRef{VCenter: v.Name(), Datastore: ds.ID}
+	ref := ivd.NewDiskRef(v.Source(), ds.ID, "")
 	return s.begin(ctx, r, []Disk{{
 		Version: Version, Run: r.ID, Ref: ref, Name: p.Name, Datastore: ds.Name, Step: Waiting,
 		From: p.ID, Target: name, Geometry: p.Geometry,
@@ -89,17 +89,16 @@ func (s *Service) StartRestore(ctx context.Context, q RestoreRequest) (View, err
 
 // target is the vCenter and the datastore to restore to.
 func (s *Service) target(ctx context.Context, q RestoreRequest, was ivd.DiskRef) (*inventory.VCenter, inventory.Datastore, error) {
-	name := q.VCenter
-	if name == "" {
-		name = was.VCenter
+	v, err := s.vcenter(was.Source())
+	if q.VCenter != "" {
+		v, err = s.vcenterNamed(q.VCenter)
 	}
-	v, err := s.vcenter(name)
 	if err != nil {
 		return nil, inventory.Datastore{}, err
 	}
 	want := q.Datastore
 	if want == "" {
-		want = string(was.Datastore)
+		want = string(was.Datastore())
 	}
 	ds, err := v.Datastore(ctx, want)
 	return v, ds, err

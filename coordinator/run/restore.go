@@ -16,7 +16,7 @@ type restoring struct{ *task }
 // prepare makes the new disk under its working name, or finds the one that was made
 // before a restart.
 func (t restoring) prepare(ctx context.Context) error {
-	if t.rec.Ref.Disk != "" {
+	if t.rec.Ref.ID() != "" {
 		return nil
 	}
 	ref, err := t.newDisk(ctx)
@@ -33,7 +33,7 @@ func (t restoring) newDisk(ctx context.Context) (ivd.DiskRef, error) {
 		return l.Ref, err
 	}
 	if before {
-		d, err := findByName(ctx, t.vc, l.Ref.Datastore, l.Working)
+		d, err := findByName(ctx, t.vc, l.Ref.Datastore(), l.Working)
 		if err != nil {
 			return l.Ref, err
 		}
@@ -44,7 +44,7 @@ func (t restoring) newDisk(ctx context.Context) (ivd.DiskRef, error) {
 	}
 	mib := max(1, (t.rec.Geometry.Capacity+1<<20-1)>>20) // vSphere makes disks of whole MiB
 	t.asked = true
-	ref, err := t.vc.CreateDisk(ctx, l.Ref.Datastore, l.Working, mib)
+	ref, err := t.vc.CreateDisk(ctx, l.Ref.Datastore(), l.Working, mib)
 	t.asked = unanswered(err)
 	return ref, err
 }
@@ -52,7 +52,7 @@ func (t restoring) newDisk(ctx context.Context) (ivd.DiskRef, error) {
 func (t restoring) ledger() Ledger {
 	return Ledger{
 		Version: Version, Run: t.rec.Run, Kind: job.Restore, Key: t.rec.key(),
-		Ref:     ivd.DiskRef{VCenter: t.rec.Ref.VCenter, Datastore: t.rec.Ref.Datastore},
+		Ref:     ivd.NewDiskRef(t.rec.Ref.Source(), t.rec.Ref.Datastore(), ""),
 		Working: working(t.rec.Run, t.rec.key()), Opened: time.Now().UTC(),
 	}
 }

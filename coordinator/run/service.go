@@ -24,7 +24,7 @@ import (
 type Deps struct {
 	Queue    *queue.Queue
 	Repo     *repo.Repository
-	VCenters map[string]*inventory.VCenter
+	VCenters map[ivd.SourceID]*inventory.VCenter // as each says of itself, whatever the configuration calls it
 	Policies []config.Policy
 	Limits   admit.Limits // the fleet's part is filled in from the movers' heartbeats
 
@@ -166,13 +166,27 @@ func (s *Service) Serving(ctx context.Context) error {
 	return nil
 }
 
-// vcenter is the vCenter of a disk, by the configuration's name for it.
-func (s *Service) vcenter(name string) (*inventory.VCenter, error) {
-	v, ok := s.VCenters[name]
+// vcenter is the vCenter, or the host, where a disk lives.
+func (s *Service) vcenter(source ivd.SourceID) (*inventory.VCenter, error) {
+	v, ok := s.VCenters[source]
 	if !ok {
-		return nil, &ivd.Error{Kind: ivd.NotFound, Err: errors.New("vCenter " + name + " is not in the configuration"), Remedy: "add it under vcenters and restart `ivd serve`"}
+		return nil, notConfigured(string(source))
 	}
 	return v, nil
+}
+
+// vcenterNamed is the vCenter that the configuration calls so.
+func (s *Service) vcenterNamed(name string) (*inventory.VCenter, error) {
+	for _, v := range s.VCenters {
+		if v.Name() == name {
+			return v, nil
+		}
+	}
+	return nil, notConfigured(name)
+}
+
+func notConfigured(vcenter string) error {
+	return &ivd.Error{Kind: ivd.NotFound, Err: errors.New("vCenter " + vcenter + " is not in the configuration"), Remedy: "add it under vcenters and restart `ivd serve`"}
 }
 
 // login answers a mover: only for a disk of a run that is under way.
@@ -183,14 +197,14 @@ func (s *Service) login(ctx context.Context, q job.LoginRequest) (job.Login, err
 	}
 	if r.State.Ended() {
 		// EndAccess may be left to do: the ledger says so.
-		if _, _, err := s.getLedger(ctx, q.Run, q.Disk.Disk); err != nil {
+		if _, _, err := s.getLedger(ctx, q.Run, q.Disk.ID()); err != nil {
 			return job.Login{}, ivd.Errorf(ivd.Denied, "run %s is over: no login for it", q.Run)
 		}
 	}
 	if err := s.belongs(ctx, r, q.Disk); err != nil {
 		return job.Login{}, err
 	}
-	v, err := s.vcenter(q.Disk.VCenter)
+	v, err := s.vcenter(q.Disk.Source())
 	if err != nil {
 		return job.Login{}, err
 	}
@@ -210,7 +224,7 @@ func (s *Service) loginFor(ctx context.Context, v *inventory.VCenter, ref ivd.Di
 		return job.Login{}, err
 	}
 	if m.Name != "" {
-		l.Allows = allows(ctx, s.Log.With("disk", ref.Disk, "mover", m.Name), v, ref, []job.Mover{m})
+		l.Allows = allows(ctx, s.Log.With("disk", ref.ID(), "mover", m.Name), v, ref, []job.Mover{m})
 	}
 	return l, nil
 }
@@ -218,8 +232,8 @@ func (s *Service) loginFor(ctx context.Context, v *inventory.VCenter, ref ivd.Di
 // belongs refuses a disk that is none of the run's. A disk that a restore makes is
 // known in its run by the point's disk.
 func (s *Service) belongs(ctx context.Context, r Run, ref ivd.DiskRef) error {
-	d, _, err := s.getDisk(ctx, r.ID, ref.Disk)
-	if err == nil && d.Ref.VCenter == ref.VCenter && d.Ref.Disk == ref.Disk {
+	d, _, err := s.getDisk(ctx, r.ID, ref.ID())
+	if err == nil && d.Ref.Source() == ref.Source() && d.Ref.ID() == ref.ID() {
 		return nil
 	}
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
@@ -231,10 +245,10 @@ func (s *Service) belongs(ctx context.Context, r Run, ref ivd.DiskRef) error {
 			return err
 		}
 		for _, d := range disks {
-			if d.Ref.VCenter == ref.VCenter && d.Ref.Disk == ref.Disk {
+			if d.Ref.Source() == ref.Source() && d.Ref.ID() == ref.ID() {
 				return nil
 			}
 		}
 	}
-	return ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.Disk, r.ID)
+	return ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), r.ID)
 }

@@ -131,7 +131,7 @@ func (s *Service) left(ctx context.Context, l Ledger) (over, asked bool, err err
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
 		return false, false, err
 	}
-	return true, l.Kind == job.Backup && d.Snapshot == "" || l.Kind == job.Restore && d.Ref.Disk == "", nil
+	return true, l.Kind == job.Backup && d.Snapshot == "" || l.Kind == job.Restore && d.Ref.ID() == "", nil
 }
 
 // ended tells whether the entry's disk has ended, its run or not.

@@ -25,7 +25,7 @@ func (d Disk) key() ivd.DiskID {
 	if d.From != "" {
 		return d.From.Disk()
 	}
-	return d.Ref.Disk
+	return d.Ref.ID()
 }
 
 func (s *Service) getRun(ctx context.Context, id ivd.RunID) (Run, uint64, error) {

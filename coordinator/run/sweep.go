@@ -21,7 +21,7 @@ func (s *Service) sweep(ctx context.Context) error {
 				err = s.sweepDisk(ctx, v, d.Ref, over)
 			}
 			if err != nil {
-				s.Log.Warn("look for snapshots that came late", "disk", d.Ref.Disk, "err", err)
+				s.Log.Warn("look for snapshots that came late", "disk", d.Ref.ID(), "err", err)
 			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -50,10 +50,10 @@ func (s *Service) sweepDisk(ctx context.Context, v *inventory.VCenter, ref ivd.D
 				return err
 			}
 		}
-		if !over[id] && !s.diskOver(ctx, id, ref.Disk) {
+		if !over[id] && !s.diskOver(ctx, id, ref.ID()) {
 			continue
 		}
-		s.Log.Warn("a snapshot was left by a run that is over, and is deleted", "run", id, "disk", ref.Disk, "snapshot", snap.ID)
+		s.Log.Warn("a snapshot was left by a run that is over, and is deleted", "run", id, "disk", ref.ID(), "snapshot", snap.ID)
 		if err := v.DeleteSnapshot(ctx, ref, snap.ID); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 
 // place is where restores make their disks.
 type place struct {
-	vcenter   string
+	source    ivd.SourceID
 	datastore ivd.DatastoreID
 }
 
@@ -24,7 +24,7 @@ func (s *Service) sweepMade(ctx context.Context) error {
 	}
 	for at, names := range over {
 		if err := s.sweepPlace(ctx, at, names); err != nil {
-			s.Log.Warn("look for disks that came late", "vcenter", at.vcenter, "datastore", at.datastore, "err", err)
+			s.Log.Warn("look for disks that came late", "source", at.source, "datastore", at.datastore, "err", err)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -53,7 +53,7 @@ func (s *Service) restored(ctx context.Context) (map[place]map[string]Disk, erro
 			if d.Step != Ended {
 				continue
 			}
-			at := place{d.Ref.VCenter, d.Ref.Datastore}
+			at := place{d.Ref.Source(), d.Ref.Datastore()}
 			if over[at] == nil {
 				over[at] = map[string]Disk{}
 			}
@@ -64,7 +64,7 @@ func (s *Service) restored(ctx context.Context) (map[place]map[string]Disk, erro
 }
 
 func (s *Service) sweepPlace(ctx context.Context, at place, names map[string]Disk) error {
-	v, err := s.vcenter(at.vcenter)
+	v, err := s.vcenter(at.source)
 	if err != nil {
 		return err
 	}
@@ -73,10 +73,10 @@ func (s *Service) sweepPlace(ctx context.Context, at place, names map[string]Dis
 			return err
 		}
 		rec, ours := names[d.Name]
-		if !ours || rec.Result == Done && rec.Ref.Disk == d.Ref.Disk {
+		if !ours || rec.Result == Done && rec.Ref.ID() == d.Ref.ID() {
 			continue
 		}
-		s.Log.Warn("a disk was left by a restore that is over, and is deleted", "run", rec.Run, "disk", d.Ref.Disk, "name", d.Name)
+		s.Log.Warn("a disk was left by a restore that is over, and is deleted", "run", rec.Run, "disk", d.Ref.ID(), "name", d.Name)
 		if err := v.DeleteDisk(ctx, d.Ref); err != nil {
 			return fmt.Errorf("what a restore has left: %w", err)
 		}

@@ -24,7 +24,7 @@ func TestDiskThatComesLateIsSwept(t *testing.T) {
 		b.must(err)
 		d := Disk{Version: Version, Run: r.ID, Ref: made, From: point, Target: "back", Step: step, Result: result}
 		if !known {
-			d.Ref.Disk = ""
+			d.Ref = ivd.NewDiskRef(d.Ref.Source(), d.Ref.Datastore(), "")
 		}
 		_, err = s.store(t.Context(), r, []Disk{d})
 		b.must(err)

@@ -74,7 +74,7 @@ func (t *task) stoppable(life, work context.Context) context.Context {
 
 // work is the main path of a disk.
 func (t *task) work(life, work context.Context) (err error) {
-	if t.vc, err = t.s.vcenter(t.rec.Ref.VCenter); err != nil {
+	if t.vc, err = t.s.vcenter(t.rec.Ref.Source()); err != nil {
 		return err
 	}
 	k := t.kind()
@@ -172,7 +172,7 @@ func (t *task) finish(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if len(t.rec.Jobs) > 0 {
-		if e := t.s.Queue.DeleteJobRecords(ctx, t.rec.Run, t.rec.Ref.Disk); e != nil {
+		if e := t.s.Queue.DeleteJobRecords(ctx, t.rec.Run, t.rec.Ref.ID()); e != nil {
 			t.log.Warn("delete the disk's job records", "err", e)
 		}
 	}
@@ -196,7 +196,7 @@ func noted(note, more string) string { return strings.TrimPrefix(note+"; "+more,
 // records reads the records of the disk's jobs and sums up what they have sealed.
 func (t *task) records(ctx context.Context) (recs []job.Record, sum ivd.Stats, err error) {
 	for _, id := range t.rec.Jobs {
-		rec, _, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.Disk, id)
+		rec, _, err := t.s.Queue.JobRecord(ctx, t.rec.Run, t.rec.Ref.ID(), id)
 		if err != nil {
 			return nil, sum, err
 		}

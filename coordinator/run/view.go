@@ -52,7 +52,7 @@ func (a *active) liveLocked(d *DiskView) {
 	d.Stats = ivd.Stats{}
 	var ways ways
 	for _, id := range d.Jobs {
-		k := jobKey{d.Ref.Disk, id}
+		k := jobKey{d.Ref.ID(), id}
 		rec := a.jobs[k]
 		d.Stats.Add(rec.Stats)
 		ways.add(rec.Transports, rec.Refused)

@@ -16,9 +16,9 @@ func viewed() *active {
 	s := New(Deps{Log: slog.New(slog.DiscardHandler)})
 	a := s.newActive(Run{ID: "r", Kind: job.Backup, State: Running}, 1, leaseFor(time.Hour))
 	for _, d := range []Disk{
-		{Run: "r", Ref: ivd.DiskRef{Disk: "c"}, Name: "same", Step: Ended, Result: Done, Stats: ivd.Stats{ReadBytes: 1000, Packs: 1}, Transports: []string{"san"}},
-		{Run: "r", Ref: ivd.DiskRef{Disk: "b"}, Name: "same", Step: Waiting},
-		{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Moving, Jobs: []ivd.JobID{"j1", "j2", "j3"}, Stats: ivd.Stats{ReadBytes: 77}},
+		{Run: "r", Ref: ivd.NewDiskRef("", "", "c"), Name: "same", Step: Ended, Result: Done, Stats: ivd.Stats{ReadBytes: 1000, Packs: 1}, Transports: []string{"san"}},
+		{Run: "r", Ref: ivd.NewDiskRef("", "", "b"), Name: "same", Step: Waiting},
+		{Run: "r", Ref: ivd.NewDiskRef("", "", "a"), Name: "large", Step: Moving, Jobs: []ivd.JobID{"j1", "j2", "j3"}, Stats: ivd.Stats{ReadBytes: 77}},
 	} {
 		a.publish(d)
 	}
@@ -43,7 +43,7 @@ func TestViewSumsUp(t *testing.T) {
 	v := a.view()
 	var order []ivd.DiskID
 	for _, d := range v.Disks {
-		order = append(order, d.Ref.Disk)
+		order = append(order, d.Ref.ID())
 	}
 	if want := []ivd.DiskID{"a", "b", "c"}; !slices.Equal(order, want) { // by name, then by id
 		t.Errorf("the disks are %v, want %v", order, want)
@@ -73,7 +73,7 @@ func TestViewForgetsWhatIsOver(t *testing.T) {
 	if d := a.view().Disks[0]; d.Stats.ReadBytes != 7 || d.Movers != nil {
 		t.Errorf("%+v", d)
 	}
-	a.publish(Disk{Run: "r", Ref: ivd.DiskRef{Disk: "a"}, Name: "large", Step: Ended, Result: Done, Jobs: []ivd.JobID{"j1"}, Stats: ivd.Stats{ReadBytes: 9}})
+	a.publish(Disk{Run: "r", Ref: ivd.NewDiskRef("", "", "a"), Name: "large", Step: Ended, Result: Done, Jobs: []ivd.JobID{"j1"}, Stats: ivd.Stats{ReadBytes: 9}})
 	if d := a.view().Disks[0]; d.Stats.ReadBytes != 9 || len(a.jobs) != 0 || len(a.progress) != 0 {
 		t.Errorf("%+v, %v, %v", d, a.jobs, a.progress)
 	}
@@ -97,7 +97,7 @@ func TestResultOfARun(t *testing.T) {
 	} {
 		a := New(Deps{Log: slog.New(slog.DiscardHandler)}).newActive(c.run, 1, leaseFor(time.Hour))
 		for i, r := range c.results {
-			a.publish(Disk{Ref: ivd.DiskRef{Disk: ivd.DiskID(rune('a' + i))}, Step: Ended, Result: r})
+			a.publish(Disk{Ref: ivd.NewDiskRef("", "", ivd.DiskID(rune('a' + i))), Step: Ended, Result: r})
 		}
 		if got := a.result(); got != c.want {
 			t.Errorf("%v of %+v: %s, want %s", c.results, c.run, got, c.want)

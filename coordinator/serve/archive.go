@@ -25,14 +25,15 @@ const (
 // archive answers for the repository. Points never change, so those that were
 // read once are kept; what exists is asked of the store every time.
 type archive struct {
-	repo *repo.Repository
+	repo  *repo.Repository
+	label func(ivd.SourceID) string // what a source is called here
 
 	mu    sync.Mutex
 	known map[ivd.PointID]api.Point // guarded by mu
 }
 
-func newArchive(r *repo.Repository) *archive {
-	return &archive{repo: r, known: map[ivd.PointID]api.Point{}}
+func newArchive(r *repo.Repository, label func(ivd.SourceID) string) *archive {
+	return &archive{repo: r, label: label, known: map[ivd.PointID]api.Point{}}
 }
 
 // Repository says what the repository is.
@@ -105,7 +106,7 @@ func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.Point, error) 
 	if err != nil {
 		return api.Point{}, err
 	}
-	p = pointOf(stored)
+	p = pointOf(stored, a.label(stored.Disk.Source()))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.known) >= keptPoints {
@@ -115,18 +116,14 @@ func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.Point, error) 
 	return p, nil
 }
 
-func pointOf(p format.Point) api.Point {
-	s := ivd.Stats{
-		DiskBytes: p.Stats.DiskBytes, ReadBytes: p.Stats.ReadBytes, ZeroBytes: p.Stats.ZeroBytes, DedupBytes: p.Stats.DedupBytes,
-		NewBytes: p.Stats.NewBytes, CompressedBytes: p.Stats.CompressedBytes, StoredBytes: p.Stats.StoredBytes, Packs: p.Stats.Packs,
-	}
+func pointOf(p format.Point, vcenter string) api.Point {
 	out := api.Point{
-		ID: p.ID, Disk: p.Disk.Disk, Name: p.Name, VCenter: p.Disk.VCenter, Datastore: p.DatastoreName,
+		ID: p.ID, Disk: p.Disk.ID(), Name: p.Name, VCenter: vcenter, Datastore: p.DatastoreName,
 		Time: p.Time, Run: p.Run, Mode: plan.Mode(p.Mode), Capacity: p.Geometry.Capacity, ChunkSize: p.Geometry.ChunkSize,
-		ReadBytes: s.ReadBytes, StoredBytes: s.StoredBytes, Stats: s,
+		ReadBytes: p.Stats.ReadBytes, StoredBytes: p.Stats.StoredBytes, Stats: p.Stats,
 	}
 	if out.Datastore == "" {
-		out.Datastore = string(p.Disk.Datastore)
+		out.Datastore = string(p.Disk.Datastore())
 	}
 	if p.Parent != "" {
 		out.Parent = &p.Parent

@@ -23,7 +23,7 @@ func commit(t *testing.T, r *repo.Repository, at time.Time, parent ivd.PointID) 
 		t.Fatal(err)
 	}
 	p := format.Point{
-		ID: ivd.NewPointID(disk, at, run), Repository: r.ID(), Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: disk},
+		ID: ivd.NewPointID(disk, at, run), Repository: r.ID(), Disk: ivd.NewDiskRef("lab", "datastore-1", disk),
 		Name: "data", Geometry: ivd.Geometry{Capacity: 1 << 30, ChunkSize: 256 << 10}, Run: run, Lease: lease.ID, LeaseDeadline: lease.Deadline,
 		Time: at, Parent: parent, Mode: "changed", Stats: ivd.Stats{ReadBytes: 7, StoredBytes: 5},
 	}
@@ -52,7 +52,7 @@ func TestPoints(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "points", string(damaged)), []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := newArchive(r)
+	a := newArchive(r, func(s ivd.SourceID) string { return string(s) })
 	for range 2 {
 		points, err := a.Points(t.Context(), "")
 		if err != nil || len(points) != 3 {

@@ -21,27 +21,28 @@ const askAtOnce = 8
 // estate answers for all vCenters together. An answer that one of them cannot
 // give fails the whole: a list that is short without saying so misleads.
 type estate struct {
-	vcenters map[string]*inventory.VCenter
+	vcenters map[ivd.SourceID]*inventory.VCenter
 	archive  *archive
 	names    *names
 	now      func() time.Time
 }
 
-func newEstate(vcenters map[string]*inventory.VCenter, archive *archive) *estate {
+func newEstate(vcenters map[ivd.SourceID]*inventory.VCenter, archive *archive) *estate {
 	e := &estate{vcenters: vcenters, archive: archive, now: time.Now}
 	e.names = newNames(e.datastores)
 	return e
 }
 
-// DatastoreName is what a datastore is called, or nothing.
-func (e *estate) DatastoreName(ctx context.Context, vcenter string, id ivd.DatastoreID) string {
-	return e.names.of(ctx, vcenter, id)
+// Names is what a source and a datastore of it are called; the latter is empty
+// where that is not known.
+func (e *estate) Names(ctx context.Context, source ivd.SourceID, id ivd.DatastoreID) (vcenter, datastore string) {
+	return labels(e.vcenters)(source), e.names.of(ctx, source, id)
 }
 
-func (e *estate) datastores(ctx context.Context, vcenter string) ([]inventory.Datastore, error) {
-	v := e.vcenters[vcenter]
+func (e *estate) datastores(ctx context.Context, source ivd.SourceID) ([]inventory.Datastore, error) {
+	v := e.vcenters[source]
 	if v == nil {
-		return nil, ivd.Errorf(ivd.NotFound, "vCenter %s is not in the configuration", vcenter)
+		return nil, ivd.Errorf(ivd.NotFound, "vCenter %s is not in the configuration", source)
 	}
 	return v.Datastores(ctx)
 }
@@ -62,12 +63,12 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 	}
 	var disks []api.Disk
 	for _, d := range all {
-		point, protected := last[d.Ref.Disk]
-		wanted := q.Datastore == "" || q.Datastore == d.DatastoreName || q.Datastore == string(d.Ref.Datastore)
+		point, protected := last[d.Ref.ID()]
+		wanted := q.Datastore == "" || q.Datastore == d.DatastoreName || q.Datastore == string(d.Ref.Datastore())
 		if !wanted || q.Unprotected && protected {
 			continue
 		}
-		out := diskOf(d)
+		out := diskOf(d, e.vcenters[d.Ref.Source()].Name())
 		if protected {
 			out.LastPoint, out.LastPointTime = &point, pointTime(point)
 		}
@@ -76,9 +77,9 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 	return disks, nil
 }
 
-func diskOf(d inventory.Disk) api.Disk {
+func diskOf(d inventory.Disk, vcenter string) api.Disk {
 	out := api.Disk{
-		ID: d.Ref.Disk, Name: d.Name, Datastore: d.DatastoreName, DatastoreID: d.Ref.Datastore, VCenter: d.Ref.VCenter,
+		ID: d.Ref.ID(), Name: d.Name, Datastore: d.DatastoreName, DatastoreID: d.Ref.Datastore(), VCenter: vcenter,
 		Capacity: d.Capacity, CBT: d.CBT, Thin: d.Thin, Encrypted: d.Encrypted, Created: d.Created, Metadata: d.Metadata,
 	}
 	for _, vm := range d.AttachedTo {
@@ -110,8 +111,8 @@ func (e *estate) list(ctx context.Context) ([]inventory.Disk, error) {
 		return nil, err
 	}
 	slices.SortFunc(all, func(a, b inventory.Disk) int {
-		return cmp.Or(cmp.Compare(a.Ref.VCenter, b.Ref.VCenter), cmp.Compare(a.DatastoreName, b.DatastoreName),
-			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Ref.Disk, b.Ref.Disk))
+		return cmp.Or(cmp.Compare(a.Ref.Source(), b.Ref.Source()), cmp.Compare(a.DatastoreName, b.DatastoreName),
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Ref.ID(), b.Ref.ID()))
 	})
 	return all, nil
 }
@@ -140,7 +141,8 @@ func (e *estate) Snapshots(ctx context.Context) ([]api.Snapshot, error) {
 }
 
 func (e *estate) snapshotsOf(ctx context.Context, d inventory.Disk) ([]api.Snapshot, error) {
-	list, err := e.vcenters[d.Ref.VCenter].Snapshots(ctx, d.Ref)
+	v := e.vcenters[d.Ref.Source()]
+	list, err := v.Snapshots(ctx, d.Ref)
 	if ivd.KindOf(err) == ivd.NotFound {
 		return nil, nil // the disk went meanwhile
 	}
@@ -153,7 +155,7 @@ func (e *estate) snapshotsOf(ctx context.Context, d inventory.Disk) ([]api.Snaps
 			continue
 		}
 		ours = append(ours, api.Snapshot{
-			ID: s.ID, Disk: d.Ref.Disk, Name: d.Name, VCenter: d.Ref.VCenter, Datastore: d.DatastoreName,
+			ID: s.ID, Disk: d.Ref.ID(), Name: d.Name, VCenter: v.Name(), Datastore: d.DatastoreName,
 			Description: s.Description, Created: s.Created, AgeSeconds: max(0, int64(e.now().Sub(s.Created).Seconds())),
 		})
 	}

@@ -15,15 +15,15 @@ import (
 func TestNamesOfDatastores(t *testing.T) {
 	asked, now := 0, time.Unix(1e9, 0)
 	var away error
-	n := newNames(func(_ context.Context, vcenter string) ([]inventory.Datastore, error) {
+	n := newNames(func(_ context.Context, source ivd.SourceID) ([]inventory.Datastore, error) {
 		asked++
-		return []inventory.Datastore{{ID: "datastore-52", Name: vcenter + "-nvme"}}, away
+		return []inventory.Datastore{{ID: "datastore-52", Name: string(source) + "-nvme"}}, away
 	})
 	n.now = func() time.Time { return now }
-	want := func(vcenter, id, name string, asks int) {
+	want := func(source ivd.SourceID, id, name string, asks int) {
 		t.Helper()
-		if got := n.of(t.Context(), vcenter, ivd.DatastoreID(id)); got != name || asked != asks {
-			t.Errorf("%s of %s is %q after %d questions, want %q after %d", id, vcenter, got, asked, name, asks)
+		if got := n.of(t.Context(), source, ivd.DatastoreID(id)); got != name || asked != asks {
+			t.Errorf("%s of %s is %q after %d questions, want %q after %d", id, source, got, asked, name, asks)
 		}
 	}
 	want("one", "datastore-52", "one-nvme", 1)

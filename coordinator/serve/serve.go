@@ -9,6 +9,8 @@ package serve
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 
@@ -75,9 +77,9 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	service := run.New(run.Deps{
 		Queue: jobs, Repo: repository, VCenters: vcenters, Policies: cfg.Policies,
-		Limits: limits(cfg.VCenters), Instance: state.instance, Log: o.Log,
+		Limits: limits(cfg.VCenters, vcenters), Instance: state.instance, Log: o.Log,
 	})
-	archive := newArchive(repository)
+	archive := newArchive(repository, labels(vcenters))
 	face, err := api.Open(
 		api.Options{Listen: cfg.API.Listen, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
 		api.Rooms{Runs: service, Estate: newEstate(vcenters, archive), Archive: archive, Movers: jobs})
@@ -166,8 +168,8 @@ func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, lo
 
 // connectAll logs in to every vCenter. What it returns is to be disconnected,
 // with an error too.
-func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (map[string]*inventory.VCenter, error) {
-	vcenters := map[string]*inventory.VCenter{}
+func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (map[ivd.SourceID]*inventory.VCenter, error) {
+	vcenters := map[ivd.SourceID]*inventory.VCenter{}
 	for _, c := range list {
 		password, err := config.ReadSecret(c.PasswordFile, log)
 		if err != nil {
@@ -180,24 +182,51 @@ func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (m
 		if err != nil {
 			return vcenters, err
 		}
-		vcenters[c.Name] = v
-		log.Info("logged in", "vcenter", c.Name, "version", v.Version())
+		if other := vcenters[v.Source()]; other != nil {
+			return vcenters, errors.Join(sameSource(other, v), v.Close())
+		}
+		vcenters[v.Source()] = v
+		log.Info("logged in", "vcenter", c.Name, "source", v.Source(), "version", v.Version())
 	}
 	return vcenters, nil
 }
 
-func disconnect(vcenters map[string]*inventory.VCenter, log *slog.Logger) {
-	for name, v := range vcenters {
+// sameSource is the error of two entries of the configuration that are one vCenter.
+func sameSource(a, b *inventory.VCenter) error {
+	return &ivd.Error{
+		Kind: ivd.Invalid, Err: fmt.Errorf("vCenters %q and %q of the configuration are the same: both are %s", a.Name(), b.Name(), a.Source()),
+		Remedy: "remove one of the two",
+	}
+}
+
+// labels is what the configuration calls a source; one that it does not have is
+// shown as itself.
+func labels(vcenters map[ivd.SourceID]*inventory.VCenter) func(ivd.SourceID) string {
+	return func(source ivd.SourceID) string {
+		if v := vcenters[source]; v != nil {
+			return v.Name()
+		}
+		return string(source)
+	}
+}
+
+func disconnect(vcenters map[ivd.SourceID]*inventory.VCenter, log *slog.Logger) {
+	for _, v := range vcenters {
 		if err := v.Close(); err != nil {
-			log.Warn("log out", "vcenter", name, "err", err)
+			log.Warn("logging out failed", "vcenter", v.Name(), "err", err)
 		}
 	}
 }
 
-func limits(list []config.VCenter) admit.Limits {
-	l := admit.Limits{Datastore: map[string]int{}}
+// limits are the configuration's, by the vCenters that its names stand for.
+func limits(list []config.VCenter, vcenters map[ivd.SourceID]*inventory.VCenter) admit.Limits {
+	byName := make(map[string]int, len(list))
 	for _, c := range list {
-		l.Datastore[c.Name] = c.Limits.DatastoreHandles
+		byName[c.Name] = c.Limits.DatastoreHandles
+	}
+	l := admit.Limits{Datastore: map[ivd.SourceID]int{}}
+	for source, v := range vcenters {
+		l.Datastore[source] = byName[v.Name()]
 	}
 	return l
 }

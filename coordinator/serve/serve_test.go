@@ -273,6 +273,11 @@ func TestWrongStart(t *testing.T) {
 			w.write(t, "wrong", "x\n")
 			c.VCenters[0].PasswordFile = filepath.Join(w.dir, "wrong")
 		}, ivd.Denied, "lab"},
+		"one vCenter twice": {func(c *config.Config) {
+			again := c.VCenters[0]
+			again.Name = "again"
+			c.VCenters = append(c.VCenters, again)
+		}, ivd.Invalid, `"lab" and "again" of the configuration are the same`},
 		"no password":      {func(c *config.Config) { c.VCenters[0].PasswordFile = other + "/none" }, ivd.Invalid, other + "/none"},
 		"wrong thumbprint": {func(c *config.Config) { c.VCenters[0].Thumbprint = config.Thumbprint(strings.Repeat("00:", 19) + "00") }, ivd.Invalid, "00:00"},
 		"no repository":    {func(c *config.Config) { c.Repository.URL = "dir://" + other }, ivd.NotFound, other},

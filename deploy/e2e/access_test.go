@@ -68,7 +68,7 @@ func TestPrepareThatFailsIsUndone(t *testing.T) {
 	filled(t, s, "neighbour", 8, 2)
 	coordinator, _ := serve(t, s, "m1", "m2")
 	fault := func(call string, times int) script.Fault {
-		return script.Fault{Call: call, Disk: string(d.Ref.Disk), Times: times, Shared: true, Do: script.Code(26)}
+		return script.Fault{Call: call, Disk: string(d.Ref.ID()), Times: times, Shared: true, Do: script.Code(26)}
 	}
 
 	must(t, script.WriteFaults(s.Path("lab"), fault("PrepareForAccess", 4))) // more than one step asks

@@ -79,7 +79,7 @@ func running(t *testing.T, mib int64, transports string) (*stage.Stage, owner.Di
 func TestDoctorNeedsTheConfigurationAndADisk(t *testing.T) {
 	t.Parallel()
 	s, d, _ := running(t, 16, "san, hotadd, nbdssl")
-	for _, name := range []string{"database", string(d.Ref.Disk), string(d.Ref.Disk)[:12]} {
+	for _, name := range []string{"database", string(d.Ref.ID()), string(d.Ref.ID())[:12]} {
 		cmd := doctor(t, s, "--disk", name, "-o", "json")
 		var words bytes.Buffer
 		cmd.Stderr = &words
@@ -89,7 +89,7 @@ func TestDoctorNeedsTheConfigurationAndADisk(t *testing.T) {
 			t.Fatalf("%v, %v: %s%s", err, e, out, &words)
 		}
 		v := r.Disk.VSphere
-		if r.Disk.ID != string(d.Ref.Disk) || r.Disk.Capacity != 16<<20 || r.Disk.Snapshot == "" || v.Name != "database" || v.Datastore != "datastore1" ||
+		if r.Disk.ID != string(d.Ref.ID()) || r.Disk.Capacity != 16<<20 || r.Disk.Snapshot == "" || v.Name != "database" || v.Datastore != "datastore1" ||
 			v.DatastoreType != "VMFS" || len(v.AttachedTo) != 1 || len(v.ProxyVMs) != 1 || v.Capacity != 16<<20 || !v.SnapshotMade || v.Coordinator == "" || !strings.HasPrefix(v.VCenter, "lab ") {
 			t.Errorf("%+v", r.Disk)
 		}

@@ -84,7 +84,7 @@ func TestFaultsOfHostsPass(t *testing.T) {
 		{"the login has expired while it is read", "ReadAsync", 3047},
 	} {
 		must(t, script.WriteFaults(f.Path("lab"), script.Fault{
-			Call: c.call, Disk: string(f.victim.Ref.Disk), Mode: "nbdssl", Times: 2, Shared: true, Do: script.Code(c.code),
+			Call: c.call, Disk: string(f.victim.Ref.ID()), Mode: "nbdssl", Times: 2, Shared: true, Do: script.Code(c.code),
 		}))
 		id := f.begin(t, 100+i)
 		r, err := f.Ended(t.Context(), f.coordinator, id, limit)
@@ -121,7 +121,7 @@ func TestLoginsEndInTheMiddle(t *testing.T) {
 	if err != nil || n < 2 { // the coordinator's own and the movers'
 		t.Fatalf("%d sessions were ended: %v", n, err)
 	}
-	must(t, script.WriteFaults(f.Path("lab"), script.Fault{Call: "ReadAsync", Disk: string(f.victim.Ref.Disk), Shared: true, Do: script.Code(3047)}))
+	must(t, script.WriteFaults(f.Path("lab"), script.Fault{Call: "ReadAsync", Disk: string(f.victim.Ref.ID()), Shared: true, Do: script.Code(3047)}))
 	f.retried(t, id)
 	fast()
 	r, err := f.Ended(t.Context(), f.coordinator, id, limit)
@@ -156,7 +156,7 @@ func TestDiskDeletedInTheMiddle(t *testing.T) {
 	ctx := t.Context()
 	f := newFaulted(t)
 	backup(t, f.Stage, f.coordinator) // whose inspection is a call of Open, too
-	must(t, script.WriteFaults(f.Path("lab"), script.Fault{Call: "Open", Disk: string(f.victim.Ref.Disk), Mode: "nbdssl", Times: script.Always, Do: script.Code(14009)}))
+	must(t, script.WriteFaults(f.Path("lab"), script.Fault{Call: "Open", Disk: string(f.victim.Ref.ID()), Mode: "nbdssl", Times: script.Always, Do: script.Code(14009)}))
 	id := f.begin(t, 1)
 	f.retried(t, id)
 	must(t, f.Owner.Delete(ctx, f.victim.Ref))
@@ -165,7 +165,7 @@ func TestDiskDeletedInTheMiddle(t *testing.T) {
 	if err == nil || r.State != "partial" || r.Disk("neighbour").Result != "done" {
 		t.Errorf("%v: %+v", err, r)
 	}
-	if x := r.Disk("victim"); x.Result != "failed" || x.Failure == nil || !strings.Contains(x.Failure.Message, string(f.victim.Ref.Disk)) {
+	if x := r.Disk("victim"); x.Result != "failed" || x.Failure == nil || !strings.Contains(x.Failure.Message, string(f.victim.Ref.ID())) {
 		t.Errorf("%+v, %+v", x, x.Failure)
 	}
 	accessEnded(t, f.Stage, f.Lab, f.coordinator)
@@ -183,7 +183,7 @@ func TestFallBackIsInTheRecord(t *testing.T) {
 	victim := filled(t, s, "victim", 8, 4)
 	_, err := s.Register(ctx, "datastore2", "far", sparse(8<<20, 1<<20))
 	must(t, err)
-	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "Open", Disk: string(victim.Ref.Disk), Mode: "hotadd", Times: script.Always, Do: script.Code(13)}))
+	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "Open", Disk: string(victim.Ref.ID()), Mode: "hotadd", Times: script.Always, Do: script.Code(13)}))
 	coordinator, _ := serve(t, s, "m1")
 	r := backup(t, s, coordinator)
 	how := howMoved(t, s, r.ID)

@@ -38,7 +38,7 @@ func TestTwoVCenters(t *testing.T) {
 		must(t, s.Owner.Attach(ctx, d.Ref, 0))
 		disks[name] = d
 	}
-	if a, b := disks["lab"].Ref, disks["east"].Ref; a.Datastore != b.Datastore || a.Disk == b.Disk {
+	if a, b := disks["lab"].Ref, disks["east"].Ref; a.Datastore() != b.Datastore() || a.ID() == b.ID() {
 		t.Fatalf("%+v and %+v: the test wants one datastore's id, and two disks'", a, b)
 	}
 	must(t, west.WriteConfig())

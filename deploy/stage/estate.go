@@ -103,7 +103,7 @@ func (s *Stage) GuestWrites(ctx context.Context, d owner.Disk, offset, n int64, 
 }
 
 func (s *Stage) guest(ctx context.Context, d owner.Disk, offset int64, what ...string) error {
-	args := append([]string{"lab", "write", "--dir", s.Path("lab"), "--disk", string(d.Ref.Disk), "--offset", strconv.FormatInt(offset, 10)}, what...)
+	args := append([]string{"lab", "write", "--dir", s.Path("lab"), "--disk", string(d.Ref.ID()), "--offset", strconv.FormatInt(offset, 10)}, what...)
 	return s.Quietly(ctx, nil, args...)
 }
 

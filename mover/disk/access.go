@@ -47,6 +47,6 @@ func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l job.Login) vddk.Params {
 		User:       l.User,
 		Password:   l.Password.Reveal(),
 		Cookie:     l.Cookie.Reveal(),
-		Disk:       &vddk.DiskSpec{ID: string(ref.Disk), Datastore: string(ref.Datastore), Snapshot: string(snapshot)},
+		Disk:       &vddk.DiskSpec{ID: string(ref.ID()), Datastore: string(ref.Datastore()), Snapshot: string(snapshot)},
 	}
 }

@@ -145,7 +145,7 @@ func (d *Disk) fail(err error) error {
 	case vddk.Fallback, vddk.Transient, vddk.Generic:
 		blame = true
 	}
-	if blame && !d.failed.Swap(true) && d.ref.Datastore != "" {
+	if blame && !d.failed.Swap(true) && d.ref.Datastore() != "" {
 		d.host.paths.fail(pathOf(d.ref, d.Transport()), err.Error())
 	}
 	return classify(err)
@@ -166,7 +166,7 @@ func (d *Disk) Close() (err error) {
 
 // settle tells the host what became of the disk.
 func (d *Disk) settle(err error) {
-	if d.ref.Datastore == "" {
+	if d.ref.Datastore() == "" {
 		return
 	}
 	if !d.failed.Load() {

@@ -205,7 +205,7 @@ func TestACallThatHangsIsGivenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			lost := h.Facts().Lost
-			faults(t, dir, script.Fault{Call: call, Disk: string(refs[0].Disk), Do: script.Hang, Times: script.Always})
+			faults(t, dir, script.Fault{Call: call, Disk: string(refs[0].ID()), Do: script.Hang, Times: script.Always})
 			defer faults(t, dir)
 			h.limits = limits{
 				open: 2 * time.Second, transfer: 300 * time.Millisecond, flush: time.Minute,

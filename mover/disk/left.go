@@ -88,11 +88,11 @@ func (l *left) remove(a Attachment) error {
 }
 
 // forget comes after all of a vCenter's were released.
-func (l *left) forget(vcenter string) error {
+func (l *left) forget(source ivd.SourceID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.list)
-	l.list = slices.DeleteFunc(l.list, func(a Attachment) bool { return a.Disk.VCenter == vcenter })
+	l.list = slices.DeleteFunc(l.list, func(a Attachment) bool { return a.Disk.Source() == source })
 	if len(l.list) == n {
 		return nil
 	}

@@ -119,7 +119,7 @@ func TestWhatIsLeftIsAHint(t *testing.T) {
 			t.Errorf("%s: left %+v, said %q", text, h.Left(), log.String())
 		}
 	}
-	a, b := Attachment{"r", ivd.DiskRef{VCenter: "a", Disk: "1"}}, Attachment{"r", ivd.DiskRef{VCenter: "b", Disk: "2"}}
+	a, b := Attachment{"r", ivd.NewDiskRef("a", "", "1")}, Attachment{"r", ivd.NewDiskRef("b", "", "2")}
 	l, err := openLeft(filepath.Join(folder, "none"))
 	if err != nil {
 		t.Fatal(err)

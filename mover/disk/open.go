@@ -32,7 +32,7 @@ func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
 	}
 	for _, f := range failed { // another way was open: it was the path's fault
 		h.paths.fail(pathOf(s.Ref, f.Transport), f.Reason)
-		h.log.Warn("a transport failed, another one serves", "disk", s.Ref.Disk, "datastore", s.Ref.Datastore,
+		h.log.Warn("a transport failed, another one serves", "disk", s.Ref.ID(), "datastore", s.Ref.Datastore(),
 			"transport", f.Transport, "why", f.Reason, "instead", d.Transport())
 	}
 	d.host, d.ref, d.login = h, s.Ref, s.Login
@@ -55,7 +55,7 @@ func (u *Unserved) Error() string {
 // nothingLeft is the error of a disk that no transport may serve.
 func nothingLeft(s Spec, refused []job.Refusal) error {
 	return &ivd.Error{
-		Kind: ivd.Unsupported, Op: fmt.Sprintf("open disk %s on %s", s.Ref.Disk, s.Ref.Datastore),
+		Kind: ivd.Unsupported, Op: fmt.Sprintf("open disk %s on %s", s.Ref.ID(), s.Ref.Datastore()),
 		Err:    &Unserved{refused},
 		Remedy: "allow nbdssl in mover.vddk.transports",
 	}
@@ -136,7 +136,7 @@ func fallsBack(mode string, err error) bool {
 // the error asks for.
 func (h *Host) openBy(ctx context.Context, s Spec, mode string) (*Disk, error) {
 	open := func() (*Disk, error) {
-		return h.connect(ctx, params(s.Ref, s.Snapshot, s.Login), string(s.Ref.Disk), s.Write, mode)
+		return h.connect(ctx, params(s.Ref, s.Snapshot, s.Login), string(s.Ref.ID()), s.Write, mode)
 	}
 	end := func() error { return h.EndAccess(ctx, s.Ref, s.Login, s.Identity) }
 	if mode == hotadd {

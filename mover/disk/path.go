@@ -19,16 +19,16 @@ const (
 	maxPaths = 200
 )
 
-// path is a datastore, reached by a transport. Its vCenter belongs to it: another's
+// path is a datastore, reached by a transport. Its source belongs to it: another's
 // datastore may have the same id.
 type path struct {
-	vcenter   string
+	source    ivd.SourceID
 	datastore ivd.DatastoreID
 	transport string
 }
 
 func pathOf(ref ivd.DiskRef, transport string) path {
-	return path{ref.VCenter, ref.Datastore, transport}
+	return path{ref.Source(), ref.Datastore(), transport}
 }
 
 // record is what was found out about a path.
@@ -138,12 +138,12 @@ func (p *paths) list() []job.Path {
 	slices.SortFunc(keys, func(a, b path) int { return p.of[b].used.Compare(p.of[a].used) })
 	keys = keys[:min(len(keys), maxPaths)]
 	slices.SortFunc(keys, func(a, b path) int {
-		return cmp.Or(cmp.Compare(a.vcenter, b.vcenter), cmp.Compare(a.datastore, b.datastore), cmp.Compare(a.transport, b.transport))
+		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.datastore, b.datastore), cmp.Compare(a.transport, b.transport))
 	})
 	var list []job.Path
 	for _, at := range keys {
 		r := p.of[at]
-		q := job.Path{VCenter: at.vcenter, Datastore: at.datastore, Transport: at.transport, ReadRate: int64(r.read), WriteRate: int64(r.write)}
+		q := job.Path{Source: at.source, Datastore: at.datastore, Transport: at.transport, ReadRate: int64(r.read), WriteRate: int64(r.write)}
 		if now.Before(r.until) {
 			q.CoolUntil, q.Reason = r.until.UTC(), r.reason
 		}

@@ -112,7 +112,7 @@ func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l job.Login) bool 
 		h.log.Warn("disks were still attached to this machine", "vcenter", l.Server, "released", cleaned, "remaining", remaining)
 	}
 	if err == nil && remaining == 0 {
-		h.noted(h.left.forget(ref.VCenter))
+		h.noted(h.left.forget(ref.Source()))
 	}
 	return err == nil
 }

@@ -70,7 +70,7 @@ func TestAFailedPathIsLeftAloneForAWhile(t *testing.T) {
 	open := func(ds ivd.DatastoreID, want ...string) {
 		t.Helper()
 		*asked = nil
-		d, err := h.Open(t.Context(), Spec{Ref: ivd.DiskRef{Datastore: ds}})
+		d, err := h.Open(t.Context(), Spec{Ref: ivd.NewDiskRef("", ds, "")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestAFailedPathIsLeftAloneForAWhile(t *testing.T) {
 }
 
 func TestCoolingGrowsAndEnds(t *testing.T) {
-	ref := ivd.DiskRef{VCenter: "vc", Datastore: "ds"}
+	ref := ivd.NewDiskRef("vc", "ds", "")
 	p, at := newPaths(), pathOf(ref, "san")
 	now := time.Unix(1e9, 0)
 	p.now = func() time.Time { return now }
@@ -124,7 +124,7 @@ func TestCoolingGrowsAndEnds(t *testing.T) {
 		t.Errorf("%v, %v", keep, refused)
 	}
 	// Another vCenter's datastore may have the same id.
-	if keep, refused := p.order(ivd.DiskRef{VCenter: "other", Datastore: "ds"}, []string{"san"}); !slices.Equal(keep, []string{"san"}) || len(refused) != 0 {
+	if keep, refused := p.order(ivd.NewDiskRef("other", "ds", ""), []string{"san"}); !slices.Equal(keep, []string{"san"}) || len(refused) != 0 {
 		t.Errorf("%v, %v", keep, refused)
 	}
 	p.work(at, false, 100<<20, time.Second)

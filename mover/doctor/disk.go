@@ -24,7 +24,7 @@ const sayEvery = 5 * time.Second
 
 // disk opens the disk that was given by each transport by itself.
 func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
-	e.report.Disk = &Disk{ID: string(e.Disk.Disk), Datastore: string(e.Disk.Datastore), Snapshot: string(e.Snapshot), VSphere: e.Facts}
+	e.report.Disk = &Disk{ID: string(e.Disk.ID()), Datastore: string(e.Disk.Datastore()), Snapshot: string(e.Snapshot), VSphere: e.Facts}
 	looked, works := false, 0
 	for _, mode := range e.Transports {
 		if ctx.Err() != nil {

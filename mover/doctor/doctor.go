@@ -62,7 +62,7 @@ func Run(ctx context.Context, o Options) Report {
 		switch {
 		case e.Release:
 			e.release(ctx, lib)
-		case e.Disk.Disk != "":
+		case e.Disk.ID() != "":
 			e.disk(ctx, lib)
 		}
 		lib.Exit()

@@ -41,7 +41,7 @@ func newBench(t testing.TB, memory int64) *bench {
 	}
 	return &bench{
 		t: t, store: st, repo: r, memory: testMemory(t, memory),
-		disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: "0f0e0d0c-0000-4000-8000-000000000001"},
+		disk: ivd.NewDiskRef("lab", "datastore-1", "0f0e0d0c-0000-4000-8000-000000000001"),
 	}
 }
 
@@ -117,7 +117,7 @@ func (b *bench) job(l repo.Lease, g ivd.Geometry, spec job.BackupSpec) job.Job {
 }
 
 func (b *bench) record(j job.Job) job.Record {
-	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease}
+	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.ID(), Lease: j.Lease}
 }
 
 // seal is what a worker does with a batch.
@@ -151,7 +151,7 @@ func (b *bench) commit(l repo.Lease, j job.Job, rec *job.Record, d *memoryDisk) 
 	}
 	b.points++
 	p := format.Point{
-		ID:   ivd.NewPointID(b.disk.Disk, time.Date(2026, 1, b.points, 0, 0, 0, 0, time.UTC), "run"),
+		ID:   ivd.NewPointID(b.disk.ID(), time.Date(2026, 1, b.points, 0, 0, 0, 0, time.UTC), "run"),
 		Disk: b.disk, Geometry: j.Geometry, Run: j.Run, Pages: rec.Pages, Time: time.Now(),
 	}
 	if err := b.repo.Commit(b.t.Context(), l, p); err != nil {

@@ -55,7 +55,7 @@ func NeedMemory(g ivd.Geometry, request int64) int64 {
 // stop.
 func (r Restore) Run(ctx context.Context) error {
 	if err := r.check(); err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("restore to disk %s", r.Job.Disk.Disk), Err: err}
+		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("restore to disk %s", r.Job.Disk.ID()), Err: err}
 	}
 	if r.Limits.Bytes <= 0 {
 		r.Limits.Bytes = restoreBytes

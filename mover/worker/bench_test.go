@@ -66,9 +66,9 @@ func (f *files) Open(_ context.Context, s disk.Spec) (*disk.Disk, error) {
 	if f.refuse != nil {
 		return nil, f.refuse
 	}
-	path, ok := f.paths[s.Ref.Disk]
+	path, ok := f.paths[s.Ref.ID()]
 	if !ok {
-		return nil, ivd.Errorf(ivd.NotFound, "no disk %s", s.Ref.Disk)
+		return nil, ivd.Errorf(ivd.NotFound, "no disk %s", s.Ref.ID())
 	}
 	return host.OpenFile(path, s.Write)
 }
@@ -127,7 +127,7 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(s.Close)
 	b := &bench{t: t, files: &files{paths: map[ivd.DiskID]string{}}}
 	b.logins(func(req job.LoginRequest) job.Login {
-		return job.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.Disk))}
+		return job.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.ID()))}
 	})
 	b.queue = b.connect(s)
 	if err := b.queue.Setup(ctx); err != nil {
@@ -136,7 +136,7 @@ func newBench(t *testing.T) *bench {
 	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req job.LoginRequest) (job.Login, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return b.login(req), b.refuse[req.Disk.Disk]
+		return b.login(req), b.refuse[req.Disk.ID()]
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func (b *bench) job(id ivd.DiskID, size int64) job.Job {
 	j := job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
 		Lease: b.lease.ID, Deadline: b.lease.Deadline, Repository: b.repo.ID(),
-		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: id}, Name: "disk", Geometry: g,
+		Disk: ivd.NewDiskRef("lab", "datastore-1", id), Name: "disk", Geometry: g,
 		Backup: &job.BackupSpec{Snapshot: "s1", Unread: job.UnreadZero, Allocated: true},
 	}
 	for p := range g.Pages() {
@@ -263,7 +263,7 @@ func (b *bench) job(id ivd.DiskID, size int64) job.Job {
 }
 
 func recordOf(j job.Job) job.Record {
-	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Disk, Lease: j.Lease, State: job.Queued}
+	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.ID(), Lease: j.Lease, State: job.Queued}
 }
 
 func (b *bench) publish(j job.Job) {
@@ -286,7 +286,7 @@ func (b *bench) wait(j job.Job, is func(job.Record) bool) job.Record {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		if rec.Disk == j.Disk.Disk && rec.ID == j.ID {
+		if rec.Disk == j.Disk.ID() && rec.ID == j.ID {
 			last = rec
 			if is(rec) {
 				return rec
@@ -305,7 +305,7 @@ func state(s job.State) func(job.Record) bool {
 func (b *bench) commit(j job.Job, rec job.Record) format.Point {
 	b.t.Helper()
 	p := format.Point{
-		ID: ivd.NewPointID(j.Disk.Disk, time.Now(), j.Run), Disk: j.Disk, Geometry: j.Geometry,
+		ID: ivd.NewPointID(j.Disk.ID(), time.Now(), j.Run), Disk: j.Disk, Geometry: j.Geometry,
 		Run: j.Run, Pages: rec.Pages, Time: time.Now(),
 	}
 	if err := b.repo.Commit(b.t.Context(), b.lease, p); err != nil {
@@ -336,7 +336,7 @@ func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) job.Job {
 	return job.Job{
 		Version: job.Version, Kind: job.Restore, Class: job.AnyClass, ID: "j0001", Run: "run-2",
 		Lease: lease.ID, Deadline: lease.Deadline, Repository: b.repo.ID(),
-		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: to}, Geometry: p.Geometry,
+		Disk: ivd.NewDiskRef("lab", "datastore-1", to), Geometry: p.Geometry,
 		Restore: &job.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: true},
 	}
 }

@@ -41,7 +41,7 @@ type attempt struct {
 // do does a job from its delivery to its acknowledgement.
 func (w *Worker) do(ctx context.Context, a *active) {
 	j := &a.delivery.Job
-	t := &attempt{w: w, a: a, job: j, log: w.Log.With(telemetry.Run(j.Run), telemetry.Disk(j.Disk.Disk), telemetry.Job(j.ID))}
+	t := &attempt{w: w, a: a, job: j, log: w.Log.With(telemetry.Run(j.Run), telemetry.Disk(j.Disk.ID()), telemetry.Job(j.ID))}
 	attemptCtx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
 	a.lose = lose

@@ -106,7 +106,7 @@ func (w *ward) faults(rules ...script.Fault) {
 
 // backup is the job for one of the disks.
 func (w *ward) backup(n int, id ivd.JobID) job.Job {
-	j := w.job(w.refs[n].Disk, labDisk)
+	j := w.job(w.refs[n].ID(), labDisk)
 	j.ID, j.Disk, j.Backup.Snapshot = id, w.refs[n], w.snapshots[n]
 	return j
 }

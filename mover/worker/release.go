@@ -43,7 +43,7 @@ func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
 		return false
 	}
 	w.Log.Warn("a disk may still be attached to this machine, and nobody waits for it: it is released with the next login",
-		telemetry.Run(a.Run), telemetry.Disk(a.Disk.Disk), telemetry.Err(err))
+		telemetry.Run(a.Run), telemetry.Disk(a.Disk.ID()), telemetry.Err(err))
 	w.Devices.GiveUp(a)
 	return true
 }
@@ -52,6 +52,6 @@ func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
 func (w *Worker) tellLeft() {
 	for _, a := range w.left() {
 		w.Log.Warn("a disk is still attached to this machine and keeps its snapshot: the next start of this mover releases it",
-			telemetry.Run(a.Run), telemetry.Disk(a.Disk.Disk), "datastore", a.Disk.Datastore)
+			telemetry.Run(a.Run), telemetry.Disk(a.Disk.ID()), "datastore", a.Disk.Datastore())
 	}
 }

@@ -14,7 +14,7 @@ import (
 func (w *Worker) answer(ctx context.Context, req job.Request) job.Reply {
 	reply := job.Reply{Version: job.Version}
 	err := w.serve(ctx, req, &reply)
-	log := w.Log.With(telemetry.Run(req.Run), telemetry.Disk(req.Disk.Disk))
+	log := w.Log.With(telemetry.Run(req.Run), telemetry.Disk(req.Disk.ID()))
 	if err != nil {
 		log.Warn("request failed", "op", req.Op, telemetry.Err(err))
 	} else {

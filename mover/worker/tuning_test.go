@@ -90,11 +90,11 @@ func TestTheLibraryGetsRequestsOfItsTransportsSize(t *testing.T) {
 				t.Errorf("%d reads, want %d; %+v", n, c.requests, rec.Failure)
 			}
 			p := w.commit(j, rec)
-			to, err := w.vcenter.CreateDisk(t.Context(), w.refs[0].Datastore, "to-"+c.transport, labDisk>>20)
+			to, err := w.vcenter.CreateDisk(t.Context(), w.refs[0].Datastore(), "to-"+c.transport, labDisk>>20)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := w.restoreJob(p, to.Disk, labDisk)
+			r := w.restoreJob(p, to.ID(), labDisk)
 			r.Disk = to
 			w.counting("WriteAsync")
 			w.publish(r)

@@ -77,7 +77,7 @@ func makeGolden(t *testing.T) golden {
 	disk := ivd.DiskID("6000c298-1111-4222-8333-444455556666")
 	g.point = format.Point{
 		ID: ivd.NewPointID(disk, goldenTime, goldenRun), Repository: repository,
-		Disk: ivd.DiskRef{VCenter: "lab", Datastore: "datastore-52", Disk: disk},
+		Disk: ivd.NewDiskRef("lab", "datastore-52", disk),
 		Name: "pvc-web-1", DatastoreName: "fast", Geometry: goldenGeometry, Run: goldenRun,
 		Lease: goldenLease, LeaseDeadline: goldenTime.Add(24 * time.Hour), Time: goldenTime,
 		Parent: ivd.NewPointID(disk, goldenTime.Add(-24*time.Hour), "20261123t230000z-00000001"), Snapshot: "snap-7",

@@ -59,8 +59,8 @@ func (p Point) check() error {
 	if _, err := ivd.ParsePointID(string(p.ID)); err != nil {
 		return err
 	}
-	if p.ID.Disk() != p.Disk.Disk {
-		return fmt.Errorf("it is of disk %q", p.Disk.Disk)
+	if p.ID.Disk() != p.Disk.ID() {
+		return fmt.Errorf("it is of disk %q", p.Disk.ID())
 	}
 	if err := p.Geometry.Validate(); err != nil {
 		return err

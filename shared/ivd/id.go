@@ -10,31 +10,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// DiskID names an IVD: the UUID that vSphere gave it, in its canonical lower-case
-// form. It stays valid when the disk is relocated or snapshotted.
-type DiskID string
-
-// ParseDiskID accepts a UUID in any of its usual spellings.
-func ParseDiskID(s string) (DiskID, error) {
-	u, err := uuid.Parse(strings.TrimSpace(s))
-	if err != nil {
-		return "", &Error{Kind: Invalid, Op: fmt.Sprintf("disk id %q", s), Err: err, Remedy: "give an IVD's UUID as `ivd disks` lists it"}
-	}
-	return DiskID(u.String()), nil
-}
-
 // SnapshotID names a snapshot of an IVD in vSphere.
 type SnapshotID string
 
 // DatastoreID is a datastore's managed object id, such as "datastore-52".
 type DatastoreID string
-
-// DiskRef is what the vSphere API and VDDK both need to find a detached disk.
-type DiskRef struct {
-	VCenter   string      `json:"vcenter"` // the configuration's name for it
-	Datastore DatastoreID `json:"datastore"`
-	Disk      DiskID      `json:"disk"`
-}
 
 // ChangeID is vSphere's mark of a moment in a disk's tracked changes:
 // "<uuid>/<number>". Empty where the disk is not tracked.

@@ -2,15 +2,15 @@ package ivd
 
 // Stats counts bytes, of sealed batches only where it is part of a record.
 type Stats struct {
-	DiskBytes       int64 `json:"disk_bytes"`              // covered, read or not
-	ReadBytes       int64 `json:"read_bytes"`              // asked of VDDK
-	ZeroBytes       int64 `json:"zero_bytes"`              // read and found zero
-	DedupBytes      int64 `json:"dedup_bytes"`             // read and already stored
-	NewBytes        int64 `json:"new_bytes"`               // read and stored, before compression
-	CompressedBytes int64 `json:"compressed_bytes"`        // the same, after compression
-	StoredBytes     int64 `json:"stored_bytes"`            // packs of both kinds, all of their bytes
-	WrittenBytes    int64 `json:"written_bytes,omitempty"` // a restore's writes through VDDK
-	Packs           int64 `json:"packs"`                   // objects stored
+	DiskBytes       int64 `json:"disk_bytes"`       // covered, read or not
+	ReadBytes       int64 `json:"read_bytes"`       // asked of VDDK
+	ZeroBytes       int64 `json:"zero_bytes"`       // read and found zero
+	DedupBytes      int64 `json:"dedup_bytes"`      // read and already stored
+	NewBytes        int64 `json:"new_bytes"`        // read and stored, before compression
+	CompressedBytes int64 `json:"compressed_bytes"` // the same, after compression
+	StoredBytes     int64 `json:"stored_bytes"`     // packs of both kinds, all of their bytes
+	WrittenBytes    int64 `json:"written_bytes"`    // a restore's writes through VDDK
+	Packs           int64 `json:"packs"`            // objects stored
 }
 
 // Add adds o to s.

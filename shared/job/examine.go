@@ -38,7 +38,7 @@ type Examination struct {
 	Snapshot    ivd.SnapshotID `json:"snapshot"`
 	Made        bool           `json:"made,omitempty"`    // the snapshot is the examination's own
 	Deadline    time.Time      `json:"deadline,omitzero"` // then that snapshot is deleted at the latest
-	VCenter     string         `json:"vcenter_version"`   // its version
+	VCenter     string         `json:"vcenter"`           // its name in the configuration, and its version
 	Coordinator string         `json:"coordinator"`       // who answers, for people
 	Login       Login          `json:"-"`                 // it travels sealed
 }

@@ -36,7 +36,7 @@ type Mover struct {
 
 // Path is how a mover fares with a datastore by one transport.
 type Path struct {
-	VCenter   string          `json:"vcenter,omitempty"` // the configuration's name for it, since datastores of several may share an id
+	Source    ivd.SourceID    `json:"source,omitempty"` // since datastores of several may share an id
 	Datastore ivd.DatastoreID `json:"datastore"`
 	Transport string          `json:"transport"`
 	ReadRate  int64           `json:"read_rate,omitempty"`  // bytes a second while reading through one handle, over its last jobs

@@ -65,7 +65,7 @@ func TestSealIsBoundToTheQuestion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req := job.LoginRequest{Version: job.Version, Mover: "m", Process: "p", Run: "r", Disk: ivd.DiskRef{VCenter: "v", Datastore: "s", Disk: "d"}}
+	req := job.LoginRequest{Version: job.Version, Mover: "m", Process: "p", Run: "r", Disk: ivd.NewDiskRef("v", "s", "d")}
 	sealed, err := sealLogin(req, key.PublicKey().Bytes(), job.Login{User: "u", Password: "secret"})
 	if err != nil {
 		t.Fatal(err)
@@ -78,9 +78,9 @@ func TestSealIsBoundToTheQuestion(t *testing.T) {
 		"mover":     func(r *job.LoginRequest) { r.Mover = "m2" },
 		"process":   func(r *job.LoginRequest) { r.Process = "p2" },
 		"run":       func(r *job.LoginRequest) { r.Run = "r2" },
-		"vcenter":   func(r *job.LoginRequest) { r.Disk.VCenter = "v2" },
-		"datastore": func(r *job.LoginRequest) { r.Disk.Datastore = "s2" },
-		"disk":      func(r *job.LoginRequest) { r.Disk.Disk = "d2" },
+		"vcenter":   func(r *job.LoginRequest) { r.Disk = ivd.NewDiskRef("v2", r.Disk.Datastore(), r.Disk.ID()) },
+		"datastore": func(r *job.LoginRequest) { r.Disk = r.Disk.On("s2") },
+		"disk":      func(r *job.LoginRequest) { r.Disk = ivd.NewDiskRef(r.Disk.Source(), r.Disk.Datastore(), "d2") },
 		"shifted":   func(r *job.LoginRequest) { r.Mover, r.Process = "m\" \"p", "" },
 	} {
 		other := req

@@ -254,7 +254,7 @@ func TestPublishRefusesWhatIsNoJob(t *testing.T) {
 		"no kind":             func(j *job.Job) { j.Kind = "" },
 		"run with a dot":      func(j *job.Job) { j.Run = "a.b" },
 		"job with a wildcard": func(j *job.Job) { j.ID = "*" },
-		"no disk":             func(j *job.Job) { j.Disk.Disk = "" },
+		"no disk":             func(j *job.Job) { j.Disk = ivd.NewDiskRef(j.Disk.Source(), j.Disk.Datastore(), "") },
 		"too big":             func(j *job.Job) { j.Name = strings.Repeat("x", 1<<20) },
 	} {
 		j := testJob("0001")
@@ -272,7 +272,8 @@ func TestDeletedRunsLeaveNothing(t *testing.T) {
 	publish := func(run ivd.RunID, disk ivd.DiskID) {
 		t.Helper()
 		j, rec := testJob("0001"), testRecord("0001")
-		j.Run, j.Disk.Disk, rec.Run, rec.Disk = run, disk, run, disk
+		j.Run, rec.Run, rec.Disk = run, run, disk
+		j.Disk = ivd.NewDiskRef(j.Disk.Source(), j.Disk.Datastore(), disk)
 		must(t, q.CreateJobRecord(ctx, rec))
 		must(t, q.Publish(ctx, j))
 	}

@@ -49,13 +49,13 @@ func NewKey() (hpke.PrivateKey, error) {
 // AskLogin asks the coordinators for the login of a disk; key is the private half
 // of the key in this mover's heartbeat. Kind Transient: no coordinator answers.
 func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key hpke.PrivateKey) (job.Login, error) {
-	op := fmt.Sprintf("ask for the login of disk %s", req.Disk.Disk)
-	subject, err := loginSubject(req.Disk.VCenter)
+	op := fmt.Sprintf("ask for the login of disk %s", req.Disk.ID())
+	subject, err := loginSubject(req.Disk.Source())
 	if err != nil {
 		return job.Login{}, err
 	}
 	var a loginAnswer
-	if err := q.ask(ctx, op, subject, fmt.Sprintf("no coordinator of vCenter %s", req.Disk.VCenter), req, &a); err != nil {
+	if err := q.ask(ctx, op, subject, fmt.Sprintf("no coordinator of source %s", req.Disk.Source()), req, &a); err != nil {
 		return job.Login{}, err
 	}
 	if err := a.Failure.Err(); err != nil {
@@ -68,18 +68,18 @@ func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key hpke.Pri
 	return login, nil
 }
 
-// ServeLogins answers movers' questions for logins to these vCenters, to all of them
+// ServeLogins answers movers' questions for logins to these sources, to all of them
 // where none is named, from now until stop is called, or ctx or the queue ends, as
-// ServeRequests does. Coordinators on one queue share the questions for a vCenter
+// ServeRequests does. Coordinators on one queue share the questions for a source
 // that they have in common. The answer is sealed to the key in the heartbeat of
 // the mover that is named, so who asks in another's name cannot read it.
-func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job.LoginRequest) (job.Login, error), vcenters ...string) (stop func(), err error) {
+func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job.LoginRequest) (job.Login, error), sources ...ivd.SourceID) (stop func(), err error) {
 	subjects := []string{anyLogin}
-	if len(vcenters) > 0 {
+	if len(sources) > 0 {
 		subjects = nil
 	}
-	for _, v := range vcenters {
-		s, err := loginSubject(v)
+	for _, id := range sources {
+		s, err := loginSubject(id)
 		if err != nil {
 			return nil, err
 		}
@@ -169,5 +169,5 @@ func openLogin(req job.LoginRequest, key hpke.PrivateKey, sealed []byte) (job.Lo
 // open as that for another. Quoting keeps the parts apart.
 func loginInfo(req job.LoginRequest) []byte {
 	return fmt.Appendf(nil, "ivd login %d %q %q %q %q %q %q", job.Version,
-		req.Mover, req.Process, req.Run, req.Disk.VCenter, req.Disk.Datastore, req.Disk.Disk)
+		req.Mover, req.Process, req.Run, req.Disk.Source(), req.Disk.Datastore(), req.Disk.ID())
 }

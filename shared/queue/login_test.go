@@ -78,7 +78,7 @@ func TestLoginTravelsSealed(t *testing.T) {
 	ctx := within(t, 30*time.Second)
 	must(t, coordinator.Setup(ctx))
 	_, err = coordinator.ServeLogins(ctx, func(_ context.Context, r job.LoginRequest) (job.Login, error) {
-		if r.Disk.Datastore == "datastore-none" {
+		if r.Disk.Datastore() == "datastore-none" {
 			return job.Login{}, &ivd.Error{Kind: ivd.NotFound, Op: "login", Err: context.Canceled, Remedy: "look"}
 		}
 		l := testLogin()
@@ -111,7 +111,7 @@ func TestLoginTravelsSealed(t *testing.T) {
 	_, err = mover.AskLogin(ctx, wrong, other)
 	wantKind(t, err, ivd.Conflict)
 	wrong = req
-	wrong.Disk.Datastore = "datastore-none"
+	wrong.Disk = wrong.Disk.On("datastore-none")
 	_, err = mover.AskLogin(ctx, wrong, key)
 	wantKind(t, err, ivd.NotFound)
 	if ivd.RemedyOf(err) != "look" {
@@ -134,36 +134,36 @@ func TestLoginTravelsSealed(t *testing.T) {
 
 // Coordinators on one queue need not know the same vCenters: who knows the disk's is
 // asked.
-func TestLoginsAreAskedOfWhoKnowsTheVCenter(t *testing.T) {
+func TestLoginsAreAskedOfWhoKnowsTheSource(t *testing.T) {
 	h := newHouse(t)
 	mover := h.connect(queue.Options{})
 	ctx := within(t, 20*time.Second)
 	key, err := queue.NewKey()
 	must(t, err)
 	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: "m", PublicKey: key.PublicKey().Bytes()}))
-	for who, vcenters := range map[string][]string{"first": {"a", "vc.b"}, "second": {"c"}} {
+	for who, sources := range map[string][]ivd.SourceID{"first": {"a", "vc.b"}, "second": {"c"}} {
 		stop, err := h.connect(queue.Options{}).ServeLogins(ctx, func(_ context.Context, r job.LoginRequest) (job.Login, error) {
-			return job.Login{Server: r.Disk.VCenter, User: who}, nil
-		}, vcenters...)
+			return job.Login{Server: string(r.Disk.Source()), User: who}, nil
+		}, sources...)
 		must(t, err)
 		defer stop()
 	}
-	ask := func(vcenter string) (job.Login, error) {
-		return mover.AskLogin(ctx, job.LoginRequest{Version: job.Version, Mover: "m", Disk: ivd.DiskRef{VCenter: vcenter, Disk: testDisk}}, key)
+	ask := func(source ivd.SourceID) (job.Login, error) {
+		return mover.AskLogin(ctx, job.LoginRequest{Version: job.Version, Mover: "m", Disk: ivd.NewDiskRef(source, "", testDisk)}, key)
 	}
-	for vcenter, who := range map[string]string{"a": "first", "vc.b": "first", "c": "second"} {
+	for source, who := range map[ivd.SourceID]string{"a": "first", "vc.b": "first", "c": "second"} {
 		for range 8 {
-			l, err := ask(vcenter)
+			l, err := ask(source)
 			must(t, err)
-			if l.User != who || l.Server != vcenter {
-				t.Fatalf("%s: %+v", vcenter, l)
+			if l.User != who || l.Server != string(source) {
+				t.Fatalf("%s: %+v", source, l)
 			}
 		}
 	}
 	_, err = ask("d")
 	wantKind(t, err, ivd.Transient)
-	for _, vcenter := range []string{"*", ">", "a b"} {
-		_, err = ask(vcenter)
+	for _, source := range []ivd.SourceID{"*", ">", "a b"} {
+		_, err = ask(source)
 		wantKind(t, err, ivd.Invalid)
 	}
 }

@@ -25,17 +25,17 @@ var kinds = []job.Kind{job.Backup, job.Restore}
 // A job's subject is ivd.job.<kind>.<class>.<run>.<disk>.<job>: the first four
 // tokens place it, the others let a run's jobs be withdrawn in one request.
 func jobSubject(j *job.Job) string {
-	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, j.Disk.Disk, j.ID)
+	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, j.Disk.ID(), j.ID)
 }
 
 func kindFilter(kind job.Kind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
 
 func moverSubject(name string) string { return "ivd.mover." + name + ".request" }
 
-// loginSubject is where logins to a vCenter are asked for: only coordinators that
-// know it listen there. Its name may have dots, and is one token all the same.
-func loginSubject(vcenter string) (string, error) {
-	s := "ivd.login.vc-" + strings.ReplaceAll(vcenter, ".", "/")
+// loginSubject is where logins to a source are asked for: only coordinators that
+// know it listen there. A source may have dots, and is one token all the same.
+func loginSubject(source ivd.SourceID) (string, error) {
+	s := "ivd.login.vc-" + strings.ReplaceAll(string(source), ".", "/")
 	return s, checkKey(s)
 }
 

@@ -23,7 +23,7 @@ func point(name string) format.Point {
 	at := time.Date(2026, 11, 24, 23, 0, 0, 0, time.UTC)
 	return format.Point{
 		ID:       ivd.NewPointID(disk, at, "run-1"),
-		Disk:     ivd.DiskRef{VCenter: "lab", Datastore: "datastore-1", Disk: disk},
+		Disk:     ivd.NewDiskRef("lab", "datastore-1", disk),
 		Name:     name,
 		Geometry: ivd.Geometry{Capacity: 1 << 20, ChunkSize: ivd.DefaultChunkSize},
 		Run:      "run-1",

@@ -13,8 +13,8 @@ func TestPoints(t *testing.T) {
 	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
 	first, second := point("a"), point("b")
-	second.Disk.Disk = "7000c298-1111-4222-8333-444455556666"
-	second.ID = ivd.NewPointID(second.Disk.Disk, second.Time, "run-1")
+	second.Disk = ivd.NewDiskRef(second.Disk.Source(), second.Disk.Datastore(), "7000c298-1111-4222-8333-444455556666")
+	second.ID = ivd.NewPointID(second.Disk.ID(), second.Time, "run-1")
 	for _, p := range []ivd.PointID{first.ID, second.ID} {
 		q := first
 		if p == second.ID {

@@ -188,14 +188,14 @@ func (f *Rooms) Disks(_ context.Context, q api.DiskQuery) ([]api.Disk, error) {
 // Snapshots gives the list.
 func (f *Rooms) Snapshots(context.Context) ([]api.Snapshot, error) { return f.SnapshotList, f.Err }
 
-// DatastoreName looks among the disks.
-func (f *Rooms) DatastoreName(_ context.Context, vcenter string, id ivd.DatastoreID) string {
+// Names calls a source by its id, and looks for the datastore among the disks.
+func (f *Rooms) Names(_ context.Context, source ivd.SourceID, id ivd.DatastoreID) (vcenter, datastore string) {
 	for _, d := range f.DiskList {
-		if d.VCenter == vcenter && d.DatastoreID == id {
-			return d.Datastore
+		if d.VCenter == string(source) && d.DatastoreID == id {
+			return d.VCenter, d.Datastore
 		}
 	}
-	return ""
+	return string(source), ""
 }
 
 // Points gives the list, narrowed to a disk.

@@ -80,7 +80,7 @@ func (p *Progress) bar(v run.View, d run.DiskView, barWidth int) string {
 	line := fmt.Sprintf("%-*s [%s%s] %3d%%  %-9s %8s", nameWidth, text.Cut(name(d), nameWidth),
 		strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), done, d.Step, telemetry.Bytes(bytesMoved(v.Kind, d.Stats)))
 	if d.Step == run.Moving {
-		line += fmt.Sprintf(" %10s %s", perSecond(p.rates[d.Ref.Disk].perSecond()), strings.Join(d.Transports, ","))
+		line += fmt.Sprintf(" %10s %s", perSecond(p.rates[d.Ref.ID()].perSecond()), strings.Join(d.Transports, ","))
 	}
 	return strings.TrimRight(line, " ")
 }

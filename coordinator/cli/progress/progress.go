@@ -49,10 +49,10 @@ func (p *Progress) Show(v run.View) {
 	now := p.Now()
 	var moved int64
 	for _, d := range v.Disks {
-		r := p.rates[d.Ref.Disk]
+		r := p.rates[d.Ref.ID()]
 		if r == nil {
 			r = &rate{}
-			p.rates[d.Ref.Disk] = r
+			p.rates[d.Ref.ID()] = r
 		}
 		r.add(now, bytesMoved(v.Kind, d.Stats))
 		moved += bytesMoved(v.Kind, d.Stats)
@@ -76,10 +76,10 @@ func (p *Progress) Clear() { p.clear() }
 // sayEnds writes a line for each disk that has ended since the last view.
 func (p *Progress) sayEnds(v run.View) {
 	for _, d := range v.Disks {
-		if d.Step != run.Ended || p.ended[d.Ref.Disk] {
+		if d.Step != run.Ended || p.ended[d.Ref.ID()] {
 			continue
 		}
-		p.ended[d.Ref.Disk] = true
+		p.ended[d.Ref.ID()] = true
 		fmt.Fprintln(p.Out, End(v.Kind, d))
 	}
 }
@@ -152,4 +152,4 @@ func bytesMoved(kind job.Kind, s ivd.Stats) int64 {
 }
 
 // name is what people call the disk: of a restore, the new one.
-func name(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.Disk)) }
+func name(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.ID())) }

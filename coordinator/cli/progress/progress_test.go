@@ -13,7 +13,7 @@ import (
 )
 
 func disk(name string, step run.Step, capacity, covered, read int64) run.DiskView {
-	d := run.DiskView{Disk: run.Disk{Name: name, Step: step, Ref: ivd.DiskRef{Disk: ivd.DiskID(name)}, Geometry: ivd.Geometry{Capacity: capacity}}}
+	d := run.DiskView{Disk: run.Disk{Name: name, Step: step, Ref: ivd.NewDiskRef("", "", ivd.DiskID(name)), Geometry: ivd.Geometry{Capacity: capacity}}}
 	d.Stats = ivd.Stats{DiskBytes: covered, ReadBytes: read, StoredBytes: read / 2}
 	d.Transports = []string{"nbdssl"}
 	return d

@@ -81,7 +81,7 @@ func (o *Owner) Disks(ctx context.Context) ([]Disk, error) {
 			return nil, err
 		}
 		for _, id := range ids {
-			d, err := o.Disk(ctx, ivd.DiskRef{Datastore: ivd.DatastoreID(ds.Reference().Value), Disk: ivd.DiskID(id.Id)})
+			d, err := o.Disk(ctx, ivd.NewDiskRef("", ivd.DatastoreID(ds.Reference().Value), ivd.DiskID(id.Id)))
 			if err != nil {
 				return nil, err
 			}
@@ -94,9 +94,9 @@ func (o *Owner) Disks(ctx context.Context) ([]Disk, error) {
 
 // Disk describes one.
 func (o *Owner) Disk(ctx context.Context, ref ivd.DiskRef) (Disk, error) {
-	v, err := o.disks.Retrieve(ctx, datastore(ref.Datastore), string(ref.Disk))
+	v, err := o.disks.Retrieve(ctx, datastore(ref.Datastore()), string(ref.ID()))
 	if err != nil {
-		return Disk{}, fmt.Errorf("retrieve disk %s: %w", ref.Disk, err)
+		return Disk{}, fmt.Errorf("retrieve disk %s: %w", ref.ID(), err)
 	}
 	return describe(v), nil
 }
@@ -140,18 +140,18 @@ func (o *Owner) Attach(ctx context.Context, ref ivd.DiskRef, n int) error {
 	if err != nil {
 		return err
 	}
-	ds := object.NewDatastore(o.client.Client, datastore(ref.Datastore))
-	if err := vms[n].AttachDisk(ctx, string(ref.Disk), ds, 0, nil); err != nil {
-		return fmt.Errorf("attach disk %s to %s: %w", ref.Disk, vms[n].Name(), err)
+	ds := object.NewDatastore(o.client.Client, datastore(ref.Datastore()))
+	if err := vms[n].AttachDisk(ctx, string(ref.ID()), ds, 0, nil); err != nil {
+		return fmt.Errorf("attach disk %s to %s: %w", ref.ID(), vms[n].Name(), err)
 	}
 	return nil
 }
 
 // Snapshots are all snapshots of a disk, by anybody.
 func (o *Owner) Snapshots(ctx context.Context, ref ivd.DiskRef) ([]types.VStorageObjectSnapshotInfoVStorageObjectSnapshot, error) {
-	info, err := o.disks.RetrieveSnapshotInfo(ctx, datastore(ref.Datastore), string(ref.Disk))
+	info, err := o.disks.RetrieveSnapshotInfo(ctx, datastore(ref.Datastore()), string(ref.ID()))
 	if err != nil {
-		return nil, fmt.Errorf("snapshots of disk %s: %w", ref.Disk, err)
+		return nil, fmt.Errorf("snapshots of disk %s: %w", ref.ID(), err)
 	}
 	return info.Snapshots, nil
 }
@@ -181,10 +181,10 @@ func datastore(id ivd.DatastoreID) types.ManagedObjectReference {
 }
 
 func describe(v *types.VStorageObject) Disk {
-	d := Disk{Name: v.Config.Name, Ref: ivd.DiskRef{Disk: ivd.DiskID(v.Config.Id.Id)}}
+	d := Disk{Name: v.Config.Name, Ref: ivd.NewDiskRef("", "", ivd.DiskID(v.Config.Id.Id))}
 	if b, ok := v.Config.Backing.(types.BaseBaseConfigInfoFileBackingInfo); ok {
 		f := b.GetBaseConfigInfoFileBackingInfo()
-		d.Path, d.Ref.Datastore = f.FilePath, ivd.DatastoreID(f.Datastore.Value)
+		d.Path, d.Ref = f.FilePath, d.Ref.On(ivd.DatastoreID(f.Datastore.Value))
 	}
 	return d
 }

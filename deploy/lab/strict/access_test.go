@@ -16,7 +16,7 @@ func TestAccessThatNobodyEnds(t *testing.T) {
 	w.failed = true
 	must(t, lib.PrepareForAccess(w.at(""), "run 7"))
 	left := w.lab.Report().Prepared
-	if len(left) != 1 || left[0].Disk != w.disk.Disk || left[0].Identity != "run 7" {
+	if len(left) != 1 || left[0].Disk != w.disk.ID() || left[0].Identity != "run 7" {
 		t.Fatalf("prepared: %+v", left)
 	}
 	must(t, lib.EndAccess(w.at(""), "run 7"))

@@ -24,7 +24,7 @@ func TestSnapshotsAreReadDirectly(t *testing.T) {
 	w.guest(now, mib+512, 2, 3*mib)
 	for _, mode := range []string{"hotadd", "san"} {
 		h := mustOpen(t, w.at(first), vddk.ReadOnly, mode+":nbdssl")
-		if h.Transport() != mode || h.Info().Capacity != 8*mib/512 || h.Info().UUID != string(w.disk.Disk) {
+		if h.Transport() != mode || h.Info().Capacity != 8*mib/512 || h.Info().UUID != string(w.disk.ID()) {
 			t.Fatalf("%s, %+v", h.Transport(), h.Info())
 		}
 		compare(t, h, atFirst)
@@ -149,7 +149,7 @@ func TestHotAddWrites(t *testing.T) {
 	_, err = open(t, w.at(""), 0, "nbdssl")
 	wantCode(t, err, 15) // the device is the only writer
 	must(t, h.Close())
-	if _, err = lab.Write(t.Context(), w.dir, w.disk.Disk, 0, bytes.NewReader([]byte{1})); err != nil {
+	if _, err = lab.Write(t.Context(), w.dir, w.disk.ID(), 0, bytes.NewReader([]byte{1})); err != nil {
 		t.Fatal(err)
 	}
 	now[0] = 1
@@ -244,7 +244,7 @@ func TestCleanup(t *testing.T) {
 	w.proxy(2)
 	s := w.snapshot()
 	scene := again("attach", t.TempDir())
-	text := lines(w.login.Server, w.login.Port, w.login.Thumbprint, w.login.User, w.login.Cookie, w.disk.Disk, w.disk.Datastore, s)
+	text := lines(w.login.Server, w.login.Port, w.login.Thumbprint, w.login.User, w.login.Cookie, w.disk.ID(), w.disk.Datastore(), s)
 	scene.Env = append(scene.Env, "IVD_STRICT_PARAMS="+text, "IVD_STRICT_CONFIG=tmpDirectory="+os.Getenv(folder)+"\n")
 	out, err := scene.CombinedOutput()
 	if err == nil || scene.ProcessState.ExitCode() != -1 {

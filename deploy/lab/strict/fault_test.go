@@ -27,7 +27,7 @@ func TestScriptOfCodes(t *testing.T) {
 	must(t, script.WriteFaults(w.dir,
 		script.Fault{Call: "ReadAsync", Nth: 2, Times: 2, Do: script.Code(14011)},
 		script.Fault{Call: "ReadAsync", Disk: "0badc0de-0000-4000-8000-000000000000", Times: script.Always, Do: script.Abort},
-		script.Fault{Call: "QueryAllocatedBlocks", Disk: strings.ToUpper(string(w.disk.Disk)), Do: script.Code(14014)},
+		script.Fault{Call: "QueryAllocatedBlocks", Disk: strings.ToUpper(string(w.disk.ID())), Do: script.Code(14014)},
 		script.Fault{Call: "Open", Mode: "hotadd", Times: script.Always, Do: script.Code(13)},
 		script.Fault{Call: "Open", Nth: 2, Do: script.Code(14009)},
 		script.Fault{Call: "Cleanup", Shared: true, Nth: 2, Do: script.Code(3014)},
@@ -96,7 +96,7 @@ func TestScriptOfTime(t *testing.T) {
 func TestScriptOfDeath(t *testing.T) {
 	w := newWorld(t, mib)
 	s := w.snapshot()
-	text := lines(w.login.Server, w.login.Port, w.login.Thumbprint, w.login.User, w.login.Cookie, w.disk.Disk, w.disk.Datastore, s)
+	text := lines(w.login.Server, w.login.Port, w.login.Thumbprint, w.login.User, w.login.Cookie, w.disk.ID(), w.disk.Datastore(), s)
 	for _, c := range []struct {
 		do     string
 		shared bool

@@ -86,7 +86,7 @@ func TestDiskOfARunningMachine(t *testing.T) {
 	for _, mode := range []string{"nbdssl", "nbd", "hotadd", "san"} {
 		h, err := openPath(t, w.of(vm, snapshot, mode == "nbd"), path, vddk.ReadOnly, mode)
 		must(t, err)
-		if h.Transport() != mode || h.Info().UUID != string(w.disk.Disk) {
+		if h.Transport() != mode || h.Info().UUID != string(w.disk.ID()) {
 			t.Errorf("%s, %+v", h.Transport(), h.Info())
 		}
 		compare(t, h, before)

@@ -14,7 +14,7 @@ import (
 // kind, and one whose disk is gone, are not.
 func TestCheckRepair(t *testing.T) {
 	w := newWorld(t, 2*mib)
-	file := filepath.Join(w.dir, "datastores", "datastore1", "fcd", string(w.disk.Disk)+".vmdk")
+	file := filepath.Join(w.dir, "datastores", "datastore1", "fcd", string(w.disk.ID())+".vmdk")
 	c, err := lib.Connect(vddk.Params{}, false, "file")
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Disconnect()) })

@@ -69,10 +69,10 @@ func TestDirectTrafficIsReported(t *testing.T) {
 	must(t, write(t, h, bytes.Repeat([]byte{1}, 4096), 0))
 	r := w.lab.Report()
 	want := map[string]estate.Traffic{"san": {Read: 64<<10 + 512}, "hotadd": {Written: 4096}}
-	if got := r.Direct[w.disk.Disk]; !reflect.DeepEqual(got, want) {
+	if got := r.Direct[w.disk.ID()]; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if got := r.Traffic[w.disk.Disk]; got != (estate.Traffic{Read: 64<<10 + 512 + 1024, Written: 4096}) {
+	if got := r.Traffic[w.disk.ID()]; got != (estate.Traffic{Read: 64<<10 + 512 + 1024, Written: 4096}) {
 		t.Errorf("all together: %+v", got)
 	}
 	w.end()
@@ -80,7 +80,7 @@ func TestDirectTrafficIsReported(t *testing.T) {
 	w.lab, err = lab.Start(t.Context(), lab.Options{Dir: w.dir})
 	must(t, err)
 	must(t, write(t, h, make([]byte, 512), 8192))
-	if got, want := w.lab.Report().Traffic[w.disk.Disk], (estate.Traffic{Written: 512}); got != want {
+	if got, want := w.lab.Report().Traffic[w.disk.ID()], (estate.Traffic{Written: 512}); got != want {
 		t.Errorf("after a restart: %+v, want %+v", got, want)
 	}
 	must(t, h.Close())

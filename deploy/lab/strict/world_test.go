@@ -101,7 +101,7 @@ func (w *world) thick(name, key string) ivd.DiskRef {
 		Name: name, CapacityInMB: 1,
 		BackingSpec: &types.VslmCreateSpecDiskFileBackingSpec{
 			VslmCreateSpecBackingSpec: types.VslmCreateSpecBackingSpec{
-				Datastore: types.ManagedObjectReference{Type: "Datastore", Value: string(w.disk.Datastore)},
+				Datastore: types.ManagedObjectReference{Type: "Datastore", Value: string(w.disk.Datastore())},
 			},
 			ProvisioningType: string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeEagerZeroedThick),
 		},
@@ -114,7 +114,7 @@ func (w *world) thick(name, key string) ivd.DiskRef {
 	info, err := task.WaitForResult(ctx)
 	must(w.t, err)
 	ref := w.disk
-	ref.Disk = ivd.DiskID(info.Result.(types.VStorageObject).Config.Id.Id)
+	ref = ivd.NewDiskRef(ref.Source(), ref.Datastore(), ivd.DiskID(info.Result.(types.VStorageObject).Config.Id.Id))
 	return ref
 }
 
@@ -128,7 +128,7 @@ func (w *world) proxy(slots int, luns ...string) {
 
 func (w *world) at(snapshot ivd.SnapshotID) vddk.Params {
 	p := w.login
-	p.Disk = &vddk.DiskSpec{ID: string(w.disk.Disk), Datastore: string(w.disk.Datastore), Snapshot: string(snapshot)}
+	p.Disk = &vddk.DiskSpec{ID: string(w.disk.ID()), Datastore: string(w.disk.Datastore()), Snapshot: string(snapshot)}
 	return p
 }
 
@@ -158,7 +158,7 @@ func (w *world) keeps(s ivd.SnapshotID) {
 // guest writes random bytes, and into want.
 func (w *world) guest(want []byte, off int64, seed uint64, n int64) {
 	w.t.Helper()
-	_, err := lab.Write(w.t.Context(), w.dir, w.disk.Disk, off, lab.Random(seed, n))
+	_, err := lab.Write(w.t.Context(), w.dir, w.disk.ID(), off, lab.Random(seed, n))
 	must(w.t, err)
 	_, err = io.ReadFull(lab.Random(seed, n), want[off:off+n])
 	must(w.t, err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/google/uuid"
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -85,6 +86,9 @@ func (v *VCenter) mount(ctx context.Context, finder *find.Finder) error {
 	if err != nil {
 		return err
 	}
+	for _, h := range hosts {
+		v.identify(h)
+	}
 	for _, name := range v.o.Estate.Datastores() {
 		dir, err := filepath.Abs(v.o.Estate.Folder(name))
 		if err != nil {
@@ -112,6 +116,24 @@ func (v *VCenter) mount(ctx context.Context, finder *find.Finder) error {
 		v.format(name, dir)
 	}
 	return nil
+}
+
+// identify gives a host a hardware UUID that outlives a restart, as hardware's does;
+// the simulator makes a new one each time.
+func (v *VCenter) identify(h *object.HostSystem) {
+	host, ok := v.reg.Get(h.Reference()).(*simulator.HostSystem)
+	if !ok {
+		return
+	}
+	id := uuid.NewSHA1(uuid.Nil, []byte(v.o.Estate.Instance()+" "+h.Name())).String()
+	hardware := *host.Hardware // shared with the simulator's template
+	hardware.SystemInfo.Uuid = id
+	host.Hardware = &hardware
+	if host.Summary.Hardware != nil {
+		summary := *host.Summary.Hardware
+		summary.Uuid = id
+		host.Summary.Hardware = &summary
+	}
 }
 
 // format makes a datastore one of VMFS on a LUN of its own, where the simulator's is
