@@ -1,28 +1,31 @@
-// Package api is the coordinator's face over HTTP: JSON under /v1, a server that
-// translates requests into calls of the rooms behind it, and the client that the
-// command line uses.
+// Package api is the coordinator's face over HTTP: JSON under /api/v1, a server
+// that translates requests into calls of the rooms behind it, and the client that
+// the command line uses. Its types are its own, so that what a program relies on
+// does not change with what is stored.
 //
 // Field names are snake_case, sizes are bytes, times are RFC 3339 in UTC, a list
-// is a JSON array. A failure is {"error": ivd.Failure} under a status code that
-// follows from its kind. The events of a run are one run.View a line, ended by
-// the view in which the run has ended; an empty line only says that the server
-// still lives.
+// is a JSON array, and a long one comes in pages (a Link header names the next).
+// A failure is {"error": ivd.Failure} under a status code that follows from its
+// kind. The events of a run (text/event-stream) say what has changed, not the
+// whole again.
 //
-// It decides nothing: what a run does is package run's. It never listens off
-// loopback without TLS, and it never shows a secret.
+// It decides nothing, never listens off loopback without TLS, and never shows a
+// secret.
 package api
 
 import (
 	"context"
 	"iter"
 
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
 
-// Version is the version of the paths and bodies of this package: "/v1".
+// Version is the version of the paths and bodies of this package: "/api/v1".
 const Version = 1
+
+// root is where all paths begin.
+const root = "/api/v1"
 
 // DefaultListen is where the server listens unless the configuration says else.
 const DefaultListen = "127.0.0.1:8440"
@@ -30,16 +33,18 @@ const DefaultListen = "127.0.0.1:8440"
 // DefaultServer is where the client looks for it.
 const DefaultServer = "http://" + DefaultListen
 
-// Runs starts, shows and ends runs. Cancel asks for a run's end and does not
-// wait for it. Watch yields the run as it is, then at every change, and ends
-// after the view in which the run has ended; it ends with ctx, too.
+// Runs starts, shows and ends runs. Runs come the newest first, the disks of one
+// in the order of their keys. Cancel asks for a run's end and does not wait for
+// it. Watch yields the run with all of its disks, then what changes, and ends after
+// the change by which the run has ended; it ends with ctx, too.
 type Runs interface {
-	StartBackup(ctx context.Context, r run.BackupRequest) (run.View, error)
-	StartRestore(ctx context.Context, r run.RestoreRequest) (run.View, error)
+	StartBackup(ctx context.Context, r BackupRequest) (Run, error)
+	StartRestore(ctx context.Context, r RestoreRequest) (Run, error)
 	Cancel(ctx context.Context, id ivd.RunID) error
-	Run(ctx context.Context, id ivd.RunID) (run.View, error)
-	Runs(ctx context.Context) ([]run.View, error)
-	Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, error]
+	Run(ctx context.Context, id ivd.RunID) (Run, error)
+	Runs(ctx context.Context) ([]Run, error)
+	RunDisks(ctx context.Context, id ivd.RunID) ([]RunDisk, error)
+	Watch(ctx context.Context, id ivd.RunID) iter.Seq2[Change, error]
 }
 
 // Estate tells of the vCenters' disks and of our snapshots there, and what they and

@@ -5,13 +5,12 @@ import (
 	"net/http"
 	"net/url"
 
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 )
 
 // Version asks which build answers.
 func (c *Client) Version(ctx context.Context) (Build, error) {
-	return call[Build](ctx, c, http.MethodGet, "/v1/version", nil, nil)
+	return call[Build](ctx, c, http.MethodGet, root+"/version", nil, nil)
 }
 
 // Disks lists the estate's disks.
@@ -23,38 +22,53 @@ func (c *Client) Disks(ctx context.Context, q DiskQuery) ([]Disk, error) {
 	if q.Unprotected {
 		query.Set("unprotected", "true")
 	}
-	return call[[]Disk](ctx, c, http.MethodGet, "/v1/disks", query, nil)
+	return call[[]Disk](ctx, c, http.MethodGet, root+"/disks", query, nil)
 }
 
 // Snapshots lists the snapshots in vSphere that runs of ours made.
 func (c *Client) Snapshots(ctx context.Context) ([]Snapshot, error) {
-	return call[[]Snapshot](ctx, c, http.MethodGet, "/v1/snapshots", nil, nil)
+	return call[[]Snapshot](ctx, c, http.MethodGet, root+"/snapshots", nil, nil)
 }
 
 // Backup starts a backup.
-func (c *Client) Backup(ctx context.Context, r run.BackupRequest) (run.View, error) {
-	return call[run.View](ctx, c, http.MethodPost, "/v1/backups", nil, r)
+func (c *Client) Backup(ctx context.Context, r BackupRequest) (Run, error) {
+	return call[Run](ctx, c, http.MethodPost, root+"/backups", nil, r)
 }
 
 // Restore starts a restore.
-func (c *Client) Restore(ctx context.Context, r run.RestoreRequest) (run.View, error) {
-	return call[run.View](ctx, c, http.MethodPost, "/v1/restores", nil, r)
+func (c *Client) Restore(ctx context.Context, r RestoreRequest) (Run, error) {
+	return call[Run](ctx, c, http.MethodPost, root+"/restores", nil, r)
 }
 
-// Runs lists the runs that the coordinator knows.
-func (c *Client) Runs(ctx context.Context) ([]run.View, error) {
-	return call[[]run.View](ctx, c, http.MethodGet, "/v1/runs", nil, nil)
+// Runs lists the runs that the coordinator knows, the newest first.
+func (c *Client) Runs(ctx context.Context) ([]Run, error) {
+	return callAll[Run](ctx, c, root+"/runs")
 }
 
 // Run shows one run.
-func (c *Client) Run(ctx context.Context, id ivd.RunID) (run.View, error) {
-	return call[run.View](ctx, c, http.MethodGet, "/v1/runs/"+url.PathEscape(string(id)), nil, nil)
+func (c *Client) Run(ctx context.Context, id ivd.RunID) (Run, error) {
+	return call[Run](ctx, c, http.MethodGet, root+"/runs/"+url.PathEscape(string(id)), nil, nil)
+}
+
+// RunDisks lists the disks of a run.
+func (c *Client) RunDisks(ctx context.Context, id ivd.RunID) ([]RunDisk, error) {
+	return callAll[RunDisk](ctx, c, root+"/runs/"+url.PathEscape(string(id))+"/disks")
+}
+
+// RunDetail shows one run with its disks.
+func (c *Client) RunDetail(ctx context.Context, id ivd.RunID) (RunDetail, error) {
+	run, err := c.Run(ctx, id)
+	if err != nil {
+		return RunDetail{}, err
+	}
+	disks, err := c.RunDisks(ctx, id)
+	return RunDetail{Run: run, Disks: disks}, err
 }
 
 // Cancel asks for a run's end and shows the run as it is then; it goes on until
 // its disks are cleaned up.
-func (c *Client) Cancel(ctx context.Context, id ivd.RunID) (run.View, error) {
-	return call[run.View](ctx, c, http.MethodPost, "/v1/runs/"+url.PathEscape(string(id))+"/cancel", nil, nil)
+func (c *Client) Cancel(ctx context.Context, id ivd.RunID) (Run, error) {
+	return call[Run](ctx, c, http.MethodPost, root+"/runs/"+url.PathEscape(string(id))+"/cancel", nil, nil)
 }
 
 // Points lists restore points; of all disks where disk is empty.
@@ -63,20 +77,20 @@ func (c *Client) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error) {
 	if disk != "" {
 		query.Set("disk", string(disk))
 	}
-	return call[[]Point](ctx, c, http.MethodGet, "/v1/points", query, nil)
+	return call[[]Point](ctx, c, http.MethodGet, root+"/points", query, nil)
 }
 
 // Point shows one restore point.
 func (c *Client) Point(ctx context.Context, id ivd.PointID) (Point, error) {
-	return call[Point](ctx, c, http.MethodGet, "/v1/points/"+string(id), nil, nil)
+	return call[Point](ctx, c, http.MethodGet, root+"/points/"+string(id), nil, nil)
 }
 
 // Movers lists the movers that live.
 func (c *Client) Movers(ctx context.Context) ([]Mover, error) {
-	return call[[]Mover](ctx, c, http.MethodGet, "/v1/movers", nil, nil)
+	return call[[]Mover](ctx, c, http.MethodGet, root+"/movers", nil, nil)
 }
 
 // Repository says what the server's repository is.
 func (c *Client) Repository(ctx context.Context) (Repository, error) {
-	return call[Repository](ctx, c, http.MethodGet, "/v1/repo", nil, nil)
+	return call[Repository](ctx, c, http.MethodGet, root+"/repo", nil, nil)
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -155,17 +156,52 @@ func (c *Client) refusal(response *http.Response) error {
 
 // call makes a request and decodes its answer.
 func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (T, error) {
-	var out T
+	out, _, err := callPage[T](ctx, c, method, path, query, body)
+	return out, err
+}
+
+// callAll gets all pages of a list.
+func callAll[T any](ctx context.Context, c *Client, path string) ([]T, error) {
+	all := []T{}
+	query := url.Values{"limit": {strconv.Itoa(maxPageSize)}}
+	for {
+		part, next, err := callPage[[]T](ctx, c, http.MethodGet, path, query, nil)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part...)
+		if next == nil {
+			return all, nil
+		}
+		query = next
+	}
+}
+
+// callPage is call, and gives the query of the next page where there is one.
+func callPage[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (out T, next url.Values, err error) {
 	response, err := c.send(ctx, method, path, query, body)
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if err := json.NewDecoder(response.Body).Decode(&out); err != nil {
 		if ctx.Err() != nil {
-			return out, context.Cause(ctx)
+			return out, nil, context.Cause(ctx)
 		}
-		return out, &ivd.Error{Kind: ivd.Transient, Op: "answer of " + c.base.String(), Err: plain(err)}
+		return out, nil, &ivd.Error{Kind: ivd.Transient, Op: "answer of " + c.base.String(), Err: plain(err)}
 	}
-	return out, nil
+	return out, nextPage(response.Header.Get("Link")), nil
+}
+
+// nextPage is the query of the page that a Link header calls the next.
+func nextPage(link string) url.Values {
+	target, ok := strings.CutSuffix(link, `>; rel="next"`)
+	if !ok {
+		return nil
+	}
+	u, err := url.Parse(strings.TrimPrefix(target, "<"))
+	if err != nil {
+		return nil
+	}
+	return u.Query()
 }

@@ -15,7 +15,7 @@ import (
 // maxBody bounds a request: a backup of 20,000 disks by their ids fits.
 const maxBody = 1 << 20
 
-// handler answers the paths under /v1 from the rooms. stopping ends the streams
+// handler answers the paths under /api/v1 from the rooms. stopping ends the streams
 // of events when the server is about to end.
 type handler struct {
 	rooms    Rooms
@@ -25,19 +25,22 @@ type handler struct {
 // routes are the paths of the API; its only list.
 func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, ThisBuild()) })
-	mux.HandleFunc("GET /v1/disks", h.disks)
-	mux.HandleFunc("GET /v1/snapshots", h.snapshots)
-	mux.HandleFunc("POST /v1/backups", h.startBackup)
-	mux.HandleFunc("POST /v1/restores", h.startRestore)
-	mux.HandleFunc("GET /v1/runs", h.runs)
-	mux.HandleFunc("GET /v1/runs/{id}", h.run)
-	mux.HandleFunc("GET /v1/runs/{id}/events", h.events)
-	mux.HandleFunc("POST /v1/runs/{id}/cancel", h.cancel)
-	mux.HandleFunc("GET /v1/points", h.points)
-	mux.HandleFunc("GET /v1/points/{disk}/{name}", h.point)
-	mux.HandleFunc("GET /v1/movers", h.movers)
-	mux.HandleFunc("GET /v1/repo", h.repo)
+	get := func(path string, answer http.HandlerFunc) { mux.HandleFunc("GET "+root+path, answer) }
+	post := func(path string, answer http.HandlerFunc) { mux.HandleFunc("POST "+root+path, answer) }
+	get("/version", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, ThisBuild()) })
+	get("/disks", h.disks)
+	get("/snapshots", h.snapshots)
+	post("/backups", h.startBackup)
+	post("/restores", h.startRestore)
+	get("/runs", h.runs)
+	get("/runs/{id}", h.run)
+	get("/runs/{id}/disks", h.runDisks)
+	get("/runs/{id}/events", h.events)
+	post("/runs/{id}/cancel", h.cancel)
+	get("/points", h.points)
+	get("/points/{disk}/{name}", h.point)
+	get("/movers", h.movers)
+	get("/repo", h.repo)
 	return jsonErrors(mux)
 }
 

@@ -1,10 +1,10 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -72,7 +72,7 @@ func (h *handler) movers(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
-	var request run.BackupRequest
+	var request BackupRequest
 	err := read(w, r, &request)
 	if err == nil {
 		err = checkBackup(&request)
@@ -81,13 +81,12 @@ func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	view, err := h.rooms.Runs.StartBackup(r.Context(), request)
-	started(w, view, err)
+	started(w, r, h.rooms.Runs.StartBackup, request)
 }
 
 // checkBackup wants disks to be named in exactly one way, by ids in their
 // canonical form.
-func checkBackup(r *run.BackupRequest) error {
+func checkBackup(r *BackupRequest) error {
 	ways := 0
 	for _, named := range []bool{r.All, r.Policy != "", len(r.Disks) > 0} {
 		if named {
@@ -108,7 +107,7 @@ func checkBackup(r *run.BackupRequest) error {
 }
 
 func (h *handler) startRestore(w http.ResponseWriter, r *http.Request) {
-	var request run.RestoreRequest
+	var request RestoreRequest
 	err := read(w, r, &request)
 	if err == nil {
 		_, err = ivd.ParsePointID(string(request.Point))
@@ -117,31 +116,41 @@ func (h *handler) startRestore(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	view, err := h.rooms.Runs.StartRestore(r.Context(), request)
-	started(w, view, err)
+	started(w, r, h.rooms.Runs.StartRestore, request)
 }
 
-// started answers with a run that goes on after the answer.
-func started(w http.ResponseWriter, v run.View, err error) {
+// started starts a run and answers with it; it goes on after the answer.
+func started[T any](w http.ResponseWriter, r *http.Request, start func(context.Context, T) (Run, error), request T) {
+	run, err := start(r.Context(), request)
 	if err != nil {
 		fail(w, err)
 		return
 	}
-	w.Header().Set("Location", "/v1/runs/"+string(v.ID))
-	answer(w, http.StatusAccepted, whole(v))
+	w.Header().Set("Location", root+"/runs/"+string(run.ID))
+	answer(w, http.StatusAccepted, run)
 }
 
 func (h *handler) runs(w http.ResponseWriter, r *http.Request) {
-	views, err := h.rooms.Runs.Runs(r.Context())
-	for i := range views {
-		views[i] = whole(views[i])
+	runs, err := h.rooms.Runs.Runs(r.Context())
+	if err != nil {
+		fail(w, err)
+		return
 	}
-	reply(w, list(views), err)
+	page(w, r, runs, func(r Run) string { return string(r.ID) })
 }
 
 func (h *handler) run(w http.ResponseWriter, r *http.Request) {
-	view, err := h.rooms.Runs.Run(r.Context(), ivd.RunID(r.PathValue("id")))
-	reply(w, whole(view), err)
+	run, err := h.rooms.Runs.Run(r.Context(), ivd.RunID(r.PathValue("id")))
+	reply(w, run, err)
+}
+
+func (h *handler) runDisks(w http.ResponseWriter, r *http.Request) {
+	disks, err := h.rooms.Runs.RunDisks(r.Context(), ivd.RunID(r.PathValue("id")))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	page(w, r, disks, func(d RunDisk) string { return d.Key })
 }
 
 func (h *handler) cancel(w http.ResponseWriter, r *http.Request) {
@@ -151,10 +160,4 @@ func (h *handler) cancel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.run(w, r)
-}
-
-// whole makes a view's list an array where it has no disks.
-func whole(v run.View) run.View {
-	v.Disks = list(v.Disks)
-	return v
 }

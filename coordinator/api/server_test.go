@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,6 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/api/apitest"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -60,26 +61,30 @@ func TestListsAreArraysAndNullsAreThere(t *testing.T) {
 	rooms := &apitest.Rooms{DiskList: []api.Disk{{ID: diskA, Name: "data"}}, MoverList: []job.Mover{{Name: "proxy-1", PublicKey: []byte("k")}}}
 	_, url := serve(t, rooms, api.Options{})
 	for path, want := range map[string]string{
-		"/v1/runs":                      `[]`,
-		"/v1/points":                    `[]`,
-		"/v1/snapshots":                 `[]`,
-		"/v1/disks?datastore=other":     `[]`,
-		"/v1/disks":                     `"attached_to":[],"cbt":false,"thin":false,"encrypted":false,"last_point":null`,
-		"/v1/movers":                    `"draining":false,"vddk":"","transports":[],"active":[]`,
-		"/v1/version":                   `"api":1`,
-		"/v1/disks?unprotected=perhaps": `"error":{"kind":"invalid"`,
-		"/v1/points?disk=nothing":       `"error":{"kind":"invalid"`,
-		"/v1/points/x/y":                `"error":{"kind":"invalid"`,
-		"/v1/points/" + string(pointA):  `"error":{"kind":"not_found"`,
-		"/v1/runs/none":                 `"error":{"kind":"not_found","message":"no run none","remedy"`,
-		"/v1/runs/none/events":          `"error":{"kind":"not_found"`,
-		"/v2":                           `"error":{"kind":"not_found"`,
+		"/api/v1/runs":                      `[]`,
+		"/api/v1/points":                    `[]`,
+		"/api/v1/snapshots":                 `[]`,
+		"/api/v1/disks?datastore=other":     `[]`,
+		"/api/v1/disks":                     `"attached_to":[],"cbt":false,"thin":false,"encrypted":false,"last_point":null`,
+		"/api/v1/movers":                    `"draining":false,"vddk":"","transports":[],"active":[]`,
+		"/api/v1/version":                   `"api":1`,
+		"/api/v1/disks?unprotected=perhaps": `"error":{"kind":"invalid"`,
+		"/api/v1/points?disk=nothing":       `"error":{"kind":"invalid"`,
+		"/api/v1/points/x/y":                `"error":{"kind":"invalid"`,
+		"/api/v1/points/" + string(pointA):  `"error":{"kind":"not_found"`,
+		"/api/v1/runs/none":                 `"error":{"kind":"not_found","message":"no run none","remedy"`,
+		"/api/v1/runs/none/events":          `"error":{"kind":"not_found"`,
+		"/api/v1/runs/none/disks":           `"error":{"kind":"not_found"`,
+		"/api/v1/runs?limit=0":              `"error":{"kind":"invalid"`,
+		"/api/v1/runs?limit=many":           `"error":{"kind":"invalid"`,
+		"/api/v1/runs?after=none":           `"error":{"kind":"not_found"`,
+		"/v2":                               `"error":{"kind":"not_found"`,
 	} {
 		if got := squeeze(get(t, url+path)); !strings.Contains(got, want) {
 			t.Errorf("GET %s = %s, want %s in it", path, got, want)
 		}
 	}
-	if got := get(t, url+"/v1/movers"); strings.Contains(got, "public_key") {
+	if got := get(t, url+"/api/v1/movers"); strings.Contains(got, "public_key") {
 		t.Errorf("a mover's key is nobody's business: %s", got)
 	}
 }
@@ -95,7 +100,7 @@ func TestPathsHaveNames(t *testing.T) {
 	}
 	_, url := serve(t, rooms, api.Options{})
 	want := `"paths":[{"source":"lab","datastore":"datastore-52","transport":"san","vcenter":"lab","datastore_name":"nvme-1"},{"source":"other","datastore":"datastore-52","transport":"san","vcenter":"other"}]`
-	if got := squeeze(get(t, url+"/v1/movers")); !strings.Contains(got, want) {
+	if got := squeeze(get(t, url+"/api/v1/movers")); !strings.Contains(got, want) {
 		t.Errorf("%s, want %s in it", got, want)
 	}
 }
@@ -107,7 +112,7 @@ func TestStatusFollowsKind(t *testing.T) {
 	} {
 		rooms := &apitest.Rooms{Err: &ivd.Error{Kind: kind, Err: errors.New("so it is"), Remedy: "do this"}}
 		client, url := serve(t, rooms, api.Options{})
-		response, err := http.Get(url + "/v1/disks")
+		response, err := http.Get(url + "/api/v1/disks")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,16 +134,16 @@ func TestWrongRequests(t *testing.T) {
 		method, path, body, want string
 		status                   int
 	}{
-		"unknown field":    {"POST", "/v1/backups", `{"everything":true}`, `unknown field \"everything\"`, 400},
-		"nothing":          {"POST", "/v1/backups", ``, "empty", 400},
-		"two values":       {"POST", "/v1/backups", `{"all":true}{}`, "more than one", 400},
-		"no disks":         {"POST", "/v1/backups", `{}`, "exactly one", 400},
-		"two ways":         {"POST", "/v1/backups", `{"all":true,"policy":"p"}`, "exactly one", 400},
-		"no disk id":       {"POST", "/v1/backups", `{"disks":["x"]}`, "disk id", 400},
-		"no point":         {"POST", "/v1/restores", `{"point":"x"}`, "restore point", 400},
-		"wrong method":     {"PUT", "/v1/runs", ``, "PUT is not for", 405},
-		"unknown run":      {"POST", "/v1/runs/x/cancel", ``, "no run x", 404},
-		"too large a body": {"POST", "/v1/backups", `{"policy":"` + strings.Repeat("x", 2<<20) + `"}`, "too large", 400},
+		"unknown field":    {"POST", "/api/v1/backups", `{"everything":true}`, `unknown field \"everything\"`, 400},
+		"nothing":          {"POST", "/api/v1/backups", ``, "empty", 400},
+		"two values":       {"POST", "/api/v1/backups", `{"all":true}{}`, "more than one", 400},
+		"no disks":         {"POST", "/api/v1/backups", `{}`, "exactly one", 400},
+		"two ways":         {"POST", "/api/v1/backups", `{"all":true,"policy":"p"}`, "exactly one", 400},
+		"no disk id":       {"POST", "/api/v1/backups", `{"disks":["x"]}`, "disk id", 400},
+		"no point":         {"POST", "/api/v1/restores", `{"point":"x"}`, "restore point", 400},
+		"wrong method":     {"PUT", "/api/v1/runs", ``, "PUT is not for", 405},
+		"unknown run":      {"POST", "/api/v1/runs/x/cancel", ``, "no run x", 404},
+		"too large a body": {"POST", "/api/v1/backups", `{"policy":"` + strings.Repeat("x", 2<<20) + `"}`, "too large", 400},
 	} {
 		request, err := http.NewRequest(c.method, url+c.path, strings.NewReader(c.body))
 		if err != nil {
@@ -152,25 +157,25 @@ func TestWrongRequests(t *testing.T) {
 }
 
 func TestStartsAreAnsweredWithTheRun(t *testing.T) {
-	rooms := &apitest.Rooms{Next: run.View{Run: run.Run{ID: runA, State: run.Running}}}
+	rooms := &apitest.Rooms{Next: api.RunDetail{Run: api.Run{ID: runA, State: api.Running}}}
 	client, url := serve(t, rooms, api.Options{})
-	v, err := client.Backup(t.Context(), run.BackupRequest{Disks: []ivd.DiskID{ivd.DiskID(strings.ToUpper(diskA))}, Full: true})
+	v, err := client.Backup(t.Context(), api.BackupRequest{Disks: []ivd.DiskID{ivd.DiskID(strings.ToUpper(diskA))}, Full: true})
 	if err != nil || v.ID != runA || v.Kind != job.Backup {
 		t.Fatalf("Backup = %+v, %v", v, err)
 	}
 	if got := rooms.Backups[0]; len(got.Disks) != 1 || got.Disks[0] != diskA || !got.Full {
 		t.Errorf("the room was asked for %+v", got)
 	}
-	if _, err = client.Restore(t.Context(), run.RestoreRequest{Point: pointA, Name: "new"}); err != nil {
+	if _, err = client.Restore(t.Context(), api.RestoreRequest{Point: pointA, Name: "new"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := rooms.Restores[0]; got.Point != pointA || got.Name != "new" {
 		t.Errorf("the room was asked for %+v", got)
 	}
-	if v, err = client.Cancel(t.Context(), runA); err != nil || !v.Cancel {
+	if v, err = client.Cancel(t.Context(), runA); err != nil || !v.Cancelling {
 		t.Errorf("Cancel = %+v, %v", v, err)
 	}
-	request, _ := http.NewRequest("POST", url+"/v1/backups", strings.NewReader(`{"all":true}`))
+	request, _ := http.NewRequest("POST", url+"/api/v1/backups", strings.NewReader(`{"all":true}`))
 	if status, _ := do(t, request); status != http.StatusAccepted {
 		t.Errorf("a start is answered with %d", status)
 	}
@@ -196,13 +201,13 @@ func TestTokens(t *testing.T) {
 }
 
 func TestOtherSitesAreKeptOut(t *testing.T) {
-	_, url := serve(t, &apitest.Rooms{Next: run.View{Run: run.Run{ID: runA}}}, api.Options{})
+	_, url := serve(t, &apitest.Rooms{Next: api.RunDetail{Run: api.Run{ID: runA}}}, api.Options{})
 	for name, change := range map[string]func(*http.Request){
 		"another origin":     func(r *http.Request) { r.Header.Set("Origin", "https://elsewhere.example") },
 		"a cross-site fetch": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
 		"a rebound name":     func(r *http.Request) { r.Host = "rebound.example:8440" },
 	} {
-		request, _ := http.NewRequest("POST", url+"/v1/backups", strings.NewReader(`{"all":true}`))
+		request, _ := http.NewRequest("POST", url+"/api/v1/backups", strings.NewReader(`{"all":true}`))
 		change(request)
 		if status, body := do(t, request); status != http.StatusForbidden {
 			t.Errorf("%s: %d %s", name, status, body)
@@ -238,6 +243,60 @@ func TestAddressInUse(t *testing.T) {
 	_, err := api.Open(api.Options{Listen: strings.TrimPrefix(url, "http://")}, (&apitest.Rooms{}).All())
 	if ivd.KindOf(err) != ivd.Exists || !strings.Contains(err.Error(), strings.TrimPrefix(url, "http://")) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A long list comes in pages, whole and in order; who asks for all gets all.
+func TestLongListsComeInPages(t *testing.T) {
+	v := api.RunDetail{Run: api.Run{ID: runA, State: api.Done}}
+	for i := range 11 {
+		v.Disks = append(v.Disks, api.RunDisk{Key: fmt.Sprintf("%02d", i), Step: api.Ended, Result: api.Done})
+	}
+	rooms := &apitest.Rooms{}
+	rooms.Put(v)
+	client, url := serve(t, rooms, api.Options{})
+	path := "/api/v1/runs/" + string(runA) + "/disks?limit=4"
+	var keys []string
+	for pages := 1; path != ""; pages++ {
+		response, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var disks []api.RunDisk
+		err = json.NewDecoder(response.Body).Decode(&disks)
+		_ = response.Body.Close()
+		http.DefaultClient.CloseIdleConnections()
+		if err != nil || len(disks) > 4 || pages > 3 {
+			t.Fatalf("page %d has %d disks: %v", pages, len(disks), err)
+		}
+		for _, d := range disks {
+			keys = append(keys, d.Key)
+		}
+		path, _ = strings.CutSuffix(strings.TrimPrefix(response.Header.Get("Link"), "<"), `>; rel="next"`)
+	}
+	if !slices.IsSorted(keys) || len(keys) != 11 {
+		t.Errorf("the pages have %v", keys)
+	}
+	all, err := client.RunDetail(t.Context(), runA)
+	if err != nil || len(all.Disks) != 11 || all.Counts.Done != 11 {
+		t.Errorf("%+v: %v", all, err)
+	}
+	if runs := get(t, url+"/api/v1/runs"); strings.Contains(runs, `"key"`) || !strings.Contains(squeeze(runs), `"counts":{"disks":11,"waiting":0,"working":0,"done":11`) {
+		t.Errorf("the list of runs has %s", runs)
+	}
+}
+
+// What is sent of a run is its disks once and then those that have changed, as the
+// events of any client of this kind.
+func TestEventsSayWhatHasChanged(t *testing.T) {
+	rooms := &apitest.Rooms{}
+	rooms.Put(api.RunDetail{Run: api.Run{ID: runA, State: api.Done}, Disks: []api.RunDisk{{Key: "a", Name: "line\nend"}}})
+	_, url := serve(t, rooms, api.Options{})
+	got := get(t, url+"/api/v1/runs/"+string(runA)+"/events")
+	lines := strings.Split(got, "\n")
+	if len(lines) != 7 || lines[0] != "event: disk" || !strings.HasPrefix(lines[1], `data: {"key":"a",`) || lines[2] != "" ||
+		lines[3] != "event: run" || !strings.HasPrefix(lines[4], `data: {"id":"`) || lines[5] != "" || lines[6] != "" {
+		t.Errorf("%q", lines)
 	}
 }
 

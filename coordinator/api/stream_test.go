@@ -3,26 +3,27 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/pause"
 )
 
-// views yields n views, one every gap, the last of them ended; then it stays
-// silent for the given time.
-func views(ctx context.Context, n int, gap, silent time.Duration) iter.Seq2[run.View, error] {
-	return func(yield func(run.View, error) bool) {
+// changes yields n changes, one every gap, each of a disk of its own and of one that
+// changes again and again, the last of them the run's end; before, it is silent for
+// the given time.
+func changes(ctx context.Context, n int, gap, silent time.Duration) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
 		_ = pause.For(ctx, silent)
 		for i := range n {
-			v := run.View{Run: run.Run{State: run.Running, Beat: uint64(i)}}
+			c := Change{Run: Run{State: Running, Counts: Counts{Done: i}}, Disks: []RunDisk{{Key: fmt.Sprint(i)}, {Key: "busy", Retries: i}}}
 			if i == n-1 {
-				v.State = run.Done
+				c.Run.State = Done
 			}
-			if !yield(v, nil) || pause.For(ctx, gap) != nil {
+			if !yield(c, nil) || pause.For(ctx, gap) != nil {
 				return
 			}
 		}
@@ -31,14 +32,27 @@ func views(ctx context.Context, n int, gap, silent time.Duration) iter.Seq2[run.
 
 func TestStreamThinsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var beats []uint64
+		var shown []int
+		disks, busy := map[string]int{}, 0
 		began := time.Now()
-		stream(t.Context(), views(t.Context(), 1000, 10*time.Millisecond, 0),
-			func(v run.View, _ error) error { beats = append(beats, v.Beat); return nil },
+		stream(t.Context(), changes(t.Context(), 1000, 10*time.Millisecond, 0),
+			func(c Change, _ error) error {
+				shown = append(shown, c.Run.Counts.Done)
+				for _, d := range c.Disks {
+					disks[d.Key]++
+					if d.Key == "busy" {
+						busy = d.Retries
+					}
+				}
+				return nil
+			},
 			func() error { t.Error("alive was called"); return nil })
 		most := int(time.Since(began)/eventGap) + 2
-		if len(beats) > most || len(beats) < most/2 || beats[0] != 0 || beats[len(beats)-1] != 999 {
-			t.Errorf("%d lines of at most %d: %v", len(beats), most, beats)
+		if len(shown) > most || len(shown) < most/2 || shown[0] != 0 || shown[len(shown)-1] != 999 {
+			t.Errorf("%d changes of at most %d: %v", len(shown), most, shown)
+		}
+		if len(disks) != 1001 || disks["500"] != 1 || disks["busy"] != len(shown) || busy != 999 {
+			t.Errorf("%d disks were shown, one of them %d times, the busy one %d times of %d and last as %d", len(disks), disks["500"], disks["busy"], len(shown), busy)
 		}
 	})
 }
@@ -46,8 +60,8 @@ func TestStreamThinsOut(t *testing.T) {
 func TestStreamSaysThatItLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		alive := 0
-		stream(t.Context(), views(t.Context(), 1, 0, time.Minute),
-			func(run.View, error) error { return nil },
+		stream(t.Context(), changes(t.Context(), 1, 0, time.Minute),
+			func(Change, error) error { return nil },
 			func() error { alive++; return nil })
 		if alive < 3 || alive > 4 {
 			t.Errorf("alive %d times within a minute", alive)
@@ -60,7 +74,7 @@ func TestStreamEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		lines := 0
-		stream(ctx, views(ctx, 100, time.Second, 0), func(run.View, error) error {
+		stream(ctx, changes(ctx, 100, time.Second, 0), func(Change, error) error {
 			if lines++; lines == 3 {
 				cancel()
 			}
@@ -72,8 +86,8 @@ func TestStreamEnds(t *testing.T) {
 		ctx, cancel = context.WithCancel(t.Context())
 		defer cancel()
 		lines = 0
-		failing := func(yield func(run.View, error) bool) { yield(run.View{}, broken) }
-		stream(ctx, failing, func(_ run.View, err error) error {
+		failing := func(yield func(Change, error) bool) { yield(Change{}, broken) }
+		stream(ctx, failing, func(_ Change, err error) error {
 			lines++
 			if !errors.Is(err, broken) {
 				t.Errorf("%v", err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,9 +9,10 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/pause"
 )
@@ -18,24 +20,25 @@ import (
 const (
 	firstAgain = 250 * time.Millisecond // before a lost server is asked again
 	lastAgain  = 5 * time.Second
-	silence    = 4 * eventIdle // without even an empty line: the connection is dead
+	silence    = 4 * eventIdle // without even a comment: the connection is dead
+	maxEvent   = 1 << 20       // bytes of one
 )
 
-// Watch yields a run as it is and at its changes, the last time when it has
-// ended. A server that goes away is looked for again for the client's patience,
-// since the run goes on when `ivd serve` is started anew. An error is yielded
-// once, at the end.
-func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, error] {
-	return func(yield func(run.View, error) bool) {
+// Watch yields a run with its disks as they are and at their changes, the last time
+// when it has ended. A server that goes away is looked for again for the client's
+// patience, since the run goes on when `ivd serve` is started anew. An error is
+// yielded once, at the end.
+func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[RunDetail, error] {
+	return func(yield func(RunDetail, error) bool) {
 		var lost time.Time // since when nothing was heard; zero: all is well
 		again := firstAgain
 		for {
-			ended, heard, err := c.watchOnce(ctx, id, func(v run.View) bool { return yield(v, nil) })
+			ended, heard, err := c.watchOnce(ctx, id, func(r RunDetail) bool { return yield(r, nil) })
 			if ended {
 				return
 			}
 			if ctx.Err() != nil {
-				yield(run.View{}, context.Cause(ctx))
+				yield(RunDetail{}, context.Cause(ctx))
 				return
 			}
 			if heard {
@@ -45,11 +48,11 @@ func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, er
 				lost = time.Now()
 			}
 			if k := ivd.KindOf(err); k != ivd.Transient && k != ivd.Cancelled || time.Since(lost) > c.patience {
-				yield(run.View{}, err)
+				yield(RunDetail{}, err)
 				return
 			}
 			if pause.For(ctx, again) != nil {
-				yield(run.View{}, context.Cause(ctx))
+				yield(RunDetail{}, context.Cause(ctx))
 				return
 			}
 			again = min(2*again, lastAgain)
@@ -58,38 +61,114 @@ func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, er
 }
 
 // watchOnce follows one connection. ended: there is no more to yield. heard: at
-// least one view came. The error says why the connection ended, where not ended.
-func (c *Client) watchOnce(ctx context.Context, id ivd.RunID, yield func(run.View) bool) (ended, heard bool, err error) {
+// least one change came. The error says why the connection ended, where not ended.
+func (c *Client) watchOnce(ctx context.Context, id ivd.RunID, yield func(RunDetail) bool) (ended, heard bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	response, err := c.send(ctx, http.MethodGet, "/v1/runs/"+url.PathEscape(string(id))+"/events", nil, nil)
+	response, err := c.send(ctx, http.MethodGet, root+"/runs/"+url.PathEscape(string(id))+"/events", nil, nil)
 	if err != nil {
 		return false, false, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	watchdog := time.AfterFunc(silence, cancel)
 	defer watchdog.Stop()
-	events := json.NewDecoder(&fed{r: response.Body, feed: func() { watchdog.Reset(silence) }})
-	for {
-		var e event
-		if err := events.Decode(&e); err != nil {
-			return false, heard, &ivd.Error{Kind: ivd.Transient, Op: "events from " + c.base.String(), Err: broken(err)}
+
+	var seen RunDetail
+	for e, err := range readEvents(&fed{r: response.Body, feed: func() { watchdog.Reset(silence) }}) {
+		if err == nil {
+			err = e.into(&seen)
 		}
-		if e.Error != nil {
-			return false, heard, e.Error.Err()
+		if err != nil {
+			return false, heard, c.brokeOff(err)
+		}
+		if e.name != runEvent {
+			continue
 		}
 		heard = true
-		if !yield(e.View) || e.State.Ended() {
+		shown := seen
+		shown.Disks = slices.Clone(seen.Disks) // who got them keeps them
+		if !yield(shown) || seen.State.Ended() {
 			return true, true, nil
 		}
 	}
+	return false, heard, c.brokeOff(io.EOF)
 }
 
-func broken(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
-		return errors.New("the connection broke off")
+// brokeOff is why a stream of events has ended before its run: what the server says,
+// or what became of the connection.
+func (c *Client) brokeOff(err error) error {
+	if ivd.KindOf(err) != ivd.Unknown && !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return err
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
+		err = errors.New("the connection broke off")
+	}
+	return &ivd.Error{Kind: ivd.Transient, Op: "events from " + c.base.String(), Err: err}
+}
+
+// sentEvent is one event of a stream.
+type sentEvent struct {
+	name string
+	data []byte
+}
+
+// into changes what is known of a run by what the event says. What it is not known
+// for is passed over.
+func (e sentEvent) into(r *RunDetail) error {
+	switch e.name {
+	case runEvent:
+		var run Run // what is left out is no longer so
+		err := json.Unmarshal(e.data, &run)
+		r.Run = run
+		return err
+	case diskEvent:
+		var d RunDisk
+		if err := json.Unmarshal(e.data, &d); err != nil {
+			return err
+		}
+		i, known := slices.BinarySearchFunc(r.Disks, d.Key, func(d RunDisk, key string) int { return strings.Compare(d.Key, key) })
+		if !known {
+			r.Disks = slices.Insert(r.Disks, i, d)
+		}
+		r.Disks[i] = d
+	case errorEvent:
+		var p problem
+		if err := json.Unmarshal(e.data, &p); err != nil {
+			return err
+		}
+		return p.Error.Err()
+	}
+	return nil
+}
+
+// readEvents yields the events of a stream (HTML Standard, section 9.2) until it
+// ends; ids and comments are passed over.
+func readEvents(r io.Reader) iter.Seq2[sentEvent, error] {
+	return func(yield func(sentEvent, error) bool) {
+		lines := bufio.NewScanner(r)
+		lines.Buffer(nil, maxEvent)
+		var e sentEvent
+		for lines.Scan() {
+			field, value, _ := strings.Cut(lines.Text(), ":")
+			value = strings.TrimPrefix(value, " ")
+			switch field {
+			case "event":
+				e.name = value
+			case "data":
+				e.data = append(e.data, value...)
+			case "": // an empty line ends an event; a comment is none
+				if lines.Text() == "" && e.data != nil {
+					if !yield(e, nil) {
+						return
+					}
+					e = sentEvent{}
+				}
+			}
+		}
+		if err := lines.Err(); err != nil {
+			yield(sentEvent{}, err)
+		}
+	}
 }
 
 // fed calls feed after every read that brought something.

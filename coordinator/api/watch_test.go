@@ -12,19 +12,18 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/api/apitest"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 )
 
-func view(state run.State, read int64) run.View {
-	v := run.View{Run: run.Run{ID: runA, State: state}}
+func view(state api.State, read int64) api.RunDetail {
+	v := api.RunDetail{Run: api.Run{ID: runA, State: state}}
 	v.Stats.ReadBytes = read
 	return v
 }
 
 func TestWatchEndsWithTheRun(t *testing.T) {
 	rooms := &apitest.Rooms{}
-	rooms.Put(view(run.Running, 1))
+	rooms.Put(view(api.Running, 1))
 	client, _ := serve(t, rooms, api.Options{})
 	var seen []int64
 	for v, err := range client.Watch(t.Context(), runA) {
@@ -35,9 +34,9 @@ func TestWatchEndsWithTheRun(t *testing.T) {
 		if v.Stats.ReadBytes == 1 {
 			// A burst: only its last may be shown, and that must be.
 			for i := range int64(50) {
-				rooms.Put(view(run.Running, 2+i))
+				rooms.Put(view(api.Running, 2+i))
 			}
-			rooms.Put(view(run.Partial, 100))
+			rooms.Put(view(api.Partial, 100))
 		}
 	}
 	if len(seen) > 10 || seen[len(seen)-1] != 100 {
@@ -45,9 +44,37 @@ func TestWatchEndsWithTheRun(t *testing.T) {
 	}
 }
 
+// Each yield of a watch has all disks, although changes alone are sent, and is the
+// caller's to keep.
+func TestWatchPutsChangesTogether(t *testing.T) {
+	rooms := &apitest.Rooms{}
+	v := view(api.Running, 1)
+	v.Disks = []api.RunDisk{{Key: "a", Step: api.Moving}, {Key: "b", Step: api.Waiting}}
+	rooms.Put(v)
+	client, _ := serve(t, rooms, api.Options{})
+	var first, last api.RunDetail
+	for v, err := range client.Watch(t.Context(), runA) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = v; first.ID == "" {
+			first = v
+			end := view(api.Done, 2)
+			end.Disks = []api.RunDisk{{Key: "b", Step: api.Ended, Result: api.Done}}
+			rooms.Put(end)
+		}
+	}
+	if len(first.Disks) != 2 || first.Disks[1].Step != api.Waiting {
+		t.Errorf("first: %+v", first.Disks)
+	}
+	if len(last.Disks) != 2 || last.Disks[0].Step != api.Moving || last.Disks[1].Result != api.Done || last.State != api.Done {
+		t.Errorf("last: %+v", last)
+	}
+}
+
 func TestWatchEndsWithItsContext(t *testing.T) {
 	rooms := &apitest.Rooms{}
-	rooms.Put(view(run.Running, 1))
+	rooms.Put(view(api.Running, 1))
 	client, _ := serve(t, rooms, api.Options{})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -64,7 +91,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 
 func TestWatchOutlivesAServer(t *testing.T) {
 	rooms := &apitest.Rooms{}
-	rooms.Put(view(run.Running, 1))
+	rooms.Put(view(api.Running, 1))
 	listen := "127.0.0.1:0"
 	start := func() (func(), string) {
 		server, err := api.Open(api.Options{Listen: listen}, rooms.All())
@@ -92,7 +119,7 @@ func TestWatchOutlivesAServer(t *testing.T) {
 		if len(seen) == 1 {
 			stop()
 			stop, _ = start()
-			rooms.Put(view(run.Done, 2))
+			rooms.Put(view(api.Done, 2))
 		}
 	}
 	stop()

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"ivdmover/coordinator/plan"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -112,12 +111,6 @@ type Build struct {
 // problem is the body of every answer that is no success.
 type problem struct {
 	Error *ivd.Failure `json:"error"`
-}
-
-// event is a line of a run's events: a view, or the failure that ends them.
-type event struct {
-	run.View
-	Error *ivd.Failure `json:"error,omitempty"`
 }
 
 // moverOf is a mover's heartbeat for people; names tells what a path's vCenter and datastore are called.

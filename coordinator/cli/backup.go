@@ -6,13 +6,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 )
 
 func (a *app) backup() *cobra.Command {
 	var (
-		request run.BackupRequest
+		request api.BackupRequest
 		disks   []string
 		wait    bool
 	)
@@ -59,7 +58,7 @@ none is done. An interrupt ends the waiting, not the run.`,
 }
 
 // oneWay wants disks to be named in exactly one way.
-func oneWay(r run.BackupRequest) error {
+func oneWay(r api.BackupRequest) error {
 	ways := 0
 	for _, given := range []bool{r.All, r.Policy != "", len(r.Disks) > 0} {
 		if given {

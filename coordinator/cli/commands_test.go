@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli"
-	"ivdmover/coordinator/run"
 )
 
 func TestBackupPrintsTheRun(t *testing.T) {
@@ -26,25 +26,25 @@ func TestBackupPrintsTheRun(t *testing.T) {
 		t.Errorf("asked for %+v", got)
 	}
 	code, out, _ = do(t.Context(), cli.Extra{}, "restore", string(pointA), "--name", "n", "--datastore", "d", "--vcenter", "v", "--server", url, "-o", "json")
-	var v run.View
+	var v api.RunDetail
 	if err := json.Unmarshal([]byte(out), &v); code != 0 || err != nil || v.ID != runA {
 		t.Errorf("%d %v %s", code, err, out)
 	}
-	if got := rooms.Restores[0]; got != (run.RestoreRequest{Point: pointA, Name: "n", Datastore: "d", VCenter: "v"}) {
+	if got := rooms.Restores[0]; got != (api.RestoreRequest{Point: pointA, Name: "n", Datastore: "d", VCenter: "v"}) {
 		t.Errorf("asked for %+v", got)
 	}
 }
 
 // What became of a run is the exit code of who waited for it.
 func TestExitCodeOfRuns(t *testing.T) {
-	for state, want := range map[run.State]struct {
+	for state, want := range map[api.State]struct {
 		code int
 		line string
 	}{
-		run.Done:      {0, ""},
-		run.Partial:   {3, "ivd: 1 of 2 disks of run " + string(runA) + " failed; see `ivd run show " + string(runA) + "`\n"},
-		run.Failed:    {1, "ivd: run " + string(runA) + " failed: all 2 disks failed; see `ivd run show " + string(runA) + "`\n"},
-		run.Cancelled: {1, "ivd: run " + string(runA) + " was cancelled; disks done before that stay done\n"},
+		api.Done:      {0, ""},
+		api.Partial:   {3, "ivd: 1 of 2 disks of run " + string(runA) + " failed; see `ivd run show " + string(runA) + "`\n"},
+		api.Failed:    {1, "ivd: run " + string(runA) + " failed: all 2 disks failed; see `ivd run show " + string(runA) + "`\n"},
+		api.Cancelled: {1, "ivd: run " + string(runA) + " was cancelled; disks done before that stay done\n"},
 	} {
 		rooms := estate()
 		url := serve(t, rooms)
@@ -67,21 +67,21 @@ func TestInterruptedWaiting(t *testing.T) {
 	if code != 1 || !strings.Contains(errs, "run "+string(runA)+" goes on; follow it with `ivd run show "+string(runA)+" --follow`, end it with `ivd run cancel "+string(runA)+"`") {
 		t.Errorf("%d %q", code, errs)
 	}
-	if v, _ := rooms.Run(t.Context(), runA); v.Cancel {
+	if v, _ := rooms.Run(t.Context(), runA); v.Cancelling {
 		t.Error("the run was cancelled")
 	}
 }
 
 func TestCancel(t *testing.T) {
 	rooms := estate()
-	rooms.Put(backup(run.Running))
+	rooms.Put(backup(api.Running))
 	rooms.Put(restore())
 	url := serve(t, rooms)
 	code, out, _ := do(t.Context(), cli.Extra{}, "run", "cancel", string(runA), "--server", url)
 	if code != 0 || !strings.Contains(out, "being cancelled") {
 		t.Errorf("%d %s", code, out)
 	}
-	if v, _ := rooms.Run(t.Context(), runA); !v.Cancel {
+	if v, _ := rooms.Run(t.Context(), runA); !v.Cancelling {
 		t.Error("the run was not cancelled")
 	}
 	if _, out, _ = do(t.Context(), cli.Extra{}, "run", "cancel", string(runB), "--server", url); !strings.Contains(out, "has ended already: done") {
@@ -179,7 +179,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 
 func TestCompletionAsksTheServer(t *testing.T) {
 	rooms := estate()
-	rooms.Put(backup(run.Running))
+	rooms.Put(backup(api.Running))
 	rooms.Put(restore())
 	url := serve(t, rooms)
 	for want, args := range map[string][]string{

@@ -7,7 +7,6 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/api/apitest"
 	"ivdmover/coordinator/plan"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -47,43 +46,43 @@ func estate() *apitest.Rooms {
 			{Name: "proxy-2", Host: "proxy-2.example.net", Handles: 4, Free: 4, Draining: true, VDDK: "9.0.0.0", Modes: []string{"nbdssl"}, Started: evening},
 		},
 		Info: api.Repository{ID: "9d7c3f6e-0000-4111-8222-333344445555", URL: "s3://backups/estate-1", FormatVersion: 1, Hash: "blake3-256", Cipher: "none"},
-		Next: backup(run.Running),
+		Next: backup(api.Running),
 	}
 	return rooms
 }
 
 // backup is a run of two disks; when it has ended, by its state.
-func backup(state run.State) run.View {
-	a := run.DiskView{Disk: run.Disk{Ref: ivd.NewDiskRef("lab", "datastore-52", diskA), Name: "data-01", Step: run.Moving, Mode: plan.Changed, Started: evening, Geometry: ivd.Geometry{Capacity: 40 << 30, ChunkSize: 256 << 10}}, Movers: []string{"proxy-1"}}
+func backup(state api.State) api.RunDetail {
+	a := api.RunDisk{Key: string(diskA), ID: diskA, VCenter: "lab", DatastoreID: "datastore-52", Name: "data-01", Step: api.Moving, Mode: "changed", Started: evening, Capacity: 40 << 30, ChunkSize: 256 << 10, Movers: []string{"proxy-1"}}
 	a.Retries, a.Retried = 2, "14009: the server refused the connection"
 	a.Transports, a.Note = []string{"nbdssl"}, "no access preparation on an ESXi host alone"
 	a.Refused = []job.Refusal{{Transport: "san", Reason: "this machine sees none of the datastore's LUNs"}}
 	a.Stats = ivd.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}
-	b := run.DiskView{Disk: run.Disk{Ref: ivd.NewDiskRef("lab", "datastore-53", diskB), Name: "größe", Datastore: "nfs", Step: run.Waiting}}
-	v := run.View{Run: run.Run{ID: runA, Kind: job.Backup, Policy: "nightly", State: state, Created: evening}, Disks: []run.DiskView{a, b}}
+	b := api.RunDisk{Key: string(diskB), ID: diskB, VCenter: "lab", DatastoreID: "datastore-53", Name: "größe", Datastore: "nfs", Step: api.Waiting}
+	v := api.RunDetail{Run: api.Run{ID: runA, Kind: job.Backup, Policy: "nightly", State: state, Created: evening}, Disks: []api.RunDisk{a, b}}
 	for i := range v.Disks {
 		d := &v.Disks[i]
 		if state.Ended() {
 			v.Ended = evening.Add(65 * time.Second)
-			d.Step, d.Result, d.Started, d.Ended, d.Movers = run.Ended, run.Done, evening, v.Ended, nil
+			d.Step, d.Result, d.Started, d.Ended, d.Movers = api.Ended, api.Done, evening, v.Ended, nil
 		}
 		v.Stats.Add(d.Stats)
 	}
 	no := ivd.FailureOf(&ivd.Error{Kind: ivd.Full, Op: "snapshot disk größe on datastore-53", Err: errors.New("no space\nleft"), Remedy: "free some space on nfs"})
-	if state == run.Partial || state == run.Failed {
-		v.Disks[1].Result, v.Disks[1].Failure = run.Failed, no
+	if state == api.Partial || state == api.Failed {
+		v.Disks[1].Result, v.Disks[1].Failure = api.Failed, no
 	}
-	if state == run.Failed {
-		v.Disks[0].Result, v.Disks[0].Failure = run.Failed, no
+	if state == api.Failed {
+		v.Disks[0].Result, v.Disks[0].Failure = api.Failed, no
 	}
 	return v
 }
 
 // restore is a run that brought a disk back.
-func restore() run.View {
-	d := run.DiskView{Disk: run.Disk{Ref: ivd.NewDiskRef("lab", "datastore-52", diskB), Name: "data-01", Step: run.Ended, Result: run.Done, Started: evening, Ended: evening.Add(9 * time.Minute), From: pointA, Target: "data-yesterday", Geometry: ivd.Geometry{Capacity: 40 << 30}}}
+func restore() api.RunDetail {
+	d := api.RunDisk{Key: string(diskB), ID: diskB, VCenter: "lab", DatastoreID: "datastore-52", Name: "data-01", Step: api.Ended, Result: api.Done, Started: evening, Ended: evening.Add(9 * time.Minute), From: pointA, Target: "data-yesterday", Capacity: 40 << 30}
 	d.Stats.WrittenBytes = 12 << 30
-	v := run.View{Run: run.Run{ID: runB, Kind: job.Restore, State: run.Done, Created: evening, Ended: d.Ended}, Disks: []run.DiskView{d}}
+	v := api.RunDetail{Run: api.Run{ID: runB, Kind: job.Restore, State: api.Done, Created: evening, Ended: d.Ended}, Disks: []api.RunDisk{d}}
 	v.Stats.Add(d.Stats)
 	return v
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"ivdmover/coordinator/run"
+	"ivdmover/coordinator/api"
 	"ivdmover/shared/ivd"
 )
 
@@ -39,23 +39,23 @@ func exitCode(err error) int {
 var errOfRun = errors.New("the run is not done")
 
 // verdict is the error that a run's end amounts to.
-func verdict(v run.View) error {
+func verdict(v api.RunDetail) error {
 	failed := 0
 	for _, d := range v.Disks {
-		if d.Result != run.Done {
+		if d.Result != api.Done {
 			failed++
 		}
 	}
 	see := "see `ivd run show " + string(v.ID) + "`"
 	switch v.State {
-	case run.Done:
+	case api.Done:
 		return nil
-	case run.Partial:
+	case api.Partial:
 		if failed == 0 && v.Failure != nil {
 			return &ivd.Error{Err: marked{errPartly, fmt.Sprintf("run %s: %s", v.ID, v.Failure.Message)}, Remedy: see}
 		}
 		return &ivd.Error{Err: marked{errPartly, fmt.Sprintf("%d of %d disks of run %s failed", failed, len(v.Disks), v.ID)}, Remedy: see}
-	case run.Cancelled:
+	case api.Cancelled:
 		return &ivd.Error{Kind: ivd.Cancelled, Err: marked{errOfRun, fmt.Sprintf("run %s was cancelled; disks done before that stay done", v.ID)}}
 	}
 	why, remedy := fmt.Sprintf("all %d disks failed", len(v.Disks)), see

@@ -12,13 +12,12 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/progress"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 )
 
 // begun shows a run that has just begun, or follows it to its end. A run's id
 // stands alone on standard output, for scripts.
-func (a *app) begun(ctx context.Context, c *api.Client, v run.View, wait bool) error {
+func (a *app) begun(ctx context.Context, c *api.Client, v api.Run, wait bool) error {
 	if wait {
 		return a.toEnd(ctx, c, v.ID)
 	}
@@ -42,10 +41,10 @@ func (a *app) toEnd(ctx context.Context, c *api.Client, id ivd.RunID) error {
 }
 
 // follow shows a run's progress on standard error until it has ended.
-func (a *app) follow(ctx context.Context, c *api.Client, id ivd.RunID) (run.View, error) {
+func (a *app) follow(ctx context.Context, c *api.Client, id ivd.RunID) (api.RunDetail, error) {
 	p := progress.New(a.progressOptions())
 	defer p.Clear()
-	var last run.View
+	var last api.RunDetail
 	for v, err := range c.Watch(ctx, id) {
 		if err != nil {
 			return last, stopped(ctx, id, err)

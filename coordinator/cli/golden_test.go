@@ -7,8 +7,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/job"
 )
 
@@ -28,7 +28,7 @@ var lists = map[string][]string{
 
 func TestTables(t *testing.T) {
 	rooms := estate()
-	rooms.Put(backup(run.Partial))
+	rooms.Put(backup(api.Partial))
 	rooms.Put(restore())
 	url := serve(t, rooms)
 	for name, args := range lists {
@@ -58,7 +58,7 @@ func TestEmptyTables(t *testing.T) {
 // JSON and YAML say the same, with the names that the documents promise.
 func TestJSONAndYAML(t *testing.T) {
 	rooms := estate()
-	rooms.Put(backup(run.Partial))
+	rooms.Put(backup(api.Partial))
 	rooms.Put(restore())
 	url := serve(t, rooms)
 	promised := map[string][]string{

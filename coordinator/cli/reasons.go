@@ -8,7 +8,6 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/text"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/telemetry"
 )
 
@@ -55,7 +54,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // writeReasons tells why disks were read as they were, what was tried again, and why
 // transports that their movers would have preferred did not serve.
-func writeReasons(w io.Writer, v run.View) error {
+func writeReasons(w io.Writer, v api.RunDetail) error {
 	var notes, retried, refused reasons
 	for _, d := range v.Disks {
 		if d.Note != "" {

@@ -7,13 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 )
 
 func (a *app) restore() *cobra.Command {
 	var (
-		request run.RestoreRequest
+		request api.RestoreRequest
 		wait    bool
 	)
 	c := &cobra.Command{

@@ -56,7 +56,7 @@ none is done.`,
 			if follow {
 				return a.toEnd(ctx, c, id)
 			}
-			v, err := c.Run(ctx, id)
+			v, err := c.RunDetail(ctx, id)
 			if err != nil {
 				return err
 			}

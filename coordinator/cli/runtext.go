@@ -8,15 +8,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
 
 // writeRun shows a run for people: what it is, its disks, and what went wrong.
-func writeRun(w io.Writer, v run.View) error {
+func writeRun(w io.Writer, v api.RunDetail) error {
 	if err := writeFacts(w, runFacts(v)); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func writeFacts(w io.Writer, facts []fact) error {
 	return nil
 }
 
-func runFacts(v run.View) []fact {
+func runFacts(v api.RunDetail) []fact {
 	what := string(v.Kind)
 	if v.Policy != "" {
 		what += " of policy " + v.Policy
@@ -70,7 +70,7 @@ func runFacts(v run.View) []fact {
 		what += ", full"
 	}
 	state := string(v.State)
-	if v.Cancel && !v.State.Ended() {
+	if v.Cancelling && !v.State.Ended() {
 		state += ", being cancelled"
 	}
 	started := text.Time(v.Created)
@@ -90,47 +90,47 @@ func runFacts(v run.View) []fact {
 		fact{"stored", fmt.Sprintf("%s in %d packs", telemetry.Bytes(s.StoredBytes), s.Packs)})
 }
 
-func backupDisks(v run.View) *text.Table {
+func backupDisks(v api.RunDetail) *text.Table {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("DISK"), text.Left("NAME"), text.Left("STATE"), text.Left("MODE"), text.Right("CAPACITY"),
 		text.Right("READ"), text.Right("STORED"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
-		t.Row(string(d.Ref.ID()), d.Name, stateOf(d), string(d.Mode), capacity(d),
+		t.Row(string(d.ID), d.Name, stateOf(d), string(d.Mode), capacity(d),
 			telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Stats.StoredBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t
 }
 
-func restoreDisks(v run.View) *text.Table {
+func restoreDisks(v api.RunDetail) *text.Table {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("NEW DISK"), text.Left("NAME"), text.Left("STATE"), text.Right("CAPACITY"), text.Right("WRITTEN"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
-		t.Row(string(d.Ref.ID()), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
+		t.Row(string(d.ID), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t
 }
 
 // stateOf is a disk's step, or what became of it.
-func stateOf(d run.DiskView) string {
-	if d.Step == run.Ended {
+func stateOf(d api.RunDisk) string {
+	if d.Step == api.Ended {
 		return string(d.Result)
 	}
 	return string(d.Step)
 }
 
 // capacity is a disk's size, once it is known.
-func capacity(d run.DiskView) string {
-	if d.Geometry.Capacity == 0 {
+func capacity(d api.RunDisk) string {
+	if d.Capacity == 0 {
 		return ""
 	}
-	return telemetry.Bytes(d.Geometry.Capacity)
+	return telemetry.Bytes(d.Capacity)
 }
 
 // withName says the name of the disk's datastore where a text has its id.
-func withName(text string, d run.DiskView) string {
-	id := string(d.Ref.Datastore())
+func withName(text string, d api.RunDisk) string {
+	id := string(d.DatastoreID)
 	if id == "" || d.Datastore == "" {
 		return text
 	}
@@ -138,4 +138,4 @@ func withName(text string, d run.DiskView) string {
 }
 
 // nameOf is what people call the disk: of a restore, the new one.
-func nameOf(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.ID())) }
+func nameOf(d api.RunDisk) string { return cmp.Or(d.Target, d.Name, string(d.ID)) }

@@ -10,7 +10,6 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
@@ -88,23 +87,17 @@ func snapshotTable(snapshots []api.Snapshot) *text.Table {
 	return t
 }
 
-func runTable(runs []run.View) *text.Table {
+func runTable(runs []api.Run) *text.Table {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("RUN"), text.Left("KIND"), text.Left("POLICY"), text.Left("STATE"), text.Right("DISKS"),
 		text.Right("READ"), text.Right("STORED"), text.Right("WRITTEN"), text.Left("STARTED"), text.Right("TOOK"),
 	}}
 	for _, v := range runs {
-		done := 0
-		for _, d := range v.Disks {
-			if d.Result == run.Done {
-				done++
-			}
-		}
 		read, stored, written := telemetry.Bytes(v.Stats.ReadBytes), telemetry.Bytes(v.Stats.StoredBytes), ""
 		if v.Kind == job.Restore {
 			read, stored, written = "", "", telemetry.Bytes(v.Stats.WrittenBytes)
 		}
-		t.Row(string(v.ID), string(v.Kind), v.Policy, string(v.State), fmt.Sprintf("%d/%d", done, len(v.Disks)),
+		t.Row(string(v.ID), string(v.Kind), v.Policy, string(v.State), fmt.Sprintf("%d/%d", v.Counts.Done, v.Counts.Disks),
 			read, stored, written, text.Time(v.Created), took(v.Created, v.Ended))
 	}
 	return t

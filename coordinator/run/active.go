@@ -83,7 +83,7 @@ func (a *active) drive(life context.Context) {
 	var group sync.WaitGroup
 	for _, d := range disks {
 		a.publish(d.Disk)
-		t := &task{s: a.s, run: a, rec: d.Disk, rev: d.rev, log: a.log.With("disk", d.key(), "name", d.Name)}
+		t := &task{s: a.s, run: a, rec: d.Disk, rev: d.rev, log: a.log.With("disk", d.Key(), "name", d.Name)}
 		group.Go(func() { t.drive(life, work) })
 	}
 	group.Wait()
@@ -112,7 +112,7 @@ func (a *active) ownDisks(ctx context.Context) ([]storedDisk, error) {
 			if ivd.KindOf(err) != ivd.Conflict {
 				return nil, err
 			}
-			if d.Disk, d.rev, err = a.s.getDisk(ctx, a.id, d.key()); err != nil {
+			if d.Disk, d.rev, err = a.s.getDisk(ctx, a.id, d.Key()); err != nil {
 				return nil, err
 			}
 		}
@@ -302,7 +302,7 @@ func (a *active) result() State {
 func (a *active) publish(d Disk) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.disks[d.key()] = d
+	a.disks[d.Key()] = d
 	if d.Step == Ended { // what its jobs came to is in it
 		for _, id := range d.Jobs {
 			delete(a.jobs, jobKey{d.Ref.ID(), id})

@@ -97,7 +97,7 @@ func (t backingUp) track(ctx context.Context) error {
 
 func (t backingUp) ledger() Ledger {
 	return Ledger{
-		Version: Version, Run: t.rec.Run, Kind: job.Backup, Ref: t.rec.Ref, Key: t.rec.key(),
+		Version: Version, Run: t.rec.Run, Kind: job.Backup, Ref: t.rec.Ref, Key: t.rec.Key(),
 		Identity: identity(t.rec.Run, t.rec.Ref.ID()), Opened: time.Now().UTC(),
 	}
 }

@@ -149,7 +149,7 @@ func (s *Service) begin(ctx context.Context, r Run, disks []Disk) (View, error) 
 	s.Log.Info("run begins", "run", r.ID, "kind", r.Kind, "disks", len(disks))
 	a := s.newActive(r, rev, lease)
 	for _, d := range disks {
-		a.disks[d.key()] = d
+		a.disks[d.Key()] = d
 	}
 	s.drive(a)
 	return a.view(), nil
@@ -158,7 +158,7 @@ func (s *Service) begin(ctx context.Context, r Run, disks []Disk) (View, error) 
 func (s *Service) store(ctx context.Context, r Run, disks []Disk) (uint64, error) {
 	for _, d := range disks {
 		if _, err := s.Queue.State().Create(ctx, diskKey(d), d); err != nil {
-			return 0, fmt.Errorf("store disk %s: %w", d.key(), err)
+			return 0, fmt.Errorf("store disk %s: %w", d.Key(), err)
 		}
 	}
 	rev, err := s.Queue.State().Create(ctx, runKey(r.ID), r)

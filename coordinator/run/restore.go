@@ -51,9 +51,9 @@ func (t restoring) newDisk(ctx context.Context) (ivd.DiskRef, error) {
 
 func (t restoring) ledger() Ledger {
 	return Ledger{
-		Version: Version, Run: t.rec.Run, Kind: job.Restore, Key: t.rec.key(),
+		Version: Version, Run: t.rec.Run, Kind: job.Restore, Key: t.rec.Key(),
 		Ref:     ivd.NewDiskRef(t.rec.Ref.Source(), t.rec.Ref.Datastore(), ""),
-		Working: working(t.rec.Run, t.rec.key()), Opened: time.Now().UTC(),
+		Working: working(t.rec.Run, t.rec.Key()), Opened: time.Now().UTC(),
 	}
 }
 

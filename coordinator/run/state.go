@@ -13,15 +13,15 @@ import (
 
 func runKey(id ivd.RunID) string { return "run." + string(id) }
 
-func diskKey(d Disk) string { return "disk." + string(d.Run) + "." + string(d.key()) }
+func diskKey(d Disk) string { return "disk." + string(d.Run) + "." + string(d.Key()) }
 
 func ledgerKey(run ivd.RunID, disk ivd.DiskID) string {
 	return "ledger." + string(run) + "." + string(disk)
 }
 
-// key names a disk within its run: the disk that is backed up, or the one that a
+// Key names a disk within its run: the disk that is backed up, or the one that a
 // restored point is of, since a new disk has no id until it is made.
-func (d Disk) key() ivd.DiskID {
+func (d Disk) Key() ivd.DiskID {
 	if d.From != "" {
 		return d.From.Disk()
 	}

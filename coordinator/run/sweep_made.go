@@ -57,7 +57,7 @@ func (s *Service) restored(ctx context.Context) (map[place]map[string]Disk, erro
 			if over[at] == nil {
 				over[at] = map[string]Disk{}
 			}
-			over[at][working(id, d.key())] = d.Disk
+			over[at][working(id, d.Key())] = d.Disk
 		}
 	}
 	return over, nil

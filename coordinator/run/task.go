@@ -210,7 +210,7 @@ func (t *task) records(ctx context.Context) (recs []job.Record, sum ivd.Stats, e
 // It does not wait for what is away: the ledger is looked at again and again.
 func (t *task) undo(ctx context.Context) (err error) {
 	for n := 1; n <= undoAttempts; n++ {
-		l, rev, getErr := t.s.getLedger(ctx, t.rec.Run, t.rec.key())
+		l, rev, getErr := t.s.getLedger(ctx, t.rec.Run, t.rec.Key())
 		if ivd.KindOf(getErr) == ivd.NotFound {
 			return nil
 		}
@@ -232,10 +232,10 @@ func (t *task) save(ctx context.Context, change func(*Disk)) error {
 	change(&next)
 	rev, err := t.s.Queue.State().Update(ctx, diskKey(next), next, t.rev)
 	if ivd.KindOf(err) == ivd.Conflict {
-		return ivd.Errorf(ivd.Permanent, "store disk %s of run %s: %w", next.key(), next.Run, errTakenOver)
+		return ivd.Errorf(ivd.Permanent, "store disk %s of run %s: %w", next.Key(), next.Run, errTakenOver)
 	}
 	if err != nil {
-		return fmt.Errorf("store disk %s of run %s: %w", next.key(), next.Run, err)
+		return fmt.Errorf("store disk %s of run %s: %w", next.Key(), next.Run, err)
 	}
 	t.rec, t.rev = next, rev
 	t.run.publish(next)

@@ -78,7 +78,7 @@ func (v *View) sum() {
 		v.Stats.Add(d.Stats)
 	}
 	slices.SortFunc(v.Disks, func(a, b DiskView) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.key(), b.key()))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key(), b.Key()))
 	})
 }
 

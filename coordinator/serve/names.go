@@ -21,7 +21,7 @@ type names struct {
 	list func(ctx context.Context, source ivd.SourceID) ([]inventory.Datastore, error)
 	now  func() time.Time
 
-	mu    sync.Mutex           // held while a vCenter is asked: once for all who want to know
+	mu    sync.Mutex                 // held while a vCenter is asked: once for all who want to know
 	known map[ivd.SourceID]*nameList // guarded by mu
 }
 

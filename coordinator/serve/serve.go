@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	archive := newArchive(repository, labels(vcenters))
 	face, err := api.Open(
 		api.Options{Listen: cfg.API.Listen, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
-		api.Rooms{Runs: service, Estate: newEstate(vcenters, archive), Archive: archive, Movers: jobs})
+		api.Rooms{Runs: &runs{service: service, label: labels(vcenters)}, Estate: newEstate(vcenters, archive), Archive: archive, Movers: jobs})
 	if err != nil {
 		return err
 	}

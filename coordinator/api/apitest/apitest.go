@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"ivdmover/coordinator/api"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -24,15 +23,15 @@ type Rooms struct {
 	PointList    []api.Point
 	MoverList    []job.Mover
 	Info         api.Repository
-	Err          error    // when set, every call fails with it
-	Next         run.View // what a start makes; its kind and request are filled in
+	Err          error         // when set, every call fails with it
+	Next         api.RunDetail // what a start makes; its kind and request are filled in
 
 	mu       sync.Mutex
-	runs     map[ivd.RunID]run.View  // guarded by mu
-	changed  chan struct{}           // guarded by mu; closed at every change
-	Backups  []run.BackupRequest     // guarded by mu; what was asked for
-	Restores []run.RestoreRequest    // guarded by mu
-	asked    map[ivd.RunID]chan bool // guarded by mu; closed by the first Watch of a run
+	runs     map[ivd.RunID]api.RunDetail // guarded by mu
+	changed  chan struct{}               // guarded by mu; closed at every change
+	Backups  []api.BackupRequest         // guarded by mu; what was asked for
+	Restores []api.RestoreRequest        // guarded by mu
+	asked    map[ivd.RunID]chan bool     // guarded by mu; closed by the first Watch of a run
 }
 
 // All gives them as the server takes them.
@@ -40,12 +39,16 @@ func (f *Rooms) All() api.Rooms {
 	return api.Rooms{Runs: f, Estate: f, Archive: f, Movers: f}
 }
 
-// Put stores a view of a run and tells those who watch it.
-func (f *Rooms) Put(v run.View) {
+// Put stores a run as it is now, counts its disks and tells those who watch it.
+func (f *Rooms) Put(v api.RunDetail) {
+	v.Counts = api.Counts{}
+	for _, d := range v.Disks {
+		v.Counts.Add(d)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.runs == nil {
-		f.runs = map[ivd.RunID]run.View{}
+		f.runs = map[ivd.RunID]api.RunDetail{}
 	}
 	f.runs[v.ID] = v
 	if f.changed != nil {
@@ -72,9 +75,9 @@ func (f *Rooms) watchedLocked(id ivd.RunID) chan bool {
 }
 
 // StartBackup notes the request and makes the next run.
-func (f *Rooms) StartBackup(_ context.Context, r run.BackupRequest) (run.View, error) {
+func (f *Rooms) StartBackup(_ context.Context, r api.BackupRequest) (api.Run, error) {
 	if f.Err != nil {
-		return run.View{}, f.Err
+		return api.Run{}, f.Err
 	}
 	v := f.Next
 	v.Kind, v.Policy, v.Full = job.Backup, r.Policy, r.Full
@@ -82,13 +85,13 @@ func (f *Rooms) StartBackup(_ context.Context, r run.BackupRequest) (run.View, e
 	f.Backups = append(f.Backups, r)
 	f.mu.Unlock()
 	f.Put(v)
-	return v, nil
+	return v.Run, nil
 }
 
 // StartRestore notes the request and makes the next run.
-func (f *Rooms) StartRestore(_ context.Context, r run.RestoreRequest) (run.View, error) {
+func (f *Rooms) StartRestore(_ context.Context, r api.RestoreRequest) (api.Run, error) {
 	if f.Err != nil {
-		return run.View{}, f.Err
+		return api.Run{}, f.Err
 	}
 	v := f.Next
 	v.Kind = job.Restore
@@ -96,30 +99,41 @@ func (f *Rooms) StartRestore(_ context.Context, r run.RestoreRequest) (run.View,
 	f.Restores = append(f.Restores, r)
 	f.mu.Unlock()
 	f.Put(v)
-	return v, nil
+	return v.Run, nil
 }
 
 // Cancel marks the run.
-func (f *Rooms) Cancel(ctx context.Context, id ivd.RunID) error {
-	v, err := f.Run(ctx, id)
+func (f *Rooms) Cancel(_ context.Context, id ivd.RunID) error {
+	v, err := f.detail(id)
 	if err != nil {
 		return err
 	}
-	v.Cancel = true
+	v.Cancelling = true
 	f.Put(v)
 	return nil
 }
 
 // Run gives what was put.
-func (f *Rooms) Run(_ context.Context, id ivd.RunID) (run.View, error) {
+func (f *Rooms) Run(_ context.Context, id ivd.RunID) (api.Run, error) {
+	v, err := f.detail(id)
+	return v.Run, err
+}
+
+// RunDisks gives what was put.
+func (f *Rooms) RunDisks(_ context.Context, id ivd.RunID) ([]api.RunDisk, error) {
+	v, err := f.detail(id)
+	return v.Disks, err
+}
+
+func (f *Rooms) detail(id ivd.RunID) (api.RunDetail, error) {
 	if f.Err != nil {
-		return run.View{}, f.Err
+		return api.RunDetail{}, f.Err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	v, ok := f.runs[id]
 	if !ok {
-		return run.View{}, &ivd.Error{Kind: ivd.NotFound, Err: errNoRun(id), Remedy: "list them with `ivd runs`"}
+		return api.RunDetail{}, &ivd.Error{Kind: ivd.NotFound, Err: errNoRun(id), Remedy: "list them with `ivd runs`"}
 	}
 	return v, nil
 }
@@ -129,19 +143,19 @@ type errNoRun ivd.RunID
 func (e errNoRun) Error() string { return "no run " + string(e) }
 
 // Runs gives what was put, by id.
-func (f *Rooms) Runs(context.Context) ([]run.View, error) {
+func (f *Rooms) Runs(context.Context) ([]api.Run, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var views []run.View
+	var runs []api.Run
 	for _, id := range slices.Sorted(maps.Keys(f.runs)) {
-		views = append(views, f.runs[id])
+		runs = append(runs, f.runs[id].Run)
 	}
-	return views, f.Err
+	return runs, f.Err
 }
 
-// Watch yields the run at every Put until it has ended.
-func (f *Rooms) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, error] {
-	return func(yield func(run.View, error) bool) {
+// Watch yields the run with all its disks at every Put until it has ended.
+func (f *Rooms) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[api.Change, error] {
+	return func(yield func(api.Change, error) bool) {
 		for {
 			f.mu.Lock()
 			v := f.runs[id]
@@ -153,7 +167,7 @@ func (f *Rooms) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[run.View, err
 				close(first)
 			}
 			f.mu.Unlock()
-			if !yield(v, nil) || v.State.Ended() {
+			if !yield(api.Change{Run: v.Run, Disks: v.Disks}, nil) || v.State.Ended() {
 				return
 			}
 			select {

@@ -5,8 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/text"
-	"ivdmover/coordinator/run"
 
 	"ivdmover/shared/telemetry"
 )
@@ -34,7 +34,7 @@ func (p *Progress) clear() {
 
 // draw writes a line for each disk at work, as many as the terminal holds, and
 // the sum. Nothing is drawn of a run that has ended.
-func (p *Progress) draw(v run.View) {
+func (p *Progress) draw(v api.RunDetail) {
 	if v.State.Ended() {
 		return
 	}
@@ -43,8 +43,8 @@ func (p *Progress) draw(v run.View) {
 	waiting := 0
 	for _, d := range v.Disks {
 		switch d.Step {
-		case run.Ended:
-		case run.Waiting:
+		case api.Ended:
+		case api.Waiting:
 			waiting++
 		default:
 			lines = append(lines, p.bar(v, d, min(maxBar, max(minBar, width-1-nameWidth-restWidth))))
@@ -58,7 +58,7 @@ func (p *Progress) draw(v run.View) {
 	if waiting > 0 {
 		sum += fmt.Sprintf(", %d waiting", waiting)
 	}
-	if v.Cancel {
+	if v.Cancelling {
 		sum += ", being cancelled"
 	}
 	lines = append(lines, sum)
@@ -71,16 +71,16 @@ func (p *Progress) draw(v run.View) {
 
 // bar is a disk's line: its name, how much of it is covered, what it does, what
 // was read or written, how fast and by which transport.
-func (p *Progress) bar(v run.View, d run.DiskView, barWidth int) string {
+func (p *Progress) bar(v api.RunDetail, d api.RunDisk, barWidth int) string {
 	done := 0
-	if d.Geometry.Capacity > 0 {
-		done = text.Percent(d.Stats.DiskBytes, d.Geometry.Capacity)
+	if d.Capacity > 0 {
+		done = text.Percent(d.Stats.DiskBytes, d.Capacity)
 	}
 	filled := done * barWidth / 100
 	line := fmt.Sprintf("%-*s [%s%s] %3d%%  %-9s %8s", nameWidth, text.Cut(name(d), nameWidth),
 		strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), done, d.Step, telemetry.Bytes(bytesMoved(v.Kind, d.Stats)))
-	if d.Step == run.Moving {
-		line += fmt.Sprintf(" %10s %s", perSecond(p.rates[d.Ref.ID()].perSecond()), strings.Join(d.Transports, ","))
+	if d.Step == api.Moving {
+		line += fmt.Sprintf(" %10s %s", perSecond(p.rates[d.ID].perSecond()), strings.Join(d.Transports, ","))
 	}
 	return strings.TrimRight(line, " ")
 }

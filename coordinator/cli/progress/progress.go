@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/text"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
@@ -45,14 +45,14 @@ func New(o Options) *Progress {
 }
 
 // Show shows the run as it is now.
-func (p *Progress) Show(v run.View) {
+func (p *Progress) Show(v api.RunDetail) {
 	now := p.Now()
 	var moved int64
 	for _, d := range v.Disks {
-		r := p.rates[d.Ref.ID()]
+		r := p.rates[d.ID]
 		if r == nil {
 			r = &rate{}
-			p.rates[d.Ref.ID()] = r
+			p.rates[d.ID] = r
 		}
 		r.add(now, bytesMoved(v.Kind, d.Stats))
 		moved += bytesMoved(v.Kind, d.Stats)
@@ -74,18 +74,18 @@ func (p *Progress) Show(v run.View) {
 func (p *Progress) Clear() { p.clear() }
 
 // sayEnds writes a line for each disk that has ended since the last view.
-func (p *Progress) sayEnds(v run.View) {
+func (p *Progress) sayEnds(v api.RunDetail) {
 	for _, d := range v.Disks {
-		if d.Step != run.Ended || p.ended[d.Ref.ID()] {
+		if d.Step != api.Ended || p.ended[d.ID] {
 			continue
 		}
-		p.ended[d.Ref.ID()] = true
+		p.ended[d.ID] = true
 		fmt.Fprintln(p.Out, End(v.Kind, d))
 	}
 }
 
 // End is a line about a disk that has ended.
-func End(kind job.Kind, d run.DiskView) string {
+func End(kind job.Kind, d api.RunDisk) string {
 	took := ""
 	if !d.Started.IsZero() && d.Ended.After(d.Started) {
 		took = " in " + telemetry.Elapsed(d.Ended.Sub(d.Started))
@@ -95,9 +95,9 @@ func End(kind job.Kind, d run.DiskView) string {
 	case d.Failure != nil:
 		line += ": " + Failure(d.Failure)
 	case kind == job.Restore:
-		line += fmt.Sprintf(", %s of %s written", telemetry.Bytes(d.Stats.WrittenBytes), telemetry.Bytes(d.Geometry.Capacity))
+		line += fmt.Sprintf(", %s of %s written", telemetry.Bytes(d.Stats.WrittenBytes), telemetry.Bytes(d.Capacity))
 	default:
-		line += fmt.Sprintf(", %s of %s read, %s stored", telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Geometry.Capacity), telemetry.Bytes(d.Stats.StoredBytes))
+		line += fmt.Sprintf(", %s of %s read, %s stored", telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Capacity), telemetry.Bytes(d.Stats.StoredBytes))
 	}
 	return line
 }
@@ -112,7 +112,7 @@ func Failure(f *ivd.Failure) string {
 }
 
 // plain is the sum in words.
-func (p *Progress) plain(v run.View) string {
+func (p *Progress) plain(v api.RunDetail) string {
 	if len(v.Disks) == 0 {
 		return "begins"
 	}
@@ -120,10 +120,10 @@ func (p *Progress) plain(v run.View) string {
 	var covered, capacity int64
 	for _, d := range v.Disks {
 		covered += d.Stats.DiskBytes
-		capacity += d.Geometry.Capacity
-		if d.Step == run.Ended {
+		capacity += d.Capacity
+		if d.Step == api.Ended {
 			over++
-			if d.Result != run.Done {
+			if d.Result != api.Done {
 				failed++
 			}
 		}
@@ -152,4 +152,4 @@ func bytesMoved(kind job.Kind, s ivd.Stats) int64 {
 }
 
 // name is what people call the disk: of a restore, the new one.
-func name(d run.DiskView) string { return cmp.Or(d.Target, d.Name, string(d.Ref.ID())) }
+func name(d api.RunDisk) string { return cmp.Or(d.Target, d.Name, string(d.ID)) }

@@ -7,20 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"ivdmover/coordinator/run"
+	"ivdmover/coordinator/api"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
 
-func disk(name string, step run.Step, capacity, covered, read int64) run.DiskView {
-	d := run.DiskView{Disk: run.Disk{Name: name, Step: step, Ref: ivd.NewDiskRef("", "", ivd.DiskID(name)), Geometry: ivd.Geometry{Capacity: capacity}}}
+func disk(name string, step string, capacity, covered, read int64) api.RunDisk {
+	d := api.RunDisk{Key: name, ID: ivd.DiskID(name), Name: name, Step: step, Capacity: capacity}
 	d.Stats = ivd.Stats{DiskBytes: covered, ReadBytes: read, StoredBytes: read / 2}
 	d.Transports = []string{"nbdssl"}
 	return d
 }
 
-func view(disks ...run.DiskView) run.View {
-	v := run.View{Run: run.Run{ID: "20261124t231500z-1f0c2a9b", Kind: job.Backup, State: run.Running}, Disks: disks}
+func view(disks ...api.RunDisk) api.RunDetail {
+	v := api.RunDetail{Run: api.Run{ID: "20261124t231500z-1f0c2a9b", Kind: job.Backup, State: api.Running}, Disks: disks}
 	for _, d := range disks {
 		v.Stats.Add(d.Stats)
 	}
@@ -47,22 +47,22 @@ func (s *shown) take() string {
 
 func TestBars(t *testing.T) {
 	s := newShown(true, 24)
-	s.Show(view(disk("data", run.Moving, 1<<30, 0, 0), disk("log", run.Waiting, 1<<30, 0, 0)))
+	s.Show(view(disk("data", api.Moving, 1<<30, 0, 0), disk("log", api.Waiting, 1<<30, 0, 0)))
 	s.take()
 	s.now = s.now.Add(2 * time.Second)
-	s.Show(view(disk("data", run.Moving, 1<<30, 512<<20, 100<<20), disk("log", run.Waiting, 1<<30, 0, 0)))
+	s.Show(view(disk("data", api.Moving, 1<<30, 512<<20, 100<<20), disk("log", api.Waiting, 1<<30, 0, 0)))
 	want := "\x1b[2A\r\x1b[J" +
 		"data               [======       ]  50%  moving     100 MiB 50.0 MiB/s nbdssl\n" +
 		"0 of 2 disks ended, 25%, 100 MiB read, 50.0 MiB stored, 50.0 MiB/s, 1 waiting\n"
 	if got := s.take(); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
-	ended := disk("data", run.Ended, 1<<30, 1<<30, 200<<20)
-	ended.Result, ended.Started, ended.Ended = run.Done, s.now, s.now.Add(4*time.Second)
-	failed := disk("log", run.Ended, 1<<30, 0, 0)
-	failed.Result, failed.Failure = run.Failed, ivd.FailureOf(&ivd.Error{Err: errors.New("no\nspace"), Remedy: "make some"})
+	ended := disk("data", api.Ended, 1<<30, 1<<30, 200<<20)
+	ended.Result, ended.Started, ended.Ended = api.Done, s.now, s.now.Add(4*time.Second)
+	failed := disk("log", api.Ended, 1<<30, 0, 0)
+	failed.Result, failed.Failure = api.Failed, ivd.FailureOf(&ivd.Error{Err: errors.New("no\nspace"), Remedy: "make some"})
 	v := view(ended, failed)
-	v.State = run.Partial
+	v.State = api.Partial
 	s.Show(v)
 	want = "\x1b[2A\r\x1b[J" +
 		"data: done in 4.0 s, 200 MiB of 1.00 GiB read, 100 MiB stored\n" +
@@ -78,9 +78,9 @@ func TestBars(t *testing.T) {
 
 func TestBarsFitTheTerminal(t *testing.T) {
 	s := newShown(true, 8)
-	var disks []run.DiskView
+	var disks []api.RunDisk
 	for i := range 100 {
-		disks = append(disks, disk(fmt.Sprint("disk-with-quite-a-long-name-", i), run.Moving, 1<<40, 1<<39, 123456789012))
+		disks = append(disks, disk(fmt.Sprint("disk-with-quite-a-long-name-", i), api.Moving, 1<<40, 1<<39, 123456789012))
 	}
 	s.Show(view(disks...))
 	lines := strings.Split(strings.TrimSuffix(s.take(), "\n"), "\n")
@@ -97,7 +97,7 @@ func TestBarsFitTheTerminal(t *testing.T) {
 func TestPlainLines(t *testing.T) {
 	s := newShown(false, 0)
 	for i := range int64(25) { // a view a second
-		s.Show(view(disk("data", run.Moving, 1<<30, i<<20, i<<20)))
+		s.Show(view(disk("data", api.Moving, 1<<30, i<<20, i<<20)))
 		s.now = s.now.Add(time.Second)
 	}
 	want := "run 20261124t231500z-1f0c2a9b: 0 of 1 disks ended, 0%, 0 B read, 0 B stored, 0 B/s\n" +

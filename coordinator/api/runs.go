@@ -1,0 +1,135 @@
+package api
+
+import (
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// State is where a run stands, or what became of one of its disks.
+type State string
+
+// The states.
+const (
+	Running   State = "running"
+	Done      State = "done"      // every disk is done
+	Partial   State = "partial"   // some disks are not done
+	Failed    State = "failed"    // no disk is done
+	Cancelled State = "cancelled" // on request; disks done before that stay done
+)
+
+// Ended reports whether a run in this state is over.
+func (s State) Ended() bool { return s != Running }
+
+// Run is one execution of a policy or a command, without its disks.
+type Run struct {
+	ID         ivd.RunID    `json:"id"`
+	Kind       job.Kind     `json:"kind"`
+	Policy     string       `json:"policy,omitempty"`
+	State      State        `json:"state"`
+	Created    time.Time    `json:"created"`
+	Ended      time.Time    `json:"ended,omitzero"`
+	Owner      string       `json:"owner"`                // the coordinator that drives it
+	Cancelling bool         `json:"cancelling,omitempty"` // its end was asked for
+	Full       bool         `json:"full,omitempty"`       // all that is allocated is read
+	Failure    *ivd.Failure `json:"failure,omitempty"`    // why it could not begin, or what it left out
+	Counts     Counts       `json:"counts"`
+	Stats      ivd.Stats    `json:"stats"` // of all its disks
+}
+
+// Counts are a run's disks by where they stand.
+type Counts struct {
+	Disks     int `json:"disks"`
+	Waiting   int `json:"waiting"`
+	Working   int `json:"working"`
+	Done      int `json:"done"`
+	Failed    int `json:"failed"`
+	Cancelled int `json:"cancelled"`
+}
+
+// Add counts a disk.
+func (c *Counts) Add(d RunDisk) {
+	c.Disks++
+	switch {
+	case d.Step == Waiting:
+		c.Waiting++
+	case d.Step != Ended:
+		c.Working++
+	case d.Result == Done:
+		c.Done++
+	case d.Result == Cancelled:
+		c.Cancelled++
+	default:
+		c.Failed++
+	}
+}
+
+// Steps that mean something to whoever shows a disk of a run; others lie between.
+const (
+	Waiting = "waiting" // for its turn
+	Moving  = "moving"  // its blocks
+	Ended   = "ended"
+)
+
+// RunDisk is one disk of a run. Of a restore it is the new disk.
+type RunDisk struct {
+	Key         string          `json:"key"`          // its name within the run
+	ID          ivd.DiskID      `json:"id,omitempty"` // empty until a restore has made it
+	Name        string          `json:"name"`
+	VCenter     string          `json:"vcenter"` // what the configuration calls it
+	Datastore   string          `json:"datastore"`
+	DatastoreID ivd.DatastoreID `json:"datastore_id"`
+	Step        string          `json:"step"`
+	Result      State           `json:"result,omitempty"` // done, failed or cancelled, once the step is ended
+	Failure     *ivd.Failure    `json:"failure,omitempty"`
+	Started     time.Time       `json:"started,omitzero"`
+	Ended       time.Time       `json:"ended,omitzero"`
+	Capacity    int64           `json:"capacity"` // 0: not known yet
+	ChunkSize   int64           `json:"chunk_size,omitempty"`
+
+	Mode   string      `json:"mode,omitempty"` // of a backup: how it was found out what to read
+	Note   string      `json:"note,omitempty"` // why so, and what could not be cleaned up
+	Parent ivd.PointID `json:"parent,omitempty"`
+	Point  ivd.PointID `json:"point,omitempty"` // of a backup; it exists when the result is done
+
+	From   ivd.PointID `json:"from,omitempty"`   // of a restore
+	Target string      `json:"target,omitempty"` // the new disk's final name
+
+	Retries    int           `json:"retries,omitempty"`
+	Retried    string        `json:"retried,omitempty"` // why, the last time
+	Stats      ivd.Stats     `json:"stats"`
+	Transports []string      `json:"transports,omitempty"` // that it was moved by
+	Refused    []job.Refusal `json:"refused,omitempty"`    // transports that movers would have preferred, and why not
+	Movers     []string      `json:"movers,omitempty"`     // at work on it now
+}
+
+// RunDetail is a run with its disks.
+type RunDetail struct {
+	Run
+	Disks []RunDisk `json:"disks"`
+}
+
+// Change is a run as it is now, with those of its disks that are not as in the
+// change before; the first one has them all.
+type Change struct {
+	Run   Run
+	Disks []RunDisk
+}
+
+// BackupRequest asks for a backup of all disks, of those of a policy, or of some by
+// their ids: exactly one of the three.
+type BackupRequest struct {
+	All    bool         `json:"all,omitempty"`
+	Policy string       `json:"policy,omitempty"`
+	Disks  []ivd.DiskID `json:"disks,omitempty"`
+	Full   bool         `json:"full,omitempty"` // read all that is allocated, whatever changed
+}
+
+// RestoreRequest asks for a point to be restored to a new disk.
+type RestoreRequest struct {
+	Point     ivd.PointID `json:"point"`
+	VCenter   string      `json:"vcenter,omitempty"`   // by its name in the configuration; empty: where the disk was
+	Datastore string      `json:"datastore,omitempty"` // by name or id; empty: where the disk was
+	Name      string      `json:"name,omitempty"`      // empty: the disk's name with the point's time
+}
