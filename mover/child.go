@@ -13,13 +13,13 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
-	"ivdmover/mover/supervise"
 	"ivdmover/mover/worker"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
+	"ivdmover/shared/supervise"
 	"ivdmover/vddk"
 )
 

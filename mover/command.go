@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ivdmover/mover/supervise"
 	"ivdmover/shared/config"
+	"ivdmover/shared/supervise"
 	"ivdmover/shared/telemetry"
 	"ivdmover/vddk"
 )
@@ -154,6 +154,7 @@ func parent(f flags) error {
 			"--log-format", f.logFormat, "--log-level", f.logLevel,
 		},
 		Env:     append(os.Environ(), vddk.Environment(c.Mover.VDDK.LibDir)...),
+		Stdout:  os.Stdout,
 		Signals: signals,
 		Log:     log,
 	})

@@ -14,12 +14,11 @@ import (
 	"runtime"
 	"strings"
 
-	"ivdmover/mover/supervise"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/supervise"
 )
 
-// VDDK is initialised on the main thread, and the kernel takes the end of the
-// thread that made the child for the end of the parent.
+// VDDK is initialised on the main thread.
 func init() { runtime.LockOSThread() }
 
 const (

@@ -86,22 +86,22 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	fleet, err := newFleet(cfg, server, o)
+	movers, err := newLocalMovers(cfg, server, o)
 	if err != nil {
 		_ = face.Close() // nobody was answered yet
 		return err
 	}
-	return live(ctx, service, face, fleet, o)
+	return live(ctx, service, face, movers, o)
 }
 
 // live runs the parts until ctx ends or one of them fails, and waits for all.
-func live(ctx context.Context, service *run.Service, face *api.Server, fleet *fleet, o Options) error {
+func live(ctx context.Context, service *run.Service, face *api.Server, movers *localMovers, o Options) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return service.Serve(gctx) })
 	group.Go(func() error { return face.Serve(gctx) })
-	group.Go(func() error { return fleet.run(gctx) })
+	group.Go(func() error { return movers.run(gctx) })
 	if service.Serving(gctx) == nil { // or what is wrong comes from the group
-		o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(fleet.names))
+		o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(movers.names))
 		if o.Ready != nil {
 			o.Ready(face.URL())
 		}

@@ -6,18 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"ivdmover/mover/supervise"
+	"ivdmover/shared/supervise"
 )
 
 const role = "SUPERVISE_TEST_ROLE"
@@ -45,6 +46,16 @@ func TestMain(m *testing.M) {
 		}
 	case "final":
 		os.Exit(supervise.ExitFinal)
+	case "done":
+		os.Exit(0)
+	case "broken":
+		os.Exit(1)
+	case "orphan": // it says when its parent's death asks it to end
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGTERM)
+		fmt.Println("child", os.Getpid(), os.Getenv("MARK"))
+		<-signals
+		fmt.Println("child asked to end")
 	case "unbound":
 		if err := supervise.Bind(func() {}); err != nil {
 			fmt.Println(err)
@@ -53,10 +64,20 @@ func TestMain(m *testing.M) {
 }
 
 func playParent() {
-	runtime.LockOSThread()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM)
-	err := supervise.Run(context.Background(), options(os.Getenv("CHILD_ROLE"), signals))
+	o := options(os.Getenv("CHILD_ROLE"), signals)
+	ctx := context.Background()
+	switch os.Getenv("PARENT") {
+	case "graceful": // the end of a context asks, and the child has little time
+		o.Signals, o.Grace = nil, 20*time.Millisecond
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM)
+		defer stop()
+	case "gentle": // a child outlives it for as long as it takes to end in order
+		o.Orphaned = syscall.SIGTERM
+	}
+	err := supervise.Run(ctx, o)
 	fmt.Println("parent ended:", err)
 }
 
@@ -80,7 +101,7 @@ func playChild(polite bool) {
 
 func options(child string, signals chan os.Signal) supervise.Options {
 	return supervise.Options{
-		Path: os.Args[0], Env: append(os.Environ(), role+"="+child, "MARK=there"),
+		Path: os.Args[0], Env: append(os.Environ(), role+"="+child, "MARK=there", "GORACE=atexit_sleep_ms=0"), Stdout: os.Stdout,
 		Signals: signals, FirstWait: 10 * time.Millisecond,
 	}
 }
@@ -93,14 +114,14 @@ type process struct {
 	out *bufio.Reader
 }
 
-func startParent(t *testing.T, child string) *process {
+func startParent(t *testing.T, child string, env ...string) *process {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), role+"=parent", "CHILD_ROLE="+child)
+	cmd.Env = append(append(os.Environ(), role+"=parent", "CHILD_ROLE="+child), env...)
 	cmd.Stdout, cmd.Stderr = w, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -182,6 +203,25 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	p.expectEnd()
 }
 
+// The end of the context asks the child once, and kills it when its time is up.
+func TestAChildThatDoesNotEndInTimeIsKilled(t *testing.T) {
+	p := startParent(t, "stubborn", "PARENT=graceful")
+	p.childPID()
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.expect("child asked to end")
+	p.expect("parent ended: " + supervise.ErrForced.Error())
+	p.expectEnd()
+}
+
+// The kernel sends a child the signal that its parent chose for the case of its death.
+func TestAChildMayOutliveItsParentToEndInOrder(t *testing.T) {
+	p := startParent(t, "orphan", "PARENT=gentle")
+	p.childPID()
+	p.cmd.Process.Kill()
+	p.expect("child asked to end")
+	p.expectEnd()
+}
+
 func TestEndOfThePipeEndsTheChild(t *testing.T) {
 	// Without the kernel's signal: the pipe alone.
 	theirs, ours, err := os.Pipe()
@@ -209,8 +249,6 @@ func TestEndOfThePipeEndsTheChild(t *testing.T) {
 }
 
 func TestFinalStatusIsNotRestarted(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	if err := supervise.Run(t.Context(), options("final", nil)); !errors.Is(err, supervise.ErrFinal) {
 		t.Fatalf("err = %v", err)
 	}
@@ -251,5 +289,83 @@ func TestAChildThatAsksForItIsReplaced(t *testing.T) {
 		if _, err := os.Stat(file); err == nil {
 			t.Error("it was never started")
 		}
+	}
+}
+
+// waits collects how long Run waits before each replacement, and ends it after some.
+type waits struct {
+	slog.Handler
+	end   context.CancelFunc
+	left  int
+	found []time.Duration
+}
+
+func (w *waits) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "in" {
+			w.found = append(w.found, a.Value.Duration())
+			if w.left--; w.left == 0 {
+				w.end()
+			}
+		}
+		return true
+	})
+	return nil
+}
+
+// collectWaits runs o until it has waited n times.
+func collectWaits(t *testing.T, n int, o supervise.Options) []time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := &waits{Handler: slog.NewTextHandler(io.Discard, nil), end: cancel, left: n}
+	o.Log = slog.New(w)
+	if err := supervise.Run(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	return w.found
+}
+
+// Waits double up to the longest one, and start anew after a child that lived long.
+func TestWaitsGrowAndAreReset(t *testing.T) {
+	o := options("broken", nil)
+	o.FirstWait, o.LastWait, o.Healthy = time.Millisecond, 4*time.Millisecond, time.Hour
+	if got, want := collectWaits(t, 4, o), []time.Duration{1e6, 2e6, 4e6, 4e6}; !slices.Equal(got, want) {
+		t.Errorf("children that die at once: waits %v, want %v", got, want)
+	}
+	o.Healthy = time.Nanosecond
+	if got, want := collectWaits(t, 3, o), []time.Duration{1e6, 1e6, 1e6}; !slices.Equal(got, want) {
+		t.Errorf("children that lived long: waits %v, want %v", got, want)
+	}
+}
+
+// What is always wanted is replaced however it ended, or did not even start.
+func TestAlwaysReplaces(t *testing.T) {
+	for name, spoil := range map[string]func(*supervise.Options){
+		"status 0":     func(*supervise.Options) {},
+		"final status": func(o *supervise.Options) { o.Env = append(o.Env, role+"=final") },
+		"not there":    func(o *supervise.Options) { o.Path = filepath.Join(t.TempDir(), "none") },
+	} {
+		o := options("done", nil)
+		o.FirstWait, o.Always = time.Millisecond, true
+		spoil(&o)
+		if got := collectWaits(t, 2, o); len(got) != 2 {
+			t.Errorf("%s: waits %v", name, got)
+		}
+	}
+	if err := supervise.Run(t.Context(), options("done", nil)); err != nil {
+		t.Errorf("without Always, status 0 is the end: %v", err)
+	}
+}
+
+// A signal between two children ends Run at once.
+func TestSignalDuringAWait(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	o := options("broken", signals)
+	o.FirstWait = time.Hour
+	w := &waits{Handler: slog.NewTextHandler(io.Discard, nil), end: func() { signals <- syscall.SIGTERM }, left: 1}
+	o.Log = slog.New(w)
+	if err := supervise.Run(t.Context(), o); err != nil || len(w.found) != 1 {
+		t.Errorf("%v, waits %v", err, w.found)
 	}
 }

@@ -1,0 +1,101 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/coordinator/broker"
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/supervise"
+	"ivdmover/shared/telemetry"
+)
+
+const (
+	moverProgram  = "ivd-mover"
+	moverGrace    = 2 * time.Minute // for a batch to be sealed and handles to be closed
+	moverLastWait = time.Minute
+	healthyAfter  = 5 * time.Minute // a mover that lived so long is replaced soon again
+)
+
+// localMovers are the movers that run as processes of this one. Each is replaced
+// when it dies, and all end with the coordinator.
+type localMovers struct {
+	program string
+	args    []string
+	names   []string
+	log     *slog.Logger
+}
+
+// newLocalMovers finds the movers' program; with no movers there is nothing to find.
+func newLocalMovers(cfg *config.Config, server *broker.Server, o Options) (*localMovers, error) {
+	m := &localMovers{program: o.Mover, args: []string{"--config", o.ConfigFile}, log: o.Log}
+	if server != nil {
+		m.args = append(m.args, "--queue", server.ClientURL())
+	}
+	m.args = append(m.args, o.MoverArgs...)
+	for i := range o.Movers {
+		m.names = append(m.names, fmt.Sprintf("%s-%d", cfg.Mover.Name, i+1))
+	}
+	if len(m.names) == 0 || m.program != "" {
+		return m, nil
+	}
+	var err error
+	m.program, err = findMover()
+	return m, err
+}
+
+func findMover() (string, error) {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), moverProgram)
+		if info, err := os.Stat(beside); err == nil && info.Mode().IsRegular() {
+			return beside, nil
+		}
+	}
+	path, err := exec.LookPath(moverProgram)
+	if err != nil {
+		return "", &ivd.Error{Kind: ivd.NotFound, Op: "--movers", Err: fmt.Errorf("%s is neither beside ivd nor on PATH", moverProgram), Remedy: "install it there, or start movers by themselves"}
+	}
+	return path, nil
+}
+
+// run keeps all movers alive until ctx ends.
+func (m *localMovers) run(ctx context.Context) error {
+	if len(m.names) > 0 {
+		defer context.AfterFunc(ctx, func() { m.log.Info("the movers are asked to end; a second interrupt does not wait for them") })()
+	}
+	var group errgroup.Group
+	for _, name := range m.names {
+		group.Go(func() error {
+			m.keep(ctx, name)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them fails
+	<-ctx.Done()
+	return nil
+}
+
+// keep runs a mover until ctx ends. One whose coordinator dies is asked to end, not
+// killed: it hands its jobs back and closes its disks.
+func (m *localMovers) keep(ctx context.Context, name string) {
+	log := m.log.With(telemetry.Mover(name))
+	err := supervise.Run(ctx, supervise.Options{
+		Path: m.program, Args: append(slices.Clone(m.args), "--name", name),
+		Grace: moverGrace, Orphaned: syscall.SIGTERM, Always: true,
+		LastWait: moverLastWait, Healthy: healthyAfter, Log: log,
+	})
+	if errors.Is(err, supervise.ErrForced) {
+		log.Warn("mover killed: it did not end in time", "limit", moverGrace)
+	}
+}
