@@ -2,12 +2,11 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
+	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra/doc"
 
 	"ivdmover/shared/ivd"
 )
@@ -19,100 +18,39 @@ func (a *app) man() *cobra.Command {
 		Example: `  ivd man /usr/local/share/man/man1 && man ivd-backup`,
 		Args:    oneArg("FOLDER"),
 		RunE: func(c *cobra.Command, args []string) error {
-			n, err := writePages(c.Root(), args[0])
-			if err != nil {
+			if err := writePages(c.Root(), args[0]); err != nil {
 				return &ivd.Error{Kind: ivd.Invalid, Op: "write manual pages", Err: err, Remedy: "name a folder that exists and that you can write to"}
 			}
-			_, err = fmt.Fprintf(a.out, "%d manual pages in %s\n", n, args[0])
+			_, err := fmt.Fprintf(a.out, "manual pages written to %s\n", args[0])
 			return err
 		},
 	}
 }
 
-// writePages writes the page of a command and of those below it.
-func writePages(c *cobra.Command, dir string) (int, error) {
-	if !c.IsAvailableCommand() && c.HasParent() {
-		return 0, nil
-	}
-	name := filepath.Join(dir, pageName(c)+".1")
-	if err := os.WriteFile(name, []byte(page(c)), 0o644); err != nil {
-		return 0, err
-	}
-	n := 1
-	for _, sub := range c.Commands() {
-		more, err := writePages(sub, dir)
-		if err != nil {
-			return n, err
-		}
-		n += more
-	}
-	return n, nil
-}
-
-func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
-
-// page is a command's manual page in roff's man macros. It has no date, so that
-// the same program always writes the same pages.
-func page(c *cobra.Command) string {
-	var b strings.Builder
-	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	p(".TH %s 1 \"\" \"ivdmover\" \"User Commands\"", strings.ToUpper(strings.ReplaceAll(pageName(c), "-", "\\-")))
-	p(".SH NAME\n%s \\- %s", roff(pageName(c)), roff(c.Short))
-	p(".SH SYNOPSIS\n.B %s", roff(c.UseLine()))
-	if c.Long != "" {
-		p(".SH DESCRIPTION")
-		for paragraph := range strings.SplitSeq(c.Long, "\n\n") {
-			p(".PP\n%s", roff(paragraph))
-		}
-	}
-	flags(p, "OPTIONS", c.NonInheritedFlags())
-	if c.HasAvailableSubCommands() {
-		p(".SH COMMANDS")
-		for _, sub := range c.Commands() {
-			if sub.IsAvailableCommand() {
-				p(".TP\n.BR %s (1)\n%s", roff(pageName(sub)), roff(sub.Short))
-			}
-		}
-	}
-	if c.Example != "" {
-		p(".SH EXAMPLES\n.PP\n.nf\n%s\n.fi", roff(c.Example))
-	}
-	if c.HasParent() {
-		p(".SH SEE ALSO\n.BR %s (1)", roff(pageName(c.Parent())))
-	}
-	return b.String()
-}
-
-func flags(p func(string, ...any), title string, set *pflag.FlagSet) {
-	if !set.HasAvailableFlags() {
-		return
-	}
-	p(".SH %s", title)
-	set.VisitAll(func(f *pflag.Flag) {
-		if f.Hidden {
-			return
-		}
-		name := "--" + f.Name
-		if f.Shorthand != "" {
-			name = "-" + f.Shorthand + ", " + name
-		}
-		value, usage := pflag.UnquoteUsage(f)
-		if value != "" {
-			name += " " + value
-		}
-		p(".TP\n.B %s\n%s", roff(name), roff(usage))
+// writePages writes the page of every command. The same program always writes the
+// same pages: their date is the source's, and nothing says when they were written.
+func writePages(root *cobra.Command, folder string) error {
+	date := sourceDate()
+	root.DisableAutoGenTag = true // its subcommands follow
+	return doc.GenManTreeFromOpts(root, doc.GenManTreeOptions{
+		Header:           &doc.GenManHeader{Section: "1", Date: &date, Source: "ivdmover", Manual: "User Commands"},
+		Path:             folder,
+		CommandSeparator: "-",
 	})
 }
 
-// roff keeps text from being taken for requests: a backslash, a hyphen, and a dot
-// or an apostrophe at the beginning of a line.
-func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
-	lines := strings.Split(s, "\n")
-	for i, l := range lines {
-		if strings.HasPrefix(l, ".") || strings.HasPrefix(l, "'") {
-			lines[i] = `\&` + l
+// sourceDate is when the program's revision was committed; the beginning of Unix
+// time where the build does not know.
+func sourceDate() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key != "vcs.time" {
+				continue
+			}
+			if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
+				return t
+			}
 		}
 	}
-	return strings.Join(lines, "\n")
+	return time.Unix(0, 0).UTC()
 }
