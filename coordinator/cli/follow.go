@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
-
-	"golang.org/x/term"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/progress"
@@ -42,7 +39,7 @@ func (a *app) toEnd(ctx context.Context, c *api.Client, id ivd.RunID) error {
 
 // follow shows a run's progress on standard error until it has ended.
 func (a *app) follow(ctx context.Context, c *api.Client, id ivd.RunID) (api.RunDetail, error) {
-	p := progress.New(a.progressOptions())
+	p := progress.New(a.errs, time.Now)
 	defer p.Clear()
 	var last api.RunDetail
 	for v, err := range c.Watch(ctx, id) {
@@ -65,19 +62,4 @@ func stopped(ctx context.Context, id ivd.RunID, err error) error {
 		return &ivd.Error{Kind: k, Err: fmt.Errorf("%w; run %s goes on when ivd serve does", err, id), Remedy: rest}
 	}
 	return err
-}
-
-func (a *app) progressOptions() progress.Options {
-	o := progress.Options{Out: a.errs, Now: time.Now}
-	if f, ok := a.errs.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		o.Terminal = true
-		o.Size = func() (int, int) {
-			width, height, err := term.GetSize(int(f.Fd()))
-			if err != nil {
-				return 80, 24
-			}
-			return width, height
-		}
-	}
-	return o
 }

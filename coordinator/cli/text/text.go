@@ -1,12 +1,8 @@
-// Package text is how results look to people: times, columns that are aligned by
-// what is seen, and words that are cut to a width. Programs read JSON instead;
-// nothing here is ever parsed.
+// Package text is how results look to people: times, shares, and columns that are
+// aligned by what is seen. Programs read JSON instead; nothing here is ever parsed.
 package text
 
-import (
-	"time"
-	"unicode/utf8"
-)
+import "time"
 
 // Time writes a moment in local time; nothing for one that never was.
 func Time(t time.Time) string {
@@ -14,17 +10,6 @@ func Time(t time.Time) string {
 		return ""
 	}
 	return t.Local().Format("2006-01-02 15:04:05")
-}
-
-// Cut shortens s to width columns, with an ellipsis where something is left out.
-func Cut(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	if width < 1 {
-		return ""
-	}
-	return string([]rune(s)[:width-1]) + "…"
 }
 
 // Percent is part of whole, from 0 to 100.
