@@ -18,10 +18,8 @@ import (
 )
 
 const (
-	firstAgain = 250 * time.Millisecond // before a lost server is asked again
-	lastAgain  = 5 * time.Second
-	silence    = 4 * eventIdle // without even a comment: the connection is dead
-	maxEvent   = 1 << 20       // bytes of one
+	silence  = 4 * eventIdle // without even a comment: the connection is dead
+	maxEvent = 1 << 20       // bytes of one
 )
 
 // Watch yields a run with its disks as they are and at their changes, the last time
@@ -30,33 +28,32 @@ const (
 // yielded once, at the end.
 func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[RunDetail, error] {
 	return func(yield func(RunDetail, error) bool) {
-		var lost time.Time // since when nothing was heard; zero: all is well
-		again := firstAgain
+		lost := c.again().Series()
 		for {
 			ended, heard, err := c.watchOnce(ctx, id, func(r RunDetail) bool { return yield(r, nil) })
 			if ended {
 				return
 			}
-			if ctx.Err() != nil {
-				yield(RunDetail{}, context.Cause(ctx))
-				return
-			}
 			if heard {
-				lost, again = time.Time{}, firstAgain
+				lost.Reset()
 			}
-			if lost.IsZero() {
-				lost = time.Now()
-			}
-			if k := ivd.KindOf(err); k != ivd.Transient && k != ivd.Cancelled || time.Since(lost) > c.patience {
+			if err := lost.Wait(ctx, err); err != nil {
 				yield(RunDetail{}, err)
 				return
 			}
-			if pause.For(ctx, again) != nil {
-				yield(RunDetail{}, context.Cause(ctx))
-				return
-			}
-			again = min(2*again, lastAgain)
 		}
+	}
+}
+
+// again is the back-off towards a server that was lost. A connection that was
+// given up for its silence counts as lost.
+func (c *Client) again() pause.Backoff {
+	return pause.Backoff{
+		First: 250 * time.Millisecond, Cap: 5 * time.Second, Patience: c.patience,
+		Retry: func(err error, _ int) bool {
+			k := ivd.KindOf(err)
+			return c.patience > 0 && (k == ivd.Transient || k == ivd.Cancelled)
+		},
 	}
 }
 

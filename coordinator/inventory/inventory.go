@@ -22,6 +22,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
 
 // Config says which vCenter, and as whom.
@@ -51,13 +52,13 @@ const (
 
 // VCenter is a vCenter, or an ESXi host alone, that is connected.
 type VCenter struct {
-	cfg    Config
-	source ivd.SourceID // set once, by Connect
-	log    *slog.Logger
-	own    *session // for our calls
-	movers *session // whose cookie movers get; logged in when the first asks
-	tasks  chan struct{}
-	pauses func(n int) time.Duration // before the n-th retry of a task, from 1
+	cfg        Config
+	source     ivd.SourceID // set once, by Connect
+	log        *slog.Logger
+	own        *session // for our calls
+	movers     *session // whose cookie movers get; logged in when the first asks
+	tasks      chan struct{}
+	beginAgain pause.Backoff // of tasks
 
 	proxies proxies
 
@@ -73,7 +74,7 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 	if cfg.Tasks <= 0 {
 		cfg.Tasks = DefaultTasks
 	}
-	v := &VCenter{cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks), pauses: taskPause, proxies: proxies{known: map[string]knownProxy{}, life: proxyLife}}
+	v := &VCenter{cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks), beginAgain: beginAgain, proxies: proxies{known: map[string]knownProxy{}, life: proxyLife}}
 	var err error
 	if v.own, err = newSession(cfg); err != nil {
 		return nil, err

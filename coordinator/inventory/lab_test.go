@@ -280,7 +280,7 @@ func TestVCenterRestarts(t *testing.T) {
 func TestOperationsOnOneDiskFollowEachOther(t *testing.T) {
 	ctx := t.Context()
 	v, l, _ := laboratory(t, lab.Options{Disks: 1, DiskSize: mib, OperationTime: 20 * time.Millisecond})
-	v.pauses = func(int) time.Duration { return 15 * time.Millisecond }
+	v.beginAgain.First, v.beginAgain.Cap = 15*time.Millisecond, 15*time.Millisecond
 	ref := listed(t, v)[0].Ref
 	results := make(chan error, 3)
 	for range cap(results) {

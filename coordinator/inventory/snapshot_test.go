@@ -111,7 +111,7 @@ func TestBusyDiskIsWaitedFor(t *testing.T) {
 		refusals = -1 << 20
 		_, err := v.CreateSnapshot(t.Context(), ref, "ours")
 		wantKind(t, "a disk that stays busy", err, ivd.Locked, string(ref.ID()), "wait")
-		if refusals != -1<<20+taskTries {
+		if refusals != -1<<20+beginAgain.Attempts {
 			t.Errorf("tried %d times", refusals+1<<20)
 		}
 		list := must[[]Snapshot](t)(v.Snapshots(t.Context(), ref))
@@ -160,7 +160,7 @@ func TestTaskEndsWithItsContext(t *testing.T) {
 		}
 		return false, nil
 	})
-	v.pauses = func(int) time.Duration { return time.Hour }
+	v.beginAgain.First, v.beginAgain.Cap = time.Hour, time.Hour
 	_, err := v.CreateSnapshot(ctx, ref, "ours")
 	wantKind(t, "cancelled", err, ivd.Cancelled)
 

@@ -12,16 +12,18 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
 
-// taskTries is how often a task is begun while the disk is busy with another.
-const taskTries = 8
-
-// taskPause is how long to wait before beginning a task for the n-th time again:
-// from half a second up to 15 s, three quarters of a minute in all.
-func taskPause(n int) time.Duration {
-	return min(time.Second/2<<min(n-1, 5), 15*time.Second)
+// beginAgain is the back-off for a task on a disk that is busy with another one:
+// three quarters of a minute in all.
+var beginAgain = pause.Backoff{
+	First: time.Second / 2, Cap: 15 * time.Second, Attempts: 8,
+	Retry: func(err error, _ int) bool { return busy(err) },
 }
+
+// askAgain is how often a task is asked for its state.
+var askAgain = pause.Backoff{First: 20 * time.Millisecond, Cap: 2 * time.Second, Factor: 1.5}
 
 // do has vCenter do a task and waits for its result. vSphere refuses a second
 // task on a disk, with TaskInProgress or InvalidState: then it is begun again
@@ -37,23 +39,22 @@ func (v *VCenter) do(ctx context.Context, op string, limit time.Duration, begin 
 	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for n := 1; ; n++ {
+	again := v.beginAgain
+	again.Tell = func(err error, wait time.Duration) {
+		v.log.Debug("the disk is busy", "doing", op, "fault", faultName(err), "again_in", wait)
+	}
+	var result any
+	err := again.Do(ctx, func(ctx context.Context) error {
 		ref, err := begin(ctx)
-		var result any
 		if err == nil {
 			result, err = v.await(ctx, ref)
 		}
-		if err == nil {
-			return result, nil
-		}
-		if !busy(err) || n == taskTries {
-			return nil, v.taskError(whole, op, limit, err)
-		}
-		v.log.Debug("the disk is busy: again in a while", "doing", op, "fault", faultName(err), "try", n)
-		if err := sleep(ctx, v.pauses(n)); err != nil {
-			return nil, v.taskError(whole, op, limit, err)
-		}
+		return err
+	})
+	if err != nil {
+		return nil, v.taskError(whole, op, limit, err)
 	}
+	return result, nil
 }
 
 func (v *VCenter) taskError(ctx context.Context, op string, limit time.Duration, err error) error {
@@ -76,8 +77,7 @@ func busy(err error) bool {
 // would wait on a filter, since a filter dies with its session and a task does
 // not: so a vCenter that is away for a moment is waited for.
 func (v *VCenter) await(ctx context.Context, ref types.ManagedObjectReference) (any, error) {
-	const first, last = 20 * time.Millisecond, 2 * time.Second
-	for pause := first; ; pause = min(pause*3/2, last) {
+	for n := 1; ; n++ {
 		var t mo.Task
 		err := property.DefaultCollector(v.client()).RetrieveOne(ctx, ref, []string{"info"}, &t)
 		switch {
@@ -96,8 +96,8 @@ func (v *VCenter) await(ctx context.Context, ref types.ManagedObjectReference) (
 		case ctx.Err() != nil || ivd.KindOf(fail(ctx, "", err)) != ivd.Transient:
 			return nil, err
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return nil, err
+		if err := pause.For(ctx, askAgain.After(n)); err != nil {
+			return nil, fmt.Errorf("wait: %w", err)
 		}
 	}
 }
@@ -109,15 +109,4 @@ func taskFault(info types.TaskInfo) error {
 		fault.LocalizedMessage = typeName(value(fault.Fault))
 	}
 	return task.Error{LocalizedMethodFault: &fault, Description: info.Description}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait: %w", context.Cause(ctx))
-	}
 }

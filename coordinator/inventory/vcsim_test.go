@@ -49,7 +49,7 @@ func connect(t *testing.T, cfg Config) *VCenter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.pauses = func(int) time.Duration { return time.Millisecond }
+	v.beginAgain.First, v.beginAgain.Cap = time.Millisecond, time.Millisecond
 	t.Cleanup(func() {
 		if err := v.Close(); err != nil {
 			t.Error(err)

@@ -223,7 +223,7 @@ func (a *active) followJobs(ctx context.Context) {
 				a.putJob(rec)
 			}
 		}
-		if pause.For(ctx, backoff(n)) != nil {
+		if pause.For(ctx, stepping.After(n)) != nil {
 			return
 		}
 	}

@@ -124,7 +124,7 @@ func (t *task) look(ctx context.Context, due map[ivd.JobID]time.Time) (wake time
 		}
 		at, known := due[id]
 		if !known {
-			at = time.Now().Add(backoff(rec.Attempt))
+			at = time.Now().Add(stepping.After(rec.Attempt))
 			due[id] = at
 			t.log.Warn("job failed and is tried again", "job", id, "attempt", rec.Attempt, "mover", rec.Mover, "err", rec.Failure.Message)
 			if err := t.retried(ctx, rec.Failure.Message); err != nil {

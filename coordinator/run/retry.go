@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"ivdmover/shared/ivd"
@@ -19,12 +18,17 @@ const (
 	undoAttempts = 3 // before the disk ends and what is left is the ledger's
 )
 
-// backoff is how long to wait after the n-th failure in a row (from 1): about 1 s,
-// doubled each time, one minute at the most, with a quarter of jitter so that many
-// disks do not come back at once.
-func backoff(n int) time.Duration {
-	d := min(time.Second<<min(n-1, 6), time.Minute)
-	return d*3/4 + rand.N(d/2)
+// stepping is the back-off between attempts: a second at first, a minute at the
+// most, a quarter of it random so that many disks do not come back at once.
+var stepping = pause.Backoff{First: time.Second, Cap: time.Minute, Jitter: 0.25, Retry: worthAnother}
+
+// worthAnother reports whether a step is repeated after its n-th failure.
+func worthAnother(err error, n int) bool {
+	kind, attempts := ivd.KindOf(err), stepAttempts
+	if kind == ivd.Transient {
+		attempts = awayAttempts
+	}
+	return n < attempts && kind.Retry()
 }
 
 // again repeats f while its error may pass, with growing pauses.
@@ -34,24 +38,7 @@ func again(ctx context.Context, f func() error) error {
 
 // againTelling is again, and tells each error after which f is repeated.
 func againTelling(ctx context.Context, f func() error, tell func(error)) error {
-	for n := 1; ; n++ {
-		err := f()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		kind, attempts := ivd.KindOf(err), stepAttempts
-		if kind == ivd.Transient {
-			attempts = awayAttempts
-		}
-		if n >= attempts || !kind.Retry() {
-			return err
-		}
-		tell(err)
-		if cause := pause.For(ctx, backoff(n)); cause != nil {
-			return cause
-		}
-	}
+	b := stepping
+	b.Tell = func(err error, _ time.Duration) { tell(err) }
+	return b.Do(ctx, func(context.Context) error { return f() })
 }

@@ -17,8 +17,8 @@ func TestBackoffGrowsToAMinute(t *testing.T) {
 			want = time.Second << (n - 1)
 		}
 		for range 20 {
-			if d := backoff(n); d < want*3/4 || d > want*5/4 {
-				t.Fatalf("backoff(%d) is %s, want about %s", n, d, want)
+			if d := stepping.After(n); d < want*3/4 || d > want {
+				t.Fatalf("after failure %d: %s, want about %s", n, d, want)
 			}
 		}
 	}

@@ -92,7 +92,7 @@ func (g *settling) did(key string, left bool, now time.Time) {
 	l.busy = false
 	if left {
 		l.tries++
-		l.at = now.Add(backoff(l.tries))
+		l.at = now.Add(stepping.After(l.tries))
 	}
 }
 

@@ -208,21 +208,18 @@ func (t *task) records(ctx context.Context) (recs []job.Record, sum ivd.Stats, e
 
 // undo does what the ledger names for the disk; nothing where there is no entry.
 // It does not wait for what is away: the ledger is looked at again and again.
-func (t *task) undo(ctx context.Context) (err error) {
-	for n := 1; n <= undoAttempts; n++ {
-		l, rev, getErr := t.s.getLedger(ctx, t.rec.Run, t.rec.Key())
-		if ivd.KindOf(getErr) == ivd.NotFound {
+func (t *task) undo(ctx context.Context) error {
+	b := pause.Backoff{First: stepping.First, Cap: stepping.Cap, Jitter: stepping.Jitter, Attempts: undoAttempts}
+	return b.Do(ctx, func(ctx context.Context) error {
+		l, rev, err := t.s.getLedger(ctx, t.rec.Run, t.rec.Key())
+		if ivd.KindOf(err) == ivd.NotFound {
 			return nil
 		}
-		err = getErr
-		if err == nil {
-			err = t.s.undo(ctx, l, rev, t.asked)
-		}
-		if err == nil || !ivd.KindOf(err).Retry() || pause.For(ctx, backoff(n)) != nil {
+		if err != nil {
 			return err
 		}
-	}
-	return err
+		return t.s.undo(ctx, l, rev, t.asked)
+	})
 }
 
 // save changes the stored disk. Only the run's owner does; a conflict says that

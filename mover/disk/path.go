@@ -8,16 +8,14 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
 )
 
-// A path that failed is left alone for coolFirst, doubled with each failure after
-// it, up to coolLast.
-const (
-	coolFirst = time.Minute
-	coolLast  = 30 * time.Minute
-	// maxPaths bounds what a heartbeat says of paths.
-	maxPaths = 200
-)
+// cooling is for how long a path that failed is left alone.
+var cooling = pause.Backoff{First: time.Minute, Cap: 30 * time.Minute}
+
+// maxPaths bounds what a heartbeat says of paths.
+const maxPaths = 200
 
 // path is a datastore, reached by a transport. Its source belongs to it: another's
 // datastore may have the same id.
@@ -68,12 +66,8 @@ func (p *paths) fail(at path, reason string) {
 	if now.Before(r.until) {
 		return
 	}
-	wait := coolLast
-	if r.failures < 5 {
-		wait = min(coolFirst<<r.failures, coolLast)
-	}
 	r.failures++
-	r.until = now.Add(wait)
+	r.until = now.Add(cooling.After(r.failures))
 }
 
 // work says that a disk was moved by a path: n bytes in the time that requests

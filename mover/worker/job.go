@@ -155,14 +155,17 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 // be starting again.
 func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, touch func()) (job.Login, error) {
 	req := job.LoginRequest{Version: job.Version, Mover: w.Name, Process: w.process, Run: run, Disk: ref}
-	deadline := time.Now().Add(loginPatience)
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		l, err := w.Queue.AskLogin(ctx, req, w.key)
-		touch()
-		if err == nil || ivd.KindOf(err) != ivd.Transient || time.Now().After(deadline) || pause.For(ctx, wait) != nil {
-			return l, err
-		}
+	again := pause.Backoff{
+		First: 250 * time.Millisecond, Cap: 5 * time.Second, Patience: loginPatience,
+		Retry: func(err error, _ int) bool { return ivd.KindOf(err) == ivd.Transient },
 	}
+	var l job.Login
+	err := again.Do(ctx, func(ctx context.Context) (err error) {
+		l, err = w.Queue.AskLogin(ctx, req, w.key)
+		touch()
+		return err
+	})
+	return l, err
 }
 
 func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {

@@ -1,5 +1,9 @@
-// Package pause waits for a while, or less where a context ends. It promises that
-// nothing sleeps through a cancellation.
+// Package pause waits: for a while, or between the attempts at something that
+// fails. Backoff is the one back-off of both programs.
+//
+// It promises that nothing sleeps through a cancellation, that what cannot
+// succeed is not tried again (ivd.Kind.Retry decides, unless the caller does),
+// and that a wait which would outlast the patience is not begun.
 package pause
 
 import (

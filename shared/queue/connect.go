@@ -251,19 +251,16 @@ func (q *Queue) newLine() {
 // retry calls try, each time with a deadline of its own, until it succeeds, or
 // fails with what time does not heal, or patience or ctx ends.
 func (q *Queue) retry(ctx context.Context, try func(context.Context) error) error {
-	deadline := time.Now().Add(q.patience)
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+	b := pause.Backoff{First: 50 * time.Millisecond, Cap: time.Second, Patience: q.patience, Retry: answerable}
+	return b.Do(ctx, func(ctx context.Context) error {
 		once, cancel := q.onLine(ctx, tryTimeout)
-		err := unanswered(ctx, try(once))
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		if kind, _ := classify(err); kind != ivd.Transient || time.Now().Add(wait).After(deadline) {
-			return err
-		}
-		if pause.For(ctx, wait) != nil {
-			return err
-		}
-	}
+		defer cancel()
+		return unanswered(ctx, try(once))
+	})
+}
+
+// answerable reports whether the server may answer another time.
+func answerable(err error, _ int) bool {
+	kind, _ := classify(err)
+	return kind == ivd.Transient
 }

@@ -44,7 +44,8 @@ func (p *Puller) Fetch(ctx context.Context, free int) ([]*Delivery, error) {
 	if free < 1 {
 		return nil, ivd.Errorf(ivd.Invalid, "fetch %s jobs: no free slot", p.kind)
 	}
-	for wait := 100 * time.Millisecond; ; {
+	failures := pause.Backoff{First: 100 * time.Millisecond, Cap: 2 * time.Second, Retry: answerable}.Series()
+	for {
 		got, err := p.fetchOnce(ctx, free)
 		switch {
 		case len(got) > 0:
@@ -52,17 +53,13 @@ func (p *Puller) Fetch(ctx context.Context, free int) ([]*Delivery, error) {
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("fetch %s jobs: %w", p.kind, ctx.Err())
 		case err == nil:
-			wait = 100 * time.Millisecond
+			failures.Reset()
 			continue
 		}
-		if kind, _ := classify(err); kind != ivd.Transient {
+		p.q.log.Debug("fetching jobs failed", "kind", p.kind, "error", err)
+		if err := failures.Wait(ctx, err); err != nil {
 			return nil, fail(err, "fetch %s jobs", p.kind)
 		}
-		p.q.log.Debug("fetch jobs: trying again", "kind", p.kind, "error", err)
-		if pause.For(ctx, wait) != nil {
-			return nil, fmt.Errorf("fetch %s jobs: %w", p.kind, ctx.Err())
-		}
-		wait = min(2*wait, 2*time.Second)
 	}
 }
 

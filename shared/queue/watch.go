@@ -110,18 +110,20 @@ type watch struct {
 
 func (wt *watch) run(ctx context.Context) {
 	defer close(wt.out)
-	for wait := 50 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 2*time.Second) {
+	failures := pause.Backoff{First: 50 * time.Millisecond, Cap: 2 * time.Second, Retry: always}.Series()
+	for {
 		reached, err := wt.once(ctx)
-		if ctx.Err() != nil {
+		if reached {
+			failures.Reset()
+		}
+		if failures.Wait(ctx, err) != nil {
 			return
 		}
-		if reached {
-			wait = 50 * time.Millisecond
-		}
-		wt.b.q.log.Debug("watch again", "bucket", wt.b.name, "prefix", wt.prefix, "error", err)
-		_ = pause.For(ctx, wait)
+		wt.b.q.log.Debug("watching again", "bucket", wt.b.name, "prefix", wt.prefix, "error", err)
 	}
 }
+
+func always(error, int) bool { return true }
 
 // once watches for as long as the connection stands. It answers whether it came
 // as far as the present.

@@ -21,8 +21,8 @@ var ErrInDoubt = errors.New("the outcome is not known")
 // accepts of a signed request.
 const commitExpiry = 15 * time.Minute
 
-// commitDelays are the pauses between a commit's attempts.
-var commitDelays = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 5 * time.Second}
+// commitAgain is the back-off of a commit.
+var commitAgain = pause.Backoff{First: 100 * time.Millisecond, Cap: 5 * time.Second, Factor: 4, Attempts: 5}
 
 // Commit makes p a restore point, once (W6). Everything that p names must be
 // stored. The lease's id and deadline become part of the point. Nil: it is
@@ -34,8 +34,8 @@ func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) er
 	if err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Err: err}
 	}
-	doubt := false
-	for attempt := 0; ; attempt++ {
+	doubt, failures := false, commitAgain.Series()
+	for {
 		sent, err := r.commitOnce(ctx, lease, pointName(p.ID), body)
 		if err == nil {
 			return nil
@@ -54,8 +54,7 @@ func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) er
 		// Only a request that was refused for its age certainly did not happen.
 		doubt = doubt || sent && kind != ivd.Expired
 		// An expired lease never comes back; an expired request is made anew.
-		retry := kind.Retry() && (sent || kind != ivd.Expired)
-		if !retry || attempt == len(commitDelays) || pause.For(ctx, commitDelays[attempt]) != nil {
+		if kind == ivd.Expired && !sent || failures.Wait(ctx, err) != nil {
 			if doubt {
 				err = fmt.Errorf("%w: %w", ErrInDoubt, err)
 			}
