@@ -46,10 +46,11 @@ func (c *clock) shorten(life time.Duration) time.Duration {
 	return life
 }
 
-// watcher shows the clock every answer.
+// watcher shows every answer to those who learn from it.
 type watcher struct {
 	next  *http.Transport
 	clock *clock
+	plea  *plea
 }
 
 func (w *watcher) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -58,6 +59,7 @@ func (w *watcher) RoundTrip(r *http.Request) (*http.Response, error) {
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			w.clock.saw(date, time.Now())
 		}
+		w.plea.saw(resp.StatusCode, resp.Header)
 	}
 	return resp, err
 }

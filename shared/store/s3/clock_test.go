@@ -66,17 +66,3 @@ func TestStall(t *testing.T) {
 		t.Errorf("given up after %s", took)
 	}
 }
-
-// TestBackoff: the wait doubles, is never less than half of that, and is bounded.
-func TestBackoff(t *testing.T) {
-	b := backoff{attempts: 5, first: 4 * time.Millisecond, most: 10 * time.Millisecond}
-	for attempt, least := range map[int]time.Duration{1: 2 * time.Millisecond, 2: 4 * time.Millisecond, 4: 5 * time.Millisecond} {
-		start := time.Now()
-		if !b.wait(t.Context(), attempt) {
-			t.Fatal("the context ended")
-		}
-		if took := time.Since(start); took < least {
-			t.Errorf("attempt %d: waited %s, want at least %s", attempt, took, least)
-		}
-	}
-}

@@ -40,7 +40,7 @@ func (s *Store) connect(c Config) error {
 	if err != nil {
 		return err
 	}
-	watched := &watcher{next: transport, clock: s.clock}
+	watched := &watcher{next: transport, clock: s.clock, plea: s.plea}
 	core, err := minio.NewCore(u.Host, &minio.Options{
 		Creds:           credentials.New(provider(c, u.Hostname())),
 		Secure:          u.Scheme == "https",

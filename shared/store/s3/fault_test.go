@@ -376,3 +376,20 @@ func TestLongOutage(t *testing.T) {
 		t.Errorf("%d attempts of what does not pass, want 1", n)
 	}
 }
+
+// TestSlowDownAsksForTime: a service that says when it may be asked again is not
+// asked before, however short the waits otherwise are.
+func TestSlowDownAsksForTime(t *testing.T) {
+	s, b, _ := opened(t)
+	b.set(http.MethodPut, 1, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		w.Header().Set("Retry-After", "1")
+		answer(503, "SlowDown")(w, r, pass)
+	})
+	begun := time.Now()
+	if err := s.Put(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took < time.Second || b.count(http.MethodPut) != 2 {
+		t.Errorf("%d attempts in %s, want 2 with a second between", b.count(http.MethodPut), took)
+	}
+}

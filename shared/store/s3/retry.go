@@ -2,53 +2,46 @@ package s3
 
 import (
 	"context"
-	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 )
-
-// backoff repeats a request that failed for a reason that passes.
-type backoff struct {
-	attempts int
-	first    time.Duration // before the second attempt; doubled for each further one
-	most     time.Duration
-}
 
 var (
 	// patient outlasts a restart of the service or its plea to slow down, about
-	// half a minute. Longer outages are the caller's to judge.
-	patient = backoff{attempts: 8, first: 250 * time.Millisecond, most: 10 * time.Second}
+	// half a minute. Longer outages are the caller's to judge. Half of a wait is
+	// random, so that many movers do not come back at once.
+	patient = pause.Backoff{Attempts: 8, First: 250 * time.Millisecond, Cap: 10 * time.Second, Jitter: 0.5, Retry: passes}
 	// hasty is for a person who waits for the first answer.
-	hasty = backoff{attempts: 2, first: 250 * time.Millisecond, most: time.Second}
+	hasty = pause.Backoff{Attempts: 2, First: 250 * time.Millisecond, Cap: time.Second, Jitter: 0.5, Retry: passes}
 )
+
+// passes reports whether a request failed for a reason that passes by itself.
+func passes(err error, _ int) bool {
+	kind := ivd.KindOf(err)
+	return kind == ivd.Transient || kind == ivd.Unknown
+}
 
 // do runs one request until it succeeds, fails for good, or the attempts or the
 // context end. Its errors are classified.
 func (s *Store) do(ctx context.Context, op string, request func() error) error {
-	for attempt := 1; ; attempt++ {
+	b := s.retry
+	b.Hint = func(error) time.Duration { return s.plea.left() }
+	err := b.Do(ctx, func(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
-			return s.failed(op, err)
-		}
-		err := request()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil { // not the service's fault
-			return s.failed(op, ctx.Err())
-		}
-		err = s.failed(op, passing(err))
-		if kind := ivd.KindOf(err); kind != ivd.Transient && kind != ivd.Unknown || attempt >= s.retry.attempts {
 			return err
 		}
-		if !s.retry.wait(ctx, attempt) {
-			return s.failed(op, ctx.Err())
-		}
-	}
+		return s.failed(op, passing(request()))
+	})
+	return s.failed(op, err)
 }
 
-// passing is for the network's own timeouts, which look like the end of a context:
-// the caller's has not ended.
+// passing is for the network's own timeouts, which look like the end of a context.
+// Where the caller's has ended, that is what is told.
 func passing(err error) error {
 	if ivd.KindOf(err) == ivd.Cancelled {
 		return &ivd.Error{Kind: ivd.Transient, Err: withoutURL(err)}
@@ -56,16 +49,44 @@ func passing(err error) error {
 	return err
 }
 
-// wait waits before the next attempt: between a half and the whole of a time that
-// doubles, so that many movers do not come back at once.
-func (b backoff) wait(ctx context.Context, attempt int) bool {
-	d := min(b.first<<(attempt-1), b.most)
-	t := time.NewTimer(d/2 + rand.N(d/2+1))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+// plea is the time before which the service asked not to be asked again
+// (Retry-After). It holds for all requests: what is short is the service.
+type plea struct {
+	mu    sync.Mutex
+	until time.Time
+}
+
+func (p *plea) saw(status int, h http.Header) {
+	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+		return
 	}
+	until := retryAfter(h, time.Now())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until.After(p.until) {
+		p.until = until
+	}
+}
+
+func (p *plea) left() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Until(p.until)
+}
+
+// retryAfter is when an answer asks for the next request, by seconds or by the
+// service's own clock; zero where it does not.
+func retryAfter(h http.Header, now time.Time) time.Time {
+	text := h.Get("Retry-After")
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return now.Add(time.Duration(n) * time.Second)
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return time.Time{}
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		return now.Add(at.Sub(date))
+	}
+	return at
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/store"
 )
 
@@ -49,14 +50,15 @@ type Store struct {
 	clock  *clock
 	bucket string
 	prefix string // empty, or with its slash
-	retry  backoff
+	plea   *plea
+	retry  pause.Backoff
 }
 
 var _ store.Store = (*Store)(nil)
 
 // Open connects, and makes sure that the bucket is there and may be read.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	s := &Store{bucket: c.Bucket, clock: &clock{}, retry: patient}
+	s := &Store{bucket: c.Bucket, clock: &clock{}, plea: &plea{}, retry: patient}
 	if c.Prefix != "" {
 		s.prefix = strings.Trim(c.Prefix, "/") + "/"
 	}
