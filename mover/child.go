@@ -85,6 +85,9 @@ func work(f flags) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkMemory(c, r.PackSize()); err != nil {
+		return err
+	}
 	q, err := queue.Connect(ctx, queue.Options{
 		URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile,
 		Name: "ivd-mover " + c.Mover.Name, Log: log,
@@ -164,10 +167,10 @@ func withRemedy(err error) error {
 }
 
 // checkMemory refuses a budget that is too small for as many disks as may be open,
-// before a job has to wait for ever.
-func checkMemory(c *config.Config) error {
+// before a job has to wait for ever. Packs are as large as the repository says.
+func checkMemory(c *config.Config, packSize int) error {
 	geometry := ivd.Geometry{ChunkSize: ivd.DefaultChunkSize}
-	need := (pipeline.NeedMemory(geometry, disk.LargestRequest(c.Mover.VDDK.Transports)) + 1<<20 - 1) &^ (1<<20 - 1)
+	need := (pipeline.NeedMemory(geometry, disk.LargestRequest(c.Mover.VDDK.Transports), packSize) + 1<<20 - 1) &^ (1<<20 - 1)
 	have, handles := int64(c.Mover.Memory), int64(c.Mover.Handles)
 	if have >= handles*need {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/shared/config"
+	"ivdmover/shared/format"
 	"ivdmover/shared/supervise"
 	"ivdmover/shared/telemetry"
 	"ivdmover/vddk"
@@ -128,7 +129,7 @@ func (f *flags) load() (*config.Config, *slog.Logger, error) {
 	if err := c.ValidateMover(); err != nil {
 		return nil, nil, usageError{err}
 	}
-	if err := checkMemory(c); err != nil {
+	if err := checkMemory(c, format.PackSize); err != nil {
 		return nil, nil, usageError{err}
 	}
 	return c, log.With(telemetry.Mover(c.Mover.Name)), nil

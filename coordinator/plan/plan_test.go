@@ -23,7 +23,7 @@ func geometry(capacity int64) ivd.Geometry {
 func refs(pages ...ivd.PageIndex) []ivd.PageRef {
 	var out []ivd.PageRef
 	for _, p := range pages {
-		out = append(out, ivd.PageRef{Page: p, ID: ivd.ContentID{1, byte(p)}, Place: ivd.Place{Pack: ivd.PackID{2}, Offset: 128, Length: 4096}})
+		out = append(out, ivd.PageRef{Page: p, ID: ivd.ContentID{1, byte(p)}, Place: ivd.Place{PackRef: ivd.PackRef{Pack: ivd.PackID{2}}, Offset: 128, Length: 4096}})
 	}
 	return out
 }

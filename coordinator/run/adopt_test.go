@@ -252,7 +252,7 @@ func TestRecheckOfOlderSeals(t *testing.T) {
 	rec := b.job(id)
 	page, err := b.repo.Page(t.Context(), rec.Pages[0], b.geometry(one, id))
 	b.must(err)
-	b.condemn(page.Packs[0].ID)
+	b.condemn(page.Packs[0].Pack)
 	two, _ := b.serving("one")
 	v := b.until(two, id, ended)
 	if v.State != Failed || v.Disks[0].Failure.Kind != ivd.Permanent {

@@ -154,13 +154,11 @@ func (p *puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 	}
 	g, page := j.Geometry, j.Backup.Pages[0]
 	put := func(pk format.PackKind, fk format.FrameKind, plain []byte) (id ivd.ContentID, place ivd.Place, at time.Time, err error) {
-		var salt [32]byte
-		copy(salt[:], writer[:])
-		pack := format.NewPack(pk, p.b.repo.ID(), writer, salt)
+		pack := format.NewPack(w.PackHeader(pk))
 		id = format.Sum(plain)
 		stored, how := format.Compress(nil, plain, 1)
 		place.Offset, place.Length = pack.Add(fk, id, len(plain), how, stored)
-		place.Pack, _, at, err = w.PutPack(ctx, pack)
+		place.PackRef, _, at, err = w.PutPack(ctx, pack)
 		return id, place, at, err
 	}
 	chunk := make([]byte, min(g.ChunkSize, g.Capacity))
@@ -170,8 +168,7 @@ func (p *puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 		return err
 	}
 	node := format.NewNode(g, page.FirstSpan())
-	node.Set(0, id, place, writer)
-	data := format.PackRef{ID: place.Pack, Writer: writer}
+	node.Set(0, id, place)
 	body, err := node.Encode()
 	if err != nil {
 		return err
@@ -180,7 +177,7 @@ func (p *puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 		return err
 	}
 	pg := format.NewPage(g, page)
-	pg.SetNode(ivd.NodeRef{Span: page.FirstSpan(), ID: id, Place: place}, []format.PackRef{data}, writer)
+	pg.SetNode(ivd.NodeRef{Span: page.FirstSpan(), ID: id, Place: place}, node.Packs)
 	if body, err = pg.Encode(); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (a *active) recheck(ctx context.Context, rec job.Record, g ivd.Geometry) er
 		}
 		packs := []ivd.PackID{ref.Place.Pack}
 		for _, p := range page.Packs {
-			packs = append(packs, p.ID)
+			packs = append(packs, p.Pack)
 		}
 		for _, p := range packs {
 			good, err := w.Trusted(ctx, p, rec.SealedAt)

@@ -36,23 +36,26 @@ type Backup struct {
 
 // What one disk has in flight, beside what it reserves.
 const (
-	ownPieces    = 2                       // reserved
-	extraPieces  = 14                      // taken from what is free
-	extraPacks   = 4                       // likewise: being stored while the next one is filled
-	extraIndexes = 3                       // likewise: a batch of more spans
-	packCost     = format.PackSize + 2<<20 // with its directory
-	indexCost    = 7 << 20                 // of indexSpans: their entries, and their nodes when they are sealed
-	indexSpans   = 64
+	ownPieces    = 2       // reserved
+	extraPieces  = 14      // taken from what is free
+	extraPacks   = 4       // likewise: being stored while the next one is filled
+	extraIndexes = 3       // likewise: a batch of more spans
+	indexCost    = 7 << 20 // of indexSpans: their entries, and their nodes when they are sealed
+	indexSpans   = 256
 	packFrames   = 1 << 15 // of a pack at most, so that its directory stays small
 	level        = 3       // of zstd
-	decideAhead  = 8       // spans whose parent's nodes are asked for before it is their turn
-	allocatedFor = 32      // spans whose allocated map is asked for at once
+	decideAhead  = 32      // spans whose parent's nodes are asked for before it is their turn
+	allocatedFor = 128     // spans whose allocated map is asked for at once
 )
 
+// packCost is what a pack that is being filled or stored counts, its directory
+// included.
+func packCost(packSize int) int64 { return int64(packSize) + 2<<20 }
+
 // BackupMemory is what a backup of a disk that is cut so, and read with such
-// requests, reserves.
-func BackupMemory(g ivd.Geometry, request int64) int64 {
-	return packCost + indexCost + ownPieces*pieceCost(g, request)
+// requests, reserves where packs are of that size.
+func BackupMemory(g ivd.Geometry, request int64, packSize int) int64 {
+	return packCost(packSize) + indexCost + ownPieces*pieceCost(g, request)
 }
 
 // Run does the job, or what is left of it. It returns nil when all is stored and
@@ -61,8 +64,9 @@ func (b Backup) Run(ctx context.Context) error {
 	if err := b.check(); err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("back up disk %s", b.Job.Disk.ID()), Err: err}
 	}
-	b.Limits.defaults()
-	need := BackupMemory(b.Job.Geometry, b.Request)
+	packSize := b.Repository.PackSize()
+	b.Limits.defaults(packSize)
+	need := BackupMemory(b.Job.Geometry, b.Request, packSize)
 	if err := b.Memory.reserve(ctx, need); err != nil {
 		return err
 	}
@@ -152,16 +156,16 @@ func newBackup(b Backup) *backup {
 	}
 	r.workspaces = newLane(b.Memory, pieceCost(g, b.Request), ownPieces, extraPieces,
 		func() workspace { return newWorkspace(b.Memory, g, b.Request) }, dropWorkspace)
-	r.packs = newLane(b.Memory, packCost, 1, extraPacks,
-		newPack, func(*format.Pack) {})
+	pack := packCost(b.Repository.PackSize())
+	r.packs = newLane(b.Memory, pack, 1, extraPacks, func() *format.Pack { return newPack(pack) }, func(*format.Pack) {})
 	r.indexes = newLane(b.Memory, indexCost, 1, extraIndexes, func() struct{} { return struct{}{} }, func(struct{}) {})
 	return r
 }
 
 // newPack makes a pack's memory at once: it is what a slot counts.
-func newPack() *format.Pack {
+func newPack(bytes int64) *format.Pack {
 	p := new(format.Pack)
-	p.Grow(packCost)
+	p.Grow(int(bytes))
 	return p
 }
 

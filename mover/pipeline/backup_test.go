@@ -8,11 +8,14 @@ import (
 	"ivdmover/shared/job"
 )
 
-const cs = ivd.MinChunkSize
+const (
+	cs        = ivd.MinChunkSize
+	spanBytes = ivd.ChunksPerSpan * cs
+)
 
 func TestFirstBackupReadsAllocatedBlocksOnly(t *testing.T) {
 	b := newBench(t, 64<<20)
-	d := newMemoryDisk(3*1024*cs + 5*cs + 7*sector)
+	d := newMemoryDisk(12*spanBytes + 5*cs + 7*sector)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	d.fill(rnd, 60)
 	allocated := len(d.blocks)
@@ -48,7 +51,7 @@ func TestEmptyDiskCostsNothing(t *testing.T) {
 
 func TestLightIncrementIsTwoPacks(t *testing.T) {
 	b := newBench(t, 64<<20)
-	d := newMemoryDisk(20*1024*cs + sector)
+	d := newMemoryDisk(80*spanBytes + sector)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	d.fill(rnd, 100)
 	parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
@@ -81,12 +84,12 @@ func TestLightIncrementIsTwoPacks(t *testing.T) {
 
 func TestDiskThatHasGrown(t *testing.T) {
 	b := newBench(t, 64<<20)
-	d := newMemoryDisk(1024*cs*3/2 + 3*sector)
+	d := newMemoryDisk(spanBytes*3/2 + 3*sector)
 	rnd := rand.New(rand.NewPCG(5, 6))
 	d.fill(rnd, 40)
 	parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	old := d.capacity
-	d.capacity = 1024 * cs * 4
+	d.capacity = spanBytes * 4
 	areas := append(d.fill(rnd, 10), ivd.Extent{Offset: old - old%cs, Length: d.capacity - old + old%cs})
 	g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}
 	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadParent, Parent: parent.parent(), Spans: marked(g, areas)})
@@ -96,7 +99,7 @@ func TestDiskThatHasGrown(t *testing.T) {
 
 func TestRestoreOverOldContentWritesZeros(t *testing.T) {
 	b := newBench(t, 96<<20)
-	d := newMemoryDisk(1024*cs*3 + sector)
+	d := newMemoryDisk(spanBytes*12 + sector)
 	rnd := rand.New(rand.NewPCG(7, 8))
 	d.fill(rnd, 20)
 	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})

@@ -21,14 +21,14 @@ type Batch struct {
 // Limits say when a batch is sealed, always at a span's end. Zero values mean the
 // defaults.
 type Limits struct {
-	Bytes int64         // of new data, before compression: 256 MiB
+	Bytes int64         // of new data, before compression: eight packs, at least 256 MiB
 	Packs int           // 64
 	Time  time.Duration // 30 s
 }
 
-func (l *Limits) defaults() {
+func (l *Limits) defaults(packSize int) {
 	if l.Bytes <= 0 {
-		l.Bytes = 256 << 20
+		l.Bytes = max(256<<20, 8*int64(packSize))
 	}
 	if l.Packs <= 0 {
 		l.Packs = 64
@@ -48,10 +48,9 @@ type entry struct {
 
 // pack is a data pack that entries name: one of this job, or an older one.
 type pack struct {
-	id     ivd.PackID
-	writer ivd.WriterID
+	ref    ivd.PackRef
 	slot   *slot[*format.Pack] // while it is being filled or stored
-	stored chan struct{}       // of this job's: closed when it is stored, and id and size are set
+	stored chan struct{}       // of this job's: closed when it is stored, and ref and size are set
 	size   int
 }
 

@@ -46,7 +46,7 @@ func (b *bench) condemn(packs ...ivd.PackID) {
 func (b *bench) delete(kind format.PackKind, packs ...ivd.PackID) {
 	b.t.Helper()
 	for _, p := range packs {
-		if err := b.store.Delete(b.t.Context(), repo.PackName(kind, p)); err != nil {
+		if err := b.store.Delete(b.t.Context(), b.repo.PackName(kind, p)); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -63,7 +63,7 @@ func (b *bench) named(p *point) []ivd.PackID {
 		}
 		list = append(list, ref.Place.Pack)
 		for _, r := range page.Packs {
-			list = append(list, r.ID)
+			list = append(list, r.Pack)
 		}
 	}
 	return list
@@ -87,7 +87,7 @@ func TestNothingCondemnedIsBuiltOn(t *testing.T) {
 			b := newBench(t, 64<<20)
 			b.limits = Limits{Bytes: 1 << 20}
 			rnd := rand.New(rand.NewPCG(9, 10))
-			d := newMemoryDisk(6*1024*cs + 3*sector)
+			d := newMemoryDisk(6*4*spanBytes + 3*sector)
 			d.fill(rnd, 80)
 			parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 			data, index := b.stored("data/"), b.stored("index/")
@@ -119,8 +119,8 @@ func TestNothingCondemnedIsBuiltOn(t *testing.T) {
 // A checkpoint under an older lease is gone on with only where all that it names
 // may be relied on.
 func TestCondemnedCheckpointIsNotGoneOnWith(t *testing.T) {
-	t.Run("in the page begun", func(t *testing.T) { condemnCheckpoint(t, 8*1024*cs, 3) })
-	t.Run("in a page that is complete", func(t *testing.T) { condemnCheckpoint(t, 259*1024*cs, 257) })
+	t.Run("in the page begun", func(t *testing.T) { condemnCheckpoint(t, 8*spanBytes, 3) })
+	t.Run("in a page that is complete", func(t *testing.T) { condemnCheckpoint(t, (ivd.SpansPerPage+3)*spanBytes, ivd.SpansPerPage+1) })
 }
 
 func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
@@ -131,7 +131,7 @@ func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
 	l := b.lease(repo.WriteLease)
 	j := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	rec := b.record(j)
-	d.put(t, int64(until-1)*1024*cs, noise(99, cs)) // so that there is a batch to seal
+	d.put(t, int64(until-1)*spanBytes, noise(99, cs)) // so that there is a batch to seal
 	stop := make(chan struct{})
 	err := Backup{
 		Job: j, Source: d, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
@@ -143,7 +143,7 @@ func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
 			return nil
 		},
 	}.Run(t.Context())
-	if !errors.Is(err, ErrStopped) || rec.Next != until+1 || len(rec.Pages) != int(until/256) {
+	if !errors.Is(err, ErrStopped) || rec.Next != until+1 || len(rec.Pages) != int(until/ivd.SpansPerPage) {
 		t.Fatalf("%v; the record is at %d with pages %v", err, rec.Next, rec.Pages)
 	}
 	data := b.stored("data/")
@@ -161,10 +161,10 @@ func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
 // as if it were whole.
 func TestDamageIsNotRestored(t *testing.T) {
 	b := newBench(t, 64<<20)
-	d := newMemoryDisk(1024 * cs)
+	d := newMemoryDisk(4 * spanBytes)
 	d.fill(rand.New(rand.NewPCG(13, 14)), 20)
 	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
-	name := repo.PackName(format.DataPack, b.stored("data/")[0])
+	name := b.repo.PackName(format.DataPack, b.stored("data/")[0])
 	o, err := b.store.Get(t.Context(), name, format.MaxPackSize)
 	if err != nil {
 		t.Fatal(err)
@@ -181,5 +181,49 @@ func TestDamageIsNotRestored(t *testing.T) {
 	}
 	if rec.State == job.Done {
 		t.Fatal("the restore says that it is done")
+	}
+}
+
+// What of the parent says something that this release does not know is not taken
+// for lost: the backup ends, says so, and stores nothing in its place.
+func TestUnknownParentIsNotTakenForLost(t *testing.T) {
+	for name, at := range map[string]func(p *point, page *format.Page) ivd.Place{
+		"its page": func(p *point, _ *format.Page) ivd.Place { return p.Pages[0].Place },
+		"a node":   func(_ *point, page *format.Page) ivd.Place { return page.Ref(0).Place },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, 64<<20)
+			d := newMemoryDisk(4 * spanBytes)
+			d.put(t, 0, noise(1, 3*cs))
+			parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
+			page, err := b.repo.Page(t.Context(), parent.Pages[0], parent.Geometry)
+			if err != nil {
+				t.Fatal(err)
+			}
+			place := at(parent, page)
+			object := b.repo.PackName(format.IndexPack, place.Pack)
+			o, err := b.store.Get(t.Context(), object, format.MaxPackSize)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newer := slices.Clone(o.Body)
+			newer[place.Offset+4] = 2 // the frame's version
+			if err := b.store.Put(t.Context(), object, newer); err != nil {
+				t.Fatal(err)
+			}
+			packs := append(b.stored("data/"), b.stored("index/")...)
+			area := d.put(t, cs, noise(2, cs))
+			l := b.lease(repo.WriteLease)
+			g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}
+			j := b.job(l, g, job.BackupSpec{Unread: job.UnreadParent, Parent: parent.parent(), Spans: marked(g, []ivd.Extent{area})})
+			rec := b.record(j)
+			err = b.attempt(t.Context(), b.writer(l), j, &rec, d, nil)
+			if ivd.KindOf(err) != ivd.Unsupported || !strings.Contains(err.Error(), "version 2") || rec.State == job.Done {
+				t.Errorf("the job is %q: %v", rec.State, err)
+			}
+			if now := append(b.stored("data/"), b.stored("index/")...); !slices.Equal(now, packs) {
+				t.Errorf("packs %v, before %v", now, packs)
+			}
+		})
 	}
 }

@@ -62,10 +62,10 @@ func newPiece(b *bench) (r *backup, f *filled, one func() *piece) {
 func TestNothingIsCopiedBetweenDiskAndPack(t *testing.T) {
 	b := newBench(t, 64<<20)
 	r, f, one := newPiece(b)
-	if err := b.memory.reserve(t.Context(), BackupMemory(r.job.Geometry, r.Request)); err != nil {
+	if err := b.memory.reserve(t.Context(), BackupMemory(r.job.Geometry, r.Request, format.PackSize)); err != nil {
 		t.Fatal(err)
 	}
-	defer b.memory.release(BackupMemory(r.job.Geometry, r.Request))
+	defer b.memory.release(BackupMemory(r.job.Geometry, r.Request, format.PackSize))
 	defer r.workspaces.close()
 	p := one()
 	w := p.slot.value

@@ -9,6 +9,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store/dir"
 )
 
 func (d *memoryDisk) put(t *testing.T, off int64, buf []byte) ivd.Extent {
@@ -31,7 +32,7 @@ func noise(seed uint64, n int) []byte {
 // A span that had content and is zeros now is not the parent's any more, however
 // that is found out, and wherever the job is gone on with.
 func TestSpanThatBecameZeros(t *testing.T) {
-	const size = 4 * 1024 * cs
+	const size = 4 * spanBytes
 	for _, c := range []struct {
 		name string
 		spec func(g ivd.Geometry, areas []ivd.Extent) job.BackupSpec
@@ -47,9 +48,9 @@ func TestSpanThatBecameZeros(t *testing.T) {
 			b := newBench(t, 64<<20)
 			d := newMemoryDisk(size)
 			content := noise(1, 3*cs)
-			area := d.put(t, 1024*cs, content)
+			area := d.put(t, spanBytes, content)
 			parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
-			d.put(t, 1024*cs, make([]byte, len(content)))
+			d.put(t, spanBytes, make([]byte, len(content)))
 			g := ivd.Geometry{Capacity: size, ChunkSize: cs}
 			spec := c.spec(g, []ivd.Extent{area})
 			spec.Parent = parent.parent()
@@ -122,9 +123,9 @@ func TestRepeatedChunksShareAFrame(t *testing.T) {
 func TestForgottenChunkIsStoredAgain(t *testing.T) {
 	b := newBench(t, 64<<20)
 	b.limits = Limits{Bytes: 1}
-	d := newMemoryDisk(3 * 1024 * cs)
+	d := newMemoryDisk(3 * spanBytes)
 	same := noise(8, cs)
-	for _, i := range []int64{1, 1000, 1023, 1024, 1025, 1030, 2047, 2048, 2060} {
+	for _, i := range []int64{1, 250, 255, 256, 257, 262, 511, 512, 524} {
 		d.put(t, i*cs, same)
 	}
 	l := b.lease(repo.WriteLease)
@@ -147,14 +148,14 @@ func TestForgottenChunkIsStoredAgain(t *testing.T) {
 func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	b := newBench(t, 64<<20)
 	l := b.lease(repo.WriteLease)
-	g := ivd.Geometry{Capacity: 1024 * cs, ChunkSize: cs}
+	g := ivd.Geometry{Capacity: spanBytes, ChunkSize: cs}
 	r := newBackup(Backup{
 		Job: b.job(l, g, job.BackupSpec{Unread: job.UnreadZero}), Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter),
 	})
-	if err := b.memory.reserve(t.Context(), BackupMemory(g, 0)); err != nil {
+	if err := b.memory.reserve(t.Context(), BackupMemory(g, 0, format.PackSize)); err != nil {
 		t.Fatal(err)
 	}
-	defer b.memory.release(BackupMemory(g, 0))
+	defer b.memory.release(BackupMemory(g, 0, format.PackSize))
 	defer r.workspaces.close()
 	defer r.packs.close()
 	slot, err := r.workspaces.get(t.Context())
@@ -174,5 +175,86 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	got, err := format.OpenFrame(nil, body[e.offset:e.offset+e.length], e.id)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("what was stored is something else: %v", err)
+	}
+}
+
+// A chunk that is known to lie in another writer's pack is named with that writer
+// and that pack's nonce, from which the pack's key is made.
+func TestRememberedChunkNamesWhoWroteIt(t *testing.T) {
+	b := newBench(t, 64<<20)
+	l := b.lease(repo.WriteLease)
+	other, w := b.writer(l), b.writer(l)
+	content := noise(10, cs)
+	pack := format.NewPack(other.PackHeader(format.DataPack))
+	offset, length := pack.Add(format.ChunkFrame, format.Sum(content), cs, format.CompressionNone, content)
+	ref, _, _, err := other.PutPack(t.Context(), pack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Remember(format.Sum(content), ivd.Place{PackRef: ref, Offset: offset, Length: length})
+
+	d := newMemoryDisk(4 * cs)
+	d.put(t, cs, content)
+	j := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
+	rec := b.record(j)
+	if err := b.attempt(t.Context(), w, j, &rec, d, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := b.commit(l, j, &rec, d)
+	b.restore(p)
+	page, err := b.repo.Page(t.Context(), p.Pages[0], p.Geometry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := b.repo.SpanNode(t.Context(), page, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := node.Chunks[1].Place.PackRef; got != ref {
+		t.Errorf("the chunk lies in %+v, want %+v", got, ref)
+	}
+	// Every pack that is named is named as its own header says.
+	packs := append([]ivd.PackRef{p.Pages[0].Place.PackRef}, page.Packs...)
+	for _, ref := range packs {
+		kind := format.IndexPack
+		if node.Packs.Has(ref) {
+			kind = format.DataPack
+		}
+		head := make([]byte, format.PackHeaderSize)
+		if err := b.store.ReadAt(t.Context(), b.repo.PackName(kind, ref.Pack), head, 0); err != nil {
+			t.Fatal(err)
+		}
+		if h, err := format.ReadPackHeader(head); err != nil || h.Writer != ref.Writer || h.Nonce != ref.Nonce || h.Domain != b.repo.Domain() {
+			t.Errorf("pack %+v says that it is %+v: %v", ref, h, err)
+		}
+	}
+}
+
+// Packs become as large as the repository says, and no larger.
+func TestPackSizeIsTheRepositorys(t *testing.T) {
+	b := newBench(t, 128<<20)
+	st, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 20 << 20
+	if b.repo, err = repo.Init(t.Context(), st, repo.InitOptions{PackSize: size}); err != nil {
+		t.Fatal(err)
+	}
+	b.store = st
+	d := newMemoryDisk(25 << 20)
+	d.put(t, 0, noise(11, 25<<20))
+	p, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
+	b.restore(p)
+	var packs []int64
+	for info, err := range st.List(t.Context(), "data/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		packs = append(packs, info.Size)
+	}
+	const directory = 1 << 15 // and trailer: packs are finished before they are added
+	if len(packs) != 2 || max(packs[0], packs[1]) > size+directory || max(packs[0], packs[1]) < size-2*cs {
+		t.Errorf("packs of %d bytes, want one of %d and one with the rest", packs, size)
 	}
 }

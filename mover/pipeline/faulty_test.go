@@ -27,7 +27,7 @@ func TestEveryRequestMayFail(t *testing.T) {
 	b.store, b.repo = faulty, r
 	b.limits = Limits{Bytes: 1 << 20}
 	rnd := rand.New(rand.NewPCG(15, 16))
-	d := newMemoryDisk(5*1024*cs + 3*sector)
+	d := newMemoryDisk(5*spanBytes + 3*sector)
 	d.fill(rnd, 40)
 	parent, _ := b.backup(d, cs, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	g := ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}

@@ -84,7 +84,7 @@ func (pp *parentPage) takeable(span ivd.SpanIndex) bool {
 
 // node reads a span's node; nil where it is gone or damaged.
 func (p *parent) node(ctx context.Context, pp *parentPage, span ivd.SpanIndex) (*format.Node, error) {
-	node, err := p.repository.Node(ctx, pp.page.Ref(span), p.of.Geometry)
+	node, err := p.repository.SpanNode(ctx, pp.page.Page, span)
 	if err != nil {
 		return nil, lost(err)
 	}

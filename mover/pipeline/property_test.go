@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
@@ -84,12 +85,12 @@ func TestWhatIsBackedUpComesBack(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		cs := rapid.SampledFrom([]int64{64 << 10, 256 << 10, 1 << 20}).Draw(rt, "chunk size")
 		spans := rapid.Int64Range(1, 5).Draw(rt, "spans")
-		capacity := max(sector, (spans*1024*cs-rnd.Int64N(1024*cs))/sector*sector)
+		capacity := max(sector, (spans*ivd.ChunksPerSpan*cs-rnd.Int64N(ivd.ChunksPerSpan*cs))/sector*sector)
 		if rapid.IntRange(0, 7).Draw(rt, "several pages") == 0 {
-			capacity += 256 * 1024 * cs
+			capacity += ivd.SpansPerPage * ivd.ChunksPerSpan * cs
 		}
 		request := rapid.SampledFrom([]int64{0, 64 << 10, 192 << 10, 1 << 20, 2 << 20, 4 << 20}).Draw(rt, "request")
-		b := newBench(t, rapid.Int64Range(NeedMemory(ivd.Geometry{ChunkSize: cs}, request), 100<<20).Draw(rt, "memory"))
+		b := newBench(t, rapid.Int64Range(NeedMemory(ivd.Geometry{ChunkSize: cs}, request, format.PackSize), 100<<20).Draw(rt, "memory"))
 		b.request = request
 		b.limits = Limits{Bytes: rapid.Int64Range(1, 8<<20).Draw(rt, "batch")}
 		g := ivd.Geometry{Capacity: capacity, ChunkSize: cs}

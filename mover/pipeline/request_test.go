@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
@@ -139,7 +140,7 @@ func TestRequestsAreAsTheTransportWants(t *testing.T) {
 // Larger requests need more memory, and what a job reserves is enough for it.
 func TestMemoryFollowsTheRequest(t *testing.T) {
 	g := ivd.Geometry{Capacity: 20 << 20, ChunkSize: ivd.DefaultChunkSize}
-	small, large := NeedMemory(g, 1<<20), NeedMemory(g, 2<<20)
+	small, large := NeedMemory(g, 1<<20, format.PackSize), NeedMemory(g, 2<<20, format.PackSize)
 	if want := small + ownPieces*(2<<20+4*slack); large != want {
 		t.Errorf("%d bytes for requests of 2 MiB, want %d", large, want)
 	}

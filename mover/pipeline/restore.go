@@ -45,9 +45,10 @@ const (
 // RestoreMemory is what a restore to a disk that is cut so reserves.
 func RestoreMemory(g ivd.Geometry) int64 { return ownUnits * unitCost(g) }
 
-// NeedMemory is what a job of either kind reserves, with requests of that size.
-func NeedMemory(g ivd.Geometry, request int64) int64 {
-	return max(BackupMemory(g, request), RestoreMemory(g))
+// NeedMemory is what a job of either kind reserves, with requests and packs of that
+// size.
+func NeedMemory(g ivd.Geometry, request int64, packSize int) int64 {
+	return max(BackupMemory(g, request, packSize), RestoreMemory(g))
 }
 
 // Run does the job, or what is left of it. It returns nil when all is written,
@@ -60,7 +61,7 @@ func (r Restore) Run(ctx context.Context) error {
 	if r.Limits.Bytes <= 0 {
 		r.Limits.Bytes = restoreBytes
 	}
-	r.Limits.defaults()
+	r.Limits.defaults(0)
 	need := RestoreMemory(r.Job.Geometry)
 	if err := r.Memory.reserve(ctx, need); err != nil {
 		return err
@@ -157,7 +158,7 @@ func (r *restore) readNode(ctx context.Context, page *format.Page, span ivd.Span
 		return nil
 	}
 	r.group.Go(func() error {
-		node, err := r.Reader.Node(ctx, page.Ref(span))
+		node, err := r.Reader.Node(ctx, page, span)
 		if err != nil {
 			return err
 		}

@@ -2,14 +2,12 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/repo"
 )
 
 // resume goes on from the checkpoint, after everything that it names has passed
@@ -76,11 +74,7 @@ func (b *backup) resumePage(ctx context.Context, index ivd.PageIndex) (*pageStat
 		case i >= 0 && nodes[i] == nil: // zeros
 			state.change(b.From.Nodes[i])
 		case i >= 0:
-			home, err := b.packWriter(ctx, b.From.Nodes[i].Place.Pack)
-			if err != nil {
-				return nil, lost(err)
-			}
-			state.page.SetNode(b.From.Nodes[i], nodes[i].Packs, home)
+			state.page.SetNode(b.From.Nodes[i], nodes[i].Packs)
 			state.change(b.From.Nodes[i])
 		case old.lost:
 			return nil, nil
@@ -127,30 +121,11 @@ func (b *backup) goodNode(ctx context.Context, ref ivd.NodeRef, node *format.Nod
 	if b.From.Lease == b.job.Lease {
 		return true, nil
 	}
-	packs := append(format.PackSet{{ID: ref.Place.Pack}}, node.Packs...)
-	for _, p := range packs {
-		good, err := b.Writer.Trusted(ctx, p.ID, b.From.SealedAt)
+	for _, p := range append(format.PackSet{ref.Place.PackRef}, node.Packs...) {
+		good, err := b.Writer.Trusted(ctx, p.Pack, b.From.SealedAt)
 		if err != nil || !good {
 			return false, err
 		}
 	}
 	return true, nil
-}
-
-// packWriter is who wrote an index pack, as its header says.
-func (b *backup) packWriter(ctx context.Context, id ivd.PackID) (ivd.WriterID, error) {
-	if p, ok := b.known[id]; ok {
-		return p.writer, nil
-	}
-	head := make([]byte, format.PackHeaderSize)
-	name := repo.PackName(format.IndexPack, id)
-	if err := b.Repository.Store().ReadAt(ctx, name, head, 0); err != nil {
-		return ivd.WriterID{}, fmt.Errorf("read %s: %w", name, err)
-	}
-	h, err := format.ReadPackHeader(head)
-	if err != nil {
-		return ivd.WriterID{}, fmt.Errorf("%s: %w", name, err)
-	}
-	b.known[id] = &pack{id: id, writer: h.Writer}
-	return h.Writer, nil
 }

@@ -31,8 +31,8 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 			return err
 		}
 		b.batch.stats.Add(ivd.Stats{StoredBytes: int64(p.size), Packs: 1})
-		if b.known[p.id] == nil {
-			b.known[p.id] = p
+		if b.known[p.ref.Pack] == nil {
+			b.known[p.ref.Pack] = p
 		}
 	}
 	var x index
@@ -111,7 +111,7 @@ func (b *backup) indexSpan(ctx context.Context, x *index, s *built) error {
 		return err
 	}
 	ref := ivd.NodeRef{Span: span, ID: id, Place: place}
-	state.page.SetNode(ref, node.Packs, b.Writer.ID())
+	state.page.SetNode(ref, node.Packs)
 	state.change(ref)
 	return nil
 }
@@ -133,7 +133,7 @@ func (b *backup) node(s *built) *format.Node {
 			continue
 		}
 		zero = false
-		n.Set(i, e.id, ivd.Place{Pack: e.pack.id, Offset: e.offset, Length: e.length}, e.pack.writer)
+		n.Set(i, e.id, ivd.Place{PackRef: e.pack.ref, Offset: e.offset, Length: e.length})
 	}
 	if zero {
 		return nil
@@ -161,7 +161,7 @@ func (b *backup) indexPage(ctx context.Context, x *index) error {
 	}
 	// The page may begin another index pack than its last nodes lie in; those are
 	// then resolved, which changes its bytes.
-	if x.full(len(plain)) {
+	if b.full(x, len(plain)) {
 		b.page = state
 		if err := b.putIndex(ctx, x); err != nil {
 			return err
@@ -180,24 +180,24 @@ func (b *backup) indexPage(ctx context.Context, x *index) error {
 	return nil
 }
 
-func (x *index) full(plain int) bool {
-	return x.pack != nil && x.pack.Len()+plain+format.FrameOverhead > format.PackSize
+func (b *backup) full(x *index, plain int) bool {
+	return x.pack != nil && x.pack.Len()+plain+format.FrameOverhead > b.Repository.PackSize()
 }
 
 // addIndex adds a frame to the index pack. The place names format.OwnPack until
 // the pack has a name.
 func (b *backup) addIndex(ctx context.Context, x *index, kind format.FrameKind, id ivd.ContentID, plain []byte) (ivd.Place, error) {
-	if x.full(len(plain)) {
+	if b.full(x, len(plain)) {
 		if err := b.putIndex(ctx, x); err != nil {
 			return ivd.Place{}, err
 		}
 	}
 	if x.pack == nil {
-		x.pack = format.NewPack(format.IndexPack, b.Repository.ID(), b.Writer.ID(), newSalt())
+		x.pack = format.NewPack(b.Writer.PackHeader(format.IndexPack))
 	}
 	stored, compression := format.Compress(nil, plain, level)
 	off, length := x.pack.Add(kind, id, len(plain), compression, stored)
-	return ivd.Place{Pack: format.OwnPack, Offset: off, Length: length}, nil
+	return ivd.Place{PackRef: format.OwnPack, Offset: off, Length: length}, nil
 }
 
 // putIndex stores the index pack, and names it where its frames are named.
@@ -205,7 +205,7 @@ func (b *backup) putIndex(ctx context.Context, x *index) error {
 	if x.pack == nil {
 		return nil
 	}
-	id, size, at, err := b.Writer.PutPack(ctx, x.pack)
+	home, size, at, err := b.Writer.PutPack(ctx, x.pack)
 	if err != nil {
 		return err
 	}
@@ -213,18 +213,18 @@ func (b *backup) putIndex(ctx context.Context, x *index) error {
 	b.count(ivd.Stats{StoredBytes: int64(size), Packs: 1})
 	x.pack, x.at = nil, at
 	for i := range b.pages {
-		if b.pages[i].Place.Pack == format.OwnPack {
-			b.pages[i].Place.Pack = id
+		if b.pages[i].Place.PackRef == format.OwnPack {
+			b.pages[i].Place.PackRef = home
 		}
 	}
 	if b.page == nil {
 		return nil
 	}
 	for i := range b.page.nodes {
-		if b.page.nodes[i].Place.Pack == format.OwnPack {
-			b.page.nodes[i].Place.Pack = id
+		if b.page.nodes[i].Place.PackRef == format.OwnPack {
+			b.page.nodes[i].Place.PackRef = home
 		}
 	}
-	b.page.page.Resolve(id)
+	b.page.page.Resolve(home)
 	return nil
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"crypto/rand"
 	"sync"
 	"time"
 
@@ -87,23 +86,17 @@ func (b *backup) inherit(s *span) []entry {
 	for i := range min(len(entries), len(s.base.Chunks)) {
 		c := s.base.Chunks[i]
 		if !c.Zero() && !s.read.Has(i) {
-			entries[i] = b.entryAt(s.base, c.ID, c.Place)
+			entries[i] = b.entryAt(c.ID, c.Place)
 		}
 	}
 	return entries
 }
 
-// entryAt is the entry of a chunk that is stored. Packs that the parent's node
-// names were written by who it says, others by this run's writer here.
-func (b *backup) entryAt(node *format.Node, id ivd.ContentID, place ivd.Place) entry {
+// entryAt is the entry of a chunk that is stored.
+func (b *backup) entryAt(id ivd.ContentID, place ivd.Place) entry {
 	p, ok := b.known[place.Pack]
 	if !ok {
-		p = &pack{id: place.Pack, writer: b.Writer.ID()}
-		if node != nil {
-			if w, ok := node.Writer(place.Pack); ok {
-				p.writer = w
-			}
-		}
+		p = &pack{ref: place.PackRef}
 		b.known[place.Pack] = p
 	}
 	return entry{id: id, pack: p, offset: place.Offset, length: place.Length}
@@ -144,7 +137,7 @@ func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *ivd
 		return entry{}, nil
 	case c.known:
 		stats.DedupBytes += int64(c.plain)
-		return b.entryAt(s.old, c.id, c.place), nil
+		return b.entryAt(c.id, c.place), nil
 	}
 	if e, ok := b.pending.get(c.id); ok {
 		stats.DedupBytes += int64(c.plain)
@@ -152,7 +145,7 @@ func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *ivd
 	}
 	if place, ok := b.Writer.Known(c.id); ok { // by another disk meanwhile
 		stats.DedupBytes += int64(c.plain)
-		return b.entryAt(nil, c.id, place), nil
+		return b.entryAt(c.id, place), nil
 	}
 	if c.stored == nil { // it was pending when it was read, and has been forgotten since
 		b.compressAgain(p, i)
@@ -181,7 +174,7 @@ func (b *backup) compressAgain(p *piece, i int) {
 func (b *backup) room(ctx context.Context, stored int) error {
 	if b.filling != nil {
 		p := b.filling.slot.value
-		if p.Len()+stored+format.FrameOverhead <= format.PackSize && p.Frames() < packFrames {
+		if p.Len()+stored+format.FrameOverhead <= b.Repository.PackSize() && p.Frames() < packFrames {
 			return nil
 		}
 		b.finish(ctx)
@@ -190,8 +183,8 @@ func (b *backup) room(ctx context.Context, stored int) error {
 	if err != nil {
 		return err
 	}
-	slot.value.Reset(format.DataPack, b.Repository.ID(), b.Writer.ID(), newSalt())
-	b.filling = &pack{writer: b.Writer.ID(), slot: slot, stored: make(chan struct{})}
+	slot.value.Reset(b.Writer.PackHeader(format.DataPack))
+	b.filling = &pack{slot: slot, stored: make(chan struct{})}
 	return nil
 }
 
@@ -217,14 +210,14 @@ func (b *backup) finish(ctx context.Context) {
 // put stores a data pack. From then on other disks may find its chunks.
 func (b *backup) put(ctx context.Context, p *pack) error {
 	body := p.slot.value
-	id, size, _, err := b.Writer.PutPack(ctx, body)
+	ref, size, _, err := b.Writer.PutPack(ctx, body)
 	if err != nil {
 		return err
 	}
 	b.Meter.tick()
-	p.id = id
+	p.ref = ref
 	for _, e := range body.Entries() {
-		b.Writer.Remember(e.ID, ivd.Place{Pack: id, Offset: e.Offset, Length: e.Length})
+		b.Writer.Remember(e.ID, ivd.Place{PackRef: ref, Offset: e.Offset, Length: e.Length})
 	}
 	b.packs.put(p.slot)
 	p.slot = nil
@@ -238,9 +231,4 @@ func (b *backup) put(ctx context.Context, p *pack) error {
 func (b *backup) count(s ivd.Stats) {
 	b.batch.stats.Add(s)
 	b.Meter.add(s)
-}
-
-func newSalt() (salt [32]byte) {
-	_, _ = rand.Read(salt[:]) // it never fails
-	return salt
 }

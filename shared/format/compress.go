@@ -70,12 +70,8 @@ func Compress(dst, plain []byte, level int) (stored []byte, compression byte) {
 
 // decompress fills dst, whose capacity is exactly the plain length.
 func decompress(dst, stored []byte) ([]byte, error) {
-	var h zstd.Header
-	if err := h.Decode(stored); err != nil {
-		return nil, corrupt("zstd header: %w", err)
-	}
-	if !h.HasFCS || h.FrameContentSize != uint64(cap(dst)) {
-		return nil, corrupt("zstd content of %d bytes where the frame says %d", h.FrameContentSize, cap(dst))
+	if err := checkZstd(stored, cap(dst)); err != nil {
+		return nil, err
 	}
 	plain, err := decoder().DecodeAll(stored, dst)
 	if err != nil {
@@ -85,4 +81,54 @@ func decompress(dst, stored []byte) ([]byte, error) {
 		return nil, corrupt("zstd gave %d bytes where the frame says %d", len(plain), cap(dst))
 	}
 	return plain, nil
+}
+
+// zstdDictionary are the bits of a zstd frame's descriptor, its byte 4, that say how
+// long a dictionary's id is.
+const zstdDictionary = 3
+
+// checkZstd wants exactly one zstd frame (RFC 8878) and nothing behind it: no
+// skippable frame, no dictionary's id, a content size that is plain, and a window
+// that is no larger.
+func checkZstd(stored []byte, plain int) error {
+	var h zstd.Header
+	if err := h.Decode(stored); err != nil {
+		return corrupt("zstd header: %w", err)
+	}
+	switch {
+	case h.Skippable:
+		return corrupt("zstd: a skippable frame")
+	case stored[4]&zstdDictionary != 0:
+		return corrupt("zstd: a dictionary's id %d", h.DictionaryID)
+	case !h.HasFCS || h.FrameContentSize != uint64(plain):
+		return corrupt("zstd content of %d bytes where the frame says %d", h.FrameContentSize, plain)
+	case !h.SingleSegment && h.WindowSize > uint64(plain):
+		return corrupt("zstd window of %d bytes for a content of %d", h.WindowSize, plain)
+	}
+	end, ok := zstdEnd(stored, h.HeaderSize)
+	if h.HasCheckSum {
+		end += 4
+	}
+	if !ok || end != len(stored) {
+		return corrupt("zstd: a frame of %d bytes in %d", end, len(stored))
+	}
+	return nil
+}
+
+// zstdEnd walks the blocks that begin at from, and returns where the last one ends.
+// Each has a header of 3 bytes: 1 bit that says whether it is the last one, 2 bits
+// of type, 21 bits of size. A block of type 1 is one byte, repeated.
+func zstdEnd(b []byte, from int) (end int, ok bool) {
+	for from+3 <= len(b) {
+		h := uint32(b[from]) | uint32(b[from+1])<<8 | uint32(b[from+2])<<16
+		size := int(h >> 3)
+		if h>>1&3 == 1 {
+			size = 1
+		}
+		from += 3 + size
+		if h&1 != 0 {
+			return from, true
+		}
+	}
+	return from, false
 }

@@ -29,50 +29,86 @@ func appendDirectory(b []byte, entries []Entry) []byte {
 	return b
 }
 
-// Trailer is a pack's end: where its directory lies.
+// Trailer is a pack's end: where its directory lies. Before its fields is the room
+// for the writer's signature, which is not made in a plain repository.
 type Trailer struct {
 	Frames uint32 // entries of the directory
 	Offset uint32 // of the directory's frame
 	Length uint32 // of the directory's frame
 }
 
-// TrailerSize is the bytes of a pack's trailer.
-const TrailerSize = 32
+// TrailerSize is the bytes of a pack's trailer: the room for a signature, and the
+// fields.
+const (
+	TrailerSize   = signatureSize + trailerFields
+	signatureSize = 64
+	trailerFields = 32
+)
+
+// signatureNone is the algorithm's byte where there is no signature.
+const signatureNone = 0
 
 const trailerMagic = "IVDT"
 
 func (t Trailer) append(b []byte) []byte {
+	b = append(b, make([]byte, signatureSize)...)
 	b = append(b, trailerMagic...)
-	b = append(b, Version, 0, 0, 0)
+	b = append(b, Version, signatureNone, 0, 0)
 	b = le.AppendUint32(b, t.Frames)
 	b = le.AppendUint32(b, t.Offset)
 	b = le.AppendUint32(b, t.Length)
-	b = le.AppendUint32(b, 0)
+	b = le.AppendUint32(b, signatureSize)
 	return append(b, packEnd...)
 }
 
 // ReadTrailer reads the last TrailerSize bytes of a pack that is size bytes long,
 // so that its directory can be read with one more request.
 func ReadTrailer(b []byte, size int64) (Trailer, error) {
-	if len(b) != TrailerSize || size < PackHeaderSize+FrameOverhead+TrailerSize || size > MaxPackSize {
+	if len(b) != TrailerSize || size < PackHeaderSize+FrameOverhead+TrailerSize {
 		return Trailer{}, corrupt("pack of %d bytes with %d bytes of trailer", size, len(b))
 	}
+	signature, b := b[:signatureSize], b[signatureSize:]
 	if string(b[:4]) != trailerMagic || string(b[24:]) != packEnd {
 		return Trailer{}, corrupt("pack without a trailer: it is cut off, or no pack")
 	}
 	if err := checkVersion("pack trailer", int(b[4]), Version); err != nil {
 		return Trailer{}, err
 	}
+	if b[5] != signatureNone {
+		return Trailer{}, unsupported("pack with signature algorithm %d: this release reads plain repositories only", b[5])
+	}
+	if err := checkReserved("pack trailer", b[6:8]); err != nil {
+		return Trailer{}, err
+	}
+	if err := checkReserved("pack without a signature algorithm", signature); err != nil {
+		return Trailer{}, err
+	}
 	t := Trailer{Frames: le.Uint32(b[8:]), Offset: le.Uint32(b[12:]), Length: le.Uint32(b[16:])}
+	room := le.Uint32(b[20:])
 	switch {
-	case [3]byte(b[5:8]) != [3]byte{} || le.Uint32(b[20:]) != 0:
-		return t, corrupt("pack trailer's reserved bytes are not zero")
-	case t.Frames > MaxFrames || int64(t.Length) != int64(t.Frames)*entrySize+FrameOverhead:
+	case room != signatureSize:
+		return t, corrupt("pack with a signature of %d bytes, want %d", room, signatureSize)
+	case int64(t.Length) != int64(t.Frames)*entrySize+FrameOverhead:
 		return t, corrupt("directory of %d frames in %d bytes", t.Frames, t.Length)
 	case t.Offset < PackHeaderSize || int64(t.Offset)+int64(t.Length)+TrailerSize != size:
 		return t, corrupt("directory at %d+%d in a pack of %d bytes", t.Offset, t.Length, size)
+	case size > MaxPackSize || t.Frames > MaxFrames:
+		return t, unsupported("pack of %d bytes and %d frames: this release takes at most %d and %d", size, t.Frames, MaxPackSize, MaxFrames)
 	}
 	return t, nil
+}
+
+// check refuses what is not known of an entry.
+func (e Entry) check(reserved []byte) error {
+	switch {
+	case e.Kind == DirectoryFrame:
+		return corrupt("a directory among the frames")
+	case e.Kind < ChunkFrame || e.Kind > DirectoryFrame:
+		return unsupported("frame of %s, which this release does not know", e.Kind)
+	case e.Compression > CompressionZstd:
+		return unsupported("frame with compression %d, which this release does not know", e.Compression)
+	}
+	return checkReserved("frame", reserved)
 }
 
 // ReadDirectory opens the directory's frame, which the trailer says where to
@@ -100,7 +136,10 @@ func ReadDirectory(frame []byte, t Trailer) ([]Entry, error) {
 			Kind:        FrameKind(b[44]),
 			Compression: b[45],
 		}
-		if int64(e.Offset) != next || e.Length < FrameOverhead || b[46] != 0 || b[47] != 0 {
+		if err := e.check(b[46:48]); err != nil {
+			return nil, fmt.Errorf("directory entry %d: %w", len(entries), err)
+		}
+		if int64(e.Offset) != next || e.Length < FrameOverhead {
 			return nil, corrupt("directory entry %d: a frame at %d+%d, want it at %d", len(entries), e.Offset, e.Length, next)
 		}
 		next += int64(e.Length)

@@ -57,20 +57,20 @@ func TestDocument(t *testing.T) {
 	node, page := format.NewNode(g, 0), format.NewPage(g, 0)
 	emptyNode, emptyPage := size(node.Encode()), size(page.Encode())
 	set := func(i int, pack byte) {
-		node.Set(i, ivd.ContentID{1}, ivd.Place{Pack: ivd.PackID{pack}, Offset: format.PackHeaderSize, Length: 100}, writer)
+		node.Set(i, ivd.ContentID{1}, ivd.Place{PackRef: packRef(pack), Offset: format.PackHeaderSize, Length: 100})
 	}
 	set(0, 1)
 	oneChunk := size(node.Encode())
 	set(1, 1)
 	twoChunks := size(node.Encode())
 	span := func(i ivd.SpanIndex) {
-		page.SetNode(ivd.NodeRef{Span: i, ID: ivd.ContentID{1}, Place: ivd.Place{Pack: ivd.PackID{2}, Offset: format.PackHeaderSize, Length: 100}}, nil, writer)
+		page.SetNode(ivd.NodeRef{Span: i, ID: ivd.ContentID{1}, Place: ivd.Place{PackRef: packRef(2), Offset: format.PackHeaderSize, Length: 100}}, nil)
 	}
 	span(0)
 	oneSpan := size(page.Encode())
 	span(1)
 	twoSpans := size(page.Encode())
-	p := format.NewPack(format.DataPack, repository, writer, [32]byte{})
+	p := format.NewPack(header(format.DataPack, 0))
 	header := p.Len()
 	add(p, format.ChunkFrame, nil, 0)
 	frame := p.Len() - header

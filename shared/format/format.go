@@ -6,8 +6,8 @@
 // decodes comes from a bucket and is not trusted: every length is checked before
 // it is believed, a decoder never panics and never allocates more than a constant
 // and a multiple of its input. Encoding is deterministic, so equal content has an
-// equal id. Damage is an error of kind ivd.Corrupt, a newer version or a cipher
-// that is not known here one of kind ivd.Unsupported.
+// equal id. Damage is an error of kind ivd.Corrupt. What is only not known here (a
+// version, a kind, a cipher, any reserved byte) is no damage: ivd.Unsupported.
 package format
 
 import (
@@ -21,41 +21,66 @@ import (
 // and the newest one that is read.
 const Version = 1
 
-// Sizes that bound every buffer.
+// What a reader takes; more is refused as unsupported. Writers make less.
 const (
-	PackSize    = 16 << 20 // a pack is finished when it has reached this
-	MaxPackSize = 64 << 20 // a larger object is not a pack
-	MaxPlain    = 16 << 20 // of a frame: plain content, and stored content too
-	MaxFrames   = 1 << 18  // of a pack; its directory then fits a frame
+	MaxPackSize = 1 << 30
+	MaxFrames   = 1 << 19  // of a pack; its directory then fits a frame
+	MaxPlain    = 32 << 20 // of a frame: plain content, and stored content too
+	MaxChunk    = ivd.MaxChunkSize
+)
+
+// How large writers make packs.
+const (
+	PackSize        = 16 << 20  // where repo.json says nothing else
+	LargestPackSize = 256 << 20 // that repo.json may say
 )
 
 // cipherNone is the null cipher's byte: content is stored in the clear and the
 // room for tags is zero.
 const cipherNone = 0
 
+// hashBLAKE3 is the byte of BLAKE3-256 without a key: how a pack's name is made,
+// and all ids in it.
+const hashBLAKE3 = 1
+
 var le = binary.LittleEndian
 
 func corrupt(format string, args ...any) error { return ivd.Errorf(ivd.Corrupt, format, args...) }
 
-// checkVersion refuses what is newer by name, and what cannot be as damage.
+// unsupported is the error of what is not known here. It is never taken for
+// damage: nothing is retired, taken as lost or deleted because of it.
+func unsupported(format string, args ...any) error {
+	return &ivd.Error{
+		Kind:   ivd.Unsupported,
+		Err:    fmt.Errorf(format, args...),
+		Remedy: "use a release of ivd that knows this format",
+	}
+}
+
+// checkVersion refuses every version but those that are known here.
 func checkVersion(what string, version, newest int) error {
 	switch {
 	case version == 0:
-		return corrupt("%s of version 0", what)
+		return unsupported("%s of version 0, which this release does not know", what)
 	case version > newest:
-		return &ivd.Error{
-			Kind:   ivd.Unsupported,
-			Op:     what,
-			Err:    fmt.Errorf("version %d is newer than this release, which reads up to %d", version, newest),
-			Remedy: "use a release of ivd that knows this format",
-		}
+		return unsupported("%s: version %d is newer than this release, which reads up to %d", what, version, newest)
 	}
 	return nil
 }
 
 func checkCipher(what string, cipher byte) error {
 	if cipher != cipherNone {
-		return ivd.Errorf(ivd.Unsupported, "%s with cipher %d: this release reads plain repositories only", what, cipher)
+		return unsupported("%s with cipher %d: this release reads plain repositories only", what, cipher)
+	}
+	return nil
+}
+
+// checkReserved refuses bytes that are kept for later versions and are not zero.
+func checkReserved(what string, reserved []byte) error {
+	for _, b := range reserved {
+		if b != 0 {
+			return unsupported("%s: reserved bytes % x, which this release does not know", what, reserved)
+		}
 	}
 	return nil
 }

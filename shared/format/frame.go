@@ -32,6 +32,14 @@ func (k FrameKind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
+// maxPlain is the plain content that a reader takes of a frame of this kind.
+func (k FrameKind) maxPlain() int {
+	if k == ChunkFrame {
+		return MaxChunk
+	}
+	return MaxPlain
+}
+
 // What a frame costs beside its content.
 const (
 	FrameHeaderSize = 56
@@ -85,23 +93,26 @@ func readFrameHeader(frame []byte) (frameHeader, error) {
 		stored:      le.Uint32(frame[16:]),
 		id:          ivd.ContentID(frame[24:56]),
 	}
-	return h, h.check(len(frame), le.Uint32(frame[20:]))
+	if dictionary := le.Uint32(frame[20:]); dictionary != 0 {
+		return h, unsupported("frame with dictionary %d, which this release does not know", dictionary)
+	}
+	return h, h.check(len(frame))
 }
 
-func (h frameHeader) check(length int, reserved uint32) error {
+func (h frameHeader) check(length int) error {
 	switch {
 	case h.kind < ChunkFrame || h.kind > DirectoryFrame:
-		return corrupt("frame of %s", h.kind)
+		return unsupported("frame of %s, which this release does not know", h.kind)
 	case h.compression > CompressionZstd:
-		return corrupt("frame with compression %d", h.compression)
-	case reserved != 0:
-		return corrupt("frame header's reserved bytes are %#x", reserved)
-	case h.plain > MaxPlain || h.stored > h.plain:
+		return unsupported("frame with compression %d, which this release does not know", h.compression)
+	case h.stored > h.plain:
 		return corrupt("frame of %d bytes stored as %d", h.plain, h.stored)
 	case h.compression == CompressionNone && h.stored != h.plain:
 		return corrupt("uncompressed frame of %d bytes stored as %d", h.plain, h.stored)
 	case int64(length) != int64(h.stored)+FrameOverhead:
 		return corrupt("frame of %d bytes where its header says %d", length, int64(h.stored)+FrameOverhead)
+	case int64(h.plain) > int64(h.kind.maxPlain()):
+		return unsupported("%s of %d bytes: this release takes at most %d", h.kind, h.plain, h.kind.maxPlain())
 	}
 	return nil
 }
@@ -123,10 +134,8 @@ func OpenFrame(dst, frame []byte, want ivd.ContentID) (plain []byte, err error) 
 
 func openFrame(dst, frame []byte, h frameHeader) ([]byte, error) {
 	stored := frame[FrameHeaderSize : FrameHeaderSize+int(h.stored)]
-	for _, b := range frame[len(frame)-TagSize:] {
-		if b != 0 {
-			return nil, corrupt("%s %s: a tag without a cipher", h.kind, h.id)
-		}
+	if [TagSize]byte(frame[len(frame)-TagSize:]) != [TagSize]byte{} {
+		return nil, unsupported("%s %s: a tag without a cipher", h.kind, h.id)
 	}
 	n := int(h.plain)
 	var plain []byte

@@ -13,7 +13,7 @@ import (
 
 // frameOf is a frame as it lies in a pack.
 func frameOf(plain []byte, level int) ([]byte, ivd.ContentID) {
-	p := format.NewPack(format.DataPack, repository, writer, [32]byte{})
+	p := format.NewPack(header(format.DataPack, 0))
 	at := add(p, format.ChunkFrame, plain, level)
 	body, _ := p.Finish()
 	return bytes.Clone(body[at.Offset : at.Offset+at.Length]), format.Sum(plain)
@@ -66,7 +66,7 @@ func TestOpenFrameMemory(t *testing.T) {
 func TestSealAllocations(t *testing.T) {
 	plain := content(5, ivd.DefaultChunkSize, false)
 	room := make([]byte, 0, 2*len(plain))
-	p := format.NewPack(format.DataPack, repository, writer, [32]byte{})
+	p := format.NewPack(header(format.DataPack, 0))
 	seal := func() {
 		stored, compression := format.Compress(room, plain, 1)
 		p.Add(format.ChunkFrame, format.Sum(plain), len(plain), compression, stored)
@@ -75,7 +75,7 @@ func TestSealAllocations(t *testing.T) {
 		seal()
 	}
 	p.Finish()
-	p.Reset(format.DataPack, repository, writer, [32]byte{})
+	p.Reset(header(format.DataPack, 0))
 	if n := testing.AllocsPerRun(50, seal); n > 0 {
 		t.Errorf("%.1f allocations to seal a chunk", n)
 	}
@@ -83,19 +83,22 @@ func TestSealAllocations(t *testing.T) {
 
 // What a frame's header says binds what its content may become.
 func TestFrameBomb(t *testing.T) {
-	frame, id := frameOf(make([]byte, format.MaxPlain), 3)
+	frame, id := frameOf(make([]byte, format.MaxChunk), 3)
 	if len(frame) > 10_000 {
 		t.Fatalf("zeros take %d bytes", len(frame))
 	}
 	if _, err := format.OpenFrame(nil, frame, id); err != nil {
 		t.Fatal(err)
 	}
-	for _, plain := range []uint32{uint32(len(frame)), format.MaxPlain - 1, format.MaxPlain + 1, 1<<32 - 1} {
+	for plain, kind := range map[uint32]ivd.Kind{
+		uint32(len(frame)): ivd.Corrupt, format.MaxChunk - 1: ivd.Corrupt,
+		format.MaxChunk + 1: ivd.Unsupported, 1<<32 - 1: ivd.Unsupported,
+	} {
 		lying := bytes.Clone(frame)
 		binary.LittleEndian.PutUint32(lying[12:], plain)
-		bounded(t, len(lying), 4*uint64(min(plain, format.MaxPlain))+1<<16, 1, func() {
-			if _, err := format.OpenFrame(nil, lying, id); ivd.KindOf(err) != ivd.Corrupt {
-				t.Fatalf("16 MiB that call themselves %d bytes: %v", plain, err)
+		bounded(t, len(lying), 4*uint64(min(plain, format.MaxChunk))+1<<16, 1, func() {
+			if _, err := format.OpenFrame(nil, lying, id); ivd.KindOf(err) != kind {
+				t.Fatalf("8 MiB that call themselves %d bytes: %v", plain, err)
 			}
 		})
 	}
@@ -106,15 +109,15 @@ func BenchmarkSeal(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			plain := content(5, ivd.DefaultChunkSize, random)
 			room := make([]byte, 0, 2*len(plain))
-			p := format.NewPack(format.DataPack, repository, writer, [32]byte{})
+			p := format.NewPack(header(format.DataPack, 0))
 			b.SetBytes(int64(len(plain)))
 			b.ReportAllocs()
 			for b.Loop() {
 				id := format.Sum(plain)
 				stored, compression := format.Compress(room, plain, 1)
-				if p.Full() {
+				if p.Len() >= format.PackSize {
 					p.Finish()
-					p.Reset(format.DataPack, repository, writer, [32]byte{})
+					p.Reset(header(format.DataPack, 0))
 				}
 				p.Add(format.ChunkFrame, id, len(plain), compression, stored)
 			}

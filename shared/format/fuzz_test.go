@@ -32,7 +32,19 @@ func refused(t *testing.T, err error) {
 // A frame's plain content may be MaxPlain; decoders of zstd cost some more.
 const frameMemory = 4 * format.MaxPlain
 
+// seeds are an object in order, and with everything that is not known of it.
+func seeds(f *testing.F, object string, add func(b []byte)) {
+	good := readers(f)[object].good
+	add(good)
+	for _, u := range unknowns {
+		if u.object == object {
+			u.each(good, func(_ string, b []byte) { add(b) })
+		}
+	}
+}
+
 func FuzzOpenFrame(f *testing.F) {
+	seeds(f, "frame", func(b []byte) { f.Add(b) })
 	pack := readGolden(f, "data.pack")
 	_, entries, err := format.DecodePack(pack)
 	if err != nil {
@@ -60,6 +72,9 @@ func FuzzOpenFrame(f *testing.F) {
 func FuzzDecodePack(f *testing.F) {
 	f.Add(readGolden(f, "data.pack"))
 	f.Add(readGolden(f, "index.pack"))
+	whole := readGolden(f, "data.pack")
+	seeds(f, "pack header", func(b []byte) { f.Add(append(bytes.Clone(b), whole[len(b):]...)) })
+	seeds(f, "trailer", func(b []byte) { f.Add(append(bytes.Clone(whole[:len(whole)-len(b)]), b...)) })
 	f.Fuzz(func(t *testing.T, pack []byte) {
 		bounded(t, len(pack), 2*frameMemory, 16, func() {
 			if _, _, err := format.DecodePack(pack); err != nil {
@@ -72,6 +87,7 @@ func FuzzDecodePack(f *testing.F) {
 // FuzzReadDirectory reads a directory whose frame and trailer are in order, and
 // whose entries are anything.
 func FuzzReadDirectory(f *testing.F) {
+	seeds(f, "directory entry", func(b []byte) { f.Add(b, uint32(format.PackHeaderSize)+format.FrameOverhead+500) })
 	for _, name := range []string{"data.pack", "index.pack"} {
 		pack := readGolden(f, name)
 		tr, err := format.ReadTrailer(pack[len(pack)-format.TrailerSize:], int64(len(pack)))
@@ -81,10 +97,10 @@ func FuzzReadDirectory(f *testing.F) {
 		f.Add(pack[tr.Offset+format.FrameHeaderSize:tr.Offset+tr.Length-format.TagSize], tr.Offset)
 	}
 	f.Fuzz(func(t *testing.T, entries []byte, offset uint32) {
-		if len(entries)%48 != 0 || len(entries) > format.MaxFrames*48 {
+		if len(entries)%48 != 0 || len(entries) > format.MaxChunk {
 			return
 		}
-		p := format.NewPack(format.DataPack, repository, writer, [32]byte{})
+		p := format.NewPack(header(format.DataPack, 0))
 		add(p, format.ChunkFrame, entries, 0)
 		frame, _ := p.Finish()
 		frame = frame[format.PackHeaderSize : format.PackHeaderSize+len(entries)+format.FrameOverhead]
@@ -113,6 +129,7 @@ func FuzzReadDirectory(f *testing.F) {
 
 func FuzzDecodeNode(f *testing.F) {
 	f.Add(readGolden(f, "node"), int64(1), goldenGeometry.Capacity)
+	seeds(f, "node", func(b []byte) { f.Add(b, int64(1), goldenGeometry.Capacity) })
 	f.Fuzz(func(t *testing.T, b []byte, span, capacity int64) {
 		g := ivd.Geometry{Capacity: capacity, ChunkSize: ivd.DefaultChunkSize}
 		if g.Validate() != nil || span < 0 || span >= int64(g.Spans()) {
@@ -133,6 +150,7 @@ func FuzzDecodeNode(f *testing.F) {
 
 func FuzzDecodePage(f *testing.F) {
 	f.Add(readGolden(f, "page"), int64(0), goldenGeometry.Capacity)
+	seeds(f, "page", func(b []byte) { f.Add(b, int64(0), goldenGeometry.Capacity) })
 	f.Fuzz(func(t *testing.T, b []byte, page, capacity int64) {
 		g := ivd.Geometry{Capacity: capacity, ChunkSize: ivd.DefaultChunkSize}
 		if g.Validate() != nil || page < 0 || page >= int64(g.Pages()) {

@@ -48,10 +48,10 @@ func makeGolden(t *testing.T) golden {
 	}
 	g := golden{
 		chunks: [][]byte{content(1, 4096, true), content(2, 70_000, false), content(3, 777, false)},
-		data:   format.NewPack(format.DataPack, repository, writer, [32]byte{1, 2, 3}),
+		data:   format.NewPack(header(format.DataPack, 1)),
 		node:   format.NewNode(goldenGeometry, 1),
 		page:   format.NewPage(goldenGeometry, 0),
-		index:  format.NewPack(format.IndexPack, repository, writer, [32]byte{4, 5, 6}),
+		index:  format.NewPack(header(format.IndexPack, 4)),
 	}
 	places := make([]ivd.Place, len(g.chunks))
 	for i, c := range g.chunks {
@@ -59,21 +59,21 @@ func makeGolden(t *testing.T) golden {
 	}
 	_, data := g.data.Finish()
 	for i := range places {
-		places[i].Pack = data
+		places[i].PackRef = data
 	}
-	g.node.Set(0, format.Sum(g.chunks[0]), places[0], writer)
-	g.node.Set(1023, format.Sum(g.chunks[1]), places[1], writer)
+	g.node.Set(0, format.Sum(g.chunks[0]), places[0])
+	g.node.Set(255, format.Sum(g.chunks[1]), places[1])
 	last := format.NewNode(goldenGeometry, 2)
-	last.Set(0, format.Sum(g.chunks[2]), places[2], writer)
+	last.Set(0, format.Sum(g.chunks[2]), places[2])
 	for _, n := range []*format.Node{g.node, last} {
 		plain := must(n.Encode())
 		at := add(g.index, format.NodeFrame, plain, 3)
-		at.Pack = format.OwnPack
-		g.page.SetNode(ivd.NodeRef{Span: n.Span, ID: format.Sum(plain), Place: at}, n.Packs, writer)
+		at.PackRef = format.OwnPack
+		g.page.SetNode(ivd.NodeRef{Span: n.Span, ID: format.Sum(plain), Place: at}, n.Packs)
 	}
 	plain := must(g.page.Encode())
 	at := add(g.index, format.PageFrame, plain, 3)
-	_, at.Pack = g.index.Finish()
+	_, at.PackRef = g.index.Finish()
 	disk := ivd.DiskID("6000c298-1111-4222-8333-444455556666")
 	g.point = format.Point{
 		ID: ivd.NewPointID(disk, goldenTime, goldenRun), Repository: repository,
@@ -88,8 +88,8 @@ func makeGolden(t *testing.T) golden {
 	}
 	g.lease = format.Lease{Repository: repository, ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Run: goldenRun, Opened: goldenTime, Deadline: goldenTime.Add(24 * time.Hour)}
 	g.writer = format.Writer{Repository: repository, ID: writer, Mover: "proxy-1", Lease: goldenLease, Created: goldenTime}
-	g.condemned = format.Condemned{Repository: repository, ID: "3c1d", Created: goldenTime, Packs: []ivd.PackID{data}, Points: []ivd.PointID{g.point.ID}}
-	g.retired = format.Retired{Repository: repository, Pack: data, Reason: "mostly dead", Created: goldenTime}
+	g.condemned = format.Condemned{Repository: repository, ID: "3c1d", Created: goldenTime, Packs: []ivd.PackID{data.Pack}, Points: []ivd.PointID{g.point.ID}}
+	g.retired = format.Retired{Repository: repository, Pack: data.Pack, Reason: "mostly dead", Created: goldenTime}
 	return g
 }
 
@@ -194,12 +194,12 @@ func TestGoldenRead(t *testing.T) {
 	retired.Pack = ivd.PackID{}
 	check("retired", retired, g.retired, err)
 	node, err := format.DecodeNode(readGolden(t, "node"), goldenGeometry, 1)
-	check("node", node.Chunks[1023].ID, format.Sum(g.chunks[1]), err)
+	check("node", node.Chunks[255].ID, format.Sum(g.chunks[1]), err)
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)
-	check("page", page.Ref(1).Place.Pack, format.OwnPack, err)
+	check("page", page.Ref(1).Place.PackRef, format.OwnPack, err)
 	data := readGolden(t, "data.pack")
 	h, entries, err := format.DecodePack(data)
-	check("data.pack", h, format.PackHeader{Kind: format.DataPack, Repository: repository, Writer: writer, Salt: [32]byte{1, 2, 3}}, err)
+	check("data.pack", h, header(format.DataPack, 1), err)
 	for i, e := range entries {
 		plain, err := format.OpenFrame(nil, data[e.Offset:e.Offset+e.Length], format.Sum(g.chunks[i]))
 		check("chunk", plain, g.chunks[i], err)

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 
@@ -14,7 +15,7 @@ type Chunk struct {
 	Place ivd.Place
 }
 
-// Zero tells a chunk of zeros.
+// Zero reports whether the chunk is zeros.
 func (c Chunk) Zero() bool { return c.Place.IsZero() }
 
 // Node is one span of a disk: its chunks, and the packs that they lie in. A span
@@ -31,16 +32,16 @@ func NewNode(g ivd.Geometry, span ivd.SpanIndex) *Node {
 	return &Node{Geometry: g, Span: span, Chunks: make([]Chunk, g.SpanChunks(span))}
 }
 
-// Set says where chunk i of the span lies, and who wrote that pack.
-func (n *Node) Set(i int, id ivd.ContentID, place ivd.Place, writer ivd.WriterID) {
+// Set says where chunk i of the span lies.
+func (n *Node) Set(i int, id ivd.ContentID, place ivd.Place) {
 	n.Chunks[i] = Chunk{ID: id, Place: place}
-	n.Packs.Add(PackRef{ID: place.Pack, Writer: writer})
+	n.Packs.Add(place.PackRef)
 }
 
 // SetZero says that chunk i of the span is zeros.
 func (n *Node) SetZero(i int) { n.Chunks[i] = Chunk{} }
 
-// Zero tells that all chunks are zeros, so that the node need not be written.
+// Zero reports whether all chunks are zeros, so that the node need not be written.
 func (n *Node) Zero() bool {
 	for i := range n.Chunks {
 		if !n.Chunks[i].Zero() {
@@ -48,15 +49,6 @@ func (n *Node) Zero() bool {
 		}
 	}
 	return true
-}
-
-// Writer is who wrote a pack that the node names.
-func (n *Node) Writer(pack ivd.PackID) (ivd.WriterID, bool) {
-	i, ok := n.Packs.Find(pack)
-	if !ok {
-		return ivd.WriterID{}, false
-	}
-	return n.Packs[i].Writer, true
 }
 
 const (
@@ -78,8 +70,8 @@ func (n *Node) Encode() ([]byte, error) {
 			continue
 		}
 		p, ok := n.Packs.Find(c.Place.Pack)
-		if !ok {
-			return nil, fmt.Errorf("encode node of span %d: chunk %d is in pack %s, which the node does not name", n.Span, i, c.Place.Pack)
+		if !ok || n.Packs[p] != c.Place.PackRef {
+			return nil, fmt.Errorf("encode node of span %d: chunk %d is in pack %s of writer %s, which the node does not name", n.Span, i, c.Place.Pack, c.Place.Writer)
 		}
 		stored.Set(i)
 		index[p] = 1
@@ -130,7 +122,7 @@ func DecodeNode(b []byte, g ivd.Geometry, span ivd.SpanIndex) (*Node, error) {
 	if n.Packs, err = readPackSet(b, packs); err != nil {
 		return nil, fmt.Errorf("node of span %d: %w", span, err)
 	}
-	if _, own := n.Packs.Find(OwnPack); own {
+	if n.Packs.Has(OwnPack) {
 		return nil, corrupt("node of span %d: chunks in an index pack", span)
 	}
 	b = b[packs*packRefSize:]
@@ -146,7 +138,7 @@ func DecodeNode(b []byte, g ivd.Geometry, span ivd.SpanIndex) (*Node, error) {
 		used[pack] = true
 		c := Chunk{
 			ID:    ivd.ContentID(b[:32]),
-			Place: ivd.Place{Pack: n.Packs[pack].ID, Offset: le.Uint32(b[34:]), Length: le.Uint32(b[38:])},
+			Place: ivd.Place{PackRef: n.Packs[pack], Offset: le.Uint32(b[34:]), Length: le.Uint32(b[38:])},
 		}
 		if err := checkPlace(c.Place.Offset, c.Place.Length, g.Chunk(span.FirstChunk()+ivd.ChunkIndex(i)).Length); err != nil {
 			return nil, fmt.Errorf("node of span %d: chunk %d: %w", span, i, err)
@@ -156,7 +148,7 @@ func DecodeNode(b []byte, g ivd.Geometry, span ivd.SpanIndex) (*Node, error) {
 	}
 	for i, u := range used {
 		if !u {
-			return nil, corrupt("node of span %d names pack %s without need", span, n.Packs[i].ID)
+			return nil, corrupt("node of span %d names pack %s without need", span, n.Packs[i].Pack)
 		}
 	}
 	return n, nil
@@ -178,9 +170,10 @@ func readNodeHeader(b []byte, g ivd.Geometry, span ivd.SpanIndex) (packs int, er
 		return 0, err
 	}
 	chunks, n := le.Uint32(b[20:]), le.Uint32(b[24:])
+	if err := cmp.Or(checkReserved("its header", b[5:8]), checkReserved("its header", b[28:32])); err != nil {
+		return 0, err
+	}
 	switch {
-	case [3]byte(b[5:8]) != [3]byte{} || le.Uint32(b[28:]) != 0:
-		return 0, corrupt("reserved bytes are not zero")
 	case le.Uint64(b[8:]) != uint64(span):
 		return 0, corrupt("it is of span %d", le.Uint64(b[8:]))
 	case int64(le.Uint32(b[16:])) != g.ChunkSize:

@@ -29,7 +29,7 @@ func (k PackKind) String() string {
 	return fmt.Sprintf("pack of kind %d", uint8(k))
 }
 
-// holds tells whether a pack of this kind may hold a frame of that kind.
+// holds reports whether a pack of this kind may hold a frame of that kind.
 func (k PackKind) holds(f FrameKind) bool {
 	switch k {
 	case DataPack:
@@ -40,28 +40,37 @@ func (k PackKind) holds(f FrameKind) bool {
 	return false
 }
 
+// PackHeaderSize is the bytes of a pack's header. In an encrypted data pack the
+// sealed frame key follows it, SealedKeySize bytes, and then the first frame; in
+// all others the first frame begins here.
 const (
-	// PackHeaderSize is where a pack's first frame begins.
-	PackHeaderSize = 112
-	packMagic      = "IVDPACK\x00"
-	packEnd        = "IVDPEND\x00"
+	PackHeaderSize = 96
+	SealedKeySize  = 1168
+)
+
+const (
+	packMagic = "IVDPACK\x00"
+	packEnd   = "IVDPEND\x00"
 )
 
 // PackHeader is what a pack says of itself.
 type PackHeader struct {
 	Kind       PackKind
 	Repository string // a UUID
+	Domain     ivd.DomainID
 	Writer     ivd.WriterID
-	Salt       [32]byte
+	Nonce      ivd.Nonce // random, and no other pack's
 }
 
 func (h PackHeader) append(b []byte) []byte {
+	repository := uuid.MustParse(h.Repository)
 	b = append(b, packMagic...)
 	b = le.AppendUint16(b, Version)
-	b = append(b, byte(h.Kind), cipherNone)
-	b = append(b, h.Repository...)
+	b = append(b, byte(h.Kind), cipherNone, hashBLAKE3, 0, 0, 0)
+	b = append(b, repository[:]...)
+	b = append(b, h.Domain[:]...)
 	b = append(b, h.Writer[:]...)
-	b = append(b, h.Salt[:]...)
+	b = append(b, h.Nonce[:]...)
 	return append(b, make([]byte, 16)...)
 }
 
@@ -81,18 +90,22 @@ func ReadPackHeader(b []byte) (PackHeader, error) {
 	}
 	h := PackHeader{
 		Kind:       PackKind(b[10]),
-		Repository: string(b[12:48]),
+		Repository: uuid.UUID(b[16:32]).String(),
+		Domain:     ivd.DomainID(b[32:48]),
 		Writer:     ivd.WriterID(b[48:64]),
-		Salt:       [32]byte(b[64:96]),
+		Nonce:      ivd.Nonce(b[64:80]),
 	}
 	if h.Kind != DataPack && h.Kind != IndexPack {
-		return h, corrupt("%s", h.Kind)
+		return h, unsupported("%s, which this release does not know", h.Kind)
 	}
-	if u, err := uuid.Parse(h.Repository); err != nil || u.String() != h.Repository {
-		return h, corrupt("pack of repository %q", h.Repository)
+	if b[12] != hashBLAKE3 {
+		return h, unsupported("pack with hash %d, which this release does not know", b[12])
 	}
-	if [16]byte(b[96:112]) != [16]byte{} {
-		return h, corrupt("pack header's reserved bytes are not zero")
+	if err := checkReserved("pack header", b[13:16]); err != nil {
+		return h, err
+	}
+	if key := b[80:96]; [16]byte(key) != [16]byte{} {
+		return h, unsupported("pack with data key %x: this release reads plain repositories only", key)
 	}
 	return h, nil
 }
@@ -106,30 +119,29 @@ type Pack struct {
 	id      ivd.PackID // zero until it is finished
 }
 
-// NewPack begins a pack. Repository is the repository's id; salt is random and
-// used for no other pack. It panics when repository is not a UUID.
-func NewPack(kind PackKind, repository string, writer ivd.WriterID, salt [32]byte) *Pack {
+// NewPack begins a pack. It panics when the header's repository is not a UUID.
+func NewPack(h PackHeader) *Pack {
 	p := new(Pack)
-	p.Reset(kind, repository, writer, salt)
+	p.Reset(h)
 	return p
 }
 
 // Reset begins another pack in the same memory. What Finish returned before is
 // overwritten then.
-func (p *Pack) Reset(kind PackKind, repository string, writer ivd.WriterID, salt [32]byte) {
-	h := PackHeader{Kind: kind, Repository: uuid.MustParse(repository).String(), Writer: writer, Salt: salt}
+func (p *Pack) Reset(h PackHeader) {
 	*p = Pack{header: h, entries: p.entries[:0], buf: h.append(p.buf[:0])}
 }
 
-// Add appends a frame and says where it lies; length is the whole frame's. It
-// panics on misuse: content larger than MaxPlain, stored larger than plain, a
+// Add appends a frame and returns where it lies; length is the whole frame's. It
+// panics on misuse: content larger than a reader takes, stored larger than plain, a
 // kind that this pack does not hold, a pack that is finished or would outgrow
-// MaxPackSize. A pack below PackSize takes any frame.
+// MaxPackSize.
 func (p *Pack) Add(kind FrameKind, id ivd.ContentID, plainLen int, compression byte, stored []byte) (offset, length uint32) {
 	if !p.header.Kind.holds(kind) {
 		panic(fmt.Sprintf("a %s holds no %s", p.header.Kind, kind))
 	}
-	if p.Full() || !p.id.IsZero() {
+	end := len(p.buf) + len(stored) + (len(p.entries)+1)*entrySize + 2*FrameOverhead + TrailerSize
+	if end > MaxPackSize || len(p.entries) == MaxFrames || !p.id.IsZero() {
 		panic(fmt.Sprintf("%s of %d bytes and %d frames takes no more", p.header.Kind, len(p.buf), len(p.entries)))
 	}
 	e := p.add(kind, id, plainLen, compression, stored)
@@ -140,7 +152,7 @@ func (p *Pack) Add(kind FrameKind, id ivd.ContentID, plainLen int, compression b
 func (p *Pack) add(kind FrameKind, id ivd.ContentID, plainLen int, compression byte, stored []byte) Entry {
 	h := frameHeader{kind: kind, compression: compression, number: uint32(len(p.entries)), plain: uint32(plainLen), stored: uint32(len(stored)), id: id}
 	e := Entry{ID: id, Offset: uint32(len(p.buf)), Length: uint32(len(stored) + FrameOverhead), Plain: h.plain, Kind: kind, Compression: compression}
-	if plainLen > MaxPlain || len(stored) > plainLen {
+	if plainLen > kind.maxPlain() || len(stored) > plainLen {
 		panic(fmt.Sprintf("frame of %d bytes stored as %d", plainLen, len(stored)))
 	}
 	p.buf = h.append(p.buf)
@@ -158,26 +170,20 @@ func (p *Pack) Len() int { return len(p.buf) }
 // Frames is how many frames were added.
 func (p *Pack) Frames() int { return len(p.entries) }
 
-// Full tells that the pack has reached its size and is to be finished.
-func (p *Pack) Full() bool { return len(p.buf) >= PackSize || len(p.entries) >= MaxFrames }
-
-// Kind is the kind of pack that is filled.
-func (p *Pack) Kind() PackKind { return p.header.Kind }
-
-// Writer is who fills the pack.
-func (p *Pack) Writer() ivd.WriterID { return p.header.Writer }
+// Header is the header of the pack that is filled.
+func (p *Pack) Header() PackHeader { return p.header }
 
 // Entries are the frames added so far, in order. The slice is the pack's own.
 func (p *Pack) Entries() []Entry { return p.entries }
 
 // Finish appends the directory and the trailer and names the pack. Body is the
 // pack's memory, valid until Reset. To finish again changes nothing.
-func (p *Pack) Finish() (body []byte, id ivd.PackID) {
+func (p *Pack) Finish() (body []byte, ref ivd.PackRef) {
 	if p.id.IsZero() {
 		dir := appendDirectory(make([]byte, 0, len(p.entries)*entrySize), p.entries)
 		e := p.add(DirectoryFrame, Sum(dir), len(dir), CompressionNone, dir)
 		p.buf = Trailer{Frames: uint32(len(p.entries)), Offset: e.Offset, Length: e.Length}.append(p.buf)
 		p.id = PackSum(p.buf)
 	}
-	return p.buf, p.id
+	return p.buf, ivd.PackRef{Pack: p.id, Writer: p.header.Writer, Nonce: p.header.Nonce}
 }

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -30,13 +31,13 @@ type Span struct {
 	Needs []uint32
 }
 
-// Page is 256 spans of a disk: where their nodes lie, and the exact set of packs
+// Page is 1,024 spans of a disk: where their nodes lie, and the exact set of packs
 // that they need. A page of zeros is not written.
 type Page struct {
 	Geometry ivd.Geometry
 	Index    ivd.PageIndex
-	Spans    []Span    // Geometry.PageSpans(Index) of them
-	Packs    []PackRef // in the order of their ids when decoded, in any order while it is filled
+	Spans    []Span        // Geometry.PageSpans(Index) of them
+	Packs    []ivd.PackRef // in the order of their ids when decoded, in any order while it is filled
 
 	index map[ivd.PackID]uint32 // of Packs, while it is filled
 }
@@ -59,14 +60,13 @@ func (p *Page) Ref(span ivd.SpanIndex) ivd.NodeRef {
 func (p *Page) SetZero(span ivd.SpanIndex) { *p.Entry(span) = Span{} }
 
 // SetNode says where a span's node lies. Packs are the node's, those of its
-// chunks; home is the writer of the index pack that ref.Place names, which is
-// OwnPack where the page will lie in the same one.
-func (p *Page) SetNode(ref ivd.NodeRef, packs []PackRef, home ivd.WriterID) {
+// chunks; ref.Place names OwnPack where the page will lie in the same index pack.
+func (p *Page) SetNode(ref ivd.NodeRef, packs []ivd.PackRef) {
 	needs := make([]uint32, 0, len(packs)+1)
 	for _, r := range packs {
 		needs = append(needs, p.need(r))
 	}
-	needs = append(needs, p.need(PackRef{ID: ref.Place.Pack, Writer: home}))
+	needs = append(needs, p.need(ref.Place.PackRef))
 	*p.Entry(ref.Span) = Span{State: SpanNode, ID: ref.ID, Place: ref.Place, Needs: needs}
 }
 
@@ -85,37 +85,57 @@ func (p *Page) Take(from *Page, span ivd.SpanIndex) {
 }
 
 // Resolve replaces OwnPack, once the page's pack has a name.
-func (p *Page) Resolve(home ivd.PackID) {
+func (p *Page) Resolve(home ivd.PackRef) {
 	for i := range p.Packs {
-		if p.Packs[i].ID == OwnPack {
-			p.Packs[i].ID = home
+		if p.Packs[i] == OwnPack {
+			p.Packs[i] = home
 		}
 	}
 	for i := range p.Spans {
-		if p.Spans[i].Place.Pack == OwnPack {
-			p.Spans[i].Place.Pack = home
+		if p.Spans[i].Place.PackRef == OwnPack {
+			p.Spans[i].Place.PackRef = home
 		}
 	}
 	p.index = nil
 }
 
-func (p *Page) need(r PackRef) uint32 {
+// Check compares a node with the page's entry for its span: every pack in which a
+// chunk lies is one that the span needs. What a collection keeps is what pages say
+// is needed, so a node that names more is an error of kind ivd.Corrupt. That a page
+// needs more than its nodes name costs space, and is none.
+func (p *Page) Check(n *Node) error {
+	if i := n.Span - p.Index.FirstSpan(); i < 0 || int(i) >= len(p.Spans) {
+		return corrupt("node of span %d and page %d", n.Span, p.Index)
+	}
+	needs := map[ivd.PackRef]bool{}
+	for _, i := range p.Entry(n.Span).Needs {
+		needs[p.Packs[i]] = true
+	}
+	for _, ref := range n.Packs {
+		if !needs[ref] {
+			return corrupt("node of span %d names pack %s of writer %s, which its page does not say it needs", n.Span, ref.Pack, ref.Writer)
+		}
+	}
+	return nil
+}
+
+func (p *Page) need(r ivd.PackRef) uint32 {
 	if p.index == nil {
 		p.index = make(map[ivd.PackID]uint32, len(p.Packs)+16)
 		for i, r := range p.Packs {
-			p.index[r.ID] = uint32(i)
+			p.index[r.Pack] = uint32(i)
 		}
 	}
-	i, ok := p.index[r.ID]
+	i, ok := p.index[r.Pack]
 	if !ok {
 		i = uint32(len(p.Packs))
 		p.Packs = append(p.Packs, r)
-		p.index[r.ID] = i
+		p.index[r.Pack] = i
 	}
 	return i
 }
 
-// Zero tells that all spans are zeros, so that the page need not be written.
+// Zero reports whether all spans are zeros, so that the page need not be written.
 func (p *Page) Zero() bool {
 	return !slices.ContainsFunc(p.Spans, func(s Span) bool { return s.State != SpanZero })
 }
@@ -151,7 +171,7 @@ func (p *Page) Encode() ([]byte, error) {
 		home := -1
 		for j, n := range s.Needs {
 			needs[j] = rank[n]
-			if p.Packs[n].ID == s.Place.Pack {
+			if p.Packs[n] == s.Place.PackRef {
 				home = int(rank[n])
 			}
 		}
@@ -192,10 +212,10 @@ func (p *Page) order() (order PackSet, rank []uint32, err error) {
 			order = append(order, p.Packs[i])
 		}
 	}
-	slices.SortFunc(order, func(a, b PackRef) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(order, func(a, b ivd.PackRef) int { return bytes.Compare(a.Pack[:], b.Pack[:]) })
 	rank = make([]uint32, len(p.Packs))
 	for i, r := range p.Packs {
-		at, _ := order.Find(r.ID)
+		at, _ := order.Find(r.Pack)
 		rank[i] = uint32(at)
 	}
 	return order, rank, nil
@@ -224,7 +244,7 @@ func DecodePage(b []byte, g ivd.Geometry, index ivd.PageIndex) (*Page, error) {
 		return nil, corrupt("page %d: %d bytes too long", index, len(b))
 	}
 	if i := slices.Index(used, false); i >= 0 {
-		return nil, corrupt("page %d names pack %s without need", index, p.Packs[i].ID)
+		return nil, corrupt("page %d names pack %s without need", index, p.Packs[i].Pack)
 	}
 	return p, nil
 }
@@ -239,9 +259,9 @@ func (p *Page) readSpan(b []byte, i int, used []bool) (rest []byte, err error) {
 		return b[1:], nil
 	case SpanNode:
 	case spanNotDone:
-		return nil, ivd.Errorf(ivd.Unsupported, "it is of a partial point, which this release does not know")
+		return nil, unsupported("it is of a partial point, which this release does not know")
 	default:
-		return nil, corrupt("state %d", s.State)
+		return nil, unsupported("state %d, which this release does not know", s.State)
 	}
 	if len(b) < pageNodeSize {
 		return nil, corrupt("the page is cut off")
@@ -253,7 +273,7 @@ func (p *Page) readSpan(b []byte, i int, used []bool) (rest []byte, err error) {
 		return nil, err
 	}
 	b = b[pageNodeSize:]
-	if int64(count)*4 > int64(len(b)) {
+	if most := p.Geometry.SpanChunks(p.Index.FirstSpan()+ivd.SpanIndex(i)) + 1; int64(count) > int64(most) || int64(count)*4 > int64(len(b)) {
 		return nil, corrupt("it needs %d packs, and %d bytes are left", count, len(b))
 	}
 	s.Needs = make([]uint32, count)
@@ -268,7 +288,7 @@ func (p *Page) readSpan(b []byte, i int, used []bool) (rest []byte, err error) {
 	if _, ok := slices.BinarySearch(s.Needs, home); !ok {
 		return nil, corrupt("its node lies in pack %d, which it does not need", home)
 	}
-	s.Place.Pack = p.Packs[home].ID
+	s.Place.PackRef = p.Packs[home]
 	p.Spans[i] = s
 	return b[count*4:], nil
 }
@@ -288,9 +308,10 @@ func readPageHeader(b []byte, g ivd.Geometry, index ivd.PageIndex) (packs int, e
 		return 0, err
 	}
 	n := le.Uint32(b[24:])
+	if err := cmp.Or(checkReserved("its header", b[5:8]), checkReserved("its header", b[28:32])); err != nil {
+		return 0, err
+	}
 	switch {
-	case [3]byte(b[5:8]) != [3]byte{} || le.Uint32(b[28:]) != 0:
-		return 0, corrupt("reserved bytes are not zero")
 	case le.Uint64(b[8:]) != uint64(index):
 		return 0, corrupt("it is page %d", le.Uint64(b[8:]))
 	case int64(le.Uint32(b[16:])) != g.ChunkSize:

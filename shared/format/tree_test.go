@@ -25,18 +25,26 @@ func drawGeometry(t *rapid.T) ivd.Geometry {
 	}
 }
 
+// drawPack draws a pack; two of the same id differ in who wrote them, which no
+// node or page may hold at once.
+func drawPack(t *rapid.T) ivd.PackRef {
+	return ivd.PackRef{Pack: drawID(t, "pack"), Writer: ivd.WriterID{rapid.Byte().Draw(t, "writer")}, Nonce: ivd.Nonce{rapid.Byte().Draw(t, "nonce")}}
+}
+
+func packID(r ivd.PackRef) ivd.PackID { return r.Pack }
+
 func drawNode(t *rapid.T) *format.Node {
 	g := drawGeometry(t)
 	n := format.NewNode(g, ivd.SpanIndex(rapid.Int64Range(0, int64(g.Spans())-1).Draw(t, "span")))
-	packs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) ivd.PackID { return drawID(t, "pack") }), 1, 20).Draw(t, "packs")
+	packs := rapid.SliceOfNDistinct(rapid.Custom(drawPack), 1, 20, packID).Draw(t, "packs")
 	for range rapid.IntRange(0, 40).Draw(t, "stored") {
 		i := rapid.IntRange(0, len(n.Chunks)-1).Draw(t, "chunk")
 		size := g.Chunk(n.Span.FirstChunk() + ivd.ChunkIndex(i)).Length
 		n.Set(i, drawID(t, "id"), ivd.Place{
-			Pack:   rapid.SampledFrom(packs).Draw(t, "in"),
-			Offset: uint32(rapid.IntRange(format.PackHeaderSize, 16<<20).Draw(t, "offset")),
-			Length: uint32(rapid.Int64Range(1, size).Draw(t, "length")) + format.FrameOverhead,
-		}, writer)
+			PackRef: rapid.SampledFrom(packs).Draw(t, "in"),
+			Offset:  uint32(rapid.IntRange(format.PackHeaderSize, 16<<20).Draw(t, "offset")),
+			Length:  uint32(rapid.Int64Range(1, size).Draw(t, "length")) + format.FrameOverhead,
+		})
 	}
 	return n
 }
@@ -56,8 +64,8 @@ func TestNodeRoundTrip(t *testing.T) {
 			t.Fatal("chunks differ")
 		}
 		for _, c := range n.Chunks {
-			if w, ok := got.Writer(c.Place.Pack); !c.Zero() && (!ok || w != writer) {
-				t.Fatalf("pack %s is of writer %s", c.Place.Pack, w)
+			if !c.Zero() && !got.Packs.Has(c.Place.PackRef) {
+				t.Fatalf("pack %+v is not in the table", c.Place.PackRef)
 			}
 		}
 		if again, err := got.Encode(); err != nil || !bytes.Equal(again, b) {
@@ -75,19 +83,19 @@ func TestNodeRoundTrip(t *testing.T) {
 	})
 }
 
-// A zero chunk costs its bit alone, and a full span is under 50 KB.
+// A zero chunk costs its bit alone, and a full span is under 11 KB.
 func TestNodeSize(t *testing.T) {
 	g := ivd.Geometry{Capacity: 1 << 40, ChunkSize: ivd.DefaultChunkSize}
 	n := format.NewNode(g, 3)
 	empty, err := n.Encode()
-	if err != nil || len(empty) != 160 {
+	if err != nil || len(empty) != 64 {
 		t.Fatalf("an empty node is %d bytes: %v", len(empty), err)
 	}
 	for i := range n.Chunks {
-		n.Set(i, ivd.ContentID{1}, ivd.Place{Pack: ivd.PackID{2}, Offset: format.PackHeaderSize, Length: 100}, writer)
+		n.Set(i, ivd.ContentID{1}, ivd.Place{PackRef: packRef(2), Offset: format.PackHeaderSize, Length: 100})
 	}
 	full, err := n.Encode()
-	if err != nil || len(full) != 160+48+1024*42 {
+	if err != nil || len(full) != 64+64+256*42 {
 		t.Fatalf("a full node is %d bytes: %v", len(full), err)
 	}
 }
@@ -95,25 +103,23 @@ func TestNodeSize(t *testing.T) {
 func drawPage(t *rapid.T) *format.Page {
 	g := drawGeometry(t)
 	p := format.NewPage(g, ivd.PageIndex(rapid.Int64Range(0, int64(g.Pages())-1).Draw(t, "page")))
-	packs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) format.PackRef {
-		return format.PackRef{ID: drawID(t, "pack"), Writer: writer}
-	}), 1, 20).Draw(t, "packs")
+	packs := rapid.SliceOfNDistinct(rapid.Custom(drawPack), 1, 20, packID).Draw(t, "packs")
 	for range rapid.IntRange(0, 12).Draw(t, "nodes") {
 		span := p.Index.FirstSpan() + ivd.SpanIndex(rapid.IntRange(0, len(p.Spans)-1).Draw(t, "span"))
 		p.SetNode(ivd.NodeRef{Span: span, ID: drawID(t, "node"), Place: ivd.Place{
-			Pack:   rapid.SampledFrom(packs).Draw(t, "home").ID,
-			Offset: uint32(rapid.IntRange(format.PackHeaderSize, 16<<20).Draw(t, "offset")),
-			Length: uint32(rapid.IntRange(1, 60_000).Draw(t, "length")) + format.FrameOverhead,
-		}}, rapid.SliceOfN(rapid.SampledFrom(packs), 0, 5).Draw(t, "needs"), writer)
+			PackRef: rapid.SampledFrom(packs).Draw(t, "home"),
+			Offset:  uint32(rapid.IntRange(format.PackHeaderSize, 16<<20).Draw(t, "offset")),
+			Length:  uint32(rapid.IntRange(1, 20_000).Draw(t, "length")) + format.FrameOverhead,
+		}}, rapid.SliceOfN(rapid.SampledFrom(packs), 0, g.SpanChunks(span)).Draw(t, "needs"))
 	}
 	return p
 }
 
 // needs is what a page says of a span, without the order in which it was filled.
-func needs(p *format.Page, i int) map[ivd.PackID]ivd.WriterID {
-	m := map[ivd.PackID]ivd.WriterID{}
+func needs(p *format.Page, i int) map[ivd.PackRef]bool {
+	m := map[ivd.PackRef]bool{}
 	for _, n := range p.Spans[i].Needs {
-		m[p.Packs[n].ID] = p.Packs[n].Writer
+		m[p.Packs[n]] = true
 	}
 	return m
 }
@@ -146,7 +152,7 @@ func TestPageRoundTrip(t *testing.T) {
 			t.Fatal("a page of zeros names packs")
 		}
 		for i, s := range got.Spans {
-			if _, ok := needs(got, i)[s.Place.Pack]; s.State == format.SpanNode && !ok {
+			if s.State == format.SpanNode && !needs(got, i)[s.Place.PackRef] {
 				t.Fatalf("span %d does not need its node's pack", i)
 			}
 		}
@@ -199,10 +205,10 @@ func indices(n int) []int {
 // A page may lie in one pack with its nodes, whose id is known only afterwards.
 func TestPageInItsOwnPack(t *testing.T) {
 	g := ivd.Geometry{Capacity: 3 << 28, ChunkSize: ivd.DefaultChunkSize}
-	data := format.PackRef{ID: ivd.PackID{9}, Writer: writer}
+	data := packRef(9)
 	p := format.NewPage(g, 0)
 	for span := range ivd.SpanIndex(2) {
-		p.SetNode(ivd.NodeRef{Span: span, ID: ivd.ContentID{byte(span + 1)}, Place: ivd.Place{Pack: format.OwnPack, Offset: 200, Length: 500}}, []format.PackRef{data}, writer)
+		p.SetNode(ivd.NodeRef{Span: span, ID: ivd.ContentID{byte(span + 1)}, Place: ivd.Place{PackRef: format.OwnPack, Offset: 200, Length: 500}}, []ivd.PackRef{data})
 	}
 	b, err := p.Encode()
 	if err != nil {
@@ -212,23 +218,23 @@ func TestPageInItsOwnPack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := ivd.PackID{5}
+	home := packRef(5)
 	got.Resolve(home)
-	if !reflect.DeepEqual(needs(got, 1), map[ivd.PackID]ivd.WriterID{home: writer, data.ID: writer}) || got.Ref(1).Place.Pack != home || got.Spans[2].State != format.SpanZero {
+	if !reflect.DeepEqual(needs(got, 1), map[ivd.PackRef]bool{home: true, data: true}) || got.Ref(1).Place.PackRef != home || got.Spans[2].State != format.SpanZero {
 		t.Fatalf("resolved: %+v", got)
 	}
 	child := format.NewPage(g, 0)
 	for span := range ivd.SpanIndex(3) {
 		child.Take(got, span)
 	}
-	child.SetNode(ivd.NodeRef{Span: 2, ID: ivd.ContentID{7}, Place: ivd.Place{Pack: format.OwnPack, Offset: 200, Length: 500}}, nil, writer)
+	child.SetNode(ivd.NodeRef{Span: 2, ID: ivd.ContentID{7}, Place: ivd.Place{PackRef: format.OwnPack, Offset: 200, Length: 500}}, nil)
 	if b, err = child.Encode(); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = format.DecodePage(b, g, 0); err != nil {
 		t.Fatal(err)
 	}
-	if got.Ref(0).Place.Pack != home || got.Ref(2).Place.Pack != format.OwnPack || len(got.Packs) != 3 {
+	if got.Ref(0).Place.PackRef != home || got.Ref(2).Place.PackRef != format.OwnPack || len(got.Packs) != 3 {
 		t.Fatalf("a child's page: %+v", got)
 	}
 }

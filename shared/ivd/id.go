@@ -1,6 +1,7 @@
 package ivd
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -58,14 +59,56 @@ func (w WriterID) String() string { return uuid.UUID(w).String() }
 func (w WriterID) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
 // UnmarshalText reads it.
-func (w *WriterID) UnmarshalText(b []byte) error {
-	u, err := uuid.ParseBytes(b)
+func (w *WriterID) UnmarshalText(b []byte) error { return unUUID((*[16]byte)(w), b, "writer id") }
+
+// DomainID names a domain of a repository: one set of keys, and one area of
+// deduplication. A plain repository has one domain.
+type DomainID [16]byte
+
+// NewDomainID makes a random one.
+func NewDomainID() DomainID { return DomainID(uuid.New()) }
+
+func (d DomainID) String() string { return uuid.UUID(d).String() }
+
+// IsZero reports whether the id was never set.
+func (d DomainID) IsZero() bool { return d == DomainID{} }
+
+// MarshalText writes the canonical form of a UUID.
+func (d DomainID) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads it.
+func (d *DomainID) UnmarshalText(b []byte) error { return unUUID((*[16]byte)(d), b, "domain id") }
+
+// unUUID reads a UUID in its canonical form, and in no other.
+func unUUID(dst *[16]byte, text []byte, what string) error {
+	u, err := uuid.ParseBytes(text)
 	if err != nil {
-		return fmt.Errorf("writer id %q: %w", b, err)
+		return fmt.Errorf("%s %q: %w", what, text, err)
 	}
-	*w = WriterID(u)
+	if u.String() != string(text) {
+		return fmt.Errorf("%s %q: want %q", what, text, u)
+	}
+	*dst = u
 	return nil
 }
+
+// Nonce is random, and in no two packs the same: with the writer's id it makes a
+// pack's name new and its keys its own.
+type Nonce [16]byte
+
+// NewNonce makes one.
+func NewNonce() (n Nonce) {
+	_, _ = rand.Read(n[:]) // it never fails
+	return n
+}
+
+func (n Nonce) String() string { return hex.EncodeToString(n[:]) }
+
+// MarshalText writes 32 lower-case hexadecimal digits.
+func (n Nonce) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (n *Nonce) UnmarshalText(b []byte) error { return unhex(n[:], b, "nonce") }
 
 // ContentID is the BLAKE3-256 of the plain content of a chunk, a node or a page.
 type ContentID [32]byte
@@ -81,7 +124,7 @@ func (c ContentID) MarshalText() ([]byte, error) { return []byte(c.String()), ni
 // UnmarshalText reads what MarshalText wrote.
 func (c *ContentID) UnmarshalText(b []byte) error { return unhex(c[:], b, "content id") }
 
-// PackID is the BLAKE3-256 of all bytes of a pack, a random salt among them.
+// PackID is the BLAKE3-256 of all bytes of a pack, a random nonce among them.
 type PackID [32]byte
 
 func (p PackID) String() string { return hex.EncodeToString(p[:]) }

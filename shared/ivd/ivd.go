@@ -2,16 +2,16 @@
 // and of ours, the units in which a disk is cut, bitmaps over those units, where
 // a piece of a repository lies, and the kinds of error.
 //
-// A disk is cut into chunks of one size at their own alignment; 1,024 chunks are
-// a span, 256 spans are a page. Everything is plain values: the package does no
+// A disk is cut into chunks of one size at their own alignment; 256 chunks are a
+// span, 1,024 spans are a page. Everything is plain values: the package does no
 // I/O, reads no clock and knows no other package of the project. Sizes and
 // offsets are bytes; VDDK's sectors exist only in package vddk.
 package ivd
 
 // How a disk is cut. They are part of the repository's format.
 const (
-	ChunksPerSpan = 1024
-	SpansPerPage  = 256
+	ChunksPerSpan = 256
+	SpansPerPage  = 1024
 
 	MinChunkSize     = 64 << 10
 	MaxChunkSize     = 8 << 20

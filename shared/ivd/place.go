@@ -1,14 +1,22 @@
 package ivd
 
+// PackRef names a pack, and what its keys are derived from where the repository is
+// encrypted: who wrote it, and its nonce. Both stand in the pack's header too.
+type PackRef struct {
+	Pack   PackID   `json:"pack"`
+	Writer WriterID `json:"writer"`
+	Nonce  Nonce    `json:"nonce"`
+}
+
 // Place is where a frame lies: its pack, and the bytes from its header to the
 // end of its tag. The zero Place is nowhere.
 type Place struct {
-	Pack   PackID `json:"pack"`
+	PackRef
 	Offset uint32 `json:"offset"`
 	Length uint32 `json:"length"`
 }
 
-// IsZero tells a place that was never set.
+// IsZero reports whether the place was never set.
 func (p Place) IsZero() bool { return p.Pack.IsZero() }
 
 // PageRef names a page of a disk: its content and where that lies. A page of a

@@ -146,7 +146,7 @@ func TestBigValuesAndRestart(t *testing.T) {
 	q := h.connect(queue.Options{})
 	ctx := within(t, 60*time.Second)
 	rec := testRecord("0001")
-	for i := range 3000 { // some 700 KB of nodes
+	for i := range 2500 { // some 750 KB of nodes, twice what a page has
 		n := ivd.NodeRef{Span: ivd.SpanIndex(i), Place: ivd.Place{Offset: uint32(i), Length: 77}}
 		_, _ = rand.Read(n.ID[:])
 		_, _ = rand.Read(n.Place.Pack[:])
@@ -157,7 +157,7 @@ func TestBigValuesAndRestart(t *testing.T) {
 	h.start()
 	got, rev, err := q.JobRecord(ctx, rec.Run, rec.Disk, rec.ID)
 	must(t, err)
-	if len(got.Nodes) != len(rec.Nodes) || got.Nodes[2999] != rec.Nodes[2999] {
+	if len(got.Nodes) != len(rec.Nodes) || got.Nodes[2499] != rec.Nodes[2499] {
 		t.Fatalf("read %d nodes, want %d", len(got.Nodes), len(rec.Nodes))
 	}
 	_, err = q.UpdateJobRecord(ctx, got, rev)

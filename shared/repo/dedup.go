@@ -30,8 +30,8 @@ type known struct {
 
 const (
 	memoryBlock = 1024
-	// knownBytes is what an entry costs: 80 bytes, and its share of the index.
-	knownBytes = 112
+	// knownBytes is what an entry costs: 112 bytes, and its share of the index.
+	knownBytes = 144
 )
 
 func newMemory(bytes int64) *memory {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -16,10 +17,14 @@ import (
 
 // byHand reads the golden repository by docs/format.md alone: every figure here
 // is one of its tables', and nothing of package format is used.
-type byHand struct{ t *testing.T }
+type byHand struct {
+	t      *testing.T
+	domain string
+}
 
 type placeByHand struct {
 	Pack           string
+	Writer, Nonce  string
 	Offset, Length int
 }
 
@@ -47,9 +52,11 @@ func (h byHand) want(what string, got, want any) {
 // frame opens a frame of a pack.
 func (h byHand) frame(folder string, at placeByHand, id string) []byte {
 	h.t.Helper()
-	pack := h.object(folder + "/" + at.Pack[:2] + "/" + at.Pack)
+	pack := h.object(folder + "/" + h.domain + "/" + at.Pack[:2] + "/" + at.Pack)
 	h.want("a pack's id", sumByHand(pack), at.Pack)
 	h.want("a pack's magic", string(pack[:8]), "IVDPACK\x00")
+	h.want("a pack's domain", hex.EncodeToString(pack[32:48]), strings.ReplaceAll(h.domain, "-", ""))
+	h.want("the writer and the nonce of a pack's reference", strings.ReplaceAll(at.Writer, "-", "")+at.Nonce, hex.EncodeToString(pack[48:80]))
 	h.want("a pack's end", string(pack[len(pack)-8:]), "IVDPEND\x00")
 	f := pack[at.Offset : at.Offset+at.Length]
 	h.want("a frame's magic", string(f[:4]), "IVDF")
@@ -74,12 +81,14 @@ func (h byHand) frame(folder string, at placeByHand, id string) []byte {
 }
 
 // place reads an offset and a length, of a pack of a table.
-func (h byHand) place(table []byte, pack uint32, b []byte, own string) placeByHand {
-	id := hex.EncodeToString(table[pack*48 : pack*48+32])
-	if id == "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff" {
-		id = own
+func (h byHand) place(table []byte, pack uint32, b []byte, own placeByHand) placeByHand {
+	ref := hex.EncodeToString(table[pack*64 : pack*64+64])
+	at := placeByHand{Pack: ref[:64], Writer: ref[64:96], Nonce: ref[96:]}
+	if ref == strings.Repeat("f", 64)+strings.Repeat("0", 64) {
+		at = own
 	}
-	return placeByHand{id, int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint32(b[4:]))}
+	at.Offset, at.Length = int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint32(b[4:]))
+	return at
 }
 
 // node puts a span's chunks into disk.
@@ -87,25 +96,25 @@ func (h byHand) node(b []byte, span int, disk map[ivd.ChunkIndex][]byte) {
 	h.want("a node's magic", string(b[:4]), "IVDN")
 	h.want("a node's span", int(binary.LittleEndian.Uint64(b[8:])), span)
 	packs := int(binary.LittleEndian.Uint32(b[24:]))
-	bitmap, table := b[32:160], b[160:160+packs*48]
-	entries := b[160+packs*48:]
+	bitmap, table := b[32:64], b[64:64+packs*64]
+	entries := b[64+packs*64:]
 	for i := range int(binary.LittleEndian.Uint32(b[20:])) {
 		if bitmap[i/8]>>(i%8)&1 == 0 {
 			continue
 		}
-		at := h.place(table, uint32(binary.LittleEndian.Uint16(entries[32:])), entries[34:], "")
-		disk[ivd.ChunkIndex(span*1024+i)] = h.frame("data", at, hex.EncodeToString(entries[:32]))
+		at := h.place(table, uint32(binary.LittleEndian.Uint16(entries[32:])), entries[34:], placeByHand{})
+		disk[ivd.ChunkIndex(span*256+i)] = h.frame("data", at, hex.EncodeToString(entries[:32]))
 		entries = entries[42:]
 	}
 	h.want("a node's rest", len(entries), 0)
 }
 
 // page puts the chunks of a page's spans into disk.
-func (h byHand) page(b []byte, page int, own string, disk map[ivd.ChunkIndex][]byte) {
+func (h byHand) page(b []byte, page int, own placeByHand, disk map[ivd.ChunkIndex][]byte) {
 	h.want("a page's magic", string(b[:4]), "IVDP")
 	h.want("a page's number", int(binary.LittleEndian.Uint64(b[8:])), page)
 	packs := int(binary.LittleEndian.Uint32(b[24:]))
-	table, rest := b[32:32+packs*48], b[32+packs*48:]
+	table, rest := b[32:32+packs*64], b[32+packs*64:]
 	for i := range int(binary.LittleEndian.Uint32(b[20:])) {
 		if rest[0] == 0 {
 			rest = rest[1:]
@@ -113,7 +122,7 @@ func (h byHand) page(b []byte, page int, own string, disk map[ivd.ChunkIndex][]b
 		}
 		h.want("a span's state", rest[0], byte(1))
 		at := h.place(table, binary.LittleEndian.Uint32(rest[33:]), rest[37:], own)
-		h.node(h.frame("index", at, hex.EncodeToString(rest[1:33])), page*256+i, disk)
+		h.node(h.frame("index", at, hex.EncodeToString(rest[1:33])), page*1024+i, disk)
 		rest = rest[49+4*binary.LittleEndian.Uint32(rest[45:]):]
 	}
 	h.want("a page's rest", len(rest), 0)
@@ -121,15 +130,17 @@ func (h byHand) page(b []byte, page int, own string, disk map[ivd.ChunkIndex][]b
 
 // The document is enough to read a repository with.
 func TestDocument(t *testing.T) {
-	h := byHand{t}
+	h := byHand{t: t}
 	var info struct {
 		Version int
 		ID      string
+		Domain  string
 	}
 	if err := json.Unmarshal(h.object("repo.json"), &info); err != nil {
 		t.Fatal(err)
 	}
 	h.want("the repository's version", info.Version, 1)
+	h.domain = info.Domain
 	names, err := filepath.Glob(filepath.Join(goldenFolder, "points", string(disk), "*"))
 	if err != nil || len(names) != 1 {
 		t.Fatalf("points %q: %v", names, err)
@@ -160,10 +171,10 @@ func TestDocument(t *testing.T) {
 	}
 	h.want("a point's id", "points/"+p.ID, filepath.ToSlash(name))
 	h.want("a point's repository", p.Repository, info.ID)
-	h.want("the disk's capacity", p.Geometry.Capacity, 2*1024*65536+777)
+	h.want("the disk's capacity", p.Geometry.Capacity, 2*256*65536+777)
 	got := map[ivd.ChunkIndex][]byte{}
 	for _, ref := range p.Pages {
-		h.page(h.frame("index", ref.Place, ref.ID), ref.Page, ref.Place.Pack, got)
+		h.page(h.frame("index", ref.Place, ref.ID), ref.Page, ref.Place, got)
 	}
 	sameDisk(t, got)
 }

@@ -30,8 +30,8 @@ func goldenChunks() map[ivd.ChunkIndex][]byte {
 		noise[i] = byte(x >> 24)
 	}
 	return map[ivd.ChunkIndex][]byte{
-		0: text[:ivd.MinChunkSize], 1: noise, 1023: text[5 : 5+ivd.MinChunkSize],
-		2048: text[:777], // the disk's last, which is short
+		0: text[:ivd.MinChunkSize], 1: noise, 255: text[5 : 5+ivd.MinChunkSize],
+		512: text[:777], // the disk's last, which is short
 	}
 }
 
@@ -42,7 +42,7 @@ func writeGolden(t *testing.T, r *repo.Repository) {
 	data, index := newPack(w, format.DataPack), newPack(w, format.IndexPack)
 	chunks := goldenChunks()
 	places := map[ivd.ChunkIndex]ivd.Place{}
-	for _, c := range []ivd.ChunkIndex{0, 1, 1023, 2048} {
+	for _, c := range []ivd.ChunkIndex{0, 1, 255, 512} {
 		_, places[c] = addFrame(data, format.ChunkFrame, chunks[c])
 	}
 	pack := putPack(t, w, data)
@@ -51,8 +51,8 @@ func writeGolden(t *testing.T, r *repo.Repository) {
 		n := format.NewNode(goldenGeometry, span)
 		for c, place := range places {
 			if c.Span() == span {
-				place.Pack = pack
-				n.Set(int(c-span.FirstChunk()), format.Sum(chunks[c]), place, w.ID())
+				place.PackRef = pack
+				n.Set(int(c-span.FirstChunk()), format.Sum(chunks[c]), place)
 			}
 		}
 		plain, err := n.Encode()
@@ -60,15 +60,15 @@ func writeGolden(t *testing.T, r *repo.Repository) {
 			t.Fatal(err)
 		}
 		id, at := addFrame(index, format.NodeFrame, plain)
-		at.Pack = format.OwnPack
-		page.SetNode(ivd.NodeRef{Span: span, ID: id, Place: at}, n.Packs, w.ID())
+		at.PackRef = format.OwnPack
+		page.SetNode(ivd.NodeRef{Span: span, ID: id, Place: at}, n.Packs)
 	}
 	plain, err := page.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	id, at := addFrame(index, format.PageFrame, plain)
-	at.Pack = putPack(t, w, index)
+	at.PackRef = putPack(t, w, index)
 	p := point("golden")
 	p.Geometry, p.Pages = goldenGeometry, []ivd.PageRef{{ID: id, Place: at}}
 	if err := r.Commit(t.Context(), lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease}), p); err != nil {
@@ -139,16 +139,16 @@ func TestGoldenRestore(t *testing.T) {
 				if s.State == format.SpanZero {
 					continue
 				}
-				restoreSpan(t, rd, page.Ref(ref.Page.FirstSpan()+ivd.SpanIndex(i)), got)
+				restoreSpan(t, rd, page, ref.Page.FirstSpan()+ivd.SpanIndex(i), got)
 			}
 		}
 	}
 	sameDisk(t, got)
 }
 
-func restoreSpan(t *testing.T, rd *repo.Reader, ref ivd.NodeRef, into map[ivd.ChunkIndex][]byte) {
+func restoreSpan(t *testing.T, rd *repo.Reader, page *format.Page, span ivd.SpanIndex, into map[ivd.ChunkIndex][]byte) {
 	t.Helper()
-	n, err := rd.Node(t.Context(), ref)
+	n, err := rd.Node(t.Context(), page, span)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func restoreSpan(t *testing.T, rd *repo.Reader, ref ivd.NodeRef, into map[ivd.Ch
 		if err != nil {
 			t.Fatal(err)
 		}
-		into[ref.Span.FirstChunk()+ivd.ChunkIndex(i)] = plain
+		into[span.FirstChunk()+ivd.ChunkIndex(i)] = plain
 	}
 }
 

@@ -18,17 +18,21 @@ const (
 	summariesDir = "runs/"
 )
 
-// PackName is the object of a pack: data/<first two digits>/<id>, or index/….
-func PackName(kind format.PackKind, id ivd.PackID) store.Name {
+// PackName is the object of a pack of the repository's domain:
+// data/<domain>/<first two digits>/<id>, or index/….
+func (r *Repository) PackName(kind format.PackKind, id ivd.PackID) store.Name {
 	dir := "data/"
 	if kind == format.IndexPack {
 		dir = "index/"
 	}
 	hex := id.String()
-	return store.Name(dir + hex[:2] + "/" + hex)
+	return store.Name(dir + r.info.Domain.String() + "/" + hex[:2] + "/" + hex)
 }
 
-func leaseName(id ivd.LeaseID) store.Name   { return store.Name(leasesDir + string(id)) }
-func writerName(id ivd.WriterID) store.Name { return store.Name(writersDir + id.String()) }
-func pointName(id ivd.PointID) store.Name   { return store.Name(pointsDir + string(id)) }
-func summaryName(run ivd.RunID) store.Name  { return store.Name(summariesDir + string(run)) }
+func (r *Repository) writerName(id ivd.WriterID) store.Name {
+	return store.Name(writersDir + r.info.Domain.String() + "/" + id.String())
+}
+
+func leaseName(id ivd.LeaseID) store.Name  { return store.Name(leasesDir + string(id)) }
+func pointName(id ivd.PointID) store.Name  { return store.Name(pointsDir + string(id)) }
+func summaryName(run ivd.RunID) store.Name { return store.Name(summariesDir + string(run)) }

@@ -56,19 +56,20 @@ func (rd *Reader) Page(ctx context.Context, ref ivd.PageRef) (*format.Page, erro
 	return rd.r.Page(ctx, ref, rd.point.Geometry)
 }
 
-// Node reads a node of the point.
-func (rd *Reader) Node(ctx context.Context, ref ivd.NodeRef) (*format.Node, error) {
+// Node reads the node of a span of the point's page, which must have one. A node
+// that names packs which its page does not say it needs is refused as corrupt.
+func (rd *Reader) Node(ctx context.Context, page *format.Page, span ivd.SpanIndex) (*format.Node, error) {
 	if err := rd.standing(); err != nil {
 		return nil, err
 	}
-	return rd.r.Node(ctx, ref, rd.point.Geometry)
+	return rd.r.SpanNode(ctx, page, span)
 }
 
 // ReadRange reads bytes of a data pack with one request, usually several frames
 // that lie together. The caller checks each frame with format.OpenFrame.
 func (rd *Reader) ReadRange(ctx context.Context, pack ivd.PackID, offset, length uint32) ([]byte, error) {
 	if length > format.MaxPackSize {
-		return nil, ivd.Errorf(ivd.Corrupt, "%s: %d bytes at %d", PackName(format.DataPack, pack), length, offset)
+		return nil, ivd.Errorf(ivd.Corrupt, "%s: %d bytes at %d", rd.r.PackName(format.DataPack, pack), length, offset)
 	}
 	b := make([]byte, length)
 	return b, rd.ReadInto(ctx, b, pack, offset)
@@ -79,7 +80,7 @@ func (rd *Reader) ReadInto(ctx context.Context, p []byte, pack ivd.PackID, offse
 	if err := rd.standing(); err != nil {
 		return err
 	}
-	name := PackName(format.DataPack, pack)
+	name := rd.r.PackName(format.DataPack, pack)
 	if err := rd.r.st.ReadAt(ctx, name, p, int64(offset)); err != nil {
 		return fmt.Errorf("read %s at %d: %w", name, offset, err)
 	}

@@ -23,7 +23,7 @@ func TestReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := rd.Node(t.Context(), page.Ref(1))
+	node, err := rd.Node(t.Context(), page, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestReader(t *testing.T) {
 	wantKind(t, r.CheckLease(t.Context(), l.ID, 0), ivd.Expired) // tells the time
 	_, err = rd.Page(t.Context(), rd.Point().Pages[0])
 	wantKind(t, err, ivd.Expired)
-	_, err = rd.Node(t.Context(), page.Ref(1))
+	_, err = rd.Node(t.Context(), page, 1)
 	wantKind(t, err, ivd.Expired)
 	wantKind(t, rd.ReadInto(t.Context(), make([]byte, 1), c.Place.Pack, 0), ivd.Expired)
 }

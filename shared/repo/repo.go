@@ -12,6 +12,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
 )
@@ -34,12 +36,14 @@ const (
 
 // Info is repo.json: what a repository is.
 type Info struct {
-	Version   int       `json:"version"`
-	ID        string    `json:"id"`         // a UUID
-	ChunkSize int64     `json:"chunk_size"` // of first backups; 0 chooses by the disk's capacity
-	Hash      string    `json:"hash"`
-	Cipher    string    `json:"cipher"`
-	Created   time.Time `json:"created"`
+	Version   int          `json:"version"`
+	ID        string       `json:"id"`         // a UUID
+	Domain    ivd.DomainID `json:"domain"`     // the one domain of a plain repository
+	ChunkSize int64        `json:"chunk_size"` // of first backups; 0 chooses by the disk's capacity
+	PackSize  int64        `json:"pack_size"`  // a pack is finished when another frame would make it larger
+	Hash      string       `json:"hash"`
+	Cipher    string       `json:"cipher"`
+	Created   time.Time    `json:"created"`
 }
 
 // Repository is an open repository.
@@ -52,6 +56,7 @@ type Repository struct {
 // InitOptions are a new repository's choices.
 type InitOptions struct {
 	ChunkSize int64 // 0: by the disk's capacity
+	PackSize  int64 // 0: format.PackSize
 }
 
 // Init makes a repository on an empty store. Kind Exists: there is one already.
@@ -61,7 +66,13 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 			return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
 		}
 	}
-	info := Info{Version: FormatVersion, ID: uuid.NewString(), ChunkSize: o.ChunkSize, Hash: hashBLAKE3, Cipher: cipherNone, Created: time.Now().UTC().Truncate(time.Second)}
+	info := Info{
+		Version: FormatVersion, ID: uuid.NewString(), Domain: ivd.NewDomainID(), ChunkSize: o.ChunkSize, PackSize: cmp.Or(o.PackSize, format.PackSize),
+		Hash: hashBLAKE3, Cipher: cipherNone, Created: time.Now().UTC().Truncate(time.Second),
+	}
+	if err := checkPackSize(info.PackSize); err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
+	}
 	body, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", repoName, err)
@@ -126,16 +137,39 @@ func (i Info) check() error {
 	if u, err := uuid.Parse(i.ID); err != nil || u.String() != i.ID {
 		return ivd.Errorf(ivd.Corrupt, "id %q is no UUID", i.ID)
 	}
+	if i.Domain.IsZero() {
+		return ivd.Errorf(ivd.Corrupt, "no domain")
+	}
 	if i.ChunkSize != 0 {
 		if err := (ivd.Geometry{ChunkSize: i.ChunkSize}).Validate(); err != nil {
 			return ivd.Errorf(ivd.Corrupt, "%w", err)
 		}
+	}
+	if err := checkPackSize(i.PackSize); err != nil {
+		return unsupported("%w", err)
+	}
+	return nil
+}
+
+// minPackSize keeps any chunk from being larger than a pack.
+const minPackSize = 2 * ivd.MaxChunkSize
+
+func checkPackSize(n int64) error {
+	if n < minPackSize || n > format.LargestPackSize {
+		return fmt.Errorf("pack size %d: want %d to %d bytes", n, int64(minPackSize), int64(format.LargestPackSize))
 	}
 	return nil
 }
 
 // ID is the repository's id, a UUID.
 func (r *Repository) ID() string { return r.info.ID }
+
+// Domain is the repository's domain.
+func (r *Repository) Domain() ivd.DomainID { return r.info.Domain }
+
+// PackSize is how large packs become here: one is finished when another frame
+// would make it larger.
+func (r *Repository) PackSize() int { return int(r.info.PackSize) }
 
 // Info is what repo.json says.
 func (r *Repository) Info() Info { return r.info }

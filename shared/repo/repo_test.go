@@ -18,12 +18,14 @@ func TestInitAndOpen(t *testing.T) {
 	}
 	_, err = repo.Init(t.Context(), b, repo.InitOptions{ChunkSize: 1000})
 	wantKind(t, err, ivd.Invalid, "1000")
-	r, err := repo.Init(t.Context(), b, repo.InitOptions{ChunkSize: 1 << 20})
+	_, err = repo.Init(t.Context(), b, repo.InitOptions{PackSize: 1 << 20})
+	wantKind(t, err, ivd.Invalid, "pack size 1048576")
+	r, err := repo.Init(t.Context(), b, repo.InitOptions{ChunkSize: 1 << 20, PackSize: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	again, err := repo.Open(t.Context(), b)
-	if err != nil || again.Info() != r.Info() || again.Geometry(5).ChunkSize != 1<<20 {
+	if err != nil || again.Info() != r.Info() || again.Geometry(5).ChunkSize != 1<<20 || again.PackSize() != 64<<20 || again.Domain().IsZero() {
 		t.Fatalf("opened %+v, made %+v: %v", again.Info(), r.Info(), err)
 	}
 	_, err = repo.Init(t.Context(), b, repo.InitOptions{})
@@ -62,7 +64,7 @@ func TestInitInDoubt(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	good := repo.Info{Version: 1, ID: "6b1f2d0e-7a53-4c1d-9e0f-2b8c5d4a3f21", Hash: "blake3-256", Cipher: "none"}
+	good := repo.Info{Version: 1, ID: "6b1f2d0e-7a53-4c1d-9e0f-2b8c5d4a3f21", Domain: ivd.DomainID{1}, PackSize: 16 << 20, Hash: "blake3-256", Cipher: "none"}
 	for name, c := range map[string]struct {
 		change func(*repo.Info)
 		kind   ivd.Kind
@@ -73,6 +75,9 @@ func TestOpenRefuses(t *testing.T) {
 		"a cipher":          {func(i *repo.Info) { i.Cipher = "aes-256-gcm" }, ivd.Unsupported, "aes-256-gcm"},
 		"no version":        {func(i *repo.Info) { i.Version = 0 }, ivd.Corrupt, "version 0"},
 		"no id":             {func(i *repo.Info) { i.ID = "mine" }, ivd.Corrupt, "mine"},
+		"no domain":         {func(i *repo.Info) { i.Domain = ivd.DomainID{} }, ivd.Corrupt, "no domain"},
+		"no pack size":      {func(i *repo.Info) { i.PackSize = 0 }, ivd.Unsupported, "pack size 0"},
+		"packs too large":   {func(i *repo.Info) { i.PackSize = 256<<20 + 1 }, ivd.Unsupported, "pack size 268435457"},
 		"an odd chunk size": {func(i *repo.Info) { i.ChunkSize = 3 }, ivd.Corrupt, "chunk size 3"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,7 +74,7 @@ func readBack(t *testing.T, r *repo.Repository, x tree) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node, err := rd.Node(t.Context(), page.Ref(2))
+	node, err := rd.Node(t.Context(), page, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

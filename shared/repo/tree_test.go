@@ -1,7 +1,6 @@
 package repo_test
 
 import (
-	"crypto/rand"
 	"testing"
 	"time"
 
@@ -14,11 +13,6 @@ import (
 // disk of three spans and a bit, of which the last chunk is short.
 var geometry = ivd.Geometry{Capacity: 3*ivd.ChunksPerSpan*ivd.DefaultChunkSize + 1000, ChunkSize: ivd.DefaultChunkSize}
 
-func salt() (s [32]byte) {
-	_, _ = rand.Read(s[:])
-	return s
-}
-
 func writerOf(t *testing.T, r *repo.Repository) *repo.Writer {
 	t.Helper()
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
@@ -30,7 +24,7 @@ func writerOf(t *testing.T, r *repo.Repository) *repo.Writer {
 }
 
 func newPack(w *repo.Writer, kind format.PackKind) *format.Pack {
-	return format.NewPack(kind, w.Repository().ID(), w.ID(), salt())
+	return format.NewPack(w.PackHeader(kind))
 }
 
 func addFrame(p *format.Pack, kind format.FrameKind, plain []byte) (ivd.ContentID, ivd.Place) {
@@ -40,17 +34,17 @@ func addFrame(p *format.Pack, kind format.FrameKind, plain []byte) (ivd.ContentI
 	return id, ivd.Place{Offset: off, Length: n}
 }
 
-func putPack(t *testing.T, w *repo.Writer, p *format.Pack) ivd.PackID {
+func putPack(t *testing.T, w *repo.Writer, p *format.Pack) ivd.PackRef {
 	t.Helper()
-	id, size, at, err := w.PutPack(t.Context(), p)
+	ref, size, at, err := w.PutPack(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	body, want := p.Finish()
-	if id != want || size != len(body) || time.Since(at).Abs() > 1000*time.Hour {
-		t.Fatalf("stored %s, %d bytes, at %s", id, size, at)
+	if ref != want || size != len(body) || time.Since(at).Abs() > 1000*time.Hour {
+		t.Fatalf("stored %+v, %d bytes, at %s", ref, size, at)
 	}
-	return id
+	return ref
 }
 
 // tree is a point that is stored, with what lies where.
@@ -71,13 +65,13 @@ func plant(t *testing.T, r *repo.Repository, w *repo.Writer) tree {
 	for i := range 2 {
 		p := newPack(w, format.DataPack)
 		ids[i], places[i] = addFrame(p, format.ChunkFrame, []byte{byte(i), 1, 2, 3})
-		x.data[i] = putPack(t, w, p)
-		places[i].Pack = x.data[i]
+		places[i].PackRef = putPack(t, w, p)
+		x.data[i] = places[i].Pack
 	}
 	node := func(span ivd.SpanIndex, chunks map[int]int) *format.Node {
 		n := format.NewNode(geometry, span)
 		for chunk, i := range chunks {
-			n.Set(chunk, ids[i], places[i], w.ID())
+			n.Set(chunk, ids[i], places[i])
 		}
 		return n
 	}
@@ -94,10 +88,10 @@ func plant(t *testing.T, r *repo.Repository, w *repo.Writer) tree {
 		}
 		pack := putPack(t, w, p)
 		for i, n := range nodes {
-			refs[i].Place.Pack = pack
-			page.SetNode(refs[i], n.Packs, w.ID())
+			refs[i].Place.PackRef = pack
+			page.SetNode(refs[i], n.Packs)
 		}
-		return pack
+		return pack.Pack
 	}
 	x.nodes[0] = index(node(0, map[int]int{5: 0}), node(1, map[int]int{7: 1}))
 	x.nodes[1] = index(node(2, map[int]int{1: 0, 2: 1}))
@@ -107,8 +101,8 @@ func plant(t *testing.T, r *repo.Repository, w *repo.Writer) tree {
 	}
 	p := newPack(w, format.IndexPack)
 	id, at := addFrame(p, format.PageFrame, plain)
-	x.home = putPack(t, w, p)
-	at.Pack = x.home
+	at.PackRef = putPack(t, w, p)
+	x.home = at.Pack
 	x.point = point("web-1")
 	x.point.Geometry = geometry
 	x.point.Pages = []ivd.PageRef{{ID: id, Place: at}}
@@ -131,28 +125,39 @@ func TestPutPack(t *testing.T) {
 	b.heal()
 	data := putPack(t, w, p)
 	index := putPack(t, w, newPack(w, format.IndexPack))
-	hex := data.String()
-	record := "put writers/" + w.ID().String()
-	want := []string{record, record, "put data/" + hex[:2] + "/" + hex, "put index/" + index.String()[:2] + "/" + index.String()}
+	area := r.Domain().String() + "/"
+	name := func(p ivd.PackRef) string { return area + p.Pack.String()[:2] + "/" + p.Pack.String() }
+	record := "put writers/" + area + w.ID().String()
+	want := []string{record, record, "put data/" + name(data), "put index/" + name(index)}
 	for i, got := range b.did() {
 		if got != want[i] {
 			t.Fatalf("W5: %q, want %q", b.did(), want)
 		}
 	}
-	o, err := b.find(repo.PackName(format.DataPack, data))
-	if err != nil || format.PackSum(o.Body) != data {
+	o, err := b.find(r.PackName(format.DataPack, data.Pack))
+	if err != nil || format.PackSum(o.Body) != data.Pack {
 		t.Fatalf("the pack's name is not its sum: %v", err)
 	}
-	if o, err = b.find(store.Name("writers/" + w.ID().String())); err != nil {
+	if o, err = b.find(store.Name("writers/" + area + w.ID().String())); err != nil {
 		t.Fatal(err)
 	}
 	if rec, err := format.DecodeWriter(o.Body); err != nil || rec.ID != w.ID() || rec.Mover != "proxy-1" || rec.Repository != r.ID() || rec.Lease != w.Lease() {
 		t.Fatalf("writer's record %+v: %v", rec, err)
 	}
 
-	foreign := format.NewPack(format.DataPack, r.ID(), ivd.NewWriterID(), salt())
-	_, _, _, err = w.PutPack(t.Context(), foreign)
-	wantKind(t, err, ivd.Invalid)
+	for _, change := range []func(*format.PackHeader){
+		func(h *format.PackHeader) { h.Writer = ivd.NewWriterID() },
+		func(h *format.PackHeader) { h.Domain = ivd.NewDomainID() },
+		func(h *format.PackHeader) { h.Repository = ivd.NewWriterID().String() },
+	} {
+		foreign := w.PackHeader(format.DataPack)
+		change(&foreign)
+		_, _, _, err = w.PutPack(t.Context(), format.NewPack(foreign))
+		wantKind(t, err, ivd.Invalid)
+	}
+	if one, two := w.PackHeader(format.DataPack), w.PackHeader(format.DataPack); one.Nonce == two.Nonce {
+		t.Fatal("two packs with one nonce")
+	}
 	b.fail("put", "data/")
 	_, _, _, err = w.PutPack(t.Context(), newPack(w, format.DataPack))
 	wantKind(t, err, ivd.Transient, "data/")
@@ -202,7 +207,7 @@ func TestReadTree(t *testing.T) {
 		{x.point.Pages[0].Place, func() error { _, err := r.Page(t.Context(), x.point.Pages[0], geometry); return err }},
 		{page.Ref(2).Place, func() error { _, err := r.Node(t.Context(), page.Ref(2), geometry); return err }},
 	} {
-		name := repo.PackName(format.IndexPack, c.at.Pack)
+		name := r.PackName(format.IndexPack, c.at.Pack)
 		o, err := b.find(name)
 		if err != nil {
 			t.Fatal(err)
@@ -235,13 +240,13 @@ func TestReadTree(t *testing.T) {
 	wantKind(t, err, ivd.Corrupt, x.nodes[0].String())
 	ref.Place.Length = 1 << 30
 	_, err = r.Node(t.Context(), ref, geometry)
-	wantKind(t, err, ivd.Corrupt, x.nodes[0].String())
+	wantKind(t, err, ivd.Unsupported, x.nodes[0].String(), "1073741824")
 
 	b.fail("read", "index/")
 	_, err = r.Page(t.Context(), x.point.Pages[0], geometry)
 	wantKind(t, err, ivd.Transient)
 	b.heal()
-	delete(b.objects, repo.PackName(format.IndexPack, x.home))
+	delete(b.objects, r.PackName(format.IndexPack, x.home))
 	_, err = r.Page(t.Context(), x.point.Pages[0], geometry)
 	wantKind(t, err, ivd.NotFound)
 }

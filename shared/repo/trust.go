@@ -38,13 +38,13 @@ func (w *Writer) trusted(ctx context.Context, pack ivd.PackID, knownAt time.Time
 		return exists, nil
 	}
 	for _, kind := range kinds {
-		_, err := w.r.st.Stat(ctx, PackName(kind, pack))
+		_, err := w.r.st.Stat(ctx, w.r.PackName(kind, pack))
 		if err == nil {
 			w.learn(pack, true)
 			return true, nil
 		}
 		if ivd.KindOf(err) != ivd.NotFound {
-			return false, fmt.Errorf("ask for %s: %w", PackName(kind, pack), err)
+			return false, fmt.Errorf("ask for %s: %w", w.r.PackName(kind, pack), err)
 		}
 	}
 	w.learn(pack, false)
@@ -127,11 +127,11 @@ func (w *Writer) trustedPacks(ctx context.Context, page *format.Page, committed 
 	g.SetLimit(w.r.connections())
 	for i, ref := range page.Packs {
 		kind := format.DataPack
-		if _, home := homes[ref.ID]; home {
+		if _, home := homes[ref.Pack]; home {
 			kind = format.IndexPack
 		}
 		g.Go(func() (err error) {
-			ok[i], err = w.trusted(ctx, ref.ID, committed, kind)
+			ok[i], err = w.trusted(ctx, ref.Pack, committed, kind)
 			return err
 		})
 	}

@@ -81,11 +81,11 @@ func TestParentPage(t *testing.T) {
 			for how, list := range map[string]func(*bucket, *repo.Repository, ivd.PackID){
 				"condemned": func(b *bucket, r *repo.Repository, p ivd.PackID) { condemn(t, b, r, "one", []ivd.PackID{p}) },
 				"retired":   func(b *bucket, r *repo.Repository, p ivd.PackID) { retire(t, b, r, p) },
-				"gone for 8 days": func(b *bucket, _ *repo.Repository, p ivd.PackID) {
+				"gone for 8 days": func(b *bucket, r *repo.Repository, p ivd.PackID) {
 					b.pass(8 * 24 * time.Hour)
 					// The page's own pack is read before it is judged, so it stays.
-					delete(b.objects, repo.PackName(format.DataPack, p))
-					if o := repo.PackName(format.IndexPack, p); o != "" && name != "the page's own index pack" {
+					delete(b.objects, r.PackName(format.DataPack, p))
+					if o := r.PackName(format.IndexPack, p); o != "" && name != "the page's own index pack" {
 						delete(b.objects, o)
 					}
 				},
@@ -146,7 +146,7 @@ func TestParentPageGrown(t *testing.T) {
 	cut.ChunkSize *= 2
 	_, err := w.ParentPage(t.Context(), x.point.Pages[0], b.now(), geometry, cut)
 	wantKind(t, err, ivd.Invalid)
-	delete(b.objects, repo.PackName(format.IndexPack, x.home))
+	delete(b.objects, r.PackName(format.IndexPack, x.home))
 	_, err = w.ParentPage(t.Context(), x.point.Pages[0], b.now(), geometry, geometry)
 	wantKind(t, err, ivd.NotFound, x.home.String())
 	b.fail("read", "index/")

@@ -60,27 +60,34 @@ func (w *Writer) Repository() *Repository { return w.r }
 // Standing is what stood when the writer was opened.
 func (w *Writer) Standing() *Standing { return w.standing }
 
+// PackHeader is the header of a new pack of this writer: its nonce is like no other.
+func (w *Writer) PackHeader(kind format.PackKind) format.PackHeader {
+	return format.PackHeader{Kind: kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.o.Writer, Nonce: ivd.NewNonce()}
+}
+
 // PutPack finishes a pack and stores it, the writer's own record before its first
 // one (W5). When it returns the pack is durable; at is a moment at which it
-// existed, by the store's clock. P must be of this repository and this writer,
-// and must not be used again until PutPack returns.
-func (w *Writer) PutPack(ctx context.Context, p *format.Pack) (id ivd.PackID, size int, at time.Time, err error) {
-	if p.Writer() != w.o.Writer {
-		return id, 0, at, ivd.Errorf(ivd.Invalid, "store a pack of writer %s as writer %s", p.Writer(), w.o.Writer)
+// existed, by the store's clock. P's header must be this writer's (PackHeader), and
+// p must not be used again until PutPack returns.
+func (w *Writer) PutPack(ctx context.Context, p *format.Pack) (ref ivd.PackRef, size int, at time.Time, err error) {
+	h := p.Header()
+	if want := (format.PackHeader{Kind: h.Kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.o.Writer, Nonce: h.Nonce}); h != want {
+		return ref, 0, at, ivd.Errorf(ivd.Invalid, "store a pack of writer %s in domain %s of repository %s as writer %s in domain %s of repository %s",
+			h.Writer, h.Domain, h.Repository, want.Writer, want.Domain, want.Repository)
 	}
 	if now := w.r.Now(); !now.Before(w.deadline.Add(-Margin)) {
-		return id, 0, at, ivd.Errorf(ivd.Expired, "store a pack: lease %s ends at %s, too soon for what is stored at %s to be committed", w.o.Lease, w.deadline.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return ref, 0, at, ivd.Errorf(ivd.Expired, "store a pack: lease %s ends at %s, too soon for what is stored at %s to be committed", w.o.Lease, w.deadline.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	if err := w.putRecord(ctx); err != nil {
-		return id, 0, at, err
+		return ref, 0, at, err
 	}
-	body, id := p.Finish()
-	name := PackName(p.Kind(), id)
+	body, ref := p.Finish()
+	name := w.r.PackName(h.Kind, ref.Pack)
 	if err := w.r.st.Put(ctx, name, body); err != nil {
-		return id, 0, at, fmt.Errorf("store %s: %w", name, err)
+		return ref, 0, at, fmt.Errorf("store %s: %w", name, err)
 	}
-	w.learn(id, true)
-	return id, len(body), w.r.Now(), nil
+	w.learn(ref.Pack, true)
+	return ref, len(body), w.r.Now(), nil
 }
 
 func (w *Writer) putRecord(ctx context.Context) error {
@@ -96,8 +103,9 @@ func (w *Writer) putRecord(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.r.st.Put(ctx, writerName(w.o.Writer), body); err != nil {
-		return fmt.Errorf("store %s: %w", writerName(w.o.Writer), err)
+	name := w.r.writerName(w.o.Writer)
+	if err := w.r.st.Put(ctx, name, body); err != nil {
+		return fmt.Errorf("store %s: %w", name, err)
 	}
 	w.written = true
 	return nil

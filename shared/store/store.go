@@ -41,7 +41,7 @@ type Object struct {
 // Store is one repository's objects.
 type Store interface {
 	// Put stores body under name, whatever was there. The caller keeps body and
-	// does not change it until Put returns. Names of packs are salted and of
+	// does not change it until Put returns. Names of packs are made with a nonce and of
 	// leases random, so an overwrite happens only by repeating the same request.
 	Put(ctx context.Context, name Name, body []byte) error
 
