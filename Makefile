@@ -54,6 +54,10 @@ bench: build ## benchmarks: they report, they judge nothing
 fuzz: ## each fuzz target for FUZZTIME (20s)
 	deploy/setup/fuzz.sh $(or $(FUZZTIME),20s)
 
+.PHONY: golden
+golden: ## write the format's golden files, its test vectors and the golden repository anew
+	go test -count=1 -run TestGoldenUpdate ./shared/format ./shared/repo -update
+
 .PHONY: tools
 tools: versitygw linters ## install the pinned tools that tests and linters need below .tools/
 
