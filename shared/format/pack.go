@@ -40,17 +40,12 @@ func (k PackKind) holds(f FrameKind) bool {
 	return false
 }
 
-// PackHeaderSize is the bytes of a pack's header. In an encrypted data pack the
-// sealed frame key follows it, SealedKeySize bytes, and then the first frame; in
-// all others the first frame begins here.
 const (
+	// PackHeaderSize is where a pack's first frame begins. In an encrypted data pack
+	// the sealed frame key will lie between the two, 1,168 bytes.
 	PackHeaderSize = 96
-	SealedKeySize  = 1168
-)
-
-const (
-	packMagic = "IVDPACK\x00"
-	packEnd   = "IVDPEND\x00"
+	packMagic      = "IVDPACK\x00"
+	packEnd        = "IVDPEND\x00"
 )
 
 // PackHeader is what a pack says of itself.
