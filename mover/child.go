@@ -14,6 +14,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/mover/worker"
+	"ivdmover/shared/budget"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -100,7 +101,7 @@ func work(f flags) (err error) {
 		Name: c.Mover.Name, Handles: c.Mover.Handles, DedupMemory: int64(c.Mover.DedupMemory),
 		VDDK: host.Version(), Modes: host.Modes(), Disks: host, Devices: host,
 		Queue: q, Repository: r, Log: log, Facts: host.Facts,
-		Memory: pipeline.NewMemory(int64(c.Mover.Memory), func(n int) pipeline.Buffer { return host.Alloc(n) }),
+		Memory: budget.NewMemory(int64(c.Mover.Memory), func(n int) budget.Buffer { return host.Alloc(n) }),
 	})
 	if err != nil {
 		return err

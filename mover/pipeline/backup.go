@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -21,7 +22,7 @@ type Backup struct {
 	Source     Source
 	Repository *repo.Repository
 	Writer     *repo.Writer
-	Memory     *Memory
+	Memory     *budget.Memory
 	Meter      *Meter
 	Limits     Limits
 	InFlight   int   // requests on the one handle; 0: 8
@@ -67,15 +68,15 @@ func (b Backup) Run(ctx context.Context) error {
 	packSize := b.Repository.PackSize()
 	b.Limits.defaults(packSize)
 	need := BackupMemory(b.Job.Geometry, b.Request, packSize)
-	if err := b.Memory.reserve(ctx, need); err != nil {
+	if err := reserve(ctx, b.Memory, need); err != nil {
 		return err
 	}
-	defer b.Memory.release(need)
+	defer b.Memory.Release(need)
 
 	r := newBackup(b)
-	defer r.workspaces.close()
-	defer r.packs.close()
-	defer r.indexes.close()
+	defer r.workspaces.Close()
+	defer r.packs.Close()
+	defer r.indexes.Close()
 	if err := r.resume(ctx); err != nil {
 		return err
 	}
@@ -125,9 +126,9 @@ type backup struct {
 	job   *job.Job
 	group *errgroup.Group
 
-	workspaces *lane[workspace]
-	packs      *lane[*format.Pack]
-	indexes    *lane[struct{}] // slots are held until the batch is sealed
+	workspaces *budget.Lane[workspace]
+	packs      *budget.Lane[*format.Pack]
+	indexes    *budget.Lane[struct{}] // slots are held until the batch is sealed
 	requests   requests
 	uploads    chan struct{} // a token for each pack that is being stored
 	parent     *parent
@@ -154,11 +155,11 @@ func newBackup(b Backup) *backup {
 		known:    map[ivd.PackID]*pack{},
 		batch:    batchState{begun: time.Now()},
 	}
-	r.workspaces = newLane(b.Memory, pieceCost(g, b.Request), ownPieces, extraPieces,
+	r.workspaces = budget.NewLane(b.Memory, pieceCost(g, b.Request), ownPieces, extraPieces,
 		func() workspace { return newWorkspace(b.Memory, g, b.Request) }, dropWorkspace)
 	pack := packCost(b.Repository.PackSize())
-	r.packs = newLane(b.Memory, pack, 1, extraPacks, func() *format.Pack { return newPack(pack) }, func(*format.Pack) {})
-	r.indexes = newLane(b.Memory, indexCost, 1, extraIndexes, func() struct{} { return struct{}{} }, func(struct{}) {})
+	r.packs = budget.NewLane(b.Memory, pack, 1, extraPacks, func() *format.Pack { return newPack(pack) }, func(*format.Pack) {})
+	r.indexes = budget.NewLane(b.Memory, indexCost, 1, extraIndexes, func() struct{} { return struct{}{} }, func(struct{}) {})
 	return r
 }
 
@@ -240,7 +241,7 @@ func (b *backup) readAhead(ctx context.Context, decided <-chan chan *span, spans
 			return context.Cause(ctx)
 		}
 		for _, p := range list {
-			if p.slot, err = b.workspaces.get(ctx); err != nil {
+			if p.slot, err = b.workspaces.Get(ctx); err != nil {
 				return err
 			}
 			b.group.Go(func() error {
@@ -292,7 +293,7 @@ func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 // own; it never waits for memory to make it longer.
 func (b *backup) roomForSpan() bool {
 	for b.batch.own >= len(b.batch.indexes)*indexSpans {
-		slot, ok := b.indexes.try()
+		slot, ok := b.indexes.Try()
 		if !ok {
 			return false
 		}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"time"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
@@ -49,8 +50,8 @@ type entry struct {
 // pack is a data pack that entries name: one of this job, or an older one.
 type pack struct {
 	ref    ivd.PackRef
-	slot   *slot[*format.Pack] // while it is being filled or stored
-	stored chan struct{}       // of this job's: closed when it is stored, and ref and size are set
+	slot   *budget.Slot[*format.Pack] // while it is being filled or stored
+	stored chan struct{}              // of this job's: closed when it is stored, and ref and size are set
 	size   int
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -20,7 +21,7 @@ type bench struct {
 	t      testing.TB
 	store  store.Store
 	repo   *repo.Repository
-	memory *Memory
+	memory *budget.Memory
 	limits Limits
 
 	depth   int // requests in flight

@@ -44,7 +44,7 @@ func newPiece(b *bench) (r *backup, f *filled, one func() *piece) {
 		Source: f, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), InFlight: 2, Request: request,
 	})
 	return r, f, func() *piece {
-		slot, err := r.workspaces.get(b.t.Context())
+		slot, err := r.workspaces.Get(b.t.Context())
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -62,13 +62,13 @@ func newPiece(b *bench) (r *backup, f *filled, one func() *piece) {
 func TestNothingIsCopiedBetweenDiskAndPack(t *testing.T) {
 	b := newBench(t, 64<<20)
 	r, f, one := newPiece(b)
-	if err := b.memory.reserve(t.Context(), BackupMemory(r.job.Geometry, r.Request, format.PackSize)); err != nil {
+	if err := b.memory.Reserve(t.Context(), BackupMemory(r.job.Geometry, r.Request, format.PackSize)); err != nil {
 		t.Fatal(err)
 	}
-	defer b.memory.release(BackupMemory(r.job.Geometry, r.Request, format.PackSize))
-	defer r.workspaces.close()
+	defer b.memory.Release(BackupMemory(r.job.Geometry, r.Request, format.PackSize))
+	defer r.workspaces.Close()
 	p := one()
-	w := p.slot.value
+	w := p.slot.Value
 	if len(f.into) != len(f.content) || !within(f.into, w.buf.Bytes()) {
 		t.Fatal("the disk was read into other memory than the piece's")
 	}
@@ -86,12 +86,12 @@ func TestNothingIsCopiedBetweenDiskAndPack(t *testing.T) {
 	if n := len(p.chunks); p.chunks[0].compression == format.CompressionNone || p.chunks[n-1].compression != format.CompressionNone {
 		t.Error("both kinds of chunk are to be there")
 	}
-	r.workspaces.put(p.slot)
+	r.workspaces.Put(p.slot)
 	var before, after runtime.MemStats
 	const rounds = 20
 	runtime.ReadMemStats(&before)
 	for range rounds {
-		r.workspaces.put(one().slot)
+		r.workspaces.Put(one().slot)
 	}
 	runtime.ReadMemStats(&after)
 	if each := int64(after.TotalAlloc-before.TotalAlloc) / rounds; each > r.job.Geometry.ChunkSize/8 {
@@ -103,10 +103,10 @@ func TestNothingIsCopiedBetweenDiskAndPack(t *testing.T) {
 func BenchmarkPiece(b *testing.B) {
 	n := newBench(b, 64<<20)
 	r, f, one := newPiece(n)
-	defer r.workspaces.close()
+	defer r.workspaces.Close()
 	b.SetBytes(int64(len(f.content)))
 	b.ReportAllocs()
 	for b.Loop() {
-		r.workspaces.put(one().slot)
+		r.workspaces.Put(one().slot)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/ivd"
 )
 
@@ -203,9 +204,9 @@ func addLive(live *int64, n int64) {
 	liveMu.Unlock()
 }
 
-func testMemory(t testing.TB, total int64) *Memory {
+func testMemory(t testing.TB, total int64) *budget.Memory {
 	live := new(int64)
-	m := NewMemory(total, func(n int) Buffer {
+	m := budget.NewMemory(total, func(n int) budget.Buffer {
 		addLive(live, int64(n))
 		return goBuffer{make([]byte, n), live}
 	})

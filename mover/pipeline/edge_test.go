@@ -152,18 +152,18 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	r := newBackup(Backup{
 		Job: b.job(l, g, job.BackupSpec{Unread: job.UnreadZero}), Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter),
 	})
-	if err := b.memory.reserve(t.Context(), BackupMemory(g, 0, format.PackSize)); err != nil {
+	if err := b.memory.Reserve(t.Context(), BackupMemory(g, 0, format.PackSize)); err != nil {
 		t.Fatal(err)
 	}
-	defer b.memory.release(BackupMemory(g, 0, format.PackSize))
-	defer r.workspaces.close()
-	defer r.packs.close()
-	slot, err := r.workspaces.get(t.Context())
+	defer b.memory.Release(BackupMemory(g, 0, format.PackSize))
+	defer r.workspaces.Close()
+	defer r.packs.Close()
+	slot, err := r.workspaces.Get(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	content := noise(9, 2*cs)
-	copy(slot.value.buf.Bytes(), content)
+	copy(slot.Value.buf.Bytes(), content)
 	want := content[cs:]
 	p := &piece{from: 7, to: 9, slot: slot, chunks: make([]chunk, 2)}
 	p.chunks[1] = chunk{id: format.Sum(want), plain: cs}
@@ -171,7 +171,7 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, _ := r.filling.slot.value.Finish()
+	body, _ := r.filling.slot.Value.Finish()
 	got, err := format.OpenFrame(nil, body[e.offset:e.offset+e.length], e.id)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("what was stored is something else: %v", err)

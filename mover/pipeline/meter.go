@@ -1,8 +1,9 @@
 package pipeline
 
 import (
-	"ivdmover/shared/ivd"
 	"sync"
+
+	"ivdmover/shared/ivd"
 )
 
 // Meter counts what one attempt at a job does, for those who watch it. The zero

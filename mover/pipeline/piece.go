@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
@@ -30,13 +31,13 @@ func pieceCost(g ivd.Geometry, request int64) int64 {
 
 // workspace is the memory of one piece in flight.
 type workspace struct {
-	buf Buffer // what is read
-	out []byte // the same, compressed, each chunk at its own place
+	buf budget.Buffer // what is read
+	out []byte        // the same, compressed, each chunk at its own place
 }
 
-func newWorkspace(m *Memory, g ivd.Geometry, request int64) workspace {
+func newWorkspace(m *budget.Memory, g ivd.Geometry, request int64) workspace {
 	n := pieceBytes(g, request)
-	return workspace{buf: m.alloc(int(n)), out: make([]byte, pieceCost(g, request)-n)}
+	return workspace{buf: m.Alloc(int(n)), out: make([]byte, pieceCost(g, request)-n)}
 }
 
 func dropWorkspace(w workspace) { w.buf.Free() }
@@ -44,7 +45,7 @@ func dropWorkspace(w workspace) { w.buf.Free() }
 // piece is a run of neighbouring chunks of a span that are read together.
 type piece struct {
 	from, to ivd.ChunkIndex // [from, to) of the disk
-	slot     *slot[workspace]
+	slot     *budget.Slot[workspace]
 	done     chan struct{} // closed when chunks and err are set
 	chunks   []chunk
 	err      error
@@ -91,14 +92,12 @@ func (b *backup) process(ctx context.Context, s *span, p *piece) error {
 	if err := b.read(ctx, p); err != nil {
 		return err
 	}
-	select {
-	case b.Memory.cpu <- struct{}{}:
-		defer func() { <-b.Memory.cpu }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return b.Memory.Compute(ctx, func() error { return b.prepareAll(ctx, s, p) })
+}
+
+func (b *backup) prepareAll(ctx context.Context, s *span, p *piece) error {
 	g := b.job.Geometry
-	buf, out := p.slot.value.buf.Bytes(), p.slot.value.out
+	buf, out := p.slot.Value.buf.Bytes(), p.slot.Value.out
 	base := g.Chunk(p.from).Offset
 	p.chunks = make([]chunk, 0, p.to-p.from)
 	for i := p.from; i < p.to; i++ {
@@ -118,7 +117,7 @@ func (b *backup) process(ctx context.Context, s *span, p *piece) error {
 // read reads a piece, into memory that its chunks stay in until they are packed.
 func (b *backup) read(ctx context.Context, p *piece) error {
 	e := p.extent(b.job.Geometry)
-	return b.requests.do(ctx, p.slot.value.buf.Bytes()[:e.Length], e.Offset, func(ctx context.Context, buf []byte, off int64) error {
+	return b.requests.do(ctx, p.slot.Value.buf.Bytes()[:e.Length], e.Offset, func(ctx context.Context, buf []byte, off int64) error {
 		if err := b.Source.ReadAt(ctx, buf, off); err != nil {
 			return err
 		}

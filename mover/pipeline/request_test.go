@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -154,5 +156,20 @@ func TestMemoryFollowsTheRequest(t *testing.T) {
 	b.restore(p)
 	if b.memory.Peak() != large {
 		t.Errorf("the peak was %d of %d", b.memory.Peak(), large)
+	}
+}
+
+// A job that can never have its memory says what to set, to how much.
+func TestTooLittleMemorySaysHowMuch(t *testing.T) {
+	g := ivd.Geometry{Capacity: 20 << 20, ChunkSize: ivd.DefaultChunkSize}
+	need := BackupMemory(g, 0)
+	b := newBench(t, need-1)
+	err := Backup{
+		Job:    job.Job{Geometry: g, Backup: &job.BackupSpec{Pages: []ivd.PageIndex{0}, Allocated: true}},
+		Memory: b.memory,
+	}.Run(t.Context())
+	want := fmt.Sprintf("set mover.memory to %d MiB", (need+1<<20-1)>>20)
+	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(ivd.RemedyOf(err), want) {
+		t.Errorf("%v, remedy %q, want %q", err, ivd.RemedyOf(err), want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -23,7 +24,7 @@ type Restore struct {
 	From   job.Record // the checkpoint to go on from
 	Target Target
 	Reader *repo.Reader
-	Memory *Memory
+	Memory *budget.Memory
 	Meter  *Meter
 	Limits Limits // Bytes are those written: 4 GiB
 
@@ -51,6 +52,18 @@ func NeedMemory(g ivd.Geometry, request int64, packSize int) int64 {
 	return max(BackupMemory(g, request, packSize), RestoreMemory(g))
 }
 
+// reserve takes a job's memory.
+func reserve(ctx context.Context, m *budget.Memory, need int64) error {
+	err := m.Reserve(ctx, need)
+	if ivd.KindOf(err) == ivd.Invalid {
+		return &ivd.Error{
+			Kind: ivd.Invalid, Op: "one disk with chunks of this size", Err: err,
+			Remedy: fmt.Sprintf("set mover.memory to %d MiB for each of mover.handles", (need+1<<20-1)>>20),
+		}
+	}
+	return err
+}
+
 // Run does the job, or what is left of it. It returns nil when all is written,
 // flushed and the last checkpoint says so, and ErrStopped when it was asked to
 // stop.
@@ -63,13 +76,13 @@ func (r Restore) Run(ctx context.Context) error {
 	}
 	r.Limits.defaults(0)
 	need := RestoreMemory(r.Job.Geometry)
-	if err := r.Memory.reserve(ctx, need); err != nil {
+	if err := reserve(ctx, r.Memory, need); err != nil {
 		return err
 	}
-	defer r.Memory.release(need)
+	defer r.Memory.Release(need)
 
 	w := newRestore(r)
-	defer w.scratch.close()
+	defer w.scratch.Close()
 	g, ctx := errgroup.WithContext(ctx)
 	w.group = g
 	nodes := make(chan chan spanNode, decideAhead)
@@ -100,7 +113,7 @@ type restore struct {
 	Restore
 	job      *job.Job
 	group    *errgroup.Group
-	scratch  *lane[scratch]
+	scratch  *budget.Lane[scratch]
 	requests requests
 
 	underway sync.WaitGroup // units between their beginning and their last write
@@ -117,7 +130,7 @@ type spanNode struct {
 
 func newRestore(r Restore) *restore {
 	w := &restore{Restore: r, job: &r.Job, requests: newRequests(r.InFlight, r.Request), begun: time.Now()}
-	w.scratch = newLane(r.Memory, unitCost(r.Job.Geometry), ownUnits, extraUnits,
+	w.scratch = budget.NewLane(r.Memory, unitCost(r.Job.Geometry), ownUnits, extraUnits,
 		func() scratch { return newScratch(r.Memory, r.Job.Geometry) }, dropScratch)
 	return w
 }
@@ -206,18 +219,18 @@ func (r *restore) fetchAll(ctx context.Context, nodes <-chan chan spanNode) erro
 
 // begin starts a unit when there is memory for it.
 func (r *restore) begin(ctx context.Context, u *unit) error {
-	slot, err := r.scratch.get(ctx)
+	slot, err := r.scratch.Get(ctx)
 	if err != nil {
 		return err
 	}
 	r.underway.Add(1)
 	r.group.Go(func() error {
 		defer r.underway.Done()
-		if err := r.move(ctx, u, slot.value); err != nil {
+		if err := r.move(ctx, u, slot.Value); err != nil {
 			r.failed.Store(true)
 			return err
 		}
-		r.scratch.put(slot)
+		r.scratch.Put(slot)
 		return nil
 	})
 	return nil

@@ -56,7 +56,7 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 	b.Meter.tick()
 	b.pending.clear() // the writer remembers them
 	for _, slot := range b.batch.indexes {
-		b.indexes.put(slot)
+		b.indexes.Put(slot)
 	}
 	b.batch = batchState{begun: time.Now(), spans: b.batch.spans[:0]}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
@@ -15,7 +16,7 @@ type batchState struct {
 	spans []built
 	own   int // of them, those with chunks of their own
 	// indexes are the slots for what is kept of own spans.
-	indexes []*slot[struct{}]
+	indexes []*budget.Slot[struct{}]
 	packs   []*pack // of this job's, in the order of the disk
 	stats   ivd.Stats
 }
@@ -121,7 +122,7 @@ func (b *backup) storePiece(ctx context.Context, s *span, p *piece, entries []en
 		}
 		entries[first+i] = e
 	}
-	b.workspaces.put(p.slot)
+	b.workspaces.Put(p.slot)
 	p.slot, p.chunks = nil, nil
 	b.count(stats)
 	return nil
@@ -154,7 +155,7 @@ func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *ivd
 		return entry{}, err
 	}
 	e := entry{id: c.id, pack: b.filling}
-	e.offset, e.length = b.filling.slot.value.Add(format.ChunkFrame, c.id, c.plain, c.compression, c.stored)
+	e.offset, e.length = b.filling.slot.Value.Add(format.ChunkFrame, c.id, c.plain, c.compression, c.stored)
 	b.pending.put(e)
 	stats.NewBytes += int64(c.plain)
 	stats.CompressedBytes += int64(len(c.stored))
@@ -165,7 +166,7 @@ func (b *backup) compressAgain(p *piece, i int) {
 	g := b.job.Geometry
 	e := g.Chunk(p.from + ivd.ChunkIndex(i))
 	off := e.Offset - g.Chunk(p.from).Offset
-	plain := p.slot.value.buf.Bytes()[off : off+e.Length]
+	plain := p.slot.Value.buf.Bytes()[off : off+e.Length]
 	p.chunks[i].stored, p.chunks[i].compression = format.Compress(nil, plain, level)
 }
 
@@ -173,17 +174,17 @@ func (b *backup) compressAgain(p *piece, i int) {
 // another one begun when there is memory for it.
 func (b *backup) room(ctx context.Context, stored int) error {
 	if b.filling != nil {
-		p := b.filling.slot.value
+		p := b.filling.slot.Value
 		if p.Len()+stored+format.FrameOverhead <= b.Repository.PackSize() && p.Frames() < packFrames {
 			return nil
 		}
 		b.finish(ctx)
 	}
-	slot, err := b.packs.get(ctx)
+	slot, err := b.packs.Get(ctx)
 	if err != nil {
 		return err
 	}
-	slot.value.Reset(b.Writer.PackHeader(format.DataPack))
+	slot.Value.Reset(b.Writer.PackHeader(format.DataPack))
 	b.filling = &pack{slot: slot, stored: make(chan struct{})}
 	return nil
 }
@@ -209,7 +210,7 @@ func (b *backup) finish(ctx context.Context) {
 
 // put stores a data pack. From then on other disks may find its chunks.
 func (b *backup) put(ctx context.Context, p *pack) error {
-	body := p.slot.value
+	body := p.slot.Value
 	ref, size, _, err := b.Writer.PutPack(ctx, body)
 	if err != nil {
 		return err
@@ -219,7 +220,7 @@ func (b *backup) put(ctx context.Context, p *pack) error {
 	for _, e := range body.Entries() {
 		b.Writer.Remember(e.ID, ivd.Place{PackRef: ref, Offset: e.Offset, Length: e.Length})
 	}
-	b.packs.put(p.slot)
+	b.packs.Put(p.slot)
 	p.slot = nil
 	b.Meter.add(ivd.Stats{StoredBytes: int64(size), Packs: 1})
 	p.size = size

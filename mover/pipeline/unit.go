@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
@@ -24,11 +25,11 @@ func unitCost(g ivd.Geometry) int64 { return unitBytes(g) + fetchedBytes(g) }
 // scratch is the memory of one unit under way.
 type scratch struct {
 	fetched []byte
-	buf     Buffer // plain, in the order of the disk
+	buf     budget.Buffer // plain, in the order of the disk
 }
 
-func newScratch(m *Memory, g ivd.Geometry) scratch {
-	return scratch{fetched: make([]byte, fetchedBytes(g)), buf: m.alloc(int(unitBytes(g)))}
+func newScratch(m *budget.Memory, g ivd.Geometry) scratch {
+	return scratch{fetched: make([]byte, fetchedBytes(g)), buf: m.Alloc(int(unitBytes(g)))}
 }
 
 func dropScratch(s scratch) { s.buf.Free() }
@@ -121,12 +122,11 @@ func (r *restore) fetch(ctx context.Context, u *unit, fetched, plain []byte) err
 		return err
 	}
 	r.Meter.tick()
-	select {
-	case r.Memory.cpu <- struct{}{}:
-		defer func() { <-r.Memory.cpu }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return r.Memory.Compute(ctx, func() error { return u.open(fetched, plain) })
+}
+
+// open checks and unpacks the unit's chunks.
+func (u *unit) open(fetched, plain []byte) error {
 	for _, c := range u.chunks {
 		n := c.extent.Length
 		got, err := format.OpenFrame(plain[:0:n], fetched[c.at:c.at+c.length], c.id)

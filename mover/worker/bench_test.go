@@ -17,6 +17,7 @@ import (
 	"ivdmover/mover/disk"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/mover/pipeline"
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -171,7 +172,7 @@ type mover struct {
 	stop   chan struct{}
 	kill   context.CancelFunc
 	ended  chan error
-	memory *pipeline.Memory
+	memory *budget.Memory
 }
 
 func (b *bench) start(name string, handles int, limits pipeline.Limits) *mover {
@@ -183,7 +184,7 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	b.t.Helper()
 	m := &mover{
 		stop: make(chan struct{}), ended: make(chan error, 1),
-		memory: pipeline.NewMemory(memory, func(n int) pipeline.Buffer { return vddk.Alloc(n) }),
+		memory: budget.NewMemory(memory, func(n int) budget.Buffer { return vddk.Alloc(n) }),
 	}
 	disks, log := b.disks, b.log
 	if disks == nil {

@@ -26,6 +26,7 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
+	"ivdmover/shared/budget"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
@@ -60,7 +61,7 @@ type Options struct {
 	Repository  *repo.Repository
 	Disks       Disks
 	Devices     Devices // nil: nothing is ever left
-	Memory      *pipeline.Memory
+	Memory      *budget.Memory
 	Limits      pipeline.Limits
 	Log         *slog.Logger
 	// Facts tells what the host is and has found out, for heartbeats; nil: nothing.
