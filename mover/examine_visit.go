@@ -21,6 +21,7 @@ import (
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/sealed"
 )
 
 const (
@@ -50,7 +51,7 @@ func visiting(ctx context.Context, c *config.Config, p *patient) (*visit, error)
 	if err := c.ValidateQueue(); err != nil {
 		return nil, usageError{&ivd.Error{Err: err, Remedy: noCoordinator}}
 	}
-	key, err := queue.NewKey()
+	key, err := sealed.NewKey()
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func visiting(ctx context.Context, c *config.Config, p *patient) (*visit, error)
 	machine := disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs)
 	if err := v.live(ctx, job.Mover{
 		Version: job.Version, Name: name, Process: process, Host: host, Started: time.Now(), Doctor: true, Draining: true,
-		PublicKey: key.PublicKey().Bytes(), BIOSUUID: machine.BIOSUUID, LUNs: machine.LUNs, Modes: c.Mover.VDDK.Transports,
+		PublicKey: key.Public(), BIOSUUID: machine.BIOSUUID, LUNs: machine.LUNs, Modes: c.Mover.VDDK.Transports,
 	}); err != nil {
 		q.Close()
 		return nil, away(err)

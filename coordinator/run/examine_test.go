@@ -16,6 +16,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/sealed"
 )
 
 // visitor is a doctor's side of an examination.
@@ -28,12 +29,12 @@ type visitor struct {
 
 func (b *bench) visitor(disk string) *visitor {
 	b.Helper()
-	key, err := queue.NewKey()
+	key, err := sealed.NewKey()
 	b.must(err)
 	v := &visitor{b: b, q: b.connect(), ask: job.ExamineRequest{Version: job.Version, Doctor: "p-doctor-1", Process: uuid.NewString(), Disk: disk}}
 	b.must(v.q.Beat(b.Context(), job.Mover{
 		Version: job.Version, Name: v.ask.Doctor, Process: v.ask.Process, Host: "host-1", Doctor: true,
-		BIOSUUID: estate.BIOSUUID("lab-vm-1"), PublicKey: key.PublicKey().Bytes(),
+		BIOSUUID: estate.BIOSUUID("lab-vm-1"), PublicKey: key.Public(),
 	}))
 	v.begin = func(change func(*job.ExamineRequest)) (job.Examination, error) {
 		q := v.ask

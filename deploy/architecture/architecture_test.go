@@ -108,6 +108,7 @@ var adapters = map[string][]string{
 	"github.com/klauspost/compress":  {"shared/format"},
 	"lukechampine.com/blake3":        {"shared/format"},
 	"github.com/spf13/cobra":         {"coordinator/cli", "mover"},
+	"crypto/hpke":                    {"shared/sealed"}, // one place chooses the algorithms
 	"github.com/vbauerster":          {"coordinator/cli/progress"},
 	"go.yaml.in/yaml":                {"shared/config", "coordinator/cli"},
 }

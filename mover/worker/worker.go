@@ -14,7 +14,6 @@ package worker
 
 import (
 	"context"
-	"crypto/hpke"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,6 +30,7 @@ import (
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/sealed"
 )
 
 // Disks opens disks, and calls VDDK about them outside of any job.
@@ -75,7 +75,7 @@ type Options struct {
 type Worker struct {
 	Options
 	process string
-	key     hpke.PrivateKey
+	key     *sealed.Key
 	host    string
 	started time.Time
 	writers writers
@@ -96,7 +96,7 @@ type Worker struct {
 
 // New makes a worker; Run starts it.
 func New(o Options) (*Worker, error) {
-	key, err := queue.NewKey()
+	key, err := sealed.NewKey()
 	if err != nil {
 		return nil, err
 	}

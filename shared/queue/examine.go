@@ -2,11 +2,11 @@ package queue
 
 import (
 	"context"
-	"crypto/hpke"
 	"fmt"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/sealed"
 )
 
 // examineAnswer is what travels. It is never stored.
@@ -20,7 +20,7 @@ type examineAnswer struct {
 // BeginExamination asks all coordinators for a disk. The one that finds it answers;
 // key is the private half of the key in this doctor's heartbeat. Kind Transient: no
 // coordinator answers; NotFound: none of them has the disk.
-func (q *Queue) BeginExamination(ctx context.Context, req job.ExamineRequest, key hpke.PrivateKey) (job.Examination, error) {
+func (q *Queue) BeginExamination(ctx context.Context, req job.ExamineRequest, key *sealed.Key) (job.Examination, error) {
 	req.Op = job.ExamineBegin
 	op := fmt.Sprintf("ask for disk %q", req.Disk)
 	a, err := q.examine(ctx, op, req)

@@ -2,7 +2,6 @@ package queue_test
 
 import (
 	"context"
-	"crypto/hpke"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/sealed"
 )
 
 // surgery is a server with a tap, and a doctor that has a heartbeat.
@@ -17,7 +17,7 @@ type surgery struct {
 	url    string
 	wire   *tap
 	doctor *queue.Queue
-	key    hpke.PrivateKey
+	key    *sealed.Key
 	ask    job.ExamineRequest
 }
 
@@ -29,7 +29,7 @@ func newSurgery(t *testing.T) *surgery {
 	g := &surgery{url: s.ClientURL(), wire: newTap(t, s.ClientURL())}
 	g.doctor = g.connect(t)
 	must(t, g.doctor.Setup(t.Context()))
-	g.key, err = queue.NewKey()
+	g.key, err = sealed.NewKey()
 	must(t, err)
 	g.ask = job.ExamineRequest{Version: job.Version, Doctor: "proxy-1-doctor-1", Process: "p1", Disk: string(testDisk)}
 	return g
@@ -46,7 +46,7 @@ func (g *surgery) connect(t *testing.T) *queue.Queue {
 func (g *surgery) beat(t *testing.T) {
 	t.Helper()
 	must(t, g.doctor.Beat(t.Context(), job.Mover{
-		Version: job.Version, Name: g.ask.Doctor, Process: g.ask.Process, Host: "host-1", Doctor: true, PublicKey: g.key.PublicKey().Bytes(),
+		Version: job.Version, Name: g.ask.Doctor, Process: g.ask.Process, Host: "host-1", Doctor: true, PublicKey: g.key.Public(),
 	}))
 }
 
@@ -74,7 +74,7 @@ func TestExaminationsLoginTravelsSealed(t *testing.T) {
 	if x.Login != testLogin() || x.Name != "data" || x.Snapshot != "snap" || !x.Made || x.Disk != testJob("x").Disk {
 		t.Errorf("%+v", x)
 	}
-	other, err := queue.NewKey()
+	other, err := sealed.NewKey()
 	must(t, err)
 	_, err = g.doctor.BeginExamination(ctx, g.ask, other)
 	wantKind(t, err, ivd.Denied)

@@ -12,6 +12,7 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/sealed"
 )
 
 func TestKindsOfTheLibrarysErrors(t *testing.T) {
@@ -61,16 +62,16 @@ func TestKindsOfTheLibrarysErrors(t *testing.T) {
 }
 
 func TestSealIsBoundToTheQuestion(t *testing.T) {
-	key, err := NewKey()
+	key, err := sealed.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	req := job.LoginRequest{Version: job.Version, Mover: "m", Process: "p", Run: "r", Disk: ivd.NewDiskRef("v", "s", "d")}
-	sealed, err := sealLogin(req, key.PublicKey().Bytes(), job.Login{User: "u", Password: "secret"})
+	answer, err := sealLogin(req, key.Public(), job.Login{User: "u", Password: "secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := openLogin(req, key, sealed)
+	got, err := openLogin(req, key, answer)
 	if err != nil || got.Password.Reveal() != "secret" || got.User != "u" {
 		t.Fatalf("opened as %+v, %v", got, err)
 	}
@@ -85,19 +86,19 @@ func TestSealIsBoundToTheQuestion(t *testing.T) {
 	} {
 		other := req
 		change(&other)
-		if _, err := openLogin(other, key, sealed); err == nil {
+		if _, err := openLogin(other, key, answer); err == nil {
 			t.Errorf("it opens for another %s", what)
 		}
 	}
-	for i := range sealed {
-		spoiled := append([]byte(nil), sealed...)
+	for i := range answer {
+		spoiled := append([]byte(nil), answer...)
 		spoiled[i] ^= 1
 		if _, err := openLogin(req, key, spoiled); err == nil {
 			t.Fatalf("it opens with byte %d changed", i)
 		}
 	}
-	for _, n := range []int{0, 1, len(sealed) - 1} {
-		if _, err := openLogin(req, key, sealed[:n]); err == nil {
+	for _, n := range []int{0, 1, len(answer) - 1} {
+		if _, err := openLogin(req, key, answer[:n]); err == nil {
 			t.Fatalf("it opens cut to %d bytes", n)
 		}
 	}

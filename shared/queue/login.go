@@ -2,19 +2,13 @@ package queue
 
 import (
 	"context"
-	"crypto/hpke"
 	"encoding/json"
 	"fmt"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/sealed"
 )
-
-// A login is sealed (RFC 9180) with the hybrid of ML-KEM-768 and X25519: what is
-// recorded on the wire today stays closed to machines to come.
-func sealing() (hpke.KEM, hpke.KDF, hpke.AEAD) {
-	return hpke.MLKEM768X25519(), hpke.HKDFSHA256(), hpke.AES256GCM()
-}
 
 // loginAnswer is what travels. It is never stored.
 type loginAnswer struct {
@@ -35,20 +29,9 @@ type sealedLogin struct {
 	Allows     *job.Allows `json:"allows,omitempty"`
 }
 
-// NewKey makes the key pair of a mover process. Its public half, PublicKey().Bytes(),
-// belongs into the heartbeat, its private half stays in the process.
-func NewKey() (hpke.PrivateKey, error) {
-	kem, _, _ := sealing()
-	key, err := kem.GenerateKey()
-	if err != nil {
-		return nil, fmt.Errorf("make a mover's key: %w", err)
-	}
-	return key, nil
-}
-
 // AskLogin asks the coordinators for the login of a disk; key is the private half
 // of the key in this mover's heartbeat. Kind Transient: no coordinator answers.
-func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key hpke.PrivateKey) (job.Login, error) {
+func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key *sealed.Key) (job.Login, error) {
 	op := fmt.Sprintf("ask for the login of disk %s", req.Disk.ID())
 	subject, err := loginSubject(req.Disk.Source())
 	if err != nil {
@@ -93,8 +76,8 @@ func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job
 	}
 	for _, s := range subjects {
 		end, err := q.serve(ctx, s, func(ctx context.Context, body []byte) any {
-			sealed, err := q.answerLogin(ctx, body, login)
-			return loginAnswer{Version: job.Version, Failure: ivd.FailureOf(err), Sealed: sealed}
+			answer, err := q.answerLogin(ctx, body, login)
+			return loginAnswer{Version: job.Version, Failure: ivd.FailureOf(err), Sealed: answer}
 		})
 		if err != nil {
 			stop()
@@ -128,11 +111,6 @@ func (q *Queue) answerLogin(ctx context.Context, body []byte, login func(context
 }
 
 func sealLogin(req job.LoginRequest, publicKey []byte, l job.Login) ([]byte, error) {
-	kem, kdf, aead := sealing()
-	pub, err := kem.NewPublicKey(publicKey)
-	if err != nil {
-		return nil, ivd.Errorf(ivd.Invalid, "the key in the heartbeat of mover %s: %w", req.Mover, err)
-	}
 	plain, err := json.Marshal(sealedLogin{
 		Server: l.Server, Port: l.Port, NFCPort: l.NFCPort, User: l.User,
 		Password: l.Password.Reveal(), Cookie: l.Cookie.Reveal(), Thumbprint: l.Thumbprint,
@@ -141,18 +119,17 @@ func sealLogin(req job.LoginRequest, publicKey []byte, l job.Login) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("seal a login: %w", err)
 	}
-	sealed, err := hpke.Seal(pub, kdf, aead, loginInfo(req), plain)
+	answer, err := sealed.Seal(publicKey, loginQuestion(req), plain)
 	if err != nil {
-		return nil, fmt.Errorf("seal a login: %w", err)
+		return nil, fmt.Errorf("seal a login for mover %s: %w", req.Mover, err)
 	}
-	return sealed, nil
+	return answer, nil
 }
 
-func openLogin(req job.LoginRequest, key hpke.PrivateKey, sealed []byte) (job.Login, error) {
-	_, kdf, aead := sealing()
-	plain, err := hpke.Open(key, kdf, aead, loginInfo(req), sealed)
+func openLogin(req job.LoginRequest, key *sealed.Key, answer []byte) (job.Login, error) {
+	plain, err := key.Open(loginQuestion(req), answer)
 	if err != nil {
-		return job.Login{}, fmt.Errorf("the answer is not sealed to this mover and disk: %w", err)
+		return job.Login{}, err
 	}
 	var s sealedLogin
 	if err := json.Unmarshal(plain, &s); err != nil {
@@ -165,9 +142,9 @@ func openLogin(req job.LoginRequest, key hpke.PrivateKey, sealed []byte) (job.Lo
 	}, nil
 }
 
-// loginInfo binds the seal to what was asked: an answer for one disk does not
-// open as that for another. Quoting keeps the parts apart.
-func loginInfo(req job.LoginRequest) []byte {
-	return fmt.Appendf(nil, "ivd login %d %q %q %q %q %q %q", job.Version,
-		req.Mover, req.Process, req.Run, req.Disk.Source(), req.Disk.Datastore(), req.Disk.ID())
+// loginQuestion is what an answer is bound to: one for one disk does not open as
+// that for another.
+func loginQuestion(req job.LoginRequest) sealed.Question {
+	return sealed.About("login", job.Version, req.Mover, req.Process, string(req.Run),
+		string(req.Disk.Source()), string(req.Disk.Datastore()), string(req.Disk.ID()))
 }

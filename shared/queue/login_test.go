@@ -14,6 +14,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/sealed"
 )
 
 const testPassword = "pa55-never-in-clear"
@@ -86,13 +87,13 @@ func TestLoginTravelsSealed(t *testing.T) {
 		return l, nil
 	})
 	must(t, err)
-	key, err := queue.NewKey()
+	key, err := sealed.NewKey()
 	must(t, err)
 	req := job.LoginRequest{Version: job.Version, Mover: "proxy-1.example", Process: "p1", Run: testRun, Disk: testJob("x").Disk}
 
 	_, err = mover.AskLogin(ctx, req, key)
 	wantKind(t, err, ivd.Transient) // no heartbeat yet
-	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: req.Mover, Process: "p1", PublicKey: key.PublicKey().Bytes()}))
+	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: req.Mover, Process: "p1", PublicKey: key.Public()}))
 	got, err := mover.AskLogin(ctx, req, key)
 	must(t, err)
 	if a := got.Allows; a == nil || a.DatastoreType != "VMFS" || !a.Placement || !slices.Equal(a.ProxyVMs, []string{"vm-never-in-clear"}) {
@@ -102,7 +103,7 @@ func TestLoginTravelsSealed(t *testing.T) {
 		t.Fatal("the login is not the one that was sent")
 	}
 
-	other, err := queue.NewKey()
+	other, err := sealed.NewKey()
 	must(t, err)
 	_, err = mover.AskLogin(ctx, req, other) // in another's name
 	wantKind(t, err, ivd.Denied)
@@ -138,9 +139,9 @@ func TestLoginsAreAskedOfWhoKnowsTheSource(t *testing.T) {
 	h := newHouse(t)
 	mover := h.connect(queue.Options{})
 	ctx := within(t, 20*time.Second)
-	key, err := queue.NewKey()
+	key, err := sealed.NewKey()
 	must(t, err)
-	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: "m", PublicKey: key.PublicKey().Bytes()}))
+	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: "m", PublicKey: key.Public()}))
 	for who, sources := range map[string][]ivd.SourceID{"first": {"a", "vc.b"}, "second": {"c"}} {
 		stop, err := h.connect(queue.Options{}).ServeLogins(ctx, func(_ context.Context, r job.LoginRequest) (job.Login, error) {
 			return job.Login{Server: string(r.Disk.Source()), User: who}, nil
@@ -171,7 +172,7 @@ func TestLoginsAreAskedOfWhoKnowsTheSource(t *testing.T) {
 func TestNobodyAnswers(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
 	ctx := within(t, 10*time.Second)
-	key, err := queue.NewKey()
+	key, err := sealed.NewKey()
 	must(t, err)
 	_, err = q.AskLogin(ctx, job.LoginRequest{Version: job.Version, Mover: "m"}, key)
 	wantKind(t, err, ivd.Transient)
