@@ -162,11 +162,11 @@ func TestMemoryFollowsTheRequest(t *testing.T) {
 // A job that can never have its memory says what to set, to how much.
 func TestTooLittleMemorySaysHowMuch(t *testing.T) {
 	g := ivd.Geometry{Capacity: 20 << 20, ChunkSize: ivd.DefaultChunkSize}
-	need := BackupMemory(g, 0)
+	need := BackupMemory(g, 0, format.PackSize)
 	b := newBench(t, need-1)
 	err := Backup{
-		Job:    job.Job{Geometry: g, Backup: &job.BackupSpec{Pages: []ivd.PageIndex{0}, Allocated: true}},
-		Memory: b.memory,
+		Job:        job.Job{Geometry: g, Backup: &job.BackupSpec{Pages: []ivd.PageIndex{0}, Allocated: true}},
+		Repository: b.repo, Memory: b.memory,
 	}.Run(t.Context())
 	want := fmt.Sprintf("set mover.memory to %d MiB", (need+1<<20-1)>>20)
 	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(ivd.RemedyOf(err), want) {
