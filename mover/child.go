@@ -24,8 +24,8 @@ import (
 	"ivdmover/vddk"
 )
 
-// child does the work, and ends with the status that tells the supervisor whether
-// another one could do better.
+// child works until it is asked to end, and exits with the status that tells the
+// supervisor whether to replace it.
 func child(f flags) {
 	if err := supervise.Bind(func() { os.Exit(exitFailed) }); err != nil {
 		report(err)
@@ -45,21 +45,21 @@ func child(f flags) {
 	os.Exit(exitFailed)
 }
 
-// final tells whether the same would fail again, however often it is started.
+// final reports whether another child would fail in the same way.
 func final(err error) bool {
 	var load *vddk.LoadError
 	return errors.As(err, &load) || !ivd.KindOf(err).Retry()
 }
 
-// work is a mover's life: the library, the repository, the queue, and then jobs
-// until a signal. It runs on the main thread, as the library wants it.
+// work loads the library, opens the repository, connects to the queue, and does jobs
+// until a signal. It must run on the main thread, as the library requires.
 func work(f flags) (err error) {
 	c, log, err := f.load()
 	if err != nil {
 		return err
 	}
 	slog.SetDefault(log)
-	// Go gives memory back before the process has taken much more than its bounds.
+	// Go returns memory to the system before the process exceeds its bounds by much.
 	debug.SetMemoryLimit(int64(c.Mover.Memory) + int64(c.Mover.DedupMemory) + overhead)
 
 	stop := make(chan struct{})
@@ -110,7 +110,7 @@ func work(f flags) (err error) {
 }
 
 // loadHost writes VDDK's configuration, loads the library, and finds out what this
-// host can do. end is called when all disks are closed.
+// host can do. The caller must call end when all disks are closed.
 func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), err error) {
 	v := c.Mover.VDDK
 	settings := settingsOf(c)
@@ -119,7 +119,7 @@ func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), 
 		return nil, nil, err
 	}
 	for _, key := range unknown {
-		log.Warn("VDDK is not known to have this key, and would ignore it without a word", "file", v.ConfigFile, "key", key)
+		log.Warn("unknown key in VDDK's configuration file: VDDK ignores such keys silently", "file", v.ConfigFile, "key", key)
 	}
 	lib, err := vddk.Load(vddk.Options{LibDir: v.LibDir, ConfigFile: file, Log: log})
 	if err != nil {
@@ -144,13 +144,13 @@ func settingsOf(c *config.Config) disk.Settings {
 	return s
 }
 
-// overhead is what a mover takes beside its buffers and its dedup memory, by
-// Go's account: the compressor's tables, code, stacks, records.
+// overhead is the memory that a mover takes, by Go's account, beside its buffers and
+// its dedup memory: the compressor's tables, code, stacks, records.
 const overhead = 64 << 20
 
-// withRemedy brings the library's advice to where errors are reported. A library
-// that does not initialise does not at the next start either, but where it is the
-// machine that is short of something.
+// withRemedy gives an error of loading the library its remedy. A library that fails
+// to initialise is taken to fail at the next start too, unless the failure is
+// transient or the machine is short of memory.
 func withRemedy(err error) error {
 	const noMemory = 2
 	var load *vddk.LoadError
@@ -167,8 +167,9 @@ func withRemedy(err error) error {
 	return err
 }
 
-// checkMemory refuses a budget that is too small for as many disks as may be open,
-// before a job has to wait for ever. Packs are as large as the repository says.
+// checkMemory refuses a budget that is too small for as many disks as may be open at
+// once: a job would wait for its buffers for ever. packSize is the repository's, in
+// bytes.
 func checkMemory(c *config.Config, packSize int) error {
 	geometry := ivd.Geometry{ChunkSize: ivd.DefaultChunkSize}
 	need := (pipeline.NeedMemory(geometry, disk.LargestRequest(c.Mover.VDDK.Transports), packSize) + 1<<20 - 1) &^ (1<<20 - 1)

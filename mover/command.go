@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,7 +22,7 @@ import (
 // childCommand is the hidden argument that the program gives itself.
 const childCommand = "child"
 
-// flags are what the command line says; the child gets the same.
+// flags are those of every command. The child gets the same.
 type flags struct {
 	config    string
 	name      string
@@ -34,7 +35,7 @@ func command() *cobra.Command {
 	var f flags
 	root := &cobra.Command{
 		Use:   "ivd-mover --config FILE",
-		Short: "Moves the data of backups and restores between disks and a repository",
+		Short: "Move the data of backups and restores between disks and a repository",
 		Long: `ivd-mover takes backup and restore jobs off the queue that the coordinator
 fills, opens the disks through VMware's VDDK, and moves their data to and from
 the repository. Run one on each proxy host; they share the work.
@@ -88,7 +89,7 @@ func wrongUsage(err error) error {
 	return usageError{fmt.Errorf("%w; see ivd-mover --help", err)}
 }
 
-// version is the module's, with the commit that it was built from.
+// version is the module's version and the commit that the program was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -103,7 +104,26 @@ func version() string {
 	return v
 }
 
-// load reads and checks what both processes need; errors are the user's.
+// loadConfig loads the configuration, with the flags that replace a part of it.
+func (f *flags) loadConfig() (*config.Config, error) {
+	if f.config == "" {
+		return nil, wrongUsage(errors.New("--config is needed"))
+	}
+	c, err := config.Load(f.config)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if f.name != "" {
+		c.Mover.Name = f.name
+	}
+	if c.Queue.URL = c.Queue.Address(); f.queue != "" {
+		c.Queue.URL = f.queue
+	}
+	return c, nil
+}
+
+// load returns the configuration and the log of a mover, parent and child alike. Its
+// errors are of usage.
 func (f *flags) load() (*config.Config, *slog.Logger, error) {
 	level, err := telemetry.ParseLevel(f.logLevel)
 	if err != nil {
@@ -113,18 +133,9 @@ func (f *flags) load() (*config.Config, *slog.Logger, error) {
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
-	if f.config == "" {
-		return nil, nil, wrongUsage(fmt.Errorf("--config is needed"))
-	}
-	c, err := config.Load(f.config)
+	c, err := f.loadConfig()
 	if err != nil {
-		return nil, nil, usageError{err}
-	}
-	if f.name != "" {
-		c.Mover.Name = f.name
-	}
-	if c.Queue.URL = c.Queue.Address(); f.queue != "" {
-		c.Queue.URL = f.queue
+		return nil, nil, err
 	}
 	if err := c.ValidateMover(); err != nil {
 		return nil, nil, usageError{err}
@@ -135,7 +146,7 @@ func (f *flags) load() (*config.Config, *slog.Logger, error) {
 	return c, log.With(telemetry.Mover(c.Mover.Name)), nil
 }
 
-// parent supervises a child with the same flags and, in its environment alone,
+// parent supervises a child with the same flags. Only the child's environment has
 // the library's path.
 func parent(f flags) error {
 	c, log, err := f.load()

@@ -17,45 +17,45 @@ import (
 	"ivdmover/shared/job"
 )
 
-// errFound is what a doctor ends with that found something: the report has told it.
-var errFound = errors.New("see the checks that are BAD")
+// errChecksFailed is the end of an examination in which a check failed: the report
+// names it.
+var errChecksFailed = errors.New("see the checks that are BAD")
 
-// patient is what a doctor's command line says.
-type patient struct {
+// doctorFlags are the flags of the doctor.
+type doctorFlags struct {
 	disk, datastore, snapshot string
 	capacity                  config.Size
 	measure                   config.Size
 	login                     job.Login
 	passwordFile              string
 	output                    string
-	alone                     []string // flags of those that stand for a coordinator
+	standalone                []string // the given ones of standaloneFlags
 }
 
 func doctorCommands(f *flags) []*cobra.Command {
-	var p patient
+	var p doctorFlags
 	c := &cobra.Command{
 		Use:   "doctor --config FILE [--disk DISK]",
 		Short: "Try out this host's VDDK and write a report that can be sent",
-		Long: `doctor loads VDDK in a process of its own and tells what it is, what it has and
-what it does: versions, symbols, transports, signal handlers. With --disk it
+		Long: `doctor loads VDDK in a process of its own and reports its version, its symbols,
+its transports and the signal handlers that it sets. With --disk it
 opens that disk read-only by each transport that mover.vddk.transports names,
 reads its first and last MiB, compares its size with vSphere's, and measures how
 fast each transport reads it. It writes to no disk.
 
-Where the disk is, a login for it and what vSphere says of it are asked of the
-coordinator, over the queue that movers use. The coordinator makes a snapshot to
-read from, since a disk of a running VM cannot be opened without one, and deletes
-it at the end: when this program says that it is done, when it is killed, after
-30 minutes at the latest. The disk's relocation is not disabled meanwhile: who
-relocates it fails the examination. With --snapshot that one is read, and none is
-made.
+The coordinator is asked, over the queue that movers use, where the disk is, for
+a login to it, and what vSphere says of it. It makes a snapshot to read from,
+since a disk of a running VM cannot be opened without one, and deletes the
+snapshot when this program ends, is killed, or has taken 30 minutes. The disk can
+be relocated meanwhile, and the examination then fails. With --snapshot, that
+snapshot is read and none is made.
 
-Without a coordinator, --server and the flags below it say all of this. Then
-neither queue nor repository is needed, and no snapshot is made.
+Without a coordinator, --server and the flags below it give this information.
+Neither queue nor repository is needed then, and no snapshot is made.
 
 Interrupt it once, and it closes the disk and writes the report so far. The
-report has no password in it. Exit status: 0 all is good, 1 something is not, 2
-wrong usage or configuration.`,
+report contains no password. Exit status: 0 every check passed, 1 a check failed,
+2 wrong usage or configuration.`,
 		Example: `  ivd-mover doctor --config /etc/ivd/ivd.yaml
   ivd-mover doctor --config /etc/ivd/ivd.yaml --disk 6f9e0c1d-… -o json > report.json
   ivd-mover doctor --config /etc/ivd/ivd.yaml --server vcenter.example.net \
@@ -63,7 +63,7 @@ wrong usage or configuration.`,
     --thumbprint AA:BB:… --datastore datastore-52 --disk 6f9e0c1d-… --snapshot 1b2c…`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p.alone = changed(c, standIns)
+			p.standalone = changed(c, standaloneFlags)
 			return examine(c.Context(), f, &p, c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
@@ -87,8 +87,8 @@ wrong usage or configuration.`,
 	}}
 }
 
-// standIns are the flags that have a meaning only where no coordinator is asked.
-var standIns = []string{"server", "user", "password-file", "thumbprint", "datastore", "capacity", "port", "nfc-port"}
+// standaloneFlags are the flags that only an examination without a coordinator takes.
+var standaloneFlags = []string{"server", "user", "password-file", "thumbprint", "datastore", "capacity", "port", "nfc-port"}
 
 func changed(c *cobra.Command, names []string) (given []string) {
 	for _, name := range names {
@@ -99,15 +99,15 @@ func changed(c *cobra.Command, names []string) (given []string) {
 	return given
 }
 
-// check finds what is wrong with the command line; errors are the user's.
-func (p *patient) check() error {
+// check refuses a wrong combination of flags; its errors are of usage.
+func (p *doctorFlags) check() error {
 	if p.output != "text" && p.output != "json" {
 		return wrongUsage(fmt.Errorf("--output %q: want text or json", p.output))
 	}
-	if p.disk == "" && (len(p.alone) > 0 || p.snapshot != "") {
-		return wrongUsage(fmt.Errorf("--%s needs --disk", append(p.alone, "snapshot")[0]))
+	if p.disk == "" && (len(p.standalone) > 0 || p.snapshot != "") {
+		return wrongUsage(fmt.Errorf("--%s needs --disk", append(p.standalone, "snapshot")[0]))
 	}
-	if len(p.alone) == 0 {
+	if len(p.standalone) == 0 {
 		return nil
 	}
 	var missing []string
@@ -120,25 +120,17 @@ func (p *patient) check() error {
 		}
 	}
 	if len(missing) > 0 {
-		return wrongUsage(fmt.Errorf("--%s is for an examination without a coordinator, and %s missing", p.alone[0], are(missing)))
+		return wrongUsage(fmt.Errorf("--%s is for an examination without a coordinator; %s", p.standalone[0], areMissing(missing)))
 	}
 	return nil
 }
 
-// configure reads of the configuration what a doctor and its child need.
-func configure(f *flags) (*config.Config, error) {
-	if f.config == "" {
-		return nil, wrongUsage(errors.New("--config is needed"))
-	}
-	c, err := config.Load(f.config)
+// doctorConfig loads the configuration, of which a doctor and its child use the part
+// about VDDK.
+func (f *flags) doctorConfig() (*config.Config, error) {
+	c, err := f.loadConfig()
 	if err != nil {
-		return nil, usageError{err}
-	}
-	if f.name != "" {
-		c.Mover.Name = f.name
-	}
-	if c.Queue.URL = c.Queue.Address(); f.queue != "" {
-		c.Queue.URL = f.queue
+		return nil, err
 	}
 	if err := c.ValidateVDDK(); err != nil {
 		return nil, usageError{err}
@@ -146,64 +138,65 @@ func configure(f *flags) (*config.Config, error) {
 	return c, nil
 }
 
-// examine finds out where the disk is and how to read it, and has a child do that.
-func examine(ctx context.Context, f *flags, p *patient, out, words io.Writer) (err error) {
+// examine finds out where the disk is and how to read it, has a child process
+// examine it, and writes the report.
+func examine(ctx context.Context, f *flags, p *doctorFlags, out, errs io.Writer) (err error) {
 	if err := p.check(); err != nil {
 		return err
 	}
-	c, err := configure(f)
+	c, err := f.doctorConfig()
 	if err != nil {
 		return err
 	}
-	asked := interrupts(ctx)
-	defer asked.close()
-	o := order{Measure: int64(p.measure)}
-	var v *visit
+	stop := onInterrupts(ctx)
+	defer stop.close()
+	r := childRequest{Measure: int64(p.measure)}
+	var x *examination
 	switch {
 	case p.disk == "":
-	case len(p.alone) > 0:
-		o, err = p.order()
+	case len(p.standalone) > 0:
+		r, err = p.request()
 	default:
-		if v, err = visiting(asked.once, c, p); err == nil {
-			defer v.leave()
-			o = v.order(int64(p.measure))
+		if x, err = beginExamination(stop.once, c, p); err == nil {
+			defer x.leave()
+			r = x.request(int64(p.measure))
 		}
 	}
 	if err != nil {
 		return err
 	}
-	h := house{config: c, flags: f, patient: p, words: words}
-	report, err := h.examine(asked, o)
+	d := doctorRunner{config: c, flags: f, doctorFlags: p, errs: errs}
+	report, err := d.examine(stop, r)
 	if err != nil {
 		return err
 	}
-	if v != nil {
-		v.end(asked.twice, &report)
+	if x != nil {
+		x.end(stop.twice, &report)
 	}
 	if err := p.write(out, &report); err != nil {
 		return err
 	}
 	if !report.Good() {
-		return errFound
+		return errChecksFailed
 	}
 	return nil
 }
 
-// order is what is examined where the command line says it all.
-func (p *patient) order() (order, error) {
+// request is what the flags of an examination without a coordinator ask for.
+func (p *doctorFlags) request() (childRequest, error) {
 	password, err := os.ReadFile(p.passwordFile)
 	if err != nil {
-		return order{}, usageError{fmt.Errorf("--password-file: %w", err)}
+		return childRequest{}, usageError{fmt.Errorf("--password-file: %w", err)}
 	}
 	login := p.login
 	login.Password = ivd.Secret(strings.TrimRight(string(password), "\r\n"))
-	return order{
+	return childRequest{
 		Disk:     ivd.NewDiskRef("", ivd.DatastoreID(p.datastore), ivd.DiskID(p.disk)),
-		Snapshot: ivd.SnapshotID(p.snapshot), Login: openly(login), Capacity: int64(p.capacity), Measure: int64(p.measure),
+		Snapshot: ivd.SnapshotID(p.snapshot), Login: expose(login), Capacity: int64(p.capacity), Measure: int64(p.measure),
 	}, nil
 }
 
-func (p *patient) write(out io.Writer, r *doctor.Report) error {
+func (p *doctorFlags) write(out io.Writer, r *doctor.Report) error {
 	if p.output == "text" {
 		return r.WriteText(out)
 	}

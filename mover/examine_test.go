@@ -235,14 +235,14 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 	}
 }
 
-// A child gets the secrets on its standard input, and what it tells has none.
-func TestOrderKeepsItsSecrets(t *testing.T) {
+// A child gets the secrets on its standard input, and writes none.
+func TestRequestsKeepTheirSecrets(t *testing.T) {
 	l := job.Login{Server: "vc", Password: `pa"ss<word`, Cookie: "the-cookie", Allows: &job.Allows{DatastoreType: "VMFS"}}
-	text, err := json.Marshal(order{Login: openly(l)})
+	text, err := json.Marshal(childRequest{Login: expose(l)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var o order
+	var o childRequest
 	if err := json.Unmarshal(text, &o); err != nil {
 		t.Fatal(err)
 	}
@@ -250,12 +250,12 @@ func TestOrderKeepsItsSecrets(t *testing.T) {
 	if got.Password != l.Password || got.Cookie != l.Cookie || got.Server != "vc" || got.Allows == nil || got.Allows.DatastoreType != "VMFS" {
 		t.Errorf("%+v", o)
 	}
-	said, err := json.Marshal(told{Progress: `logged in with the-cookie and pa"ss<word`})
+	said, err := json.Marshal(childMessage{Progress: `logged in with the-cookie and pa"ss<word`})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []string{string(said), `the-cookie pa"ss<word`} {
-		if c := o.clean(s); strings.Contains(c, "cookie") || strings.Contains(c, "word") || !strings.Contains(c, "***") {
+		if c := o.redact(s); strings.Contains(c, "cookie") || strings.Contains(c, "word") || !strings.Contains(c, "***") {
 			t.Errorf("%s", c)
 		}
 	}

@@ -3,8 +3,8 @@
 //
 // It is two processes: the first one supervises, the second one, its child, alone
 // loads VDDK and does the work. A child that dies is replaced; it never outlives
-// its parent. The exit status is 0 when it was asked to stop and did, 1 when it
-// failed, 2 when it was called wrongly or its configuration is wrong.
+// its parent. The exit status is 0 when it was asked to end and did, 1 when it
+// failed, 2 when its command line or its configuration is wrong.
 package main
 
 import (
@@ -26,7 +26,7 @@ const (
 	exitUsage  = 2
 )
 
-// usageError is a wrong call or a wrong configuration.
+// usageError is a wrong command line or a wrong configuration.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -39,8 +39,8 @@ func run() int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, supervise.ErrFinal), errors.Is(err, errFound):
-		return exitFailed // it was said why
+	case errors.Is(err, supervise.ErrFinal), errors.Is(err, errChecksFailed):
+		return exitFailed // the child, or the report, has the reason
 	case errors.As(err, &usage):
 		report(err)
 		return exitUsage
@@ -49,7 +49,7 @@ func run() int {
 	return exitFailed
 }
 
-// report is one line that says what went wrong and what to do.
+// report writes one line with the error and its remedy.
 func report(err error) {
 	line := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if remedy := ivd.RemedyOf(err); remedy != "" {

@@ -117,4 +117,4 @@ func bytesMoved(kind job.Kind, s ivd.Stats) int64 {
 }
 
 // name is what people call the disk: of a restore, the new one.
-func name(d api.RunDisk) string { return cmp.Or(d.Target, d.Name, string(d.ID)) }
+func name(d api.RunDisk) string { return cmp.Or(d.Target, d.Name, string(d.ID), d.Key) }
