@@ -1,10 +1,10 @@
 // Package broker runs the NATS server that is embedded in `ivd serve`: JetStream
-// on files below one folder, reached within the process and, where it is asked
-// for, over a loopback listener.
+// with its files below one folder, reached within the process and, optionally, over
+// a loopback listener.
 //
-// What it promises: what it acknowledged is on the disk, so it survives the kill
-// of the process and a loss of power; one folder is used by one process; its
-// listener is on loopback only, since neither TLS nor credentials protect it.
+// What it has acknowledged is on the disk and survives a kill of the process and a
+// loss of power. One process at a time uses the folder. The listener is on loopback
+// only, since neither TLS nor credentials protect it.
 package broker
 
 import (
@@ -23,31 +23,31 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// startLimit is how long the server may take to read its files, when the
-// context of Start has no earlier deadline.
+// startLimit is how long the server may take to read its files, unless the context of
+// Start ends earlier.
 const startLimit = 2 * time.Minute
 
-// Options of a server.
+// Options say where a server keeps its files and where it listens.
 type Options struct {
-	Dir    string // its files; made when it is not there
+	Dir    string // of its files; created when missing
 	Listen string // "127.0.0.1:4222", port 0 picks one; empty: within the process only
 	Logger *slog.Logger
 }
 
-// Server is a server that runs.
+// Server is a running server.
 type Server struct {
 	ns   *server.Server
 	lock *os.File
 }
 
-// Start runs a server and returns when it answers. Close ends it.
+// Start starts a server and returns when it answers. The caller must call Close.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	opts, err := serverOptions(o)
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("start the queue's server: %w", err)
+		return nil, fmt.Errorf("start the embedded queue: %w", err)
 	}
 	lock, err := lockDir(o.Dir)
 	if err != nil {
@@ -66,12 +66,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// start waits for what the library can only be asked about.
+// start waits until the server answers, or has failed.
 func (s *Server) start(ctx context.Context, log *log) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	ready := make(chan struct{})
-	go func() { // ends with Start's return, at the latest when Close shuts the server down
+	go func() { // ends before Start returns, or when Close shuts the server down
 		s.ns.Start()
 		close(ready)
 	}()
@@ -80,13 +80,13 @@ func (s *Server) start(ctx context.Context, log *log) error {
 	case err := <-log.fatal:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("it is not ready: %w", ctx.Err())
+		return fmt.Errorf("not ready in time: %w", ctx.Err())
 	}
 	if err := log.started(); err != nil {
 		return err
 	}
 	if !s.ns.ReadyForConnections(10 * time.Second) {
-		return errors.New("it does not accept connections")
+		return errors.New("it accepts no connections")
 	}
 	return nil
 }
@@ -96,9 +96,9 @@ func serverOptions(o Options) (*server.Options, error) {
 		ServerName: "ivd",
 		StoreDir:   o.Dir,
 		JetStream:  true,
-		SyncAlways: true, // see the package's promise; some thousand messages a second remain
+		SyncAlways: true, // see the package comment; some thousand messages a second remain
 		MaxPayload: 1 << 20,
-		NoSigs:     true, // signals are the program's
+		NoSigs:     true, // the program handles signals
 		DontListen: o.Listen == "",
 	}
 	if o.Listen == "" {
@@ -115,7 +115,7 @@ func serverOptions(o Options) (*server.Options, error) {
 	return opts, nil
 }
 
-// splitListen refuses an address that others than this machine could reach.
+// splitListen refuses an address that other machines could reach.
 func splitListen(listen string) (host string, port int, err error) {
 	op := fmt.Sprintf("queue.listen %q", listen)
 	host, p, err := net.SplitHostPort(listen)
@@ -144,14 +144,14 @@ func splitListen(listen string) (host string, port int, err error) {
 func startError(o Options, err error) error {
 	return &ivd.Error{
 		Kind:   ivd.Permanent,
-		Op:     "start the queue's server in " + o.Dir,
+		Op:     "start the embedded queue in " + o.Dir,
 		Err:    err,
-		Remedy: "check that this folder can be written, that its disk has space and that queue.listen is free",
+		Remedy: "check that the folder is writable, that its disk has space and that nothing else listens on queue.listen",
 	}
 }
 
-// ClientURL is where other processes of this machine reach the server; empty
-// when it does not listen.
+// ClientURL returns where other processes of this machine reach the server. It is
+// empty when the server does not listen.
 func (s *Server) ClientURL() string {
 	if s.ns.Addr() == nil {
 		return ""
@@ -159,12 +159,12 @@ func (s *Server) ClientURL() string {
 	return s.ns.ClientURL()
 }
 
-// InProcessConn makes a connection within the process, for package queue.
+// InProcessConn opens a connection within the process, for package queue.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
-// Close shuts the server down, waits for it and frees its folder.
+// Close shuts the server down, waits for its end and unlocks its folder.
 func (s *Server) Close() {
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
-	_ = s.lock.Close() // frees the lock; the file was never written
+	_ = s.lock.Close() // unlocks; nothing was written to the file
 }

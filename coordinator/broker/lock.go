@@ -10,11 +10,11 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// lockDir takes the folder for this process until the file is closed. The
-// kernel frees it when the process dies, however it dies.
+// lockDir locks the folder for this process until the file is closed. The kernel
+// unlocks it when the process dies, however it dies.
 func lockDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, &ivd.Error{Kind: ivd.Permanent, Op: "make the state folder", Err: err, Remedy: "check state_dir and its rights"}
+		return nil, &ivd.Error{Kind: ivd.Permanent, Op: "create the state folder", Err: err, Remedy: "check state_dir and its rights"}
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

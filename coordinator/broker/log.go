@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// log hands the server's words to slog. What the server calls a notice is of no
-// interest during a good night. What it calls fatal, and then goes on without, is
-// the error of Start as long as that waits, and is logged afterwards.
+// log passes the server's lines to slog. Its notices are debug lines: an operator does
+// not need them. The server goes on after what it calls fatal; that is the error of
+// Start while Start waits, and an error line afterwards.
 type log struct {
 	to    *slog.Logger
 	fatal chan error
 
 	mu    sync.Mutex
-	after bool // Start no longer waits
+	after bool // Start has stopped waiting
 }
 
 func newLog(to *slog.Logger) *log {
@@ -25,7 +25,7 @@ func newLog(to *slog.Logger) *log {
 	return &log{to: to.With("part", "nats-server"), fatal: make(chan error, 1)}
 }
 
-// started ends Start's wait, with what was fatal until then.
+// started ends Start's wait. It returns the fatal error until then, if there is one.
 func (l *log) started() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,7 +44,7 @@ func (l *log) Tracef(format string, v ...any)  { l.to.Debug(fmt.Sprintf(format, 
 func (l *log) Warnf(format string, v ...any)   { l.to.Warn(fmt.Sprintf(format, v...)) }
 func (l *log) Errorf(format string, v ...any)  { l.to.Error(fmt.Sprintf(format, v...)) }
 
-// Fatalf keeps the first one for Start; those that follow are its consequences.
+// Fatalf keeps the first error for Start; later ones follow from it.
 func (l *log) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,9 +1,8 @@
-// Package policy says which disks a policy of the configuration is about.
+// Package policy decides which disks a policy of the configuration selects.
 //
-// It is pure. What a policy may say and is not built yet is refused by the key's
-// name, so that nobody relies on a schedule that never fires or on a condition
-// that is not looked at. Names are matched whole, with case, by patterns in which
-// * stands for any text and ? for one character.
+// It is pure. A key that is not built yet is refused by name, so that nobody relies
+// on a schedule that never fires or on a condition that is ignored. Patterns match
+// whole names, with case: * matches any text, ? one character.
 package policy
 
 import (
@@ -14,16 +13,16 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// Attached is the only value of select.attached that is built: attached to a
-// virtual machine or not.
-const Attached = "any"
+// attachedAny is the only value of select.attached that is built: disks that are
+// attached to a virtual machine and disks that are not.
+const attachedAny = "any"
 
-// All is the policy of a request that names none: every disk, with change
+// All returns the policy of a request that names none: every disk, with changed block
 // tracking where it is on.
 func All() config.Policy { return config.DefaultPolicy() }
 
-// Check refuses a policy that says what is not built yet (kind Unsupported, all
-// such keys in one line) or that can select nothing (kind Invalid).
+// Check refuses a policy with keys that are not built yet (kind Unsupported, all of
+// them in one line) and one that cannot select any disk (kind Invalid).
 func Check(p config.Policy) error {
 	op := fmt.Sprintf("policy %q", p.Name)
 	if keys := unbuilt(p); len(keys) > 0 {
@@ -44,7 +43,7 @@ func Check(p config.Policy) error {
 	return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: fmt.Errorf("cbt is %q", p.CBT), Remedy: "write off, use or enable"}
 }
 
-// unbuilt is the keys that the policy sets and nothing looks at.
+// unbuilt returns the keys that the policy sets and that are not built yet.
 func unbuilt(p config.Policy) []string {
 	var keys []string
 	for _, k := range []struct {
@@ -54,7 +53,7 @@ func unbuilt(p config.Policy) []string {
 		{"select.tags", len(p.Select.Tags) > 0},
 		{"select.namespaces", len(p.Select.Namespaces) > 0},
 		{"select.vms", len(p.Select.VMs) > 0},
-		{"select.attached other than " + Attached, p.Select.Attached != Attached},
+		{"select.attached other than " + attachedAny, p.Select.Attached != attachedAny},
 		{"schedule", p.Schedule != ""},
 		{"window", p.Window != 0},
 		{"keep", p.Keep != config.Keep{}},
@@ -66,12 +65,12 @@ func unbuilt(p config.Policy) []string {
 	return keys
 }
 
-// Selects tells whether a policy that passed Check is about a disk.
+// Selects reports whether a policy that passed Check selects a disk.
 func Selects(p config.Policy, datastore, name string) bool {
 	return SelectsDatastore(p, datastore) && matchAny(p.Select.Names, name)
 }
 
-// SelectsDatastore tells whether a policy may be about disks of a datastore.
+// SelectsDatastore reports whether a policy may select disks of a datastore.
 func SelectsDatastore(p config.Policy, datastore string) bool {
 	return matchAny(p.Select.Datastores, datastore)
 }
@@ -85,8 +84,8 @@ func matchAny(patterns []string, name string) bool {
 	return false
 }
 
-// match goes back to the last * only, which is enough, and keeps the time to the
-// product of both lengths.
+// match reports whether a pattern matches a name. It goes back to the last * only,
+// which is enough and bounds its time by the product of both lengths.
 func match(pattern, name []rune) bool {
 	star, retry := -1, 0
 	p, n := 0, 0

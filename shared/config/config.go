@@ -1,18 +1,18 @@
 // Package config is the one configuration file that coordinator and mover share.
-// Each uses the parts it knows; the whole file is decoded strictly by both.
+// Both decode the whole file strictly, and each validates the parts that it uses.
 //
-// It promises one line for each problem, with the file, the line and the key's
-// path: an unknown key is named together with the nearest known one, a key given
-// twice or a value of the wrong type is refused. Every key has a default, kept in
-// one place. The doc tags of the structs are the reference manual (Reference).
+// Each problem is one line with the file, the line and the key's path: an unknown
+// key is named with the nearest known one, a key given twice or a value of the
+// wrong type is refused. Every key has a default, kept in one place. The doc tags
+// of the structs are the reference manual (Reference).
 //
-// Secrets are never part of the file: it names files that hold them. What is not
-// built yet in policies is refused where policies are read, not here.
+// The file never contains a secret: it names files that do. Keys of policies that
+// are not built yet are refused by package policy, not here.
 package config
 
 // Config is the whole file.
 type Config struct {
-	VCenters   []VCenter  `yaml:"vcenters" doc:"The vCenters (or ESXi hosts) whose disks are backed up. The coordinator's alone: a mover gets a login for each job."`
+	VCenters   []VCenter  `yaml:"vcenters" doc:"The vCenters (or ESXi hosts) whose disks are backed up. Only the coordinator uses it: a mover gets a login with each job."`
 	Repository Repository `yaml:"repository" doc:"Where restore points are kept. The same for the coordinator and all movers."`
 	Queue      Queue      `yaml:"queue" doc:"The NATS JetStream that carries jobs."`
 	Collect    Collect    `yaml:"collect" doc:"Deleting what no restore point names."`
@@ -26,22 +26,22 @@ type Config struct {
 
 // VCenter is one vCenter or ESXi host.
 type VCenter struct {
-	Name         string     `yaml:"name" doc:"How restore points and commands call it. Do not change it once there are restore points." example:"lab"`
+	Name         string     `yaml:"name" doc:"Its name in commands and restore points. Do not change it once there are restore points." example:"lab"`
 	URL          string     `yaml:"url" doc:"Its vSphere API." example:"https://vcenter.example.net/sdk"`
-	Username     string     `yaml:"username" doc:"Whom to log in as." example:"backup@vsphere.local"`
-	PasswordFile string     `yaml:"password_file" doc:"The file with the password, and nothing else, readable by the coordinator alone." example:"/etc/ivd/vcenter.password"`
+	Username     string     `yaml:"username" doc:"The user to log in as." example:"backup@vsphere.local"`
+	PasswordFile string     `yaml:"password_file" doc:"A file that contains the password and nothing else, readable by the coordinator alone." example:"/etc/ivd/vcenter.password"`
 	Thumbprint   Thumbprint `yaml:"thumbprint" doc:"SHA-1 of its certificate, as VDDK wants it: AA:BB:… Empty: the certificate is verified by the system's CAs, and its thumbprint read from it."`
 	NFCPort      int        `yaml:"nfc_port" doc:"The port of the hosts' block service. 0: what vCenter or VDDK say, usually 902."`
-	Limits       Limits     `yaml:"limits" doc:"What one backup server may take of this vCenter."`
+	Limits       Limits     `yaml:"limits" doc:"How much one coordinator may ask of this vCenter."`
 }
 
-// Limits bound what is asked of a vCenter and of what it manages.
+// Limits bound what a coordinator asks of a vCenter and of what it manages.
 type Limits struct {
-	HostHandles      int      `yaml:"host_handles" doc:"Disks open at once through one ESXi host, where it is known."`
+	HostHandles      int      `yaml:"host_handles" doc:"Disks open at once through one ESXi host, where it is known. Not built yet."`
 	DatastoreHandles int      `yaml:"datastore_handles" doc:"Disks open at once on one datastore."`
 	Tasks            int      `yaml:"tasks" doc:"vSphere tasks at once."`
-	SnapshotAge      Duration `yaml:"snapshot_age" doc:"How old a snapshot of ours may grow before its disk's attempt is ended."`
-	FreeSpace        Percent  `yaml:"free_space" doc:"Free space of a datastore below which no snapshot is made on it."`
+	SnapshotAge      Duration `yaml:"snapshot_age" doc:"The age of a snapshot of ours at which its disk's attempt is ended. Not built yet."`
+	FreeSpace        Percent  `yaml:"free_space" doc:"The free space of a datastore below which no snapshot is made on it. Not built yet."`
 }
 
 // Repository says where a repository is and how to get at it.
@@ -50,12 +50,12 @@ type Repository struct {
 	Endpoint        string `yaml:"endpoint" doc:"The S3 service. Empty: Amazon's, of the region." example:"https://s3.example.net"`
 	Region          string `yaml:"region" doc:"The bucket's region. Empty: AWS_REGION, or asked of the service."`
 	PathStyle       *bool  `yaml:"path_style" doc:"true: the bucket is in the path of each URL; false: in the host name. Empty: in the host name at Amazon, in the path elsewhere."`
-	CAFile          string `yaml:"ca_file" doc:"PEM certificates that sign the service's, beside the system's."`
+	CAFile          string `yaml:"ca_file" doc:"PEM file with authorities for the service's certificate, beside the system's."`
 	AccessKeyFile   string `yaml:"access_key_file" doc:"A file with the access key id. Empty: credentials_file, or the usual AWS chain (AWS_ACCESS_KEY_ID, ~/.aws/credentials, the machine's role)."`
 	SecretKeyFile   string `yaml:"secret_key_file" doc:"A file with the secret access key, together with access_key_file."`
 	CredentialsFile string `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`
-	BackupKeyFile   string `yaml:"backup_key_file" doc:"Set: the repository is encrypted; what a coordinator needs to back up. Not built yet."`
-	PassphraseFile  string `yaml:"passphrase_file" doc:"Only who restores, rotates keys or adds slots needs it. Not built yet."`
+	BackupKeyFile   string `yaml:"backup_key_file" doc:"The key that a coordinator needs to back up to an encrypted repository. Not built yet."`
+	PassphraseFile  string `yaml:"passphrase_file" doc:"The passphrase, needed to restore, to rotate keys and to add key slots. Not built yet."`
 }
 
 // Queue says which NATS to use.
@@ -63,27 +63,27 @@ type Queue struct {
 	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; a mover names the coordinator's queue.listen here."`
 	Listen    string `yaml:"listen" doc:"Address of the embedded queue, on loopback, for movers in processes of their own on this host. Empty: only movers that ivd starts itself reach it."`
 	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, for url."`
-	CAFile    string `yaml:"ca_file" doc:"PEM certificates that sign the server's, for url."`
-	// AckWait is written to the queue by the coordinator; movers read it there.
-	AckWait Duration `yaml:"ack_wait" doc:"How long a mover may give no sign of life before its jobs are delivered to another. The coordinator's alone."`
+	CAFile    string `yaml:"ca_file" doc:"PEM file with authorities for the server's certificate, for url."`
+	// The coordinator writes AckWait to the queue, where movers read it.
+	AckWait Duration `yaml:"ack_wait" doc:"How long a mover may be silent before its jobs are delivered to another. Only the coordinator uses it."`
 }
 
-// Collect is about deleting.
+// Collect is how data that no restore point needs is deleted.
 type Collect struct {
-	CredentialsFile string `yaml:"credentials_file" doc:"Credentials of who may delete, apart from the others, as the AWS CLI writes them. Empty: the repository's own."`
+	CredentialsFile string `yaml:"credentials_file" doc:"Credentials that may delete, in a file as the AWS CLI writes it. Empty: the repository's. Not built yet."`
 }
 
-// Policy is one set of disks with its schedule.
+// Policy is a set of disks, and when and how they are backed up.
 type Policy struct {
-	Name     string   `yaml:"name" doc:"How commands call it." example:"nightly"`
+	Name     string   `yaml:"name" doc:"Its name in commands." example:"nightly"`
 	Select   Select   `yaml:"select" doc:"Which disks; all conditions must hold."`
 	Schedule string   `yaml:"schedule" doc:"When, as cron says it. Empty: on request only. Not built yet."`
 	Window   Duration `yaml:"window" doc:"How long a run may take. 0: until it is done. Not built yet."`
 	CBT      string   `yaml:"cbt" doc:"Changed block tracking: off (never use it), use (where it is on), enable (turn it on; see VMware KB 88193: a container volume with it may then not attach to its node)."`
-	Keep     Keep     `yaml:"keep" doc:"Which restore points stay. All 0: every one. Not built yet."`
+	Keep     Keep     `yaml:"keep" doc:"Which restore points are kept. All 0: every one. Not built yet."`
 }
 
-// Select says which disks a policy is about.
+// Select says which disks a policy selects.
 type Select struct {
 	Datastores []string `yaml:"datastores" doc:"Names of datastores, with * and ?."`
 	Names      []string `yaml:"names" doc:"Names of disks, with * and ?."`
@@ -96,18 +96,18 @@ type Select struct {
 // Keep counts the restore points to keep.
 type Keep struct {
 	Last    int `yaml:"last" doc:"The newest ones."`
-	Daily   int `yaml:"daily" doc:"One for each of the last days that have one."`
-	Weekly  int `yaml:"weekly" doc:"Likewise, weeks."`
-	Monthly int `yaml:"monthly" doc:"Likewise, months."`
-	Yearly  int `yaml:"yearly" doc:"Likewise, years."`
+	Daily   int `yaml:"daily" doc:"One a day, of the last N days that have one."`
+	Weekly  int `yaml:"weekly" doc:"One a week, likewise."`
+	Monthly int `yaml:"monthly" doc:"One a month, likewise."`
+	Yearly  int `yaml:"yearly" doc:"One a year, likewise."`
 }
 
-// Mover is what a mover's host gives.
+// Mover says what a mover may use of its host.
 type Mover struct {
-	Name        string `yaml:"name" doc:"How it is shown and drained. Default: the host's name."`
+	Name        string `yaml:"name" doc:"Its name in lists and logs. Default: the host's name."`
 	Handles     int    `yaml:"handles" doc:"Disks open at once."`
-	Memory      Size   `yaml:"memory" doc:"Bound on the buffers of all open disks together."`
-	DedupMemory Size   `yaml:"dedup_memory" doc:"Memory for what is already stored; more finds more duplicates."`
+	Memory      Size   `yaml:"memory" doc:"Memory for the buffers of all open disks together."`
+	DedupMemory Size   `yaml:"dedup_memory" doc:"Memory for the index of what is stored already; more finds more duplicates."`
 	VDDK        VDDK   `yaml:"vddk" doc:"VMware's Virtual Disk Development Kit."`
 
 	BIOSUUID string   `yaml:"bios_uuid" doc:"The BIOS UUID of the VM that this host is, by which vCenter knows it. Empty: read from the firmware, which only root may and a container does not see."`
@@ -118,15 +118,15 @@ type Mover struct {
 type VDDK struct {
 	LibDir     string   `yaml:"libdir" doc:"The folder that was unpacked: it has lib64/libvixDiskLib.so."`
 	Transports []string `yaml:"transports" doc:"Transport modes that may be used, the best first: san, hotadd, nbdssl, nbd, file."`
-	ConfigFile string   `yaml:"config_file" doc:"Lines NAME=VALUE for VDDK's configuration, which count before those that the mover writes. Empty: none."`
-	TempDir    string   `yaml:"temp_dir" doc:"VDDK's temporary files and the configuration written for it; this mover's alone, and the same at each start. Empty: a folder below TMPDIR."`
+	ConfigFile string   `yaml:"config_file" doc:"A file of lines NAME=VALUE for VDDK's configuration, which override those that the mover writes. Empty: none."`
+	TempDir    string   `yaml:"temp_dir" doc:"A folder for VDDK's temporary files and the configuration written for it. It must be this mover's alone and the same at each start. Empty: a folder below TMPDIR."`
 }
 
 // API is the coordinator's HTTP service.
 type API struct {
 	Listen     string `yaml:"listen" doc:"Its address. Off loopback only with tls and tokens_file."`
 	TLS        TLS    `yaml:"tls" doc:"Its certificate. Empty: plain HTTP."`
-	TokensFile string `yaml:"tokens_file" doc:"One token a line, each followed by a name. Empty: whoever reaches the address may do all."`
+	TokensFile string `yaml:"tokens_file" doc:"A file with one token a line, each followed by a name. Empty: everybody who reaches the address may do everything."`
 }
 
 // TLS names a certificate and its key, both PEM.

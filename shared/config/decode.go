@@ -12,14 +12,14 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// decoder fills structs from YAML nodes and collects every problem, where the
-// YAML library stops at a type's name and knows neither path nor neighbours.
+// decoder fills structs from YAML nodes and collects every problem. The YAML
+// library's own decoder names a Go type instead of the key's path.
 type decoder struct {
 	where    where
 	problems []error
 }
 
-// maxDepth ends an alias that contains itself.
+// maxDepth bounds aliases of aliases: an alias may contain itself.
 const maxDepth = 20
 
 func (d *decoder) fail(n *yaml.Node, path, format string, args ...any) {
@@ -27,7 +27,7 @@ func (d *decoder) fail(n *yaml.Node, path, format string, args ...any) {
 	d.problems = append(d.problems, d.where.problem(path, ivd.Invalid, format, args...))
 }
 
-// decode stores node n in v. A null leaves the default.
+// decode stores node n in v. A null keeps the default.
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
 	for depth := 0; n.Kind == yaml.AliasNode && depth < maxDepth; depth++ {
 		n = n.Alias
@@ -124,7 +124,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string) {
 	d.fail(n, path, "%q: want %s", n.Value, typeName(v.Kind()))
 }
 
-// fieldOf is the field of a struct that a key names.
+// fieldOf returns the field of a struct that a key names.
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	for i := range v.NumField() {
 		if name := v.Type().Field(i).Tag.Get("yaml"); name != "" && name == key {

@@ -28,8 +28,8 @@ func Default() *Config {
 	}
 }
 
-// DefaultVCenter is a vCenter of which nothing is said.
-func DefaultVCenter() VCenter {
+// defaultVCenter is a vCenter with the default of each key.
+func defaultVCenter() VCenter {
 	return VCenter{Limits: Limits{
 		HostHandles:      12,
 		DatastoreHandles: 8,
@@ -39,7 +39,7 @@ func DefaultVCenter() VCenter {
 	}}
 }
 
-// DefaultPolicy is a policy of which nothing is said: every disk.
+// DefaultPolicy is a policy with the default of each key: it selects every disk.
 func DefaultPolicy() Policy {
 	return Policy{
 		Select: Select{Datastores: []string{"*"}, Names: []string{"*"}, Attached: "any"},
@@ -47,5 +47,5 @@ func DefaultPolicy() Policy {
 	}
 }
 
-func (v *VCenter) setDefaults() { *v = DefaultVCenter() }
+func (v *VCenter) setDefaults() { *v = defaultVCenter() }
 func (p *Policy) setDefaults()  { *p = DefaultPolicy() }

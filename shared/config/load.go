@@ -17,15 +17,14 @@ import (
 // maxFile bounds what is read as a configuration.
 const maxFile = 1 << 20
 
-// where remembers at which line of which file a key was given, for what Validate
-// says later.
+// where is the file and the line of each key, for the problems that validation finds.
 type where struct {
 	file  string
 	lines map[string]int
 }
 
-// Load reads the file over the defaults. It does not validate: each program asks
-// for the part that it uses.
+// Load reads a file; keys that it does not have keep their defaults. The caller
+// validates the parts that it uses.
 func Load(path string) (*Config, error) {
 	const remedy = "name the file with --config; `ivd config reference` prints one with every key"
 	f, err := os.Open(path)
@@ -47,7 +46,7 @@ func Load(path string) (*Config, error) {
 	return Parse(path, data)
 }
 
-// Parse decodes a file's content; name is what problems call it.
+// Parse decodes a file's content; name is the file's name in problems.
 func Parse(name string, data []byte) (*Config, error) {
 	c := Default()
 	c.where = where{file: name, lines: map[string]int{}}
@@ -85,7 +84,7 @@ func (w where) problem(path string, kind ivd.Kind, format string, args ...any) e
 	return &ivd.Error{Kind: kind, Op: op + path, Err: fmt.Errorf(format, args...)}
 }
 
-// oneLine is an error of the YAML parser without its line breaks and its own name.
+// oneLine is an error of the YAML parser without line breaks and prefix.
 func oneLine(err error) string {
 	text := bytes.TrimPrefix([]byte(err.Error()), []byte("yaml: "))
 	return string(bytes.Join(bytes.Fields(text), []byte(" ")))

@@ -56,7 +56,7 @@ func TestExample(t *testing.T) {
 		{"host_handles", v.Limits.HostHandles, 3},
 		{"a limit not given", v.Limits.DatastoreHandles, 8},
 		{"snapshot_age", v.Limits.SnapshotAge.Std(), 168 * time.Hour},
-		{"free_space", v.Limits.FreeSpace.Of(1000), int64(125)},
+		{"free_space", v.Limits.FreeSpace, config.Percent(12.5)},
 		{"path_style", *c.Repository.PathStyle, true},
 		{"datastores", c.Policies[0].Select.Datastores, []string{"fast*"}},
 		{"names not given", c.Policies[0].Select.Names, []string{"*"}},
@@ -94,7 +94,7 @@ func TestRefusedFiles(t *testing.T) {
 	}{
 		{"unknown key", "mover:\n  handels: 2\n", []string{"f:2: mover.handels: unknown key: did you mean handles?"}},
 		{"unknown top key", "\nmovers: {}\n", []string{"f:2: movers: unknown key: did you mean mover?"}},
-		{"nothing near", "xyzzyplugh: 1\n", []string{"f:1: xyzzyplugh: unknown key: known here are vcenters, repository,"}},
+		{"nothing near", "xyzzyplugh: 1\n", []string{"f:1: xyzzyplugh: unknown key: the known keys are vcenters, repository,"}},
 		{"case", "Mover: {}\n", []string{"f:1: Mover: unknown key: did you mean mover?"}},
 		{"in a list", "vcenters:\n  - name: a\n  - nam: b\n", []string{"f:3: vcenters[1].nam: unknown key: did you mean name?"}},
 		{"twice", "mover:\n  name: a\n  handles: 1\n  name: b\n", []string{"f:4: mover.name: given twice, first in line 2"}},

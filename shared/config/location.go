@@ -8,8 +8,8 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// Location is a repository's URL in its parts: Folder of dir://, Bucket and
-// Prefix (without slashes around it) of s3://.
+// Location is a repository's URL in its parts: Folder of dir://; Bucket, and Prefix
+// without slashes around it, of s3://.
 type Location struct {
 	Scheme string
 	Folder string
@@ -24,7 +24,7 @@ func ParseLocation(s string) (Location, error) {
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		return bad("no URL")
+		return bad("not a URL")
 	}
 	if u.User != nil {
 		return Location{}, ivd.Errorf(ivd.Invalid, "credentials in the URL: name files that hold them, see access_key_file")
@@ -45,7 +45,7 @@ func ParseLocation(s string) (Location, error) {
 		prefix := strings.Trim(u.Path, "/")
 		for segment := range strings.SplitSeq(prefix, "/") {
 			if prefix != "" && (segment == "" || segment == "." || segment == "..") {
-				return bad("an odd prefix")
+				return bad("a prefix with an empty segment, . or ..")
 			}
 		}
 		return Location{Scheme: "s3", Bucket: u.Host, Prefix: prefix}, nil

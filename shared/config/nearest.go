@@ -6,7 +6,7 @@ import (
 	"ivdmover/shared/spelling"
 )
 
-// suggest names the known key that is nearest to an unknown one, or all of them
+// suggest names the known key that is nearest to an unknown one, or all known keys
 // where none is near.
 func suggest(key string, known []string) string {
 	best, distance := "", len(key)/2+1
@@ -18,5 +18,5 @@ func suggest(key string, known []string) string {
 	if best != "" {
 		return ": did you mean " + best + "?"
 	}
-	return ": known here are " + strings.Join(known, ", ")
+	return ": the known keys are " + strings.Join(known, ", ")
 }

@@ -10,7 +10,7 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// namePattern is safe in subjects, keys, object names and shells.
+// namePattern matches what is safe in subjects, keys, object names and shells.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 var uuidPattern = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
@@ -96,8 +96,9 @@ func (v *validator) queue(q Queue) {
 	}
 }
 
-// Address is where movers reach the queue: url, or the coordinator's embedded one
-// where this machine's file says that it listens; empty where neither is said.
+// Address returns where movers reach the queue: at url, or at listen, where the
+// embedded queue of this machine's coordinator listens. It is empty where neither is
+// set.
 func (q Queue) Address() string {
 	if q.URL == "" && q.Listen != "" {
 		return "nats://" + q.Listen
@@ -122,14 +123,14 @@ func (v *validator) policies(policies []Policy) {
 	}
 }
 
-// The least that a mover's data path works with: two packs under way and the
-// pieces that are read ahead.
+// The least memory that a mover's data path works with: for two packs under way and
+// the pieces that are read ahead.
 const (
 	minMemory = 32 << 20
 	minDedup  = 1 << 20
 )
 
-// transports are the modes that VDDK knows.
+// transports are VDDK's transport modes.
 var transports = []string{"san", "hotadd", "nbdssl", "nbd", "file"}
 
 func (v *validator) mover(m Mover) {

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Reference is a configuration file with every key, its default or an example,
-// and what it means. It can be loaded as it is.
+// Reference returns a configuration file with every key, its default or an example,
+// and its meaning. It can be loaded as it is.
 func Reference() string {
 	c := Default()
-	c.VCenters = []VCenter{DefaultVCenter()}
+	c.VCenters = []VCenter{defaultVCenter()}
 	c.Policies = []Policy{DefaultPolicy()}
 	c.Mover.Name = "proxy-1"
 	var w strings.Builder
@@ -22,7 +22,7 @@ func Reference() string {
 	return w.String()
 }
 
-// textWidth is where comments are broken.
+// textWidth is the width of comments.
 const textWidth = 92
 
 func writeStruct(w *strings.Builder, v reflect.Value, indent string) {
@@ -61,7 +61,7 @@ func writeValue(w *strings.Builder, key string, v reflect.Value, example, indent
 	}
 }
 
-// scalarText is a value as YAML has it.
+// scalarText is a value in YAML.
 func scalarText(v reflect.Value) string {
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 		if text, err := m.MarshalText(); err == nil {

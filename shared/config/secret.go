@@ -11,12 +11,12 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// maxSecret bounds a file that should hold a password.
+// maxSecret bounds a file with a secret, in bytes.
 const maxSecret = 64 << 10
 
-// ReadSecret reads a file that holds one secret; a line break at its end is not
-// part of it. It refuses a file that cannot be read, is empty or has several
-// lines, and warns of one that everybody can read.
+// ReadSecret reads a file that contains one secret; a line break at its end is not
+// part of it. It refuses a file that cannot be read, is empty or has several lines,
+// and logs a warning about one that every user of this machine can read.
 func ReadSecret(path string, log *slog.Logger) (ivd.Secret, error) {
 	op := "read secret from " + path
 	f, err := os.Open(path)
@@ -46,10 +46,10 @@ func ReadSecret(path string, log *slog.Logger) (ivd.Secret, error) {
 		err = errors.New("more than one line")
 	}
 	if err != nil {
-		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err, Remedy: "write the secret alone to that file, on one line"}
+		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err, Remedy: "write the secret and nothing else to that file, on one line"}
 	}
 	if mode := info.Mode().Perm(); mode&0o004 != 0 {
-		log.Warn("everybody on this machine can read a secret: chmod 600 the file", "file", path, "mode", mode.String())
+		log.Warn("secret readable by every user of this machine: run chmod 600 on the file", "file", path, "mode", mode.String())
 	}
 	return ivd.Secret(data), nil
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Size is bytes, written "256MiB".
+// Size is a number of bytes, written "256MiB".
 type Size int64
 
 // Bytes is the size as a plain number.
@@ -73,7 +73,7 @@ func (s *Size) UnmarshalText(b []byte) (err error) {
 // Duration is a time.Duration, written "24h", "8h30m" or "7d".
 type Duration time.Duration
 
-// Std is the duration as the standard library has it.
+// Std returns the duration as the standard library's type.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
 
 var dayPattern = regexp.MustCompile(`^([0-9]{1,5})d(.*)$`)
@@ -118,9 +118,6 @@ func (d *Duration) UnmarshalText(b []byte) (err error) {
 
 // Percent is a share of 100, written "10%".
 type Percent float64
-
-// Of is that share of n.
-func (p Percent) Of(n int64) int64 { return int64(float64(n) * float64(p) / 100) }
 
 // ParsePercent reads "10%".
 func ParsePercent(s string) (Percent, error) {

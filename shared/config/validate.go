@@ -12,8 +12,8 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// ValidateCoordinator checks what `ivd serve` uses. Every problem is one line of
-// the joined error.
+// ValidateCoordinator checks the parts that `ivd serve` uses. Every problem is one
+// line of the joined error.
 func (c *Config) ValidateCoordinator() error {
 	v := &validator{where: c.where}
 	v.vcenters(c.VCenters)
@@ -25,7 +25,7 @@ func (c *Config) ValidateCoordinator() error {
 	return errors.Join(v.problems...)
 }
 
-// ValidateMover checks what `ivd-mover` uses; it needs no vcenters.
+// ValidateMover checks the parts that `ivd-mover` uses; it needs no vcenters.
 func (c *Config) ValidateMover() error {
 	v := &validator{where: c.where}
 	v.repository(c.Repository)
@@ -35,7 +35,7 @@ func (c *Config) ValidateMover() error {
 	return errors.Join(v.problems...)
 }
 
-// ValidateQueue checks what who asks the coordinators needs of the configuration.
+// ValidateQueue checks the parts that a client of the queue uses.
 func (c *Config) ValidateQueue() error {
 	v := &validator{where: c.where}
 	v.queue(c.Queue)
@@ -43,14 +43,14 @@ func (c *Config) ValidateQueue() error {
 	return errors.Join(v.problems...)
 }
 
-// ValidateVDDK checks what is used of a mover's host where no jobs are taken.
+// ValidateVDDK checks the parts that a mover's host uses without taking jobs.
 func (c *Config) ValidateVDDK() error {
 	v := &validator{where: c.where}
 	v.mover(c.Mover)
 	return errors.Join(v.problems...)
 }
 
-// ValidateRepository checks what commands use that work on the repository alone.
+// ValidateRepository checks the parts that commands on the repository use.
 func (c *Config) ValidateRepository() error {
 	v := &validator{where: c.where}
 	v.repository(c.Repository)
@@ -59,7 +59,7 @@ func (c *Config) ValidateRepository() error {
 
 func (v *validator) reachable(q Queue) {
 	if q.Address() == "" {
-		v.add("queue.url", ivd.Invalid, "a mover needs it: name the coordinator's queue (its queue.listen) or your NATS, such as nats://127.0.0.1:4222")
+		v.add("queue.url", ivd.Invalid, "must be set for a mover: the coordinator's queue (its queue.listen) or your NATS, such as nats://127.0.0.1:4222")
 	}
 }
 
@@ -95,7 +95,7 @@ func (v *validator) link(path, value string, schemes ...string) {
 	}
 }
 
-// address checks HOST:PORT and tells whether it is on loopback.
+// address checks HOST:PORT and reports whether it is on loopback.
 func (v *validator) address(path, value string) (loopback bool) {
 	host, port, err := net.SplitHostPort(value)
 	if err != nil {

@@ -62,7 +62,7 @@ func TestMoverRefuses(t *testing.T) {
 		name, text string
 		want       []string
 	}{
-		{"nothing", "", []string{"repository.url: must be set", "queue.url: a mover needs it"}},
+		{"nothing", "", []string{"repository.url: must be set", "queue.url: must be set for a mover"}},
 		{"no handles", with("handles: 2", "handles: 0"), []string{"mover.handles: 0: want at least 1"}},
 		{"little memory", with("512MiB", "1MiB"), []string{"mover.memory: 1MiB: want at least 32MiB"}},
 		{"transport", with("nbdssl,", "ndbssl,"), []string{`mover.vddk.transports[0]: "ndbssl": did you mean nbdssl?`}},

@@ -1,11 +1,11 @@
-// Package spelling tells how far a word is from another one, so that an error can
-// name what was probably meant. It is pure and knows nothing of what words mean.
+// Package spelling measures how far apart two words are, so that an error can name
+// the word that was probably meant. It is pure.
 package spelling
 
 import "strings"
 
-// Distance is Levenshtein's, in bytes, without regard to case: how many letters to
-// insert, remove or replace.
+// Distance returns the Levenshtein distance of two words, in bytes, ignoring case: how
+// many letters to insert, remove or replace.
 func Distance(a, b string) int {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	row := make([]int, len(b)+1)

@@ -8,7 +8,7 @@ import (
 
 var byteUnits = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 
-// Bytes is a size for people, three digits: "0 B", "512 KiB", "1.50 GiB".
+// Bytes formats a number of bytes for people, with three digits: "0 B", "512 KiB", "1.50 GiB".
 func Bytes(n int64) string {
 	if n < 0 {
 		if n == math.MinInt64 {
@@ -30,7 +30,7 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.2f %s", f, byteUnits[unit])
 }
 
-// digits is f as it will be printed: 1023.9 MiB is shown in GiB.
+// digits is f as it will be printed: 1023.9 MiB is printed in GiB.
 func digits(f float64, unit int) float64 {
 	if unit == 0 {
 		return f
@@ -38,19 +38,7 @@ func digits(f float64, unit int) float64 {
 	return math.Round(f)
 }
 
-// Rate is bytes over a time, for people: "12.3 MiB/s"; "-" where no time passed.
-func Rate(n int64, d time.Duration) string {
-	if d <= 0 {
-		return "-"
-	}
-	perSecond := float64(n) / d.Seconds()
-	if perSecond >= math.MaxInt64 {
-		return "-"
-	}
-	return Bytes(int64(perSecond)) + "/s"
-}
-
-// Elapsed is a duration for people: "0.8 s", "42 s", "3m05s", "2h07m", "3d04h".
+// Elapsed formats a duration for people: "0.8 s", "42 s", "3m05s", "2h07m", "3d04h".
 func Elapsed(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < 10*time.Second-50*time.Millisecond:
@@ -66,16 +54,4 @@ func Elapsed(d time.Duration) string {
 	}
 	h := int64(d.Round(time.Hour) / time.Hour)
 	return fmt.Sprintf("%dd%02dh", h/24, h%24)
-}
-
-// Share is part of whole in percent, for people: "0.3 %", "42 %"; "-" of nothing.
-func Share(part, whole int64) string {
-	if whole <= 0 {
-		return "-"
-	}
-	p := float64(part) / float64(whole) * 100
-	if p > 0 && p < 9.95 {
-		return fmt.Sprintf("%.1f %%", p)
-	}
-	return fmt.Sprintf("%.0f %%", p)
 }

@@ -1,9 +1,8 @@
-// Package telemetry says how both programs speak: how they log, by which names
-// the same thing goes in every line, and how figures look for people.
+// Package telemetry is how both programs log: the logger, the attributes that lines
+// are searched by, each under one key, and how figures are formatted for people.
 //
-// It promises that a secret (ivd.Secret) never reaches a log, wherever in a value
-// it is, and that one name means one thing. It never decides what to log, and
-// keeps no state.
+// A secret (ivd.Secret) never reaches a log, wherever in a value it is. The package
+// never decides what is logged, and keeps no state.
 package telemetry
 
 import (
@@ -30,7 +29,7 @@ func ParseLevel(s string) (slog.Level, error) {
 	return l, nil
 }
 
-// NewLogger makes a logger that writes to w.
+// NewLogger returns a logger that writes to w.
 func NewLogger(w io.Writer, o Options) (*slog.Logger, error) {
 	h := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: tidy}
 	switch o.Format {
@@ -42,9 +41,8 @@ func NewLogger(w io.Writer, o Options) (*slog.Logger, error) {
 	return nil, &ivd.Error{Kind: ivd.Invalid, Op: "log format", Err: fmt.Errorf("%q is not known", o.Format), Remedy: "use text or json"}
 }
 
-// tidy is the last look at every attribute: secrets inside structs and maps,
-// which slog's handlers print by reflection, go through their own text form, and
-// an error stays on one line.
+// tidy replaces values that slog's handlers would print by reflection although a
+// secret is inside, and keeps an error on one line.
 func tidy(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindAny {
 		return a

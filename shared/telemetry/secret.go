@@ -8,12 +8,12 @@ import (
 
 var secretType = reflect.TypeFor[ivd.Secret]()
 
-// maxLook bounds how deep a value is searched.
+// maxLook bounds how deep a type is searched.
 const maxLook = 6
 
-// holdsSecret tells whether a value has a secret somewhere inside. Formatting by
-// reflection prints an unexported field without asking for its text form, so the
-// whole value is kept out of the log.
+// holdsSecret reports whether a value contains a secret. Formatting by reflection
+// prints an unexported field without calling its String method, so the whole value
+// is kept out of the log.
 func holdsSecret(v any) bool {
 	return v != nil && typeHolds(reflect.TypeOf(v), 0)
 }

@@ -109,19 +109,6 @@ func TestFigures(t *testing.T) {
 			t.Errorf("Elapsed(%s) = %s, want %s", d, got, want)
 		}
 	}
-	for _, c := range []struct{ got, want string }{
-		{telemetry.Rate(10<<20, 2*time.Second), "5.00 MiB/s"},
-		{telemetry.Rate(1, 0), "-"},
-		{telemetry.Rate(math.MaxInt64, time.Nanosecond), "-"},
-		{telemetry.Share(1, 3), "33 %"},
-		{telemetry.Share(1, 300), "0.3 %"},
-		{telemetry.Share(0, 300), "0 %"},
-		{telemetry.Share(1, 0), "-"},
-	} {
-		if c.got != c.want {
-			t.Errorf("%s, want %s", c.got, c.want)
-		}
-	}
 }
 
 // TestBytesWidth: whatever the number, at most four digits and a unit.
