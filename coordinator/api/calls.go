@@ -8,11 +8,6 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// Version asks which build answers.
-func (c *Client) Version(ctx context.Context) (Build, error) {
-	return call[Build](ctx, c, http.MethodGet, root+"/version", nil, nil)
-}
-
 // Disks lists the estate's disks.
 func (c *Client) Disks(ctx context.Context, q DiskQuery) ([]Disk, error) {
 	query := url.Values{}
@@ -78,11 +73,6 @@ func (c *Client) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error) {
 		query.Set("disk", string(disk))
 	}
 	return call[[]Point](ctx, c, http.MethodGet, root+"/points", query, nil)
-}
-
-// Point shows one restore point.
-func (c *Client) Point(ctx context.Context, id ivd.PointID) (Point, error) {
-	return call[Point](ctx, c, http.MethodGet, root+"/points/"+string(id), nil, nil)
 }
 
 // Movers lists the movers that live.

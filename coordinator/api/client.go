@@ -21,12 +21,12 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// ClientOptions say which server to ask, and how.
+// ClientOptions are which server to ask, and how.
 type ClientOptions struct {
 	Server   string        // URL; empty: DefaultServer
 	Token    ivd.Secret    // empty: none
 	CAFile   string        // PEM; empty: the system's authorities
-	Patience time.Duration // how long Watch looks for a server that went away; 0: two minutes
+	Patience time.Duration // how long Watch tries to reach a server that went away; 0: two minutes
 }
 
 // Client asks a server. It is safe for concurrent use.
@@ -37,7 +37,8 @@ type Client struct {
 	patience time.Duration
 }
 
-// NewClient checks the options; it does not ask the server yet.
+// NewClient checks the options. It does not contact the server. The caller must call
+// Close.
 func NewClient(o ClientOptions) (*Client, error) {
 	if o.Server == "" {
 		o.Server = DefaultServer
@@ -82,14 +83,11 @@ func trust(caFile string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
-// Close gives up idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Server is the address that is asked.
-func (c *Client) Server() string { return c.base.String() }
-
-// send makes a request and gives the answer when it is a success; the caller
-// closes its body.
+// send makes a request and returns the answer when it is a success. The caller must
+// close its body.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
 	u := *c.base.JoinPath(path)
 	u.RawQuery = query.Encode()
@@ -122,7 +120,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	return response, nil
 }
 
-// unreached says why there was no answer, in the words of the last cause only.
+// unreached returns the error of a request without an answer: its innermost cause.
 func (c *Client) unreached(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -143,8 +141,8 @@ func (c *Client) unreached(ctx context.Context, err error) error {
 	return e
 }
 
-// refusal is the error that an answer carries. An answer that no server of ours
-// can have given names the address.
+// refusal returns the error that an answer contains. An answer without one does not
+// come from `ivd serve`, and the error names its address.
 func (c *Client) refusal(response *http.Response) error {
 	var p problem
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxBody))
@@ -160,7 +158,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, query url.
 	return out, err
 }
 
-// callAll gets all pages of a list.
+// callAll returns all pages of a list.
 func callAll[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 	all := []T{}
 	query := url.Values{"limit": {strconv.Itoa(maxPageSize)}}
@@ -177,7 +175,7 @@ func callAll[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 	}
 }
 
-// callPage is call, and gives the query of the next page where there is one.
+// callPage is call, and also returns the query of the next page, where there is one.
 func callPage[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (out T, next url.Values, err error) {
 	response, err := c.send(ctx, method, path, query, body)
 	if err != nil {
@@ -193,7 +191,7 @@ func callPage[T any](ctx context.Context, c *Client, method, path string, query 
 	return out, nextPage(response.Header.Get("Link")), nil
 }
 
-// nextPage is the query of the page that a Link header calls the next.
+// nextPage returns the query of the next page that a Link header names.
 func nextPage(link string) url.Values {
 	target, ok := strings.CutSuffix(link, `>; rel="next"`)
 	if !ok {

@@ -22,10 +22,10 @@ const (
 	maxEvent = 1 << 20       // bytes of one
 )
 
-// Watch yields a run with its disks as they are and at their changes, the last time
-// when it has ended. A server that goes away is looked for again for the client's
-// patience, since the run goes on when `ivd serve` is started anew. An error is
-// yielded once, at the end.
+// Watch yields a run with its disks as they are, and again at each change; the last
+// one is the run that has ended. When the connection breaks, it connects again for as
+// long as the client's patience lasts, since the run continues when `ivd serve` is
+// restarted. An error is yielded once, at the end.
 func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[RunDetail, error] {
 	return func(yield func(RunDetail, error) bool) {
 		lost := c.again().Series()
@@ -45,8 +45,8 @@ func (c *Client) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[RunDetail, e
 	}
 }
 
-// again is the back-off towards a server that was lost. A connection that was
-// given up for its silence counts as lost.
+// again returns the back-off between connections. A connection that was given up for
+// its silence counts as broken.
 func (c *Client) again() pause.Backoff {
 	return pause.Backoff{
 		First: 250 * time.Millisecond, Cap: 5 * time.Second, Patience: c.patience,
@@ -57,8 +57,8 @@ func (c *Client) again() pause.Backoff {
 	}
 }
 
-// watchOnce follows one connection. ended: there is no more to yield. heard: at
-// least one change came. The error says why the connection ended, where not ended.
+// watchOnce follows one connection. It reports whether the watch has ended and
+// whether at least one change was heard; err is why the connection broke otherwise.
 func (c *Client) watchOnce(ctx context.Context, id ivd.RunID, yield func(RunDetail) bool) (ended, heard bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -83,7 +83,7 @@ func (c *Client) watchOnce(ctx context.Context, id ivd.RunID, yield func(RunDeta
 		}
 		heard = true
 		shown := seen
-		shown.Disks = slices.Clone(seen.Disks) // who got them keeps them
+		shown.Disks = slices.Clone(seen.Disks) // the receiver may keep them
 		if !yield(shown) || seen.State.Ended() {
 			return true, true, nil
 		}
@@ -91,8 +91,8 @@ func (c *Client) watchOnce(ctx context.Context, id ivd.RunID, yield func(RunDeta
 	return false, heard, c.brokeOff(io.EOF)
 }
 
-// brokeOff is why a stream of events has ended before its run: what the server says,
-// or what became of the connection.
+// brokeOff returns why a stream of events ended before its run did: the server's
+// error, or the connection's.
 func (c *Client) brokeOff(err error) error {
 	if ivd.KindOf(err) != ivd.Unknown && !errors.Is(err, context.Canceled) {
 		return err
@@ -109,12 +109,11 @@ type sentEvent struct {
 	data []byte
 }
 
-// into changes what is known of a run by what the event says. What it is not known
-// for is passed over.
+// into updates a run by an event. Events of an unknown name are ignored.
 func (e sentEvent) into(r *RunDetail) error {
 	switch e.name {
 	case runEvent:
-		var run Run // what is left out is no longer so
+		var run Run // a field that is left out is unset
 		err := json.Unmarshal(e.data, &run)
 		r.Run = run
 		return err
@@ -139,7 +138,7 @@ func (e sentEvent) into(r *RunDetail) error {
 }
 
 // readEvents yields the events of a stream (HTML Standard, section 9.2) until it
-// ends; ids and comments are passed over.
+// ends. It ignores ids and comments.
 func readEvents(r io.Reader) iter.Seq2[sentEvent, error] {
 	return func(yield func(sentEvent, error) bool) {
 		lines := bufio.NewScanner(r)

@@ -13,7 +13,7 @@ import (
 func (a *app) version() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
-		Short: "Say which build this is",
+		Short: "Print the version and the build",
 		Example: `  ivd version
   ivd version -o json`,
 		RunE: func(*cobra.Command, []string) error {
@@ -47,7 +47,7 @@ func (a *app) configCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check a configuration without using it",
-		Long:  `Reads a configuration as ivd serve does and names every problem, a line each.`,
+		Long:  `Reads a configuration as ivd serve does and names every problem, one a line.`,
 		Example: `  ivd config check --config /etc/ivd/ivd.yaml
   ivd config check --config /etc/ivd/ivd.yaml --mover`,
 		RunE: func(*cobra.Command, []string) error {
@@ -65,7 +65,7 @@ func (a *app) configCheck() *cobra.Command {
 		},
 	}
 	withConfig(c, &file)
-	c.Flags().BoolVar(&mover, "mover", false, "check it as ivd-mover reads it")
+	c.Flags().BoolVar(&mover, "mover", false, "check what ivd-mover uses of it")
 	return c
 }
 
@@ -81,10 +81,10 @@ func (a *app) configReference() *cobra.Command {
 	}
 }
 
-// defaultConfig is where the configuration is unless --config says else.
+// defaultConfig is the configuration's path unless --config names another.
 const defaultConfig = "/etc/ivd/ivd.yaml"
 
-// withConfig gives a command the flag that names the configuration.
+// withConfig adds the flag that names the configuration.
 func withConfig(c *cobra.Command, file *string) {
 	c.Flags().StringVar(file, "config", defaultConfig, "the configuration `FILE`")
 	_ = c.MarkFlagFilename("config", "yaml", "yml") // fails only where there is no such flag

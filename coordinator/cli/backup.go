@@ -20,7 +20,7 @@ func (a *app) backup() *cobra.Command {
 		Short: "Back up disks",
 		Long: `Starts a backup and prints the id of its run. With --wait it follows the run to its
 end; the exit code is then 0 when every disk is done, 3 when some failed, 1 when
-none is done. An interrupt ends the waiting, not the run.`,
+none is done. An interrupt ends the wait, not the run.`,
 		Example: `  ivd backup --all --wait
   ivd backup --policy nightly
   ivd backup --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --full --wait -o json`,
@@ -30,7 +30,7 @@ none is done. An interrupt ends the waiting, not the run.`,
 			}
 			return nil
 		},
-		RunE: a.asking(func(ctx context.Context, c *api.Client, more []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, more []string) error {
 			for _, d := range append(disks, more...) {
 				id, err := ivd.ParseDiskID(d)
 				if err != nil {
@@ -45,19 +45,19 @@ none is done. An interrupt ends the waiting, not the run.`,
 			if err != nil {
 				return err
 			}
-			return a.begun(ctx, c, v, wait)
+			return a.startedRun(ctx, c, v, wait)
 		}),
 	}
 	c.Flags().BoolVar(&request.All, "all", false, "every disk of every vCenter")
 	c.Flags().StringVar(&request.Policy, "policy", "", "the disks that the policy `NAME` selects")
 	c.Flags().StringSliceVar(&disks, "disk", nil, "these disks, by their `ID`; may be repeated")
-	c.Flags().BoolVar(&request.Full, "full", false, "read all that is allocated, whatever changed; what is stored already is not stored again")
+	c.Flags().BoolVar(&request.Full, "full", false, "read everything that is allocated, not only what changed; nothing is stored twice")
 	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")
 	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice
 	return a.withServer(a.withOutput(c))
 }
 
-// oneWay wants disks to be named in exactly one way.
+// oneWay requires that disks are named in exactly one way.
 func oneWay(r api.BackupRequest) error {
 	ways := 0
 	for _, given := range []bool{r.All, r.Policy != "", len(r.Disks) > 0} {

@@ -154,7 +154,7 @@ func TestRepositoryIsMadeOnce(t *testing.T) {
 		t.Errorf("info before init: %d %s", code, errs)
 	}
 	code, out, errs := ivdBinary(t, "repo", "init", "--config", config)
-	if code != 0 || errs != "" || !strings.HasPrefix(out, "made repository ") {
+	if code != 0 || errs != "" || !strings.HasPrefix(out, "created repository ") {
 		t.Fatalf("init: %d %s %s", code, out, errs)
 	}
 	id := strings.Fields(out)[2]

@@ -1,12 +1,12 @@
 // Package cli is the command line of ivd: it reads flags, asks the coordinator
 // through the API, and shows the answer as a table for people or as JSON or YAML
-// for programs. What a command does is another room's: this one knows words,
-// columns and exit codes.
+// for programs. It knows texts, columns and exit codes; what a command does is the
+// work of other packages.
 //
-// It promises: results go to standard output, everything else to standard error;
-// an error is one line that says what to do; the exit code is 0 when all is done,
-// 1 when it failed, 2 when what was given is wrong, 3 when some disks failed. It
-// never asks questions, and it never shows a secret.
+// Results go to standard output, everything else to standard error. An error is one
+// line with its remedy. The exit code is 0 when everything is done, 1 when it failed,
+// 2 when the command line or the configuration is wrong, 3 when some disks failed.
+// It never asks questions, and it never shows a secret.
 package cli
 
 import (
@@ -28,8 +28,8 @@ type Streams struct {
 	Err io.Writer // errors and progress
 }
 
-// Main runs the command that the process was started with and gives its exit
-// code. A first interrupt ends it gently, a second one at once.
+// Main runs the command that the process was started with and returns its exit code.
+// The first interrupt ends it in order, the second one at once.
 func Main(extra Extra) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -37,16 +37,17 @@ func Main(extra Extra) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		signal.Stop(signals) // the next one has its usual effect, from before anybody acts on the first
+		signal.Stop(signals) // before anything else: the second one ends the process
 		cancel(errInterrupted)
 	}()
 	return Execute(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr}, extra)
 }
 
-// errInterrupted is the cause of a context that a signal has ended.
+// errInterrupted is the cause of a context that ended by a signal.
 var errInterrupted = &ivd.Error{Kind: ivd.Cancelled, Err: errors.New("interrupted")}
 
-// Execute runs one command and gives its exit code. It has said what went wrong.
+// Execute runs one command and returns its exit code. It has written the command's
+// error.
 func Execute(ctx context.Context, args []string, s Streams, extra Extra) int {
 	a := &app{out: s.Out, errs: s.Err, extra: extra}
 	root := a.root()
@@ -59,16 +60,16 @@ func Execute(ctx context.Context, args []string, s Streams, extra Extra) int {
 	return exitCode(err)
 }
 
-// Root is the tree of all commands, for who generates something from it.
+// Root returns the tree of all commands.
 func Root(extra Extra) *cobra.Command {
 	return (&app{out: os.Stdout, errs: os.Stderr, extra: extra}).root()
 }
 
-// app is what all commands share.
+// app is the state that all commands share.
 type app struct {
 	out, errs io.Writer
 	extra     Extra
-	started   bool // flags and arguments were understood
+	started   bool // flags and arguments are valid
 
 	format format // of --output
 	link   link   // of --server, --token, --ca-file

@@ -17,7 +17,7 @@ func (a *app) disks() *cobra.Command {
 		Example: `  ivd disks
   ivd disks --unprotected
   ivd disks --datastore nvme-1 -o json`,
-		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
 			disks, err := c.Disks(ctx, q)
 			if err != nil {
 				return err
@@ -33,13 +33,13 @@ func (a *app) disks() *cobra.Command {
 func (a *app) snapshots() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "snapshots",
-		Short: "List the snapshots in vSphere that ivd made",
-		Long: `Lists the snapshots of disks that runs of ivd made, and examinations by ivd-mover
-doctor. Each is deleted when its disk's backup or examination ends, or by the next
-start of ivd serve; others' snapshots are never touched and not shown.`,
+		Short: "List the snapshots that ivd made in vSphere",
+		Long: `Lists the snapshots of disks that backups and examinations by ivd-mover doctor made.
+Each is deleted when its backup or examination ends, or by the next start of
+ivd serve. Snapshots of other programs are neither shown nor touched.`,
 		Example: `  ivd snapshots
   ivd snapshots -o json`,
-		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
 			snapshots, err := c.Snapshots(ctx)
 			if err != nil {
 				return err
@@ -53,10 +53,10 @@ start of ivd serve; others' snapshots are never touched and not shown.`,
 func (a *app) movers() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "movers",
-		Short: "List the movers that live and what they do",
+		Short: "List the live movers and what they do",
 		Example: `  ivd movers
   ivd movers -o json`,
-		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
 			movers, err := c.Movers(ctx)
 			if err != nil {
 				return err
@@ -69,7 +69,7 @@ func (a *app) movers() *cobra.Command {
 
 // diskIDs offers the estate's disks to the shell.
 func (a *app) diskIDs() cobra.CompletionFunc {
-	return a.completing(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
+	return a.completions(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
 		disks, err := c.Disks(ctx, api.DiskQuery{})
 		var words []cobra.Completion
 		for _, d := range disks {

@@ -17,7 +17,7 @@ const (
 	exitPartly = 3
 )
 
-// errPartly marks that some disks of a run failed.
+// errPartly marks the error of a run of which some disks failed.
 var errPartly = errors.New("some disks failed")
 
 // exitCode is the one place where an error becomes an exit code.
@@ -27,18 +27,18 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, errPartly):
 		return exitPartly
-	case errors.Is(err, errOfRun):
-		return exitFailed // whatever the kind of what failed in it
+	case errors.Is(err, errRun):
+		return exitFailed // whatever the kind of the run's failure
 	case ivd.KindOf(err) == ivd.Invalid:
 		return exitUsage
 	}
 	return exitFailed
 }
 
-// errOfRun marks what a run has come to, as against what became of the command.
-var errOfRun = errors.New("the run is not done")
+// errRun marks the error of a run that is not done, as against one of the command.
+var errRun = errors.New("the run is not done")
 
-// verdict is the error that a run's end amounts to.
+// verdict returns the error of a run that has ended; nil when every disk is done.
 func verdict(v api.RunDetail) error {
 	failed := 0
 	for _, d := range v.Disks {
@@ -56,7 +56,7 @@ func verdict(v api.RunDetail) error {
 		}
 		return &ivd.Error{Err: marked{errPartly, fmt.Sprintf("%d of %d disks of run %s failed", failed, len(v.Disks), v.ID)}, Remedy: see}
 	case api.Cancelled:
-		return &ivd.Error{Kind: ivd.Cancelled, Err: marked{errOfRun, fmt.Sprintf("run %s was cancelled; disks done before that stay done", v.ID)}}
+		return &ivd.Error{Kind: ivd.Cancelled, Err: marked{errRun, fmt.Sprintf("run %s was cancelled; disks done before that stay done", v.ID)}}
 	}
 	why, remedy := fmt.Sprintf("all %d disks failed", len(v.Disks)), see
 	if v.Failure != nil {
@@ -65,24 +65,24 @@ func verdict(v api.RunDetail) error {
 			remedy = v.Failure.Remedy
 		}
 	}
-	return &ivd.Error{Err: marked{errOfRun, fmt.Sprintf("run %s failed: %s", v.ID, why)}, Remedy: remedy}
+	return &ivd.Error{Err: marked{errRun, fmt.Sprintf("run %s failed: %s", v.ID, why)}, Remedy: remedy}
 }
 
-// marked is an error with its own words that is told by its mark.
+// marked is an error with a text of its own that errors.Is finds by its mark.
 type marked struct {
-	mark  error
-	words string
+	mark error
+	text string
 }
 
-func (m marked) Error() string        { return m.words }
+func (m marked) Error() string        { return m.text }
 func (m marked) Is(target error) bool { return target == m.mark }
 
-// report writes err to standard error: one line for each problem.
+// report writes err to standard error, one line for each problem.
 func (a *app) report(err error) {
 	if err == nil {
 		return
 	}
-	if several, ok := err.(interface{ Unwrap() []error }); ok { // a join itself, not what it is wrapped in
+	if several, ok := err.(interface{ Unwrap() []error }); ok { // a join itself, not an error that wraps one
 		for _, e := range several.Unwrap() {
 			a.report(e)
 		}

@@ -5,15 +5,15 @@ import (
 	"io"
 )
 
-// Extra are the commands that other rooms bring; main.go, which alone knows the
-// laboratory, hands them in.
+// Extra are commands that this package may not import: main.go brings the
+// laboratory and the demo.
 type Extra struct {
 	Lab      func(context.Context, LabOptions) error
 	LabWrite func(context.Context, LabWriteOptions) error
 	Demo     func(context.Context, DemoOptions) error
 }
 
-// LabOptions are those of `ivd lab`. The function runs until the context ends and
+// LabOptions are the options of `ivd lab`. The function runs until the context ends and
 // writes one line of JSON to Out when the laboratory is ready.
 type LabOptions struct {
 	Dir      string
@@ -24,7 +24,7 @@ type LabOptions struct {
 	Out      io.Writer
 }
 
-// LabWriteOptions are those of `ivd lab write`: a guest's write.
+// LabWriteOptions are the options of `ivd lab write`: a guest's write.
 type LabWriteOptions struct {
 	Dir     string
 	Disk    string // its id
@@ -32,7 +32,7 @@ type LabWriteOptions struct {
 	Content io.Reader
 }
 
-// DemoOptions are those of `ivd demo`. Zero values are the demo's own defaults.
+// DemoOptions are the options of `ivd demo`. Zero values are the demo's own defaults.
 type DemoOptions struct {
 	Keep       bool
 	Disks      int

@@ -12,20 +12,20 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// begun shows a run that has just begun, or follows it to its end. A run's id
-// stands alone on standard output, for scripts.
-func (a *app) begun(ctx context.Context, c *api.Client, v api.Run, wait bool) error {
+// startedRun shows a run that has just started, or follows it to its end. Only the run's
+// id goes to standard output, for scripts.
+func (a *app) startedRun(ctx context.Context, c *api.Client, v api.Run, wait bool) error {
 	if wait {
 		return a.toEnd(ctx, c, v.ID)
 	}
 	return a.show(v, func(w io.Writer) error {
-		fmt.Fprintf(a.errs, "the %s has begun: follow it with `ivd run show %s --follow`\n", v.Kind, v.ID)
+		fmt.Fprintf(a.errs, "the %s has started: follow it with `ivd run show %s --follow`\n", v.Kind, v.ID)
 		_, err := fmt.Fprintln(w, v.ID)
 		return err
 	})
 }
 
-// toEnd follows a run, shows what became of it, and gives its verdict.
+// toEnd follows a run to its end, shows it, and returns its verdict.
 func (a *app) toEnd(ctx context.Context, c *api.Client, id ivd.RunID) error {
 	v, err := a.follow(ctx, c, id)
 	if err != nil {
@@ -52,11 +52,11 @@ func (a *app) follow(ctx context.Context, c *api.Client, id ivd.RunID) (api.RunD
 	return last, nil
 }
 
-// stopped says that the waiting has ended and the run has not.
+// stopped returns the error of a wait that ended before the run did.
 func stopped(ctx context.Context, id ivd.RunID, err error) error {
 	rest := fmt.Sprintf("follow it with `ivd run show %s --follow`, end it with `ivd run cancel %s`", id, id)
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), errInterrupted) {
-		return &ivd.Error{Kind: ivd.Cancelled, Err: fmt.Errorf("not waiting any more; run %s goes on", id), Remedy: rest}
+		return &ivd.Error{Kind: ivd.Cancelled, Err: fmt.Errorf("no longer waiting; run %s goes on", id), Remedy: rest}
 	}
 	if k := ivd.KindOf(err); k == ivd.Transient || k == ivd.Cancelled {
 		return &ivd.Error{Kind: k, Err: fmt.Errorf("%w; run %s goes on when ivd serve does", err, id), Remedy: rest}

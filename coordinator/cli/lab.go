@@ -16,13 +16,13 @@ import (
 // size is a flag of bytes, written "64MiB".
 type size config.Size
 
-// String, Set and Type make it a flag.
+// String, Set and Type implement pflag.Value.
 func (s *size) String() string { return config.Size(*s).String() }
 
 // Set reads a size.
 func (s *size) Set(text string) error { return (*config.Size)(s).UnmarshalText([]byte(text)) }
 
-// Type is what help calls the value.
+// Type is the name of the value in help.
 func (s *size) Type() string { return "SIZE" }
 
 func (a *app) lab() *cobra.Command {
@@ -33,10 +33,10 @@ func (a *app) lab() *cobra.Command {
 		Short: "Run the vCenter laboratory in the foreground",
 		Long: `Runs a simulated vCenter with IVDs in ordinary files below DIR, with snapshots and
 changed block tracking that really work, until it is interrupted. When it is ready it
-prints one line of JSON: url, username, password, thumbprint, vddk_libdir. What DIR
-holds already is taken up again.
+prints one line of JSON: url, username, password, thumbprint, vddk_libdir. A DIR that
+has a laboratory already is used as it is.
 
-It is for tests and for trying things out; it keeps nobody out.`,
+It is for tests and for trying things out; it lets everybody in.`,
 		Example: `  ivd lab --dir /tmp/lab --disks 4 --disk-size 256MiB
   ivd lab --dir /tmp/lab --listen 127.0.0.1:8989
   ivd lab --dir /tmp/lab --esx`,
@@ -56,7 +56,7 @@ It is for tests and for trying things out; it keeps nobody out.`,
 	}
 	c.Flags().StringVar(&o.Dir, "dir", "", "the `FOLDER` of its disks and its state")
 	c.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:0", "`ADDRESS` of its vSphere API")
-	c.Flags().BoolVar(&o.ESX, "esx", false, "be an ESXi host without a vCenter")
+	c.Flags().BoolVar(&o.ESX, "esx", false, "simulate an ESXi host without a vCenter")
 	c.Flags().IntVar(&o.Disks, "disks", 0, "make `N` disks at its first start")
 	c.Flags().Var(&diskSize, "disk-size", "how large each of them is")
 	c.AddCommand(a.labWrite())
@@ -73,7 +73,7 @@ func (a *app) labWrite() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "write --dir DIR --disk ID --offset N (--file F | --random N --seed S)",
-		Short: "Write to a laboratory disk as a guest does: seen by changed block tracking",
+		Short: "Write to a laboratory disk as a guest does, seen by changed block tracking",
 		Example: `  ivd lab write --dir /tmp/lab --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --offset 1MiB --random 64KiB --seed 7
   ivd lab write --dir /tmp/lab --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --offset 0 --file image.raw`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -107,13 +107,13 @@ func (a *app) labWrite() *cobra.Command {
 	c.Flags().StringVar(&o.Dir, "dir", "", "the laboratory's `FOLDER`")
 	c.Flags().StringVar(&o.Disk, "disk", "", "the disk's `ID`")
 	c.Flags().Var(&offset, "offset", "where to write, from the disk's beginning")
-	c.Flags().StringVar(&file, "file", "", "write what this `FILE` holds")
+	c.Flags().StringVar(&file, "file", "", "write the content of this `FILE`")
 	c.Flags().Var(&random, "random", "write this many random bytes")
 	c.Flags().Uint64Var(&seed, "seed", 0, "the random bytes' `SEED`: the same seed gives the same bytes")
 	return c
 }
 
-// randomBytes are n bytes that follow from the seed and do not compress.
+// randomBytes returns n bytes that follow from the seed and do not compress.
 func randomBytes(n int64, seed uint64) io.Reader {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
@@ -125,11 +125,11 @@ func (a *app) demo() *cobra.Command {
 	each := size(64 << 20)
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Play the whole story on this machine, with its own check",
+		Short: "Play the whole story on this machine, and check it",
 		Long: `Starts a vCenter laboratory, a coordinator and movers on this machine, backs disks up,
 lets guests write, backs up what changed, kills a mover on the way, restores, and
-compares byte for byte. It cleans up after itself unless --keep is given; the exit
-code tells whether everything was as it should be.`,
+compares byte for byte. It cleans up after itself unless --keep is given. The exit
+code is 0 when every step succeeded and every disk is identical.`,
 		Example: `  ivd demo
   ivd demo --disks 8 --size 256MiB
   ivd demo --keep -o json`,
@@ -154,9 +154,9 @@ code tells whether everything was as it should be.`,
 	return a.withOutput(c)
 }
 
-var errNotInBuild = ivd.Errorf(ivd.Unsupported, "this build of ivd comes without it")
+var errNotInBuild = ivd.Errorf(ivd.Unsupported, "not part of this build of ivd")
 
-// needs is a flag that is missing.
+// needs returns the error of a missing flag.
 func needs(command, flag string) error {
 	return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%s needs %s", command, flag), Remedy: "see `" + command + " --help`"}
 }

@@ -12,22 +12,22 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// link says which server is asked, and how.
+// link is which server to ask, and how.
 type link struct {
 	server string
 	token  string
 	caFile string
 }
 
-// withServer gives a command the flags that say which server to ask.
+// withServer adds the flags that say which server to ask.
 func (a *app) withServer(c *cobra.Command) *cobra.Command {
 	c.Flags().StringVar(&a.link.server, "server", "", "`URL` of ivd serve (IVD_SERVER; else "+api.DefaultServer+")")
-	c.Flags().StringVar(&a.link.token, "token", "", "the server's `TOKEN` for you; others on this host see flags, so rather set IVD_TOKEN")
-	c.Flags().StringVar(&a.link.caFile, "ca-file", "", "`FILE` with the authority of the server's certificate, in PEM")
+	c.Flags().StringVar(&a.link.token, "token", "", "your `TOKEN` for the server; other users of this host can see flags: IVD_TOKEN is safer")
+	c.Flags().StringVar(&a.link.caFile, "ca-file", "", "PEM `FILE` with the authority of the server's certificate")
 	return c
 }
 
-// client makes a client of the server that flags and environment name.
+// client returns a client of the server that flags and environment name.
 func (a *app) client() (*api.Client, error) {
 	return api.NewClient(api.ClientOptions{
 		Server: cmp.Or(a.link.server, os.Getenv("IVD_SERVER")),
@@ -36,8 +36,8 @@ func (a *app) client() (*api.Client, error) {
 	})
 }
 
-// asking wraps what a command does with a client.
-func (a *app) asking(do func(ctx context.Context, c *api.Client, args []string) error) func(*cobra.Command, []string) error {
+// withClient returns a command's function that calls do with a client.
+func (a *app) withClient(do func(ctx context.Context, c *api.Client, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		c, err := a.client()
 		if err != nil {
@@ -48,9 +48,9 @@ func (a *app) asking(do func(ctx context.Context, c *api.Client, args []string) 
 	}
 }
 
-// completing asks the server for words that the shell can offer. A server that
-// does not answer soon offers none.
-func (a *app) completing(ask func(context.Context, *api.Client) ([]cobra.Completion, error)) cobra.CompletionFunc {
+// completions returns a function that asks the server for the shell's completions;
+// there are none where the server does not answer soon.
+func (a *app) completions(ask func(context.Context, *api.Client) ([]cobra.Completion, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
 		defer cancel()

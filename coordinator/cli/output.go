@@ -23,7 +23,7 @@ const (
 
 var formats = []string{string(asTable), string(asJSON), string(asYAML)}
 
-// String, Set and Type make it a flag.
+// String, Set and Type implement pflag.Value.
 func (f *format) String() string { return string(*f) }
 
 // Set takes one of the formats.
@@ -35,10 +35,10 @@ func (f *format) Set(s string) error {
 	return nil
 }
 
-// Type is what help calls the value.
+// Type is the name of the value in help.
 func (f *format) Type() string { return "FORMAT" }
 
-// withOutput gives a command the flag that chooses the format.
+// withOutput adds the flag that chooses the format.
 func (a *app) withOutput(c *cobra.Command) *cobra.Command {
 	a.format = asTable
 	c.Flags().VarP(&a.format, "output", "o", "how to show the result: table, json or yaml")
@@ -46,7 +46,7 @@ func (a *app) withOutput(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// show writes v as the format has it; table writes it for people.
+// show writes v in the chosen format; table writes it for people.
 func (a *app) show(v any, table func(io.Writer) error) error {
 	if a.format == asTable {
 		return table(a.out)
@@ -70,8 +70,8 @@ func (a *app) show(v any, table func(io.Writer) error) error {
 	return err
 }
 
-// yamlOf turns JSON into YAML with the same keys in the same order: JSON is YAML
-// already, only its style is not.
+// yamlOf turns JSON into YAML with the same keys in the same order. JSON is YAML; only
+// its style differs.
 func yamlOf(text []byte) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {

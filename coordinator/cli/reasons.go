@@ -11,10 +11,10 @@ import (
 	"ivdmover/shared/telemetry"
 )
 
-// namesShown is how many disks with one reason are named before they are counted.
+// namesShown is how many disks with one reason are named; more are only counted.
 const namesShown = 5
 
-// reasons are lines of text, each with the disks that it is true of.
+// reasons are texts, each with the names of the disks that it applies to.
 type reasons struct {
 	order []string
 	names map[string][]string
@@ -52,8 +52,8 @@ func (r *reasons) write(w io.Writer, heading string) error {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// writeReasons tells why disks were read as they were, what was tried again, and why
-// transports that their movers would have preferred did not serve.
+// writeReasons writes why disks were read as they were, what was tried again, and why
+// transports that movers prefer were not used.
 func writeReasons(w io.Writer, v api.RunDetail) error {
 	var notes, retried, refused reasons
 	for _, d := range v.Disks {
@@ -86,7 +86,7 @@ func severalVCenters(movers []api.Mover) bool {
 	return len(seen) > 1
 }
 
-// pathTable shows how movers fare with datastores by their transports.
+// pathTable shows the rate of each transport of each mover to each datastore.
 func pathTable(movers []api.Mover) (t *text.Table, filled bool) {
 	t = &text.Table{Columns: []text.Column{
 		text.Left("MOVER"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Left("TRANSPORT"), text.Right("READS"), text.Right("WRITES"), text.Left("RESTS UNTIL"), text.Left("WHY"),

@@ -17,14 +17,14 @@ func (a *app) restore() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "restore POINT",
-		Short: "Bring a restore point back as a new disk",
+		Short: "Restore a point to a new disk",
 		Long: `Starts a restore to a new disk and prints the id of its run. The disk gets its name
-when all of it is written and checked; until then it is named after the run. It is
-as large as vSphere makes it (whole MiB), with zeros beyond the old end.`,
+when all of it is written and checked; until then it is named after the run. Its
+size is rounded up to whole MiB, as vSphere requires, with zeros beyond the old end.`,
 		Example: `  ivd restore 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e/20261124T231500Z-20261124t231500z-1f0c2a9b --wait
   ivd restore POINT --datastore nvme-2 --name data-yesterday`,
 		Args: oneArg("POINT"),
-		RunE: a.asking(func(ctx context.Context, c *api.Client, args []string) (err error) {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) (err error) {
 			if request.Point, err = ivd.ParsePointID(args[0]); err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ as large as vSphere makes it (whole MiB), with zeros beyond the old end.`,
 			if err != nil {
 				return err
 			}
-			return a.begun(ctx, c, v, wait)
+			return a.startedRun(ctx, c, v, wait)
 		}),
 	}
 	c.Flags().StringVar(&request.VCenter, "vcenter", "", "the vCenter to restore to, by its `NAME` in the configuration; else where the disk was")
@@ -50,7 +50,7 @@ func (a *app) points() *cobra.Command {
 		Short: "List restore points",
 		Example: `  ivd points
   ivd points --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e -o json`,
-		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
 			var id ivd.DiskID
 			if disk != "" {
 				var err error
@@ -72,7 +72,7 @@ func (a *app) points() *cobra.Command {
 
 // pointIDs offers restore points to the shell.
 func (a *app) pointIDs() cobra.CompletionFunc {
-	return a.completing(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
+	return a.completions(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
 		points, err := c.Points(ctx, "")
 		var words []cobra.Completion
 		for _, p := range points {

@@ -17,7 +17,7 @@ func (a *app) runs() *cobra.Command {
 		Short: "List runs: backups and restores, under way and ended",
 		Example: `  ivd runs
   ivd runs -o json`,
-		RunE: a.asking(func(ctx context.Context, c *api.Client, _ []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
 			runs, err := c.Runs(ctx)
 			if err != nil {
 				return err
@@ -51,7 +51,7 @@ none is done.`,
   ivd run show 20261124t231500z-1f0c2a9b --follow
   ivd run show 20261124t231500z-1f0c2a9b -o json`,
 		Args: oneArg("RUN"),
-		RunE: a.asking(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
 			id := ivd.RunID(args[0])
 			if follow {
 				return a.toEnd(ctx, c, id)
@@ -76,7 +76,7 @@ func (a *app) runCancel() *cobra.Command {
 their snapshots are deleted before the run has ended.`,
 		Example: `  ivd run cancel 20261124t231500z-1f0c2a9b`,
 		Args:    oneArg("RUN"),
-		RunE: a.asking(func(ctx context.Context, c *api.Client, args []string) error {
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
 			v, err := c.Cancel(ctx, ivd.RunID(args[0]))
 			if err != nil {
 				return err
@@ -97,7 +97,7 @@ their snapshots are deleted before the run has ended.`,
 
 // runIDs offers runs to the shell, perhaps only those under way.
 func (a *app) runIDs(underWay bool) cobra.CompletionFunc {
-	return a.completing(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
+	return a.completions(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
 		runs, err := c.Runs(ctx)
 		var words []cobra.Completion
 		for _, v := range runs {

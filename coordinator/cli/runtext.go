@@ -112,7 +112,7 @@ func restoreDisks(v api.RunDetail) *text.Table {
 	return t
 }
 
-// stateOf is a disk's step, or what became of it.
+// stateOf is a disk's step, or its result.
 func stateOf(d api.RunDisk) string {
 	if d.Step == api.Ended {
 		return string(d.Result)

@@ -22,8 +22,8 @@ func (a *app) serve() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the coordinator: the service, its API, and the embedded queue",
-		Long: `Runs the coordinator until it is interrupted. Runs that it leaves under way are taken
-up again by its next start. The queue is embedded, with its files under state_dir,
+		Long: `Runs the coordinator until it is interrupted. Its next start continues the runs that
+are under way. The queue is embedded, with its files under state_dir,
 unless queue.url is set.`,
 		Example: `  ivd serve --config /etc/ivd/ivd.yaml
   ivd serve --config /etc/ivd/ivd.yaml --movers 2     all on this machine`,
@@ -46,7 +46,7 @@ unless queue.url is set.`,
 		},
 	}
 	withConfig(c, &file)
-	c.Flags().IntVar(&o.Movers, "movers", 0, "also run `N` movers here, as processes of this one")
+	c.Flags().IntVar(&o.Movers, "movers", 0, "also run `N` movers on this host, as child processes")
 	c.Flags().StringVar(&level, "log-level", "info", "the least that is logged: debug, info, warn or error")
 	c.Flags().StringVar(&logs.Format, "log-format", "text", "text, or json: one object a line")
 	return c
@@ -55,7 +55,7 @@ unless queue.url is set.`,
 func (a *app) repo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "repo",
-		Short: "Make a repository, or say what it is",
+		Short: "Create a repository, or show it",
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo info`,
 	}
@@ -68,10 +68,9 @@ func (a *app) repoInit() *cobra.Command {
 	var chunk size
 	c := &cobra.Command{
 		Use:   "init",
-		Short: "Make the repository that the configuration names, once",
-		Long: `Makes a repository in the bucket or the folder that repository.url names. It works on
-the store itself and needs no ivd serve. A repository that is there already is left
-as it is.`,
+		Short: "Create the repository that the configuration names, once",
+		Long: `Creates a repository in the bucket or the folder that repository.url names. It works
+on the store itself and needs no ivd serve. An existing repository is never changed.`,
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadForStore(file)
@@ -88,13 +87,13 @@ as it is.`,
 			}
 			info := serve.DescribeRepository(r)
 			return a.show(info, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "made repository %s at %s\n", info.ID, info.URL)
+				_, err := fmt.Fprintf(w, "created repository %s at %s\n", info.ID, info.URL)
 				return err
 			})
 		},
 	}
 	withConfig(c, &file)
-	c.Flags().Var(&chunk, "chunk-size", "of first backups, a power of two; 0 takes 256KiB, and 1MiB for disks above 4TiB")
+	c.Flags().Var(&chunk, "chunk-size", "chunk size of first backups, a power of two; 0 takes 256KiB, and 1MiB for disks above 4TiB")
 	return a.withOutput(c)
 }
 
@@ -102,8 +101,8 @@ func (a *app) repoInfo() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "info",
-		Short: "Say what the repository is",
-		Long:  `Asks ivd serve about its repository or, with --config, looks into the store itself.`,
+		Short: "Show the repository's properties",
+		Long:  `Asks ivd serve about its repository or, with --config, reads the store itself.`,
 		Example: `  ivd repo info
   ivd repo info --config /etc/ivd/ivd.yaml -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

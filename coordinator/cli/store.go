@@ -14,8 +14,7 @@ import (
 	"ivdmover/shared/telemetry"
 )
 
-// loadForStore reads a configuration for a command that uses the repository
-// alone.
+// loadForStore reads a configuration for a command that only uses the repository.
 func loadForStore(file string) (*config.Config, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
@@ -24,8 +23,7 @@ func loadForStore(file string) (*config.Config, error) {
 	return cfg, cfg.ValidateRepository()
 }
 
-// askOrOpen looks into the store where --config was given, and asks the server
-// otherwise.
+// askOrOpen reads the store where --config is given, and asks the server otherwise.
 func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error) {
 	if !cmd.Flags().Changed("config") {
 		c, err := a.client()

@@ -37,7 +37,7 @@ func diskTable(disks []api.Disk) *text.Table {
 	return t
 }
 
-// some is a list's first name and how many more there are.
+// some is the first name of a list and the number of the others.
 func some(names []string) string {
 	switch len(names) {
 	case 0:
@@ -55,7 +55,7 @@ func onOff(b bool) string {
 	return "off"
 }
 
-// writePoints shows restore points and, below them, which cannot be read.
+// writePoints shows restore points and, below them, those that cannot be read.
 func writePoints(w io.Writer, points []api.Point) error {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("POINT"), text.Left("NAME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
@@ -103,7 +103,7 @@ func runTable(runs []api.Run) *text.Table {
 	return t
 }
 
-// took is how long something took; nothing while it is under way.
+// took is a duration in words; empty until the end is known.
 func took(from, to time.Time) string {
 	if from.IsZero() || to.IsZero() {
 		return ""

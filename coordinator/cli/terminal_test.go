@@ -39,7 +39,7 @@ func TestCtrlCTakesTheBarsAway(t *testing.T) {
 		return strings.HasPrefix(s, "data-01            [==== ") && strings.Contains(s, "\n0 of 2 disks ended")
 	})
 	term.Type("\x03")
-	want := "ivd: not waiting any more; run " + string(runA) + " goes on; follow it with `ivd run show " + string(runA) + " --follow`, end it with `ivd run cancel " + string(runA) + "`"
+	want := "ivd: no longer waiting; run " + string(runA) + " goes on; follow it with `ivd run show " + string(runA) + " --follow`, end it with `ivd run cancel " + string(runA) + "`"
 	term.Await("message alone", func(s string) bool { return unwrapped(s) == strings.ReplaceAll(want, " ", "") })
 	if code := finish(); code != 1 || out.Len() > 0 {
 		t.Errorf("exit code %d, out %q", code, out)

@@ -10,13 +10,13 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// usagef is an error of the command line itself.
+// usagef returns an error of the command line.
 func usagef(format string, args ...any) error {
 	return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf(format, args...)}
 }
 
-// asUsage makes an error of cobra's one of ours, on one line, with the help to ask
-// for as its remedy.
+// asUsage turns an error of cobra's into one line whose remedy names the command's
+// help.
 func asUsage(err error, args []string) error {
 	message, _, _ := strings.Cut(err.Error(), "\n")
 	remedy := ivd.RemedyOf(err)
@@ -26,7 +26,7 @@ func asUsage(err error, args []string) error {
 	return &ivd.Error{Kind: ivd.Invalid, Err: errors.New(message), Remedy: remedy}
 }
 
-// words are the arguments that name the command: what stands before its flags.
+// words are the arguments that name the command, before its flags.
 func words(args []string) []string {
 	c, _, err := Root(Extra{}).Find(args)
 	if err != nil || !c.HasParent() {
@@ -35,15 +35,15 @@ func words(args []string) []string {
 	return strings.Fields(c.CommandPath())[1:]
 }
 
-// onlyGroup marks a command that only holds others: run alone, it shows its help.
+// onlyGroup marks a command that only groups others: run alone, it shows its help.
 const onlyGroup = "group"
 
-// usageLine leaves a command's own line out of its help where it only holds others.
+// usageLine removes the usage line of commands that only group others.
 func usageLine(template string) string {
 	return strings.Replace(template, "{{if .Runnable}}", "{{if and .Runnable (not .Annotations."+onlyGroup+")}}", 1)
 }
 
-// tidy gives every command what all have in common.
+// tidy sets on every command what all have in common.
 func tidy(c *cobra.Command) {
 	if c.Args == nil {
 		c.Args = noArgs
@@ -58,8 +58,8 @@ func tidy(c *cobra.Command) {
 	}
 }
 
-// noArgs refuses arguments; of a command with commands below it, it names the
-// nearest of them.
+// noArgs refuses arguments. Where a command has commands below it, the error names
+// the one with the nearest name.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -75,7 +75,7 @@ func noArgs(c *cobra.Command, args []string) error {
 	return err
 }
 
-// oneArg wants exactly one argument, called by its name.
+// oneArg requires exactly one argument, which errors call by name.
 func oneArg(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {

@@ -1,7 +1,7 @@
-// Package progress shows how a run goes on while somebody waits for it: on a
+// Package progress shows how far a run is while a command waits for its end: on a
 // terminal a bar for each disk at work and a line about all of them; elsewhere a
-// plain line now and then. Both show a line for each disk that ends, which stays.
-// It shows what the views say and reads nothing itself; bars are mpb's.
+// plain line now and then. Either way each disk that ends gets a line that stays.
+// It shows what it is given and reads nothing itself. Bars are drawn by mpb.
 package progress
 
 import (
