@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ivdmover/deploy/lab"
+	"ivdmover/shared/soak"
 )
 
 // TestManyAtOnce does on many disks at once what a run does on each, with two
@@ -38,7 +39,7 @@ func oneOfMany(w *world, i int) error {
 	w.attach("lab-vm-3", store, id)
 	w.attach("lab-vm-2", store, id) // turns tracking on
 	since := ""
-	for round := range 4 {
+	for round := range min(soak.Times(2), 8) { // each writes a block of its own
 		if err := w.access(store, id, "prepare", fmt.Sprint("run-", i)); err != nil {
 			return err
 		}

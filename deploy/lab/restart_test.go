@@ -21,6 +21,7 @@ import (
 
 	"ivdmover/deploy/lab"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/soak"
 )
 
 // childEnv makes the test's binary a laboratory in the foreground, for a folder.
@@ -173,7 +174,7 @@ func TestKilledWhileItDeletes(t *testing.T) {
 	id := w.create(store, "a", size)
 	known := map[string][]byte{}
 	r := rand.New(rand.NewPCG(1, 2))
-	for round := range 6 {
+	for round := range soak.Times(3) {
 		for len(known) < 3 {
 			w.write(id, r.Int64N(4<<20), r.Uint64(), 10<<20)
 			s := w.snapshot(store, id, fmt.Sprint("round ", round))

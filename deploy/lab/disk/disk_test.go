@@ -15,6 +15,7 @@ import (
 
 	"ivdmover/deploy/lab/disk"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/soak"
 )
 
 // used is the bytes of all files below a folder that the file system has given out.
@@ -146,7 +147,7 @@ func TestReadersTakeNoLock(t *testing.T) {
 	if err := d.WriteAt(fill(0), 0); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 40 {
+	for i := range soak.Times(10) {
 		id, older := fmt.Sprint(i), fmt.Sprint(i-1)
 		if err := d.Snapshot(id); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"ivdmover/deploy/lab/disk"
+	"ivdmover/shared/soak"
 )
 
 const (
@@ -26,6 +28,13 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
 		fmt.Println(work(path, os.Getenv(seedEnv)))
 		os.Exit(1)
+	}
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set(strconv.Itoa(soak.Times(25))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -84,7 +93,8 @@ func TestKilledAnywhere(t *testing.T) {
 	known := map[string][]byte{}
 	survived := 0
 	r := rand.New(rand.NewPCG(7, 7))
-	for round := range 24 {
+	rounds := soak.Times(6)
+	for round := range rounds {
 		name := fmt.Sprintf("known-%d", round)
 		if err := d.Snapshot(name); err != nil {
 			t.Fatal(err)
@@ -121,7 +131,7 @@ func TestKilledAnywhere(t *testing.T) {
 			t.Fatalf("round %d: a change is in no changed area", round)
 		}
 	}
-	if survived < 24 {
+	if survived < rounds {
 		t.Fatalf("only %d snapshots were ever compared", survived)
 	}
 	if err := d.Close(); err != nil {
