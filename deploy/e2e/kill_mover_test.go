@@ -1,30 +1,41 @@
 package e2e
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"ivdmover/deploy/stage"
+	"ivdmover/shared/soak"
 )
 
 // acknowledged is a restore point that a run has reported, and what its disk held.
 type acknowledged struct{ point, want string }
 
 // Movers are killed with SIGKILL at random moments of backups. Every run completes,
-// every point is identical, and no snapshot stays.
+// every point is identical, and no snapshot stays. Most of the time is waiting, so the
+// kills are shared out.
 func TestMoversKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	const kills, seed = 21, 20261124
-	t.Logf("seed %d", seed)
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) {
+			t.Parallel()
+			killMovers(t, seed, soak.Times(7))
+		})
+	}
+}
+
+func killMovers(t *testing.T, seed uint64, kills int) {
+	t.Helper()
 	random := rand.New(rand.NewPCG(seed, seed))
 	ctx := t.Context()
 	s := newStage(t)
 	s.Config.AckWait = "2s"
 	s.Config.Handles = 1
-	disk, err := s.Owner.Create(ctx, "datastore1", "victim", 256)
+	disk, err := s.Owner.Create(ctx, "datastore1", "victim", 96)
 	must(t, err)
-	must(t, s.GuestWrites(ctx, disk, 0, 180<<20, 1))
+	must(t, s.GuestWrites(ctx, disk, 0, 88<<20, 1))
 	flat, err := s.Flat(disk)
 	must(t, err)
 	coordinator, movers := serve(t, s, "m1")
@@ -32,7 +43,7 @@ func TestMoversKilledAtRandomMoments(t *testing.T) {
 
 	var points []acknowledged
 	for killed := 0; killed < kills; {
-		must(t, s.GuestWrites(ctx, disk, random.Int64N(150)<<20, 40<<20, 100+killed))
+		must(t, s.GuestWrites(ctx, disk, random.Int64N(56)<<20, 40<<20, 100+killed))
 		want := s.Path("want-" + time.Now().Format("150405.000"))
 		must(t, stage.Copy(ctx, flat, want))
 		id, err := s.Backup(ctx)
@@ -53,7 +64,7 @@ func TestMoversKilledAtRandomMoments(t *testing.T) {
 		nothingLeft(t, s)
 	}
 	for i, p := range points {
-		restoreAndCompare(t, s, coordinator, p.point, "back-"+string(rune('a'+i)), p.want)
+		restoreAndCompare(t, s, coordinator, p.point, fmt.Sprint("back-", i), p.want)
 	}
 }
 

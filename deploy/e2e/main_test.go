@@ -3,10 +3,12 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,7 +21,18 @@ var bin string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// sideBySide is how many tests run at once where -parallel does not say: each has an
+// estate of its own, and mostly waits.
+const sideBySide = 8
+
 func run(m *testing.M) int {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set(strconv.Itoa(sideBySide)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	dir, err := os.MkdirTemp("", "ivd-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

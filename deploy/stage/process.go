@@ -114,19 +114,19 @@ func (p *Process) LastLines() string {
 	return strings.Join(lines[max(0, len(lines)-12):], "\n")
 }
 
-// Await polls until something is so, the process has died, or the time is up.
+// Await polls until something is so, the process has died, or the time is up. It
+// polls less often the longer it waits, since most questions are processes.
 func (p *Process) Await(ctx context.Context, what string, limit time.Duration, so func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(30 * time.Millisecond)
-	defer tick.Stop()
-	for !so() {
+	interval := 30 * time.Millisecond
+	for ; !so(); interval = min(interval*5/4, 250*time.Millisecond) {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%s: not within %s; %s says:\n%s", what, limit, p.Name, p.LastLines())
 		case <-p.ended:
 			return fmt.Errorf("%s: %s ended by itself: %w; it says:\n%s", what, p.Name, p.how(), p.LastLines())
-		case <-tick.C:
+		case <-time.After(interval):
 		}
 	}
 	return nil

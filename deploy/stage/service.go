@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -92,13 +93,17 @@ func (s *Stage) environment() []string {
 	return append([]string{"IVD_SERVER=" + s.server, "TMPDIR=" + s.Path("tmp")}, s.credentials...)
 }
 
-// FreePort is a loopback address that nobody listens on just now.
-func FreePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// FreePort is a loopback address that nobody listens on just now. Its port is below
+// those that outgoing connections are given, so that a process that is started again
+// finds it free.
+func FreePort() (address string, err error) {
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // versitygw is the S3 server's program: named by IVD_TOOLS, among the project's
