@@ -26,9 +26,12 @@ type Service struct {
 }
 
 // S3 starts versitygw on loopback, over a temporary folder, and stops it when the
-// test ends.
+// test ends. With -short it skips the test: see `make quick`.
 func S3(t testing.TB) Service {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short starts no S3 server")
+	}
 	s := Service{Bucket: "backups", AccessKey: "storetest", SecretKey: "storetest-secret", Folder: t.TempDir()}
 	if err := os.Mkdir(filepath.Join(s.Folder, s.Bucket), 0o755); err != nil {
 		t.Fatal(err)
