@@ -1,6 +1,10 @@
 package admit
 
-import "ivdmover/shared/ivd"
+import (
+	"cmp"
+
+	"ivdmover/shared/ivd"
+)
 
 // place is a datastore of one source.
 type place struct {
@@ -21,15 +25,15 @@ type tokens struct {
 	limits Limits
 	fleet  int
 	held   map[place]int // under way
-	served map[place]int // under way or done
+	done   map[place]int
 	disks  map[identity]bool
 }
 
 func newTokens(limits Limits, running []Holding) *tokens {
-	s := &tokens{limits: limits, held: map[place]int{}, served: map[place]int{}, disks: map[identity]bool{}}
+	s := &tokens{limits: limits, held: map[place]int{}, done: map[place]int{}, disks: map[identity]bool{}}
 	for _, h := range running {
 		if h.Done {
-			s.served[placeOf(h.Ref)]++
+			s.done[placeOf(h.Ref)]++
 		} else {
 			s.take(h.Ref)
 		}
@@ -40,7 +44,6 @@ func newTokens(limits Limits, running []Holding) *tokens {
 func (s *tokens) take(d ivd.DiskRef) {
 	s.fleet++
 	s.held[placeOf(d)]++
-	s.served[placeOf(d)]++
 	if d.ID() != "" {
 		s.disks[identity{d.Source(), d.ID()}] = true
 	}
@@ -74,9 +77,8 @@ func (s *tokens) free(p place) bool {
 	return !limited || s.held[p] < limit
 }
 
+// before reports whether a is to be served before b: it has fewer disks under way or,
+// with as many, fewer that are done.
 func (s *tokens) before(a, b place) bool {
-	if s.held[a] != s.held[b] {
-		return s.held[a] < s.held[b]
-	}
-	return s.served[a] < s.served[b]
+	return cmp.Or(cmp.Compare(s.held[a], s.held[b]), cmp.Compare(s.done[a], s.done[b])) < 0
 }
