@@ -11,33 +11,76 @@ LIBDIR := $(CURDIR)/build/vddk-lab
 VERSITYGW_VERSION := v1.8.0
 GOLANGCI_VERSION := v2.15.0
 GOFUMPT_VERSION := v0.12.0
+GREMLINS_VERSION := v0.6.0
+GOVULNCHECK_VERSION := v1.9.0
+
+# What `make mutants` changes: the rooms that compute, and those that data rests on.
+MUTANTS ?= coordinator/plan coordinator/admit coordinator/policy shared/format shared/repo
 
 export IVD_TOOLS := $(TOOLS)
 export IVD_VDDK_LIBDIR := $(LIBDIR)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- build ----
 
 .PHONY: build
-build: packages lab-library ## build bin/ivd, bin/ivd-mover and the laboratory's libvixDiskLib
-	CGO_ENABLED=0 go build -trimpath -o bin/ivd ./coordinator
-	CGO_ENABLED=1 go build -trimpath -tags netgo,osusergo -o bin/ivd-mover ./mover
+build: packages lab-library ## bin/ivd, bin/ivd-mover and the laboratory's libvixDiskLib
+	@echo bin/ivd
+	@CGO_ENABLED=0 $(GO_BUILD) -o bin/ivd ./coordinator
+	@echo bin/ivd-mover
+	@CGO_ENABLED=1 $(GO_BUILD) -tags netgo,osusergo -o bin/ivd-mover ./mover
+
+GO_BUILD = deploy/setup/quiet.sh go build -trimpath -ldflags='$(LDFLAGS)'
+
+.PHONY: release
+release: LDFLAGS := -s -w
+release: build ## the same without symbols and debugging data: what is handed out
+
+# ---- see it run ----
 
 .PHONY: demo
-demo: build versitygw ## the whole story on this machine, against a real S3 server, in under three minutes
+demo: build ## the whole story on this machine, checked, with a repository in a folder
+	bin/ivd demo
+
+.PHONY: demo-s3
+demo-s3: build versitygw ## the same story, with a repository in a real S3 server
 	bin/ivd demo --repository s3
 
+# ---- is it right ----
+
+.PHONY: quick
+quick: ## while you write: the rooms that need neither C nor a server, in seconds
+	@CGO_ENABLED=0 go test -short $$(deploy/setup/quick.sh)
+
 .PHONY: test
-test: build versitygw ## every test, with the race detector
+test: build versitygw ## before you push: every test, with the race detector
 	go vet ./...
 	go test -race -timeout 15m ./...
+
+.PHONY: soak
+soak: build versitygw ## overnight: every test, its repetitions IVD_SOAK (10) times as many
+	deploy/setup/soak.sh
 
 # Left out: what has AddressSanitizer of its own, and what measures the memory that
 # AddressSanitizer keeps for itself.
 .PHONY: asan
-asan: build ## the binding of VDDK under AddressSanitizer, Go and C, leaks included
+asan: build ## after changes in vddk/: Go and C under AddressSanitizer, leaks included
 	go test -asan -ldflags='-s=0 -w=0' -timeout 5m -skip '^(TestLaboratoryLibrary|TestShimUnderSanitizers|TestCyclesLeaveNothing)$$' ./vddk/...
+
+.PHONY: fuzz
+fuzz: ## after changes of what is parsed: each fuzz target for FUZZTIME (20s; 1000x)
+	deploy/setup/fuzz.sh $(or $(FUZZTIME),20s)
+
+.PHONY: mutants
+mutants: gremlins ## after changes of tests: which changes of MUTANTS' rooms no test finds
+	deploy/setup/mutants.sh $(MUTANTS)
+
+.PHONY: vuln
+vuln: govulncheck ## known vulnerabilities of what is imported; needs the vulnerability database
+	deploy/setup/vuln.sh
 
 .PHONY: lint
 lint: build linters ## formatting, linters, a tidy go.mod
@@ -50,16 +93,14 @@ lint: build linters ## formatting, linters, a tidy go.mod
 bench: build ## benchmarks: they report, they judge nothing
 	go test -run '^$$' -bench . -benchmem ./...
 
-.PHONY: fuzz
-fuzz: ## each fuzz target for FUZZTIME (20s)
-	deploy/setup/fuzz.sh $(or $(FUZZTIME),20s)
+# ---- tools ----
 
 .PHONY: golden
 golden: ## write the format's golden files, its test vectors and the golden repository anew
 	go test -count=1 -run TestGoldenUpdate ./shared/format ./shared/repo -update
 
 .PHONY: tools
-tools: versitygw linters ## install the pinned tools that tests and linters need below .tools/
+tools: versitygw linters gremlins govulncheck ## install the pinned tools below .tools/
 
 .PHONY: clean
 clean: ## remove what was built
@@ -73,20 +114,38 @@ packages:
 
 .PHONY: lab-library
 lab-library:
-	@$(MAKE) --no-print-directory -C vddk/lab OUT=$(LIBDIR)
+	@echo build/vddk-lab
+	@$(MAKE) --silent --no-print-directory -C vddk/lab OUT=$(LIBDIR)
 
-.PHONY: versitygw linters
+.PHONY: versitygw linters gremlins govulncheck
 versitygw: .tools/versitygw-$(VERSITYGW_VERSION)
 linters: .tools/golangci-lint-$(GOLANGCI_VERSION) .tools/gofumpt-$(GOFUMPT_VERSION)
+gremlins: .tools/gremlins-$(GREMLINS_VERSION)
+govulncheck: .tools/govulncheck-$(GOVULNCHECK_VERSION)
+
+GO_INSTALL = GOBIN=$(TOOLS) CGO_ENABLED=0 deploy/setup/quiet.sh go install
 
 .tools/versitygw-$(VERSITYGW_VERSION):
-	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
+	@echo .tools/bin/versitygw
+	@$(GO_INSTALL) github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
 	@touch $@
 
 .tools/golangci-lint-$(GOLANGCI_VERSION):
-	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@echo .tools/bin/golangci-lint
+	@$(GO_INSTALL) github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@touch $@
 
 .tools/gofumpt-$(GOFUMPT_VERSION):
-	GOBIN=$(TOOLS) go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+	@echo .tools/bin/gofumpt
+	@$(GO_INSTALL) mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+	@touch $@
+
+.tools/gremlins-$(GREMLINS_VERSION):
+	@echo .tools/bin/gremlins
+	@$(GO_INSTALL) github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS_VERSION)
+	@touch $@
+
+.tools/govulncheck-$(GOVULNCHECK_VERSION):
+	@echo .tools/bin/govulncheck
+	@$(GO_INSTALL) golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@touch $@

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 NATS_VERSION=$(go list -m -f '{{.Version}}' github.com/nats-io/nats-server/v2)
 out=build/docker
 mkdir -p "$out"
-make build versitygw
+make release versitygw
 cp bin/ivd bin/ivd-mover "$out/"
 rm -rf "$out/vddk-lab" && cp -r build/vddk-lab "$out/vddk-lab"
 cp .tools/bin/versitygw "$out/"
