@@ -1,11 +1,6 @@
 package vddk
 
-// #include "shim.h"
-import "C"
-
-import (
-	"errors"
-)
+import "errors"
 
 // ErrAbandoned is what a call returns that was given up before the library ended
 // it. Its *Error is of class Transient: another process may fare better.
@@ -38,7 +33,7 @@ func (h *Handle) Abandon() {
 		h.stopping.Lock()
 		defer h.stopping.Unlock()
 		if h.worker != nil { // else Close has begun: its own call is given up, if it hangs
-			C.ivd_worker_abandon(h.worker)
+			h.worker.abandon()
 			h.lib.lose("handle of " + h.name)
 		}
 		close(h.gone) // who waits sees it counted

@@ -64,7 +64,7 @@ func (l *Library) accessCall(ctx context.Context, op C.int, what string, p Param
 	if err != nil {
 		return counts, err
 	}
-	c := newCall(op, identity)
+	c := l.newCall(op, identity)
 	defer c.free()
 	c.c.params = params
 	err = l.access.do(c, what, ctx.Done())

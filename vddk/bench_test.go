@@ -26,8 +26,7 @@ import (
 // sum.
 //
 // On one core the figures are the binding's. On all of them, most is what the
-// machine takes to wake a core that sleeps: handover-cpu-µs/op is what two bare
-// threads in C pay to hand the same read over and to be told of its end.
+// machine takes to wake a core that sleeps.
 func BenchmarkRead(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "disk.raw")
 	if err := os.WriteFile(path, make([]byte, priceSpan), 0o600); err != nil {
@@ -55,7 +54,6 @@ func benchmarkPrices(b *testing.B, libdir, path string, pinned bool) {
 				b.ReportMetric(p.Plain, "plain-cpu-µs/op")
 				b.ReportMetric(p.Added, "added-cpu-µs/op")
 				b.ReportMetric(p.AddedToGo, "added-to-go-cpu-µs/op")
-				b.ReportMetric(p.Handed, "handover-cpu-µs/op")
 			})
 		}
 	}

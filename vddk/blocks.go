@@ -48,7 +48,7 @@ func (h *Handle) QueryAllocated(start, count, chunk uint64) ([]Block, error) {
 }
 
 func (h *Handle) query(blocks []Block, at, n, chunk uint64, what string) ([]Block, error) {
-	call := newCall(C.IVD_QUERY, "")
+	call := h.lib.newCall(C.IVD_QUERY, "")
 	defer call.free()
 	call.c.sector, call.c.count, call.c.chunk = C.uint64_t(at), C.uint64_t(n), C.uint64_t(chunk)
 	if err := h.do(call, what); err != nil {

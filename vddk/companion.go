@@ -29,7 +29,7 @@ func (c Companion) LibDir() string { return c.lib.libdir }
 // at a time is the rule. When ctx ends, it is given up, as by ConnectContext: then
 // lost says that argument belongs to it for ever.
 func (c Companion) Do(ctx context.Context, what string, function, argument unsafe.Pointer) (lost bool, err error) {
-	call := newCall(C.IVD_COMPANION, "")
+	call := c.lib.newCall(C.IVD_COMPANION, "")
 	defer call.free()
 	call.c.companion = (*[0]byte)(function)
 	call.c.argument = argument

@@ -67,7 +67,7 @@ func (l *Library) ConnectContext(ctx context.Context, p Params, readOnly bool, m
 	if err != nil {
 		return nil, err
 	}
-	call := newCall(C.IVD_CONNECT, modes)
+	call := l.newCall(C.IVD_CONNECT, modes)
 	defer call.free()
 	call.c.params = params
 	if p.VMSnapshot != "" {
@@ -110,7 +110,7 @@ func (c *Connection) Disconnect() error {
 	if handles > 0 {
 		return newError(op, 3, fmt.Sprintf("%d handles are open on the connection", handles), "")
 	}
-	call := newCall(C.IVD_DISCONNECT, "")
+	call := c.lib.newCall(C.IVD_DISCONNECT, "")
 	defer call.free()
 	call.c.connection, call.c.params = c.c, c.params
 	err := c.lib.control.do(call, op, c.gone)
@@ -173,7 +173,7 @@ func (c *Connection) do(call *call, op string) error {
 //
 // Implements: VixError VixDiskLib_GetConnectParams(const VixDiskLibConnection connection, VixDiskLibConnectParams **connectParams)
 func (c *Connection) Params() (Params, error) {
-	call := newCall(C.IVD_GET_PARAMS, "")
+	call := c.lib.newCall(C.IVD_GET_PARAMS, "")
 	defer call.free()
 	if err := c.do(call, "parameters of the connection for "+c.name); err != nil || call.c.got == nil {
 		return Params{}, err
@@ -205,7 +205,7 @@ func (c *Connection) CheckRepair(file string, repair bool) error {
 	if file == "" || zero(file) {
 		return newError(op, 3, "no file is named", "")
 	}
-	call := newCall(C.IVD_CHECK_REPAIR, file)
+	call := c.lib.newCall(C.IVD_CHECK_REPAIR, file)
 	defer call.free()
 	if !repair {
 		call.c.read_only = 1

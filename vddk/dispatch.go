@@ -12,186 +12,136 @@ import (
 	"unsafe"
 )
 
-// outcome is how a call ended, which is the receiver's again.
-type outcome struct {
-	result  uint64
-	call    *C.struct_ivd_call // nil where it was given up
-	givenUp bool               // it has not ended, and nothing comes of it any more
-}
-
-// waiter is a place at which a call's outcome is waited for. C knows it by number,
-// of which one half changes with each call.
-type waiter struct {
-	id      uint64
-	pending bool
-	ch      chan outcome
-	gone    <-chan struct{}    // of the handle; nil: who waits sees to it
-	io      *C.struct_ivd_call // for one read or write after the other; nil: none is made yet
-}
-
-// arrival is an outcome on its way to who waits for it.
-type arrival struct {
-	outcome
-	to *waiter
-}
-
-// dispatch brings what C has ended to the goroutines that wait for it.
+// dispatch keeps all calls, and tells each goroutine that waits for one when it
+// has ended.
 type dispatch struct {
-	events  *os.File // the eventfd, in the runtime's poller
+	pipe    *os.File // of what has ended, in the runtime's poller
 	ending  atomic.Bool
 	stopped chan struct{}
-	arrived []arrival // deliver's
 
-	mu      sync.Mutex
-	waiters []*waiter
-	free    []*waiter
+	mu    sync.Mutex
+	calls []*call // by their ids
+	free  []*call
 }
 
 func startDispatch() (*dispatch, error) {
-	fd := int(C.ivd_done_fd())
+	fd := int(C.ivd_open_ended())
 	if fd < 0 {
-		return nil, fmt.Errorf("eventfd: %w", syscall.Errno(-fd))
+		return nil, fmt.Errorf("pipe: %w", syscall.Errno(-fd))
 	}
-	d := &dispatch{events: os.NewFile(uintptr(fd), "vddk completions"), stopped: make(chan struct{})}
-	conn, err := d.events.SyscallConn()
+	d := &dispatch{pipe: os.NewFile(uintptr(fd), "ended calls of VDDK"), stopped: make(chan struct{})}
+	conn, err := d.pipe.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("eventfd: %w", err)
+		return nil, fmt.Errorf("pipe: %w", err)
 	}
 	go d.run(conn)
 	return d, nil
 }
 
-// expect makes a place to wait at. It is given back by await or forget. Once gone
-// is closed, and giveUp was called with it, the call counts as given up.
-func (d *dispatch) expect(gone <-chan struct{}) *waiter {
+// take returns a call that nobody uses, all zero but for its id.
+func (d *dispatch) take() *call {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w := d.place()
-	w.pending, w.gone = true, gone
-	select {
-	case <-gone: // giveUp may have been here already
-		w.pending = false
-		w.ch <- outcome{givenUp: true}
-	default:
+	if n := len(d.free); n > 0 {
+		c := d.free[n-1]
+		d.free = d.free[:n-1]
+		return c
 	}
-	return w
-}
-
-// load makes the place's own call one that reads or writes.
-func (w *waiter) load(op C.int, handle *C.VixHandle, buf []byte, sector uint64) *C.struct_ivd_call {
-	if w.io == nil {
-		w.io = newCall(op, "").c
+	c := &call{home: d, c: C.ivd_call_new(C.uint64_t(len(d.calls))), ended: make(chan bool, 1)}
+	if c.c == nil {
+		panic("vddk: out of memory")
 	}
-	c := w.io
-	c.op, c.id, c.handle = op, C.uint64_t(w.id), handle
-	c.buffer, c.sector, c.count = unsafe.Pointer(unsafe.SliceData(buf)), C.uint64_t(sector), C.uint64_t(len(buf)/SectorSize)
+	d.calls = append(d.calls, c)
 	return c
 }
 
-func (d *dispatch) place() *waiter {
-	n := len(d.free)
-	if n == 0 {
-		w := &waiter{id: uint64(len(d.waiters)), ch: make(chan outcome, 1)}
-		d.waiters = append(d.waiters, w)
-		return w
-	}
-	w := d.free[n-1]
-	d.free = d.free[:n-1]
-	w.id += 1 << 32
-	return w
-}
-
-// giveUp ends the calls that are waited for until gone, which is closed. The other
-// way, that each of them waits for gone beside its outcome, costs every read.
-func (d *dispatch) giveUp(gone <-chan struct{}) {
+// put gives back a call of which nothing is left to be freed.
+func (d *dispatch) put(c *call) {
+	*c.c = C.struct_ivd_call{id: c.c.id}
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, w := range d.waiters {
-		if w.pending && w.gone == gone {
-			w.pending = false
-			w.ch <- outcome{givenUp: true} // has room for one
-		}
-	}
-}
-
-// forget gives a place back at which nothing is to come any more. It is false when
-// the outcome came in between: then it is to be awaited.
-func (d *dispatch) forget(w *waiter) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !w.pending {
-		return false
-	}
-	w.pending = false
-	d.free = append(d.free, w)
-	return true
-}
-
-// await blocks until the call has ended, or was given up, however long that takes:
-// until then its buffer is the library's.
-func (d *dispatch) await(w *waiter) outcome {
-	o := <-w.ch
-	d.release(w)
-	return o
-}
-
-// release gives a place back whose outcome was received.
-func (d *dispatch) release(w *waiter) {
-	d.mu.Lock()
-	d.free = append(d.free, w)
+	d.free = append(d.free, c)
 	d.mu.Unlock()
 }
 
-// run never reads the eventfd: its poller tells of each write to it, and the
-// counter of what was written is of no use.
-func (d *dispatch) run(conn syscall.RawConn) {
-	defer close(d.stopped)
-	err := conn.Read(func(uintptr) bool {
-		for oldest := takeEnded(); oldest != nil; oldest = takeEnded() {
-			d.deliver(oldest)
-		}
-		return false
-	})
-	if !d.ending.Load() {
-		panic(fmt.Sprintf("vddk: completions: %v", err))
-	}
-}
-
-// deliver drops what nobody waits for: calls that were given up while they ended.
-// Their memory stays, as that of all such calls. Nobody is woken while the lock is
-// held that he needs next, and no call is looked at once it is delivered.
-func (d *dispatch) deliver(oldest *C.struct_ivd_call) {
-	d.arrived = d.arrived[:0]
+// expect must come before a call is handed over. From then on c.ended receives
+// once: when the call has ended, or when until was closed and giveUp called. It
+// reports false, and expects nothing, when until is closed already.
+func (d *dispatch) expect(c *call, until <-chan struct{}) bool {
 	d.mu.Lock()
-	for call := oldest; call != nil; call = call.next {
-		if w := d.claim(uint64(call.id)); w != nil {
-			d.arrived = append(d.arrived, arrival{outcome{result: uint64(call.result), call: call}, w})
-		}
-	}
-	d.mu.Unlock()
-	for _, a := range d.arrived {
-		a.to.ch <- a.outcome // has room for one
+	defer d.mu.Unlock()
+	select {
+	case <-until:
+		return false
+	default:
+		c.pending, c.until = true, until
+		return true
 	}
 }
 
-// claim takes the place at which a call is waited for; nil when nobody does. With
-// mu held.
-func (d *dispatch) claim(id uint64) *waiter {
-	w := d.waiters[uint32(id)]
-	if !w.pending || w.id != id {
+// giveUp ends the wait for all calls that are expected until a channel is closed,
+// as it is now. A select of both channels for each read would cost every read.
+func (d *dispatch) giveUp(until <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.calls {
+		if c.pending && c.until == until {
+			c.pending = false
+			c.ended <- false
+		}
+	}
+}
+
+// claim returns the call of an id, which is then pending no more; nil when it was
+// not pending. Who claims a call decides how it ended.
+func (d *dispatch) claim(id C.uint64_t) *call {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.calls[id]
+	if !c.pending {
 		return nil
 	}
-	w.pending = false
-	return w
+	c.pending = false
+	return c
 }
 
+// run reads from the pipe with bare system calls, see call.c.
+func (d *dispatch) run(conn syscall.RawConn) {
+	defer close(d.stopped)
+	var batch [64]*C.struct_ivd_call
+	const each = unsafe.Sizeof(batch[0])
+	err := conn.Read(func(fd uintptr) bool {
+		for full := true; full; {
+			n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&batch)), unsafe.Sizeof(batch))
+			if errno == syscall.EAGAIN {
+				return false
+			}
+			if errno != 0 {
+				panic(fmt.Sprintf("vddk: read of ended calls: %v", errno))
+			}
+			for _, ended := range batch[:n/each] {
+				if c := d.claim(ended.id); c != nil { // else it was given up
+					c.ended <- true
+				}
+			}
+			full = n == unsafe.Sizeof(batch)
+		}
+		return false // the poller tells when there is more
+	})
+	if !d.ending.Load() {
+		panic(fmt.Sprintf("vddk: ended calls: %v", err))
+	}
+}
+
+// stop ends the goroutine and frees all calls. None may be under way.
 func (d *dispatch) stop() {
 	d.ending.Store(true)
-	_ = d.events.Close() // an eventfd's close has nothing to say
+	_ = d.pipe.Close() // nothing was written to it
 	<-d.stopped
-	for _, w := range d.waiters { // none is waited at any more
-		if w.io != nil {
-			C.ivd_call_free(w.io)
-		}
+	d.freeCalls()
+}
+
+func (d *dispatch) freeCalls() {
+	for _, c := range d.calls {
+		C.ivd_call_free(c.c)
 	}
 }

@@ -2,52 +2,58 @@ package vddk
 
 import "testing"
 
-// A number is good for one outcome: what comes twice, or after its call was given
-// up, never reaches the call that has the place now.
-func TestNumbersAreGoodOnce(t *testing.T) {
+// A call ends once: an end that comes twice, or after the call was given up, tells
+// nobody.
+func TestCallsEndOnce(t *testing.T) {
 	d := &dispatch{}
-	first := d.expect(nil)
-	id := first.id
-	if d.claim(id) != first || d.claim(id) != nil {
-		t.Error("an outcome was not taken, or taken twice")
+	defer d.freeCalls()
+	first := d.take()
+	d.expect(first, nil)
+	if d.claim(first.c.id) != first || d.claim(first.c.id) != nil {
+		t.Error("an end was not taken, or taken twice")
 	}
-	if d.forget(first) {
-		t.Error("forgot a call whose outcome had come")
-	}
-	first.ch <- outcome{}
-	d.await(first)
+	d.put(first)
 
-	second := d.expect(nil)
-	if second != first || second.id == id {
-		t.Errorf("the place has number %d after %d", second.id, id)
+	second := d.take()
+	if second != first {
+		t.Error("a call that was given back is not used again")
 	}
-	if d.claim(id) != nil {
-		t.Error("a late outcome was taken for the next call")
+	if d.claim(second.c.id) != nil {
+		t.Error("the end of the call before was taken for that of the next")
 	}
-	if !d.forget(second) || d.claim(second.id) != nil {
-		t.Error("an outcome of a call that was given up was taken")
+	d.expect(second, nil)
+	if other := d.take(); other == second || d.claim(other.c.id) != nil {
+		t.Error("a call under way was given out again")
 	}
 }
 
-// What is waited for until something is gone ends with it, whether the wait began
-// before or after; nothing else does, and no outcome arrives any more.
+// What is expected until a channel is closed is given up with it, and what comes
+// later is refused; nothing else is, and no end arrives any more.
 func TestGivenUp(t *testing.T) {
 	d := &dispatch{}
+	defer d.freeCalls()
 	gone, other := make(chan struct{}), make(chan struct{})
-	before, neighbour, none := d.expect(gone), d.expect(other), d.expect(nil)
+	expect := func(until chan struct{}) *call {
+		c := d.take()
+		if !d.expect(c, until) {
+			t.Fatal("a call was refused")
+		}
+		return c
+	}
+	before, neighbour, none := expect(gone), expect(other), expect(nil)
 	close(gone)
 	d.giveUp(gone)
-	after := d.expect(gone)
-	for _, w := range []*waiter{before, after} {
-		if d.claim(w.id) != nil || d.forget(w) {
-			t.Error("a call that was given up can still end")
-		}
-		if !d.await(w).givenUp {
-			t.Error("a call was not given up")
-		}
+	if d.claim(before.c.id) != nil {
+		t.Error("a call that was given up can still end")
+	}
+	if <-before.ended {
+		t.Error("a call was not given up")
+	}
+	if d.expect(d.take(), gone) {
+		t.Error("a call was begun on what was given up")
 	}
 	d.giveUp(gone)
-	if d.claim(neighbour.id) != neighbour || d.claim(none.id) != none {
+	if d.claim(neighbour.c.id) != neighbour || d.claim(none.c.id) != none {
 		t.Error("others were given up as well")
 	}
 }

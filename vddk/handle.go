@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"unsafe"
 )
 
 // Info is what the library says of an open disk.
@@ -30,16 +31,19 @@ type Handle struct {
 	name      string
 	info      Info
 	transport string
+	turns     chan struct{} // has room for the calls that the handle's thread may have at once
 	gone      chan struct{} // closed by Abandon
 	giveUp    sync.Once
 
 	mu     sync.RWMutex // held for reading by calls, for writing by Close
 	closed bool
 
-	stopping sync.Mutex           // of worker: Close stops it, Abandon gives it up
-	worker   *C.struct_ivd_worker // nil once stopped, which needs mu as well
-	inbox    *C.struct_ivd_inbox  // the worker's
+	stopping sync.Mutex // of worker: Close stops it, Abandon gives it up
+	worker   *worker    // nil once stopped, which needs mu as well
 }
+
+// depth is how many calls on a handle are under way at once.
+const depth = 32
 
 // Open opens the disk of the connection. path is the IVD's UUID, or empty, which
 // is NULL to the library: it ignores it for disks of their own. For a VM's disk it
@@ -56,7 +60,7 @@ func (c *Connection) Open(path string, flags OpenFlags) (*Handle, error) {
 	if zero(path) || path == "" && !c.disk {
 		return nil, newError("open "+name, 3, "a path is needed where no disk of its own is named", "")
 	}
-	call := newCall(C.IVD_OPEN, path)
+	call := c.lib.newCall(C.IVD_OPEN, path)
 	defer call.free()
 	call.c.flags = C.uint32_t(flags)
 	if err := c.do(call, "open "+name); err != nil {
@@ -64,19 +68,19 @@ func (c *Connection) Open(path string, flags OpenFlags) (*Handle, error) {
 	}
 	c.lib.audit.Do(func() { c.lib.repairSignals("the first Open") })
 	h := &Handle{
-		lib: c.lib, on: c, c: call.c.handle, name: name, gone: make(chan struct{}),
+		lib: c.lib, on: c, c: call.c.handle, name: name,
+		turns: make(chan struct{}, depth), gone: make(chan struct{}),
 		info: infoOf(call.c.opened), transport: C.GoString(&call.c.opened.transport[0]),
-		worker: C.ivd_worker_start(),
 	}
 	c.lib.open.Add(1)
 	c.mu.Lock()
 	c.handles++
 	c.mu.Unlock()
-	if h.worker == nil {
+	var err error
+	if h.worker, err = startWorker(); err != nil {
 		h.closed = true
-		return nil, errors.Join(errors.New("open "+name+": no thread to be had"), h.closeDisk())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), h.closeDisk())
 	}
-	h.inbox = C.ivd_worker_inbox(h.worker)
 	return h, nil
 }
 
@@ -140,22 +144,42 @@ func (h *Handle) transfer(op C.int, verb string, buf []byte, sector uint64) erro
 	if err != nil {
 		return newError(what(), 3, err.Error(), "")
 	}
-	d := h.lib.done
-	w := d.expect(h.gone)
-	defer d.release(w)
-	hand(h.inbox, w.load(op, h.c, buf, sector))
-	o := <-w.ch
-	if o.givenUp {
-		w.io = nil // it is nobody's
+	c := h.lib.done.take()
+	c.c.op, c.c.buffer = op, unsafe.Pointer(unsafe.SliceData(buf))
+	c.c.sector, c.c.count = C.uint64_t(sector), C.uint64_t(len(buf)/SectorSize)
+	ended := h.perform(c)
+	if c.lost {
 		memory.lose()
-		return abandoned(what())
+	} else {
+		memory.giveBack()
 	}
-	memory.giveBack()
-	if o.result&codeMask == 0 {
+	if ended && uint64(c.c.result)&codeMask == 0 {
+		h.lib.done.put(c) // it holds nothing, and freeing it would be a call into C
 		return nil
 	}
-	defer C.ivd_forget_warning(o.call)
-	return h.lib.failure(what(), o.result, textOf(o.call.warning))
+	defer c.free()
+	if !ended {
+		return abandoned(what())
+	}
+	return h.lib.resultOf(c, what())
+}
+
+// perform makes a call on the handle's own thread when its turn comes, and waits for
+// its end. It reports whether that came before the handle was given up.
+func (h *Handle) perform(c *call) bool {
+	select {
+	case h.turns <- struct{}{}:
+		defer func() { <-h.turns }()
+	case <-h.gone:
+		return false
+	}
+	c.c.handle = h.c
+	if !h.lib.done.expect(c, h.gone) {
+		return false
+	}
+	h.worker.hand(c)
+	c.lost = !<-c.ended
+	return !c.lost
 }
 
 // usable is nil, or why the handle is not.
@@ -175,7 +199,7 @@ func (h *Handle) usable() *Error {
 //
 // Implements: VixError VixDiskLib_Wait(VixDiskLibHandle diskHandle), VixError VixDiskLib_Flush(VixDiskLibHandle diskHandle)
 func (h *Handle) Flush() error {
-	call := newCall(C.IVD_FLUSH, "")
+	call := h.lib.newCall(C.IVD_FLUSH, "")
 	defer call.free()
 	return h.do(call, "flush "+h.name)
 }
@@ -191,16 +215,10 @@ func (h *Handle) do(call *call, what string) error {
 }
 
 func (h *Handle) submit(call *call, what string) error {
-	call.c.handle = h.c
-	w := h.lib.done.expect(h.gone)
-	call.c.id = C.uint64_t(w.id)
-	C.ivd_submit(h.worker, call.c)
-	o := h.lib.done.await(w)
-	if o.givenUp {
-		call.lost = true
+	if !h.perform(call) {
 		return abandoned(what)
 	}
-	return h.lib.resultOf(o, what)
+	return h.lib.resultOf(call, what)
 }
 
 // Close waits for what is in flight and closes the disk. It is not usable
@@ -216,7 +234,7 @@ func (h *Handle) Close() error {
 		return nil
 	}
 	h.closed = true
-	call := newCall(C.IVD_DRAIN, "")
+	call := h.lib.newCall(C.IVD_DRAIN, "")
 	defer call.free()
 	err := h.submit(call, "wait for "+h.name)
 	if h.stop() {
@@ -234,13 +252,13 @@ func (h *Handle) stop() bool {
 		return false
 	default:
 	}
-	C.ivd_worker_stop(h.worker) // it is idle
+	h.worker.stop() // it is idle
 	h.worker = nil
 	return true
 }
 
 func (h *Handle) closeDisk() error {
-	call := newCall(C.IVD_CLOSE, "")
+	call := h.lib.newCall(C.IVD_CLOSE, "")
 	defer call.free()
 	call.c.handle = h.c
 	op := "close " + h.name

@@ -33,7 +33,7 @@ func (h *Handle) metadata(op C.int, key, what string) (string, error) {
 	if op == C.IVD_READ_KEY && (key == "" || zero(key)) {
 		return "", newError(what, 3, "no key is named", "")
 	}
-	call := newCall(op, key)
+	call := h.lib.newCall(op, key)
 	defer call.free()
 	if err := h.do(call, what); err != nil || call.c.out == nil {
 		return "", err
@@ -49,7 +49,7 @@ func (h *Handle) SetMetadata(key, value string) error {
 	if key == "" || zero(key, value) {
 		return newError(what, 3, "no key is named, or a zero byte is in the value", "")
 	}
-	call := newCall(C.IVD_WRITE_KEY, key)
+	call := h.lib.newCall(C.IVD_WRITE_KEY, key)
 	defer call.free()
 	call.c.value = C.CString(value)
 	return h.do(call, what)

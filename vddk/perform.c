@@ -11,32 +11,6 @@
 enum { FAIL = 1, OUT_OF_MEMORY = 2, NOT_SUPPORTED = 6, BUFFER_TOOSMALL = 24 };
 enum { METADATA_MAX = 16 << 20 };
 
-struct ivd_call *ivd_call_new(int op, uint64_t id) {
-	struct ivd_call *call = calloc(1, sizeof *call);
-	if (call) {
-		call->op = op;
-		call->id = id;
-	}
-	return call;
-}
-
-void ivd_call_free(struct ivd_call *call) {
-	if (call->got)
-		ivd_params_free(call->got);
-	free(call->blocks);
-	free(call->out);
-	free(call->text);
-	free(call->value);
-	free(call->warning);
-	free(call->opened);
-	free(call);
-}
-
-void ivd_forget_warning(struct ivd_call *call) {
-	free(call->warning);
-	call->warning = NULL;
-}
-
 static VixError connect_to(struct ivd_call *call) {
 	if (ivd_params_make(call->params) != 0)
 		return OUT_OF_MEMORY;
@@ -60,7 +34,7 @@ static void copy_text(char *to, size_t size, const char *from) {
 /* Open, and at once what everybody asks next. */
 static VixError open_disk(struct ivd_call *call) {
 	VixError err = ivd_vix.Open(call->connection, call->text, call->flags, &call->handle);
-	if (VIX_CODE(err) != VIX_OK || __atomic_load_n(&call->given_up, __ATOMIC_ACQUIRE))
+	if (VIX_CODE(err) != VIX_OK || ivd_abandoned())
 		return err;
 	VixInfo *info = NULL;
 	struct ivd_opened *opened = call->opened = calloc(1, sizeof *opened);

@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"ivdmover/vddk"
-	"ivdmover/vddk/handover"
+	"ivdmover/vddk/pread"
 )
 
 // order is what BenchmarkRead asks a process of its own for: rounds in which plain
-// loops of pread, two bare threads and the binding read the same in turn, so that
-// whatever else the machine does falls on all.
+// loops of pread and the binding read the same in turn, so that whatever else the
+// machine does falls on all.
 type order struct {
 	Size, Flying, Rounds int
 }
@@ -26,7 +26,7 @@ type order struct {
 // middle of all rounds.
 type price struct {
 	Plain          float64 // a loop in C
-	Handed, Added  float64 // beyond that: two bare threads, the binding
+	Added          float64 // the binding's beyond that
 	AddedToGo      float64 // the binding's beyond a loop in Go
 	Wall           float64 // of the binding's
 	Allocs, Memory float64 // the binding's, on Go's heap
@@ -73,34 +73,26 @@ func priceScene() error {
 func measure(o order, path string, h *vddk.Handle) (p price, err error) {
 	k := newCrew(o, h)
 	defer k.end()
-	desk, err := handover.New(path, k.memory())
-	if err != nil {
-		return p, err
-	}
-	defer func() { err = errors.Join(err, desk.Close()) }()
 	file, err := os.Open(path)
 	if err != nil {
 		return p, err
 	}
 	defer file.Close()
-	ordinary := func(reads int) {
+	inC := func(reads int) { pread.Loop(file.Fd(), k.memory(), priceSpan, reads) }
+	inGo := func(reads int) {
 		for i := range reads {
 			if _, err := file.ReadAt(k.buffers[i%o.Flying].Bytes(), o.offset(i)); err != nil {
 				panic(err)
 			}
 		}
 	}
-	desk.Plain(o.Flying)
-	desk.HandOver(o.Flying) // whatever is made once, is
-	var plain, handed, added, toGo []float64
+	inC(o.Flying) // whatever is made once, is
+	var plain, added, toGo []float64
 	for range o.Rounds {
-		inC, inGo := o.cost(desk.Plain), o.cost(ordinary)
-		plain = append(plain, inC)
-		handed = append(handed, o.cost(desk.HandOver)-inC)
-		bound := k.round(&p)
-		added, toGo = append(added, bound-inC), append(toGo, bound-inGo)
+		c, goes, bound := o.cost(inC), o.cost(inGo), k.round(&p)
+		plain, added, toGo = append(plain, c), append(added, bound-c), append(toGo, bound-goes)
 	}
-	p.Plain, p.Handed, p.Added, p.AddedToGo = middle(plain), middle(handed), middle(added), middle(toGo)
+	p.Plain, p.Added, p.AddedToGo = middle(plain), middle(added), middle(toGo)
 	for _, sum := range []*float64{&p.Wall, &p.Allocs, &p.Memory} {
 		*sum /= float64(o.Rounds * o.perRound())
 	}

@@ -26,6 +26,7 @@ var rules = []struct {
 	{"ConnectEx, Open, Close and Disconnect come on one thread, one at a time", watched("")},
 	{"a handle's calls come on one thread, one at a time", watched("")},
 	{"a handle does asynchronous I/O only", watched("")},
+	{"at most 32 requests are in flight on a handle", watched("")},
 	{"Wait comes before Flush and before Close, and nothing is in flight then", watched("")},
 	{"handles are closed before Disconnect", conformsEnd},
 	{"a handle is not used after Close, nor closed twice", conformsEnd},

@@ -218,7 +218,7 @@ func dummyScene() error {
 	if _, err := mntapi.Load(context.Background(), l, ""); !errors.As(err, &none) || !strings.Contains(none.Remedy, "the whole distribution") {
 		return fmt.Errorf("a distribution without libvixMntapi: %w", err)
 	}
-	if err := errors.Join(h.Flush(), h.Close(), c.Disconnect(), crowd(l)); err != nil {
+	if err := errors.Join(many(h), h.Flush(), h.Close(), c.Disconnect(), crowd(l)); err != nil {
 		return err
 	}
 	// The handlers that the library installed without SA_ONSTACK, on a Go thread.
@@ -230,6 +230,21 @@ func dummyScene() error {
 	}
 	l.Exit()
 	return nil
+}
+
+// many begins more reads at once than may be in flight on a handle.
+func many(h *vddk.Handle) error {
+	var group sync.WaitGroup
+	errs := make([]error, 100)
+	for i := range errs {
+		group.Go(func() {
+			b := vddk.Alloc(512)
+			defer b.Free()
+			errs[i] = h.Read(b.Bytes(), 1017) // comes late
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // crowd does everything at once, from many goroutines: several disks, and several

@@ -2,8 +2,7 @@
  * The C half of the binding. All calls into the library but InitEx and Exit are
  * made by C threads that were created after InitEx, as VMware asks for: one for
  * connections, Open and Close; one for access; one for what never waits; one for
- * each handle. Go hands a call to a worker and learns of its end through an
- * eventfd.
+ * each handle. Calls are handed to them, and come back, through pipes.
  */
 #ifndef IVD_VDDK_SHIM_H
 #define IVD_VDDK_SHIM_H
@@ -48,7 +47,7 @@ int ivd_params_make(struct ivd_params *params); /* 0, or negative without memory
 void ivd_params_unmake(struct ivd_params *params);
 void ivd_params_free(struct ivd_params *params); /* after ivd_params_unmake */
 
-/* worker.c */
+/* call.c */
 enum ivd_op {
 	IVD_CONNECT, IVD_DISCONNECT, IVD_OPEN, IVD_CLOSE, IVD_GET_PARAMS, IVD_CHECK_REPAIR,
 	IVD_PREPARE, IVD_END, IVD_CLEANUP,
@@ -57,14 +56,12 @@ enum ivd_op {
 	IVD_READ, IVD_WRITE,
 };
 
-/* Go owns a call but from when it is handed to a worker until it is taken of what
- * has ended. One that was given up while the library had it is nobody's, and
- * stays. */
+/* One call into the library. It is Go's until it is handed to a worker, and again
+ * when it has come back as ended. One that is given up in between is nobody's: its
+ * memory is never used again, nor freed. */
 struct ivd_call {
-	struct ivd_call *next;
-	uint64_t id;
+	uint64_t id; /* tells Go which of its calls this is */
 	int op;
-	int given_up; /* atomic */
 	VixError result;
 	char *warning; /* the thread's last warning when the call failed, or NULL; to be freed */
 	struct ivd_params *params;
@@ -87,7 +84,6 @@ struct ivd_call {
 	struct ivd_opened *opened; /* what Open has found */
 };
 
-/* Beside the call, which is made for each read as well. */
 struct ivd_opened {
 	VixInfo info; /* strings NULL: see uuid and parent */
 	char uuid[128];
@@ -95,45 +91,27 @@ struct ivd_opened {
 	char transport[32];
 };
 
-/* The near end of a worker. Calls are pushed to newest, from C or from Go, which
- * hands reads and writes over without a call into C: each such call may wake a
- * thread of the Go runtime that has nothing to do with it. Who has pushed sets
- * asleep to 0, and wakes one thread that waits for that (FUTEX_WAKE_PRIVATE) where
- * it was 1. */
-struct ivd_inbox {
-	struct ivd_call *newest; /* atomic */
-	uint32_t asleep;	 /* atomic; a futex */
-};
+struct ivd_call *ivd_call_new(uint64_t id);   /* NULL: no memory */
+void ivd_call_release(struct ivd_call *call); /* frees all that it holds but params */
+void ivd_call_free(struct ivd_call *call);    /* releases and frees it */
 
+void ivd_hand(int to, struct ivd_call *call); /* writes to a pipe */
+struct ivd_call *ivd_take(int from);	      /* reads from a pipe, waits */
+int ivd_open_ended(void);		      /* once: the end to read of the pipe of ended calls, which does not wait; or -errno */
+void ivd_return(struct ivd_call *call);	      /* writes to that pipe */
+
+/* worker.c: a thread, and the calls that it is handed. */
 struct ivd_worker;
-struct ivd_worker *ivd_worker_start(void); /* NULL: no thread to be had */
-struct ivd_inbox *ivd_worker_inbox(struct ivd_worker *worker);
+struct ivd_worker *ivd_worker_start(void);	 /* NULL: no thread or no pipe to be had */
+int ivd_worker_inbox(struct ivd_worker *worker); /* where to hand it calls */
 void ivd_worker_stop(struct ivd_worker *worker); /* after its last call ended */
-struct ivd_call *ivd_call_new(int op, uint64_t id);
-void ivd_call_free(struct ivd_call *call);
-void ivd_forget_warning(struct ivd_call *call);
-void ivd_submit(struct ivd_worker *worker, struct ivd_call *call);
 
-/* Gives a worker up with all that it was handed: nothing of it ends any more, but
- * what was on its way. Never waits for the library. */
+/* Gives a worker up with all that it was handed: it begins no other call, its reads
+ * and writes never end, and what else still ends is to be ignored. Never waits. */
 void ivd_worker_abandon(struct ivd_worker *worker);
-
-/* Takes one call back from a worker that others wait for, too. */
-enum ivd_withdrawn {
-	IVD_NOT_BEGUN, /* it is the caller's again */
-	IVD_UNDER_WAY, /* it is nobody's; *worker is another thread, with what had queued up behind */
-	IVD_ENDED,     /* it is among what has ended */
-};
-enum ivd_withdrawn ivd_withdraw(struct ivd_worker **worker, struct ivd_call *call);
+int ivd_abandoned(void); /* whether that happened to the worker of the calling thread */
 
 /* perform.c: one call that is no I/O, on the thread that is to make it. */
 void ivd_perform(struct ivd_call *call);
-
-/* done.c */
-int ivd_done_fd(void); /* an eventfd, made once; negative: errno */
-void ivd_done(struct ivd_call *call);
-/* What has ended, the newest first: who exchanges it for NULL has taken it all, and
- * the eventfd is written to when it is no longer NULL. Atomic. */
-struct ivd_call **ivd_ended(void);
 
 #endif

@@ -149,7 +149,7 @@ func (l *Library) startThreads() (err error) {
 			return err
 		}
 	}
-	c := newCall(C.IVD_MODES, "")
+	c := l.newCall(C.IVD_MODES, "")
 	defer c.free()
 	if err := l.words.do(c, "list transport modes", nil); err != nil {
 		return err
@@ -218,7 +218,7 @@ func (l *Library) text(code uint64) string {
 	if ok {
 		return text
 	}
-	c := newCall(C.IVD_TEXT, "")
+	c := l.newCall(C.IVD_TEXT, "")
 	defer c.free()
 	c.c.sector = C.uint64_t(code)
 	if err := l.words.do(c, "text of an error", nil); err == nil {

@@ -1,76 +1,36 @@
 /*
- * Workers: a thread and its queue of calls. A handle's worker issues only
- * ReadAsync and WriteAsync (a handle must not do both kinds of I/O), DEPTH of
- * them at once, and makes every other call on the handle too, so that calls on
- * it are serialised. No lock is held while the library runs: a completion may
- * come on this very thread, before ReadAsync has returned. A library that does not
- * come back keeps the worker it has, and nothing else.
+ * Workers: threads that make the calls they are handed, in that order. A handle's
+ * worker starts its reads and writes, always with ReadAsync and WriteAsync (a handle
+ * must not do both kinds of I/O), and makes every other call on the handle, so that
+ * the library never sees two calls on it at once. No lock is held while the library
+ * runs: a completion may come on this very thread, before ReadAsync has returned.
+ * When the library does not come back, it keeps the worker that is inside it, and
+ * nothing else.
  */
 #define _GNU_SOURCE
-#include <linux/futex.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shim.h"
 
-#define DEPTH 32   /* requests in flight on a handle */
 #define SLOTS 2048 /* requests in flight in the process */
 
 struct ivd_worker {
-	struct ivd_inbox inbox;
+	int inbox[2]; /* a pipe: calls, and NULL at the end */
 	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t landed; /* the thread waits for requests in flight */
-	struct ivd_call *first, **last; /* of the inbox, in order */
-	struct ivd_call *current;	/* no I/O */
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t landed; /* nothing is in flight any more, or the worker is abandoned */
 	unsigned flying;
-	int waiting;	     /* for landed */
-	int stop, abandoned; /* set with the lock held; atomic, since a thread that falls asleep has not got it */
+	int abandoned;
 };
 
-struct ivd_inbox *ivd_worker_inbox(struct ivd_worker *worker) {
-	return &worker->inbox;
-}
+static _Thread_local struct ivd_worker *self;
 
-/* Has the thread look: at the inbox, at stop and abandoned. */
-static void wake(struct ivd_worker *worker) {
-	if (__atomic_exchange_n(&worker->inbox.asleep, 0, __ATOMIC_SEQ_CST))
-		syscall(SYS_futex, &worker->inbox.asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
-
-/* Until somebody wakes it; at once when there is something to look at already. */
-static void fall_asleep(struct ivd_worker *worker) {
-	uint32_t *asleep = &worker->inbox.asleep;
-	__atomic_store_n(asleep, 1, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&worker->inbox.newest, __ATOMIC_SEQ_CST) && !__atomic_load_n(&worker->stop, __ATOMIC_SEQ_CST) &&
-	    !__atomic_load_n(&worker->abandoned, __ATOMIC_SEQ_CST))
-		while (__atomic_load_n(asleep, __ATOMIC_SEQ_CST))
-			syscall(SYS_futex, asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
-	__atomic_store_n(asleep, 0, __ATOMIC_SEQ_CST);
-}
-
-/* Takes over what the inbox has. With the lock held. */
-static void empty_inbox(struct ivd_worker *worker) {
-	struct ivd_call *call = __atomic_exchange_n(&worker->inbox.newest, NULL, __ATOMIC_SEQ_CST);
-	struct ivd_call *first = NULL, **last = call ? &call->next : NULL;
-	while (call) {
-		struct ivd_call *older = call->next;
-		call->next = first;
-		first = call;
-		call = older;
-	}
-	if (last) {
-		*worker->last = first;
-		worker->last = last;
-	}
-}
-
-/* What the library is given as callback data is a number, never a pointer: a
- * completion that comes twice, or too late, finds its number gone. */
+/* Requests in flight. The library gets a number as callback data, never a pointer: a
+ * completion that comes twice or too late finds its number gone. */
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t freed;
@@ -96,6 +56,13 @@ static void *take_off(struct ivd_worker *worker, struct ivd_call *call) {
 	return (void *)(uintptr_t)number;
 }
 
+static void vacate(struct slot *slot) {
+	slot->generation++;
+	slot->call = NULL;
+	flight.free[flight.spare++] = (uint16_t)(slot - flight.slots);
+	pthread_cond_signal(&flight.freed);
+}
+
 /* The completion callback. */
 static void land(void *data, VixError result) {
 	uint64_t number = (uint64_t)(uintptr_t)data;
@@ -106,52 +73,34 @@ static void land(void *data, VixError result) {
 	struct slot *slot = &flight.slots[i];
 	struct ivd_call *call = slot->generation == number >> 32 ? slot->call : NULL;
 	struct ivd_worker *worker = slot->worker;
-	if (call) {
-		slot->generation++;
-		slot->call = NULL;
-		flight.free[flight.spare++] = (uint16_t)i;
-		pthread_cond_signal(&flight.freed);
-	}
+	if (call)
+		vacate(slot);
 	pthread_mutex_unlock(&flight.lock);
 	if (!call)
 		return;
 	call->result = result;
 	if (VIX_CODE(result) != VIX_OK)
 		call->warning = ivd_take_warning();
-	ivd_done(call);
+	ivd_return(call);
 	pthread_mutex_lock(&worker->lock);
-	worker->flying--;
-	if (worker->waiting)
+	if (--worker->flying == 0)
 		pthread_cond_signal(&worker->landed);
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* Until no more than so many are in flight, or the worker is given up: 0 then. */
-static int wait_for_flying(struct ivd_worker *worker, unsigned most) {
-	worker->waiting = 1;
-	while (worker->flying > most && !worker->abandoned)
-		pthread_cond_wait(&worker->landed, &worker->lock);
-	worker->waiting = 0;
-	return !worker->abandoned;
-}
-
+/* The call is Go's again once it has landed: nothing of it is read after that. */
 static void fly(struct ivd_worker *worker, struct ivd_call *call) {
 	pthread_mutex_lock(&worker->lock);
-	int may = wait_for_flying(worker, DEPTH - 1);
 	worker->flying++;
 	pthread_mutex_unlock(&worker->lock);
-	if (!may)
-		return;
-	/* The call is gone once it has landed: nothing of it is read after that. */
 	VixHandle *handle = call->handle;
-	free(ivd_take_warning());
 	void *number = take_off(worker, call);
 	VixError err = call->op == IVD_READ
 		? ivd_vix.ReadAsync(handle, call->sector, call->count, call->buffer, land, number)
 		: ivd_vix.WriteAsync(handle, call->sector, call->count, call->buffer, land, number);
 	if (VIX_CODE(err) == VIX_ASYNC)
 		return;
-	/* Refused, or done without saying so: no effect where it has landed already. */
+	/* Refused, or done without a callback; if there was one, land ignores this. */
 	if (VIX_CODE(err) == VIX_OK)
 		err = ivd_vix.Wait(handle);
 	land(number, err);
@@ -161,175 +110,98 @@ static void fly(struct ivd_worker *worker, struct ivd_call *call) {
 static VixError drain(struct ivd_worker *worker, VixHandle *handle) {
 	VixError err = ivd_vix.Wait(handle);
 	pthread_mutex_lock(&worker->lock);
-	wait_for_flying(worker, 0);
+	while (worker->flying > 0 && !worker->abandoned)
+		pthread_cond_wait(&worker->landed, &worker->lock);
 	pthread_mutex_unlock(&worker->lock);
 	return err;
 }
 
-static int given_up(struct ivd_worker *worker, struct ivd_call *call) {
-	pthread_mutex_lock(&worker->lock);
-	int yes = worker->abandoned || call->given_up;
-	pthread_mutex_unlock(&worker->lock);
-	return yes;
+int ivd_abandoned(void) {
+	pthread_mutex_lock(&self->lock);
+	int abandoned = self->abandoned;
+	pthread_mutex_unlock(&self->lock);
+	return abandoned;
 }
 
-/* Once a call is given up, nothing more is asked about its handle, and nobody is
- * told of its end. */
 static void run(struct ivd_worker *worker, struct ivd_call *call) {
+	free(ivd_take_warning());
 	if (call->op == IVD_READ || call->op == IVD_WRITE) {
 		fly(worker, call);
 		return;
 	}
-	free(ivd_take_warning());
 	call->result = VIX_OK;
 	if (call->op == IVD_FLUSH || call->op == IVD_DRAIN)
 		call->result = drain(worker, call->handle);
-	if (VIX_CODE(call->result) == VIX_OK && !given_up(worker, call))
+	if (VIX_CODE(call->result) == VIX_OK && !ivd_abandoned())
 		ivd_perform(call);
 	if (VIX_CODE(call->result) != VIX_OK)
 		call->warning = ivd_take_warning();
-	pthread_mutex_lock(&worker->lock);
-	worker->current = NULL; /* from here on it has ended */
-	int lost = worker->abandoned || call->given_up;
-	pthread_mutex_unlock(&worker->lock);
-	if (!lost)
-		ivd_done(call);
-}
-
-/* The next call, or NULL; what is no I/O becomes the current one. */
-static struct ivd_call *next_call(struct ivd_worker *worker, int *end) {
-	pthread_mutex_lock(&worker->lock);
-	empty_inbox(worker);
-	struct ivd_call *call = worker->first;
-	*end = worker->abandoned || (!call && worker->stop);
-	if (call && !*end) {
-		worker->first = call->next;
-		if (!worker->first)
-			worker->last = &worker->first;
-		if (call->op != IVD_READ && call->op != IVD_WRITE)
-			worker->current = call;
-	}
-	pthread_mutex_unlock(&worker->lock);
-	return call;
+	ivd_return(call);
 }
 
 static void *work(void *arg) {
-	struct ivd_worker *worker = arg;
-	for (;;) {
-		int end;
-		struct ivd_call *call = next_call(worker, &end);
-		if (end)
-			return NULL;
-		if (call)
-			run(worker, call);
-		else
-			fall_asleep(worker);
-	}
+	self = arg;
+	for (struct ivd_call *call; (call = ivd_take(self->inbox[0])) && !ivd_abandoned();)
+		run(self, call);
+	return NULL;
 }
 
 /* Signals are the Go runtime's: its threads take them. */
-struct ivd_worker *ivd_worker_start(void) {
-	struct ivd_worker *worker = calloc(1, sizeof *worker);
-	if (!worker)
-		return NULL;
-	worker->last = &worker->first;
-	pthread_mutex_init(&worker->lock, NULL);
-	pthread_cond_init(&worker->landed, NULL);
+static int start_thread(struct ivd_worker *worker) {
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int failed = pthread_create(&worker->thread, NULL, work, worker);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (failed) {
-		free(worker);
-		return NULL;
-	}
-	return worker;
+	return failed;
 }
 
-void ivd_worker_stop(struct ivd_worker *worker) {
-	pthread_mutex_lock(&worker->lock);
-	__atomic_store_n(&worker->stop, 1, __ATOMIC_SEQ_CST);
-	pthread_mutex_unlock(&worker->lock);
-	wake(worker);
-	pthread_join(worker->thread, NULL);
+static void free_worker(struct ivd_worker *worker) {
+	close(worker->inbox[0]);
+	close(worker->inbox[1]);
 	pthread_mutex_destroy(&worker->lock);
 	pthread_cond_destroy(&worker->landed);
 	free(worker);
 }
 
-void ivd_submit(struct ivd_worker *worker, struct ivd_call *call) {
-	struct ivd_call **newest = &worker->inbox.newest;
-	call->next = __atomic_load_n(newest, __ATOMIC_RELAXED);
-	while (!__atomic_compare_exchange_n(newest, &call->next, call, 1, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
-	wake(worker);
+struct ivd_worker *ivd_worker_start(void) {
+	struct ivd_worker *worker = calloc(1, sizeof *worker);
+	if (!worker || pipe2(worker->inbox, O_CLOEXEC) != 0) {
+		free(worker);
+		return NULL;
+	}
+	pthread_mutex_init(&worker->lock, NULL);
+	pthread_cond_init(&worker->landed, NULL);
+	if (start_thread(worker) != 0) {
+		free_worker(worker);
+		return NULL;
+	}
+	return worker;
 }
 
-/* What is in flight lands nowhere: a completion that still comes finds its number
- * gone. The worker stays, since its thread, or one of the library's that is just
- * calling back, may look at it at any time. */
+int ivd_worker_inbox(struct ivd_worker *worker) {
+	return worker->inbox[1];
+}
+
+void ivd_worker_stop(struct ivd_worker *worker) {
+	ivd_hand(worker->inbox[1], NULL);
+	pthread_join(worker->thread, NULL);
+	free_worker(worker);
+}
+
+/* A completion that still comes finds its number gone. The worker's memory and its
+ * pipe stay: its thread, one of the library's that is just calling back, or a
+ * goroutine that is just handing over a call may use them at any time. */
 void ivd_worker_abandon(struct ivd_worker *worker) {
 	pthread_mutex_lock(&worker->lock);
-	__atomic_store_n(&worker->abandoned, 1, __ATOMIC_SEQ_CST);
-	wake(worker);
-	pthread_cond_broadcast(&worker->landed);
+	worker->abandoned = 1;
+	pthread_cond_signal(&worker->landed);
 	pthread_mutex_unlock(&worker->lock);
+	ivd_hand(worker->inbox[1], NULL);
 	pthread_detach(worker->thread);
 	pthread_mutex_lock(&flight.lock);
-	for (unsigned i = 0; i < flight.used; i++) {
-		struct slot *slot = &flight.slots[i];
-		if (!slot->call || slot->worker != worker)
-			continue;
-		slot->generation++;
-		slot->call = NULL;
-		flight.free[flight.spare++] = (uint16_t)i;
-	}
-	pthread_cond_broadcast(&flight.freed);
+	for (unsigned i = 0; i < flight.used; i++)
+		if (flight.slots[i].call && flight.slots[i].worker == worker)
+			vacate(&flight.slots[i]);
 	pthread_mutex_unlock(&flight.lock);
-}
-
-static int unqueue(struct ivd_worker *worker, struct ivd_call *call) {
-	for (struct ivd_call **at = &worker->first; *at; at = &(*at)->next) {
-		if (*at != call)
-			continue;
-		*at = call->next;
-		if (worker->last == &call->next)
-			worker->last = at;
-		return 1;
-	}
-	return 0;
-}
-
-/* Where no other thread is to be had, the old one goes on once it can. */
-enum ivd_withdrawn ivd_withdraw(struct ivd_worker **worker, struct ivd_call *call) {
-	struct ivd_worker *old = *worker, *new = ivd_worker_start();
-	pthread_mutex_lock(&old->lock);
-	empty_inbox(old);
-	enum ivd_withdrawn state = unqueue(old, call) ? IVD_NOT_BEGUN : old->current == call ? IVD_UNDER_WAY : IVD_ENDED;
-	if (state == IVD_UNDER_WAY) {
-		__atomic_store_n(&call->given_up, 1, __ATOMIC_RELEASE);
-		__atomic_store_n(&old->abandoned, new != NULL, __ATOMIC_SEQ_CST);
-	}
-	struct ivd_call *queue = NULL;
-	if (old->abandoned) {
-		queue = old->first;
-		old->first = NULL;
-		old->last = &old->first;
-		wake(old);
-		pthread_detach(old->thread);
-	}
-	pthread_mutex_unlock(&old->lock);
-	if (new && state != IVD_UNDER_WAY) {
-		ivd_worker_stop(new);
-		return state;
-	}
-	while (queue) {
-		struct ivd_call *next = queue->next;
-		ivd_submit(new, queue);
-		queue = next;
-	}
-	if (new)
-		*worker = new;
-	return state;
 }

@@ -18,6 +18,7 @@ const module = "ivdmover"
 
 type pkg struct {
 	Dir        string
+	Name       string
 	ImportPath string
 	GoFiles    []string
 	CgoFiles   []string
@@ -29,7 +30,7 @@ func (p pkg) rel() string { return strings.TrimPrefix(strings.TrimPrefix(p.Impor
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	list := exec.Command("go", "list", "-json=Dir,ImportPath,GoFiles,CgoFiles,Imports", module+"/...")
+	list := exec.Command("go", "list", "-json=Dir,Name,ImportPath,GoFiles,CgoFiles,Imports", module+"/...")
 	list.Env = append(os.Environ(), "CGO_ENABLED=1") // else files in C are left out
 	out, err := list.Output()
 	if err != nil {

@@ -2,11 +2,11 @@
  * A library that watches how it is called, and has bad days. It aborts, saying
  * why, when a rule of VMware's is broken: a call from a thread that is older than
  * InitEx; connections, Open and Close on more than one thread, or two at once; a
- * handle's calls on more than one thread; the synchronous calls; requests in
- * flight, or not waited for, at Flush and Close; a NULL where one kills. Its bad
- * days are the sectors and names below. Connections and handles are mostly NULL,
- * and a completion comes on the caller's thread before ReadAsync returns, and once
- * more from another.
+ * handle's calls on more than one thread; the synchronous calls; more than 32
+ * requests in flight on a handle, or any that are not waited for at Flush and
+ * Close; a NULL where one kills. Its bad days are the sectors and names below.
+ * Connections and handles are mostly NULL, and a completion comes on the caller's
+ * thread before ReadAsync returns, and once more from another.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -266,7 +266,7 @@ static void begin_slowly(struct watched *w, VixCompletionFunc callback, void *da
 	pthread_t thread;
 	RULE(slow);
 	*slow = (struct slow){w, {callback, data}};
-	__atomic_add_fetch(&w->flying, 1, __ATOMIC_SEQ_CST);
+	RULE(__atomic_add_fetch(&w->flying, 1, __ATOMIC_SEQ_CST) <= 32);
 	RULE(pthread_create(&thread, NULL, land_slowly, slow) == 0);
 	pthread_detach(thread);
 }
