@@ -21,6 +21,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"ivdmover/shared/pause"
 )
 
 // ExitFinal is the exit status (EX_CONFIG of sysexits.h) of a child that has
@@ -74,7 +76,7 @@ func Run(ctx context.Context, o Options) error {
 	defer runtime.UnlockOSThread()
 
 	o.defaults()
-	wait := o.FirstWait
+	backoff, deaths := pause.Backoff{First: o.FirstWait, Cap: o.LastWait}, 0
 	for ctx.Err() == nil {
 		started := time.Now()
 		stopped, err := once(ctx, o)
@@ -86,7 +88,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 		lived := time.Since(started)
 		if lived >= o.Healthy {
-			wait = o.FirstWait
+			deaths = 0
 			if exitStatus(err) == ExitReplace {
 				o.Log.Warn("child process replaced at its own request", "lived", lived.Round(time.Millisecond))
 				continue
@@ -95,11 +97,12 @@ func Run(ctx context.Context, o Options) error {
 		if err == nil {
 			err = errors.New("exit status 0")
 		}
+		deaths++
+		wait := backoff.After(deaths)
 		o.Log.Warn("child process ended and is replaced", "err", err, "lived", lived.Round(time.Millisecond), "in", wait)
-		if !pause(ctx, o.Signals, wait) {
+		if !waitFor(ctx, o.Signals, wait) {
 			return nil
 		}
-		wait = min(2*wait, o.LastWait)
 	}
 	return nil
 }
@@ -149,9 +152,9 @@ func finality(err error) (final bool, _ error) {
 	return false, nil
 }
 
-// pause waits before a replacement. It reports whether the whole wait passed: a
+// waitFor waits before a replacement. It reports whether the whole wait passed: a
 // signal, or the context's end, finds no child and ends Run.
-func pause(ctx context.Context, signals <-chan os.Signal, d time.Duration) bool {
+func waitFor(ctx context.Context, signals <-chan os.Signal, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
