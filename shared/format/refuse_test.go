@@ -312,8 +312,10 @@ func TestFrameOfOtherContent(t *testing.T) {
 
 func TestPointRefused(t *testing.T) {
 	for name, lie := range map[string]func(*format.Point){
-		"no name":             func(p *format.Point) { p.ID = "" },
-		"another disk":        func(p *format.Point) { p.Disk = ivd.NewDiskRef(p.Disk.Source(), p.Disk.Datastore(), "7000c298-1111-4222-8333-444455556666") },
+		"no name": func(p *format.Point) { p.ID = "" },
+		"another disk": func(p *format.Point) {
+			p.Disk = ivd.NewDiskRef(p.Disk.Source(), p.Disk.Datastore(), "7000c298-1111-4222-8333-444455556666")
+		},
 		"no chunk size":       func(p *format.Point) { p.Geometry.ChunkSize = 0 },
 		"a page past the end": func(p *format.Point) { p.Pages[0].Page = 1 },
 		"a page before zero":  func(p *format.Point) { p.Pages[0].Page = -1 },
