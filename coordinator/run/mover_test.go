@@ -11,7 +11,6 @@ import (
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
-	"ivdmover/shared/repo"
 )
 
 // puppet is a mover without VDDK: it answers every question, and of each job it
@@ -147,11 +146,11 @@ func (p *puppet) do(ctx context.Context, j job.Job) error {
 
 // store makes the job's first page of one span with one chunk, and seals it.
 func (p *puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
-	writer := ivd.NewWriterID()
-	w, err := p.b.repo.OpenWriter(ctx, repo.WriterOptions{Lease: j.Lease, Writer: writer})
+	lease, err := p.b.repo.Begin(ctx, j.Lease)
 	if err != nil {
 		return err
 	}
+	w := p.b.repo.NewWriter(lease, ivd.NewWriterID(), "")
 	g, page := j.Geometry, j.Backup.Pages[0]
 	put := func(pk format.PackKind, fk format.FrameKind, plain []byte) (id ivd.ContentID, place ivd.Place, at time.Time, err error) {
 		pack := format.NewPack(w.PackHeader(pk))

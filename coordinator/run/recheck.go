@@ -6,14 +6,14 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
-	"ivdmover/shared/repo"
+	"ivdmover/shared/trust"
 )
 
 // recheck decides whether what a job sealed under an older lease may be named by a
 // point under ours: nothing of it is on a list that stands after our lease was
 // stored, and all of it is known to exist (COLLECT W3, W7).
 func (a *active) recheck(ctx context.Context, rec job.Record, g ivd.Geometry) error {
-	w, err := a.s.Repo.OpenWriter(ctx, repo.WriterOptions{Lease: a.lease.ID})
+	t, err := trust.Open(ctx, a.s.Repo, a.lease.ID)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (a *active) recheck(ctx context.Context, rec job.Record, g ivd.Geometry) er
 			packs = append(packs, p.Pack)
 		}
 		for _, p := range packs {
-			good, err := w.Trusted(ctx, p, rec.SealedAt)
+			good, err := t.Pack(ctx, p, rec.SealedAt)
 			if err != nil {
 				return err
 			}

@@ -10,9 +10,11 @@ import (
 
 	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
+	"ivdmover/shared/index"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/trust"
 )
 
 // Backup is one job's part of a disk on its way into a repository.
@@ -22,6 +24,8 @@ type Backup struct {
 	Source     Source
 	Repository *repo.Repository
 	Writer     *repo.Writer
+	Trust      *trust.Trust // of the writer's lease
+	Index      *index.Index // likewise
 	Memory     *budget.Memory
 	Meter      *Meter
 	Limits     Limits
@@ -150,7 +154,7 @@ func newBackup(b Backup) *backup {
 		Backup: b, job: &b.Job,
 		requests: newRequests(b.InFlight, b.Request),
 		uploads:  make(chan struct{}, extraPacks),
-		parent:   newParent(b.Repository, b.Writer, b.Job.Backup.Parent),
+		parent:   &parent{repository: b.Repository, trust: b.Trust, of: b.Job.Backup.Parent},
 		pending:  &pending{entries: map[ivd.ContentID]entry{}},
 		known:    map[ivd.PackID]*pack{},
 		batch:    batchState{begun: time.Now()},

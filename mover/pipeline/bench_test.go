@@ -8,11 +8,13 @@ import (
 
 	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
+	"ivdmover/shared/index"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
+	"ivdmover/shared/trust"
 )
 
 // bench is a repository with one disk's points, and a coordinator's part of the
@@ -69,15 +71,22 @@ func (b *bench) lease(kind format.LeaseKind) repo.Lease {
 	return l
 }
 
-func (b *bench) writer(l repo.Lease) *repo.Writer {
+// writer is one under a lease, with what it may build on and what it remembers.
+type writer struct {
+	*repo.Writer
+	trust *trust.Trust
+	index *index.Index
+}
+
+func (b *bench) writer(l repo.Lease) writer { return b.writerWith(l, 1<<20) }
+
+func (b *bench) writerWith(l repo.Lease, memory int64) writer {
 	b.t.Helper()
-	w, err := b.repo.OpenWriter(b.t.Context(), repo.WriterOptions{
-		Lease: l.ID, Writer: ivd.NewWriterID(), Mover: "test", DedupMemory: 1 << 20,
-	})
+	t, err := trust.Open(b.t.Context(), b.repo, l.ID)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return w
+	return writer{b.repo.NewWriter(t.Lease(), ivd.NewWriterID(), "test"), t, index.New(memory)}
 }
 
 func allPages(g ivd.Geometry) []ivd.PageIndex {
@@ -136,9 +145,9 @@ func seal(rec *job.Record, lease ivd.LeaseID, c Batch) {
 }
 
 // attempt does a job from its record once, as one process would.
-func (b *bench) attempt(ctx context.Context, w *repo.Writer, j job.Job, rec *job.Record, d Source, stop chan struct{}) error {
+func (b *bench) attempt(ctx context.Context, w writer, j job.Job, rec *job.Record, d Source, stop chan struct{}) error {
 	return Backup{
-		Job: j, From: *rec, Source: d, Repository: b.repo, Writer: w, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Job: j, From: *rec, Source: d, Repository: b.repo, Writer: w.Writer, Trust: w.trust, Index: w.index, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
 		InFlight: b.depth, Request: b.request,
 		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, j.Lease, c); return nil },
 	}.Run(ctx)

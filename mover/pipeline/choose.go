@@ -156,6 +156,6 @@ func (b *backup) stored(ctx context.Context, s *span, i ivd.ChunkIndex, id ivd.C
 			}
 		}
 	}
-	place, ok := b.Writer.Known(id)
+	place, ok := b.Index.Find(id)
 	return place, ok, nil
 }

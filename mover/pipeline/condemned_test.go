@@ -133,8 +133,9 @@ func condemnCheckpoint(t *testing.T, size int64, until ivd.SpanIndex) {
 	rec := b.record(j)
 	d.put(t, int64(until-1)*spanBytes, noise(99, cs)) // so that there is a batch to seal
 	stop := make(chan struct{})
+	w := b.writer(l)
 	err := Backup{
-		Job: j, Source: d, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Job: j, Source: d, Repository: b.repo, Writer: w.Writer, Trust: w.trust, Index: w.index, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
 		Checkpoint: func(_ context.Context, c Batch) error {
 			seal(&rec, l.ID, c)
 			if c.Next == until {

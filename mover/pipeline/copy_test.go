@@ -39,9 +39,10 @@ func newPiece(b *bench) (r *backup, f *filled, one func() *piece) {
 	content := append(bytes.Repeat([]byte("a line of text\n\n"), request/32), noise(8, request/2)...)
 	f = &filled{memoryDisk: newMemoryDisk(g.Capacity), content: content}
 	l := b.lease(format.WriteLease)
+	w := b.writer(l)
 	r = newBackup(Backup{
 		Job:    b.job(l, g, job.BackupSpec{Unread: job.UnreadZero}),
-		Source: f, Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter), InFlight: 2, Request: request,
+		Source: f, Repository: b.repo, Writer: w.Writer, Trust: w.trust, Index: w.index, Memory: b.memory, Meter: new(Meter), InFlight: 2, Request: request,
 	})
 	return r, f, func() *piece {
 		slot, err := r.workspaces.Get(b.t.Context())

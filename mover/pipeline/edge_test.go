@@ -129,10 +129,7 @@ func TestForgottenChunkIsStoredAgain(t *testing.T) {
 		d.put(t, i*cs, same)
 	}
 	l := b.lease(repo.WriteLease)
-	w, err := b.repo.OpenWriter(t.Context(), repo.WriterOptions{Lease: l.ID, Writer: ivd.NewWriterID(), Mover: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := b.writerWith(l, 0)
 	j := b.job(l, ivd.Geometry{Capacity: d.capacity, ChunkSize: cs}, job.BackupSpec{Unread: job.UnreadZero, Allocated: true})
 	rec := b.record(j)
 	if err := b.attempt(t.Context(), w, j, &rec, d, nil); err != nil {
@@ -149,8 +146,9 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 	b := newBench(t, 64<<20)
 	l := b.lease(repo.WriteLease)
 	g := ivd.Geometry{Capacity: spanBytes, ChunkSize: cs}
+	w := b.writer(l)
 	r := newBackup(Backup{
-		Job: b.job(l, g, job.BackupSpec{Unread: job.UnreadZero}), Repository: b.repo, Writer: b.writer(l), Memory: b.memory, Meter: new(Meter),
+		Job: b.job(l, g, job.BackupSpec{Unread: job.UnreadZero}), Repository: b.repo, Writer: w.Writer, Trust: w.trust, Index: w.index, Memory: b.memory, Meter: new(Meter),
 	})
 	if err := b.memory.Reserve(t.Context(), BackupMemory(g, 0, format.PackSize)); err != nil {
 		t.Fatal(err)
@@ -191,7 +189,7 @@ func TestRememberedChunkNamesWhoWroteIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Remember(format.Sum(content), ivd.Place{PackRef: ref, Offset: offset, Length: length})
+	w.index.Add(format.Sum(content), ivd.Place{PackRef: ref, Offset: offset, Length: length})
 
 	d := newMemoryDisk(4 * cs)
 	d.put(t, cs, content)

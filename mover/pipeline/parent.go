@@ -2,35 +2,27 @@ package pipeline
 
 import (
 	"context"
-	"sync"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/trust"
 )
 
 // parent is the restore point that a backup builds on, or none. What it hands out
-// by reference has passed the writer's test: its packs are on no condemned list
-// and are known to exist. That the parent's point stands proves nothing.
+// by reference has been trusted.
 type parent struct {
 	repository *repo.Repository
-	writer     *repo.Writer
+	trust      *trust.Trust
 	of         *job.Parent // nil: there is none
-
-	mu   sync.Mutex
-	good map[ivd.PackID]bool
 }
 
 // parentPage is a page of the parent.
 type parentPage struct {
 	index ivd.PageIndex
-	page  *repo.ParentPage // nil: zeros, or lost
-	lost  bool             // it is gone or damaged: nothing is known of its spans
-}
-
-func newParent(r *repo.Repository, w *repo.Writer, of *job.Parent) *parent {
-	return &parent{repository: r, writer: w, of: of, good: map[ivd.PackID]bool{}}
+	page  *trust.ParentPage // nil: zeros, or lost
+	lost  bool              // it is gone or damaged: nothing is known of its spans
 }
 
 // page reads a page of the parent.
@@ -44,7 +36,7 @@ func (p *parent) page(ctx context.Context, index ivd.PageIndex, g ivd.Geometry) 
 			continue
 		}
 		var err error
-		if pp.page, err = p.writer.ParentPage(ctx, ref, p.of.Committed, p.of.Geometry, g); err != nil {
+		if pp.page, err = p.trust.ParentPage(ctx, ref, p.of.Committed, p.of.Geometry, g); err != nil {
 			pp.lost = true
 			return pp, lost(err)
 		}
@@ -91,21 +83,7 @@ func (p *parent) node(ctx context.Context, pp *parentPage, span ivd.SpanIndex) (
 	return node, nil
 }
 
-// trusted tells whether a pack that the parent names may be relied on. Packs are
-// asked about once.
+// trusted reports whether a pack that the parent names may be relied on.
 func (p *parent) trusted(ctx context.Context, pack ivd.PackID) (bool, error) {
-	p.mu.Lock()
-	good, asked := p.good[pack]
-	p.mu.Unlock()
-	if asked {
-		return good, nil
-	}
-	good, err := p.writer.Trusted(ctx, pack, p.of.Committed)
-	if err != nil {
-		return false, err
-	}
-	p.mu.Lock()
-	p.good[pack] = good
-	p.mu.Unlock()
-	return good, nil
+	return p.trust.Pack(ctx, pack, p.of.Committed)
 }

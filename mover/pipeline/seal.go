@@ -16,8 +16,8 @@ type pageState struct {
 	nodes  []ivd.NodeRef // of spans that are not
 }
 
-// index is the index pack of a batch, while it is filled.
-type index struct {
+// indexPack is the index pack of a batch, while it is filled.
+type indexPack struct {
 	pack *format.Pack
 	at   time.Time
 }
@@ -35,7 +35,7 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 			b.known[p.ref.Pack] = p
 		}
 	}
-	var x index
+	var x indexPack
 	for i := range b.batch.spans {
 		if err := b.index(ctx, &x, &b.batch.spans[i]); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 
 // index adds a span to its page, and its node to the index pack unless it is the
 // parent's; a page that is complete goes there as well.
-func (b *backup) index(ctx context.Context, x *index, s *built) error {
+func (b *backup) index(ctx context.Context, x *indexPack, s *built) error {
 	span := s.span.index
 	if b.page == nil {
 		b.page = newPageState(b.job.Geometry, s.span.page)
@@ -82,7 +82,7 @@ func newPageState(g ivd.Geometry, parent *parentPage) *pageState {
 	return &pageState{parent: parent, page: format.NewPage(g, parent.index), same: true}
 }
 
-func (b *backup) indexSpan(ctx context.Context, x *index, s *built) error {
+func (b *backup) indexSpan(ctx context.Context, x *indexPack, s *built) error {
 	span, state := s.span.index, b.page
 	if s.span.take {
 		state.page.Take(state.parent.page.Page, span)
@@ -143,7 +143,7 @@ func (b *backup) node(s *built) *format.Node {
 
 // indexPage ends a page. One that is as the parent's stays the parent's; one of
 // zeros is not written.
-func (b *backup) indexPage(ctx context.Context, x *index) error {
+func (b *backup) indexPage(ctx context.Context, x *indexPack) error {
 	state := b.page
 	b.page = nil
 	if state.page.Zero() {
@@ -180,13 +180,13 @@ func (b *backup) indexPage(ctx context.Context, x *index) error {
 	return nil
 }
 
-func (b *backup) full(x *index, plain int) bool {
+func (b *backup) full(x *indexPack, plain int) bool {
 	return x.pack != nil && x.pack.Len()+plain+format.FrameOverhead > b.Repository.PackSize()
 }
 
 // addIndex adds a frame to the index pack. The place names format.OwnPack until
 // the pack has a name.
-func (b *backup) addIndex(ctx context.Context, x *index, kind format.FrameKind, id ivd.ContentID, plain []byte) (ivd.Place, error) {
+func (b *backup) addIndex(ctx context.Context, x *indexPack, kind format.FrameKind, id ivd.ContentID, plain []byte) (ivd.Place, error) {
 	if b.full(x, len(plain)) {
 		if err := b.putIndex(ctx, x); err != nil {
 			return ivd.Place{}, err
@@ -201,7 +201,7 @@ func (b *backup) addIndex(ctx context.Context, x *index, kind format.FrameKind, 
 }
 
 // putIndex stores the index pack, and names it where its frames are named.
-func (b *backup) putIndex(ctx context.Context, x *index) error {
+func (b *backup) putIndex(ctx context.Context, x *indexPack) error {
 	if x.pack == nil {
 		return nil
 	}

@@ -144,7 +144,7 @@ func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *ivd
 		stats.DedupBytes += int64(c.plain)
 		return e, nil
 	}
-	if place, ok := b.Writer.Known(c.id); ok { // by another disk meanwhile
+	if place, ok := b.Index.Find(c.id); ok { // by another disk meanwhile
 		stats.DedupBytes += int64(c.plain)
 		return b.entryAt(c.id, place), nil
 	}
@@ -218,7 +218,7 @@ func (b *backup) put(ctx context.Context, p *pack) error {
 	b.Meter.tick()
 	p.ref = ref
 	for _, e := range body.Entries() {
-		b.Writer.Remember(e.ID, ivd.Place{PackRef: ref, Offset: e.Offset, Length: e.Length})
+		b.Index.Add(e.ID, ivd.Place{PackRef: ref, Offset: e.Offset, Length: e.Length})
 	}
 	b.packs.Put(p.slot)
 	p.slot = nil

@@ -169,13 +169,14 @@ func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, touc
 }
 
 func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
-	writer, release, err := t.w.writers.get(ctx, t.job.Lease)
+	l, release, err := t.w.writers.get(ctx, t.job.Lease)
 	if err != nil {
 		return err
 	}
 	defer release()
 	return pipeline.Backup{
-		Job: *t.job, From: t.record.rec, Source: d, Repository: t.w.Repository, Writer: writer,
+		Job: *t.job, From: t.record.rec, Source: d, Repository: t.w.Repository,
+		Writer: l.writer, Trust: l.trust, Index: l.index,
 		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth, Request: d.Tuning().Request,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)

@@ -4,14 +4,16 @@ import (
 	"context"
 	"sync"
 
+	"ivdmover/shared/index"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/trust"
 )
 
-// writers keeps one writer for each lease that this process works under, since
-// what a writer trusts and remembers is its lease's. Each new one gets half of the
-// dedup memory that is left, so that all of them stay within it; those that no job
-// uses are let go when another lease comes.
+// writers keeps, for each lease that this process works under, a writer with what
+// it may build on and what it remembers: all three are the lease's. Each new one
+// gets half of the dedup memory that is left, so that all of them stay within it;
+// those that no job uses are let go when another lease comes.
 type writers struct {
 	repository *repo.Repository
 	mover      string
@@ -22,24 +24,26 @@ type writers struct {
 }
 
 type leased struct {
-	*repo.Writer
+	writer *repo.Writer
+	trust  *trust.Trust
+	index  *index.Index
 	memory int64
 	jobs   int
 }
 
 // get opens the lease's writer, or hands out the one that is open. The job that
 // asked calls release when it ends.
-func (s *writers) get(ctx context.Context, lease ivd.LeaseID) (w *repo.Writer, release func(), err error) {
+func (s *writers) get(ctx context.Context, lease ivd.LeaseID) (l *leased, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.open[lease]
+	l = s.open[lease]
 	if l == nil {
 		if l, err = s.openLocked(ctx, lease); err != nil {
 			return nil, nil, err
 		}
 	}
 	l.jobs++
-	return l.Writer, func() {
+	return l, func() {
 		s.mu.Lock()
 		l.jobs--
 		s.mu.Unlock()
@@ -55,13 +59,13 @@ func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID) (*leased, e
 		}
 		left -= l.memory
 	}
-	l := &leased{memory: left / 2}
-	var err error
-	l.Writer, err = s.repository.OpenWriter(ctx, repo.WriterOptions{
-		Lease: lease, Writer: ivd.NewWriterID(), Mover: s.mover, DedupMemory: l.memory,
-	})
+	t, err := trust.Open(ctx, s.repository, lease)
 	if err != nil {
 		return nil, err
+	}
+	l := &leased{
+		writer: s.repository.NewWriter(t.Lease(), ivd.NewWriterID(), s.mover),
+		trust:  t, index: index.New(left / 2), memory: left / 2,
 	}
 	s.open[lease] = l
 	return l, nil

@@ -40,7 +40,7 @@ type LeaseSpec struct {
 }
 
 // OpenLease stores a new lease (W1, R1). Whoever uses it afterwards reads the
-// lists that stand only then: OpenWriter and OpenReader do.
+// lists that stand only then: package trust does, and OpenReader.
 func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) {
 	if s.Life == 0 {
 		s.Life = DefaultLife
@@ -74,6 +74,12 @@ func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) 
 func (r *Repository) CheckLease(ctx context.Context, id ivd.LeaseID, need time.Duration) error {
 	_, err := r.checkLease(ctx, id, need)
 	return err
+}
+
+// Begin sees that a lease stands, and returns it: whatever is done under a lease
+// begins with this, and reads the lists that stand only then.
+func (r *Repository) Begin(ctx context.Context, id ivd.LeaseID) (Lease, error) {
+	return r.checkLease(ctx, id, 0)
 }
 
 func (r *Repository) checkLease(ctx context.Context, id ivd.LeaseID, need time.Duration) (Lease, error) {

@@ -2,8 +2,8 @@
 // nodes, pages, restore points, and what collections have condemned.
 //
 // Any number of writers, readers and collectors use one repository at once,
-// without a lock and without a common index; COLLECT.md's rules W1–W7 and R1–R3
-// are kept here and named in comments. It promises that a committed point names
+// without a lock and without a common index; COLLECT.md's rules are kept here and
+// named in comments (W3 and W4 are package trust's). It promises that a committed point names
 // only what is stored, that whatever it hands out has been checked, and that an
 // outage is never taken for absence. Time is the store's (rule G3). It never
 // deletes anything but a lease that its caller opened, and never overwrites.

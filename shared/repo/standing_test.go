@@ -8,6 +8,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/trust"
 )
 
 func condemn(t *testing.T, b *bucket, r *repo.Repository, list string, packs []ivd.PackID, points ...ivd.PointID) {
@@ -109,7 +110,7 @@ func TestOrder(t *testing.T) {
 	}
 	b.forget()
 	l = lease(t, r, repo.LeaseSpec{})
-	if _, err := r.OpenWriter(t.Context(), repo.WriterOptions{Lease: l.ID}); err != nil {
+	if _, err := trust.Open(t.Context(), r, l.ID); err != nil {
 		t.Fatal(err)
 	}
 	own := "leases/" + string(l.ID)

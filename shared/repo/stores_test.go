@@ -12,6 +12,7 @@ import (
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/open"
 	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/trust"
 )
 
 func folderStore(t *testing.T) store.Store {
@@ -94,13 +95,22 @@ func readBack(t *testing.T, r *repo.Repository, x tree) {
 	wantKind(t, err, ivd.Expired)
 }
 
+func trustOf(t *testing.T, r *repo.Repository) *trust.Trust {
+	t.Helper()
+	w, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease}).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 // trustReal asks for packs, and puts one on a list.
 func trustReal(t *testing.T, st store.Store, r *repo.Repository, x tree) {
 	t.Helper()
-	w := writerOf(t, r)
+	w := trustOf(t, r)
 	long := r.Now().Add(-30 * 24 * time.Hour)
 	for pack, want := range map[ivd.PackID]bool{x.data[0]: true, x.home: true, {1}: false} {
-		if ok, err := w.Trusted(t.Context(), pack, long); err != nil || ok != want {
+		if ok, err := w.Pack(t.Context(), pack, long); err != nil || ok != want {
 			t.Errorf("pack %s is trusted: %t, want %t: %v", pack, ok, want, err)
 		}
 	}
@@ -111,7 +121,7 @@ func trustReal(t *testing.T, st store.Store, r *repo.Repository, x tree) {
 	if err := st.Put(t.Context(), "collect/n/condemned", body); err != nil {
 		t.Fatal(err)
 	}
-	w = writerOf(t, r)
+	w = trustOf(t, r)
 	p, err := w.ParentPage(t.Context(), x.point.Pages[0], r.Now(), geometry, geometry)
 	if err != nil {
 		t.Fatal(err)

@@ -16,11 +16,7 @@ var geometry = ivd.Geometry{Capacity: 3*ivd.ChunksPerSpan*ivd.DefaultChunkSize +
 func writerOf(t *testing.T, r *repo.Repository) *repo.Writer {
 	t.Helper()
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
-	w, err := r.OpenWriter(t.Context(), repo.WriterOptions{Lease: l.ID, Writer: ivd.NewWriterID(), Mover: "proxy-1", DedupMemory: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
+	return r.NewWriter(l, ivd.NewWriterID(), "proxy-1")
 }
 
 func newPack(w *repo.Writer, kind format.PackKind) *format.Pack {
@@ -174,14 +170,14 @@ func TestPutPack(t *testing.T) {
 	wantKind(t, err, ivd.Expired)
 }
 
-func TestOpenWriterRefuses(t *testing.T) {
-	b, r := made(t)
-	_, err := r.OpenWriter(t.Context(), repo.WriterOptions{Lease: "none"})
+func TestBegin(t *testing.T) {
+	_, r := made(t)
+	_, err := r.Begin(t.Context(), "none")
 	wantKind(t, err, ivd.Expired)
 	l := lease(t, r, repo.LeaseSpec{})
-	b.fail("list", "collect/")
-	_, err = r.OpenWriter(t.Context(), repo.WriterOptions{Lease: l.ID})
-	wantKind(t, err, ivd.Transient)
+	if got, err := r.Begin(t.Context(), l.ID); err != nil || got.ID != l.ID || !got.Deadline.Equal(l.Deadline) {
+		t.Fatalf("lease %+v: %v", got, err)
+	}
 }
 
 func TestReadTree(t *testing.T) {

@@ -74,7 +74,7 @@ func TestUnknownChangesNothing(t *testing.T) {
 			b, r := made(t)
 			x := plant(t, r, writerOf(t, r))
 			c.lie(t, b, r, &x)
-			w := writerOf(t, r)
+			w := trustOf(t, r)
 			before := names(b)
 			b.forget()
 			_, err := w.ParentPage(t.Context(), x.point.Pages[0], b.now(), geometry, geometry)

@@ -10,59 +10,32 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// WriterOptions say who writes, and under which lease.
-type WriterOptions struct {
-	Lease       ivd.LeaseID
-	Writer      ivd.WriterID // random, of this process and this lease
-	Mover       string       // for people
-	DedupMemory int64        // bytes to remember where contents lie
-}
-
-// Writer is one mover process at work under one lease. What it trusts and what it
-// remembers is bound to the lease: under another one, open another Writer.
+// Writer stores the packs of one mover process at work under one lease.
 type Writer struct {
-	r        *Repository
-	o        WriterOptions
-	deadline time.Time // of the lease
-	standing *Standing
-	memory   *memory
+	r     *Repository
+	lease Lease
+	id    ivd.WriterID
+	mover string
 
 	record  sync.Mutex // held while the writer's record is stored
 	written bool
-
-	mu    sync.Mutex
-	asked map[ivd.PackID]bool // what the store said exists, after the lists were read; packs stored here included
 }
 
-// OpenWriter checks the lease (W1), and then reads what stands (W2).
-func (r *Repository) OpenWriter(ctx context.Context, o WriterOptions) (*Writer, error) {
-	lease, err := r.checkLease(ctx, o.Lease, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open a writer: %w", err)
-	}
-
-	s, err := r.Standing(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open a writer: %w", err)
-	}
-	return &Writer{r: r, o: o, deadline: lease.Deadline, standing: s, memory: newMemory(o.DedupMemory), asked: map[ivd.PackID]bool{}}, nil
+// NewWriter makes a writer under a lease that was seen to stand. Its id is of this
+// process and this lease only; mover tells people whose it is.
+func (r *Repository) NewWriter(lease Lease, id ivd.WriterID, mover string) *Writer {
+	return &Writer{r: r, lease: lease, id: id, mover: mover}
 }
 
 // ID is the writer id that all of its packs carry.
-func (w *Writer) ID() ivd.WriterID { return w.o.Writer }
+func (w *Writer) ID() ivd.WriterID { return w.id }
 
 // Lease is the lease under which the writer works.
-func (w *Writer) Lease() ivd.LeaseID { return w.o.Lease }
-
-// Repository is where the writer writes.
-func (w *Writer) Repository() *Repository { return w.r }
-
-// Standing is what stood when the writer was opened.
-func (w *Writer) Standing() *Standing { return w.standing }
+func (w *Writer) Lease() ivd.LeaseID { return w.lease.ID }
 
 // PackHeader is the header of a new pack of this writer: its nonce is like no other.
 func (w *Writer) PackHeader(kind format.PackKind) format.PackHeader {
-	return format.PackHeader{Kind: kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.o.Writer, Nonce: ivd.NewNonce()}
+	return format.PackHeader{Kind: kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.id, Nonce: ivd.NewNonce()}
 }
 
 // PutPack finishes a pack and stores it, the writer's own record before its first
@@ -71,12 +44,12 @@ func (w *Writer) PackHeader(kind format.PackKind) format.PackHeader {
 // p must not be used again until PutPack returns.
 func (w *Writer) PutPack(ctx context.Context, p *format.Pack) (ref ivd.PackRef, size int, at time.Time, err error) {
 	h := p.Header()
-	if want := (format.PackHeader{Kind: h.Kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.o.Writer, Nonce: h.Nonce}); h != want {
+	if want := (format.PackHeader{Kind: h.Kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.id, Nonce: h.Nonce}); h != want {
 		return ref, 0, at, ivd.Errorf(ivd.Invalid, "store a pack of writer %s in domain %s of repository %s as writer %s in domain %s of repository %s",
 			h.Writer, h.Domain, h.Repository, want.Writer, want.Domain, want.Repository)
 	}
-	if now := w.r.Now(); !now.Before(w.deadline.Add(-Margin)) {
-		return ref, 0, at, ivd.Errorf(ivd.Expired, "store a pack: lease %s ends at %s, too soon for what is stored at %s to be committed", w.o.Lease, w.deadline.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	if now := w.r.Now(); !now.Before(w.lease.Deadline.Add(-Margin)) {
+		return ref, 0, at, ivd.Errorf(ivd.Expired, "store a pack: lease %s ends at %s, too soon for what is stored at %s to be committed", w.lease.ID, w.lease.Deadline.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	if err := w.putRecord(ctx); err != nil {
 		return ref, 0, at, err
@@ -86,7 +59,6 @@ func (w *Writer) PutPack(ctx context.Context, p *format.Pack) (ref ivd.PackRef, 
 	if err := w.r.st.Put(ctx, name, body); err != nil {
 		return ref, 0, at, fmt.Errorf("store %s: %w", name, err)
 	}
-	w.learn(ref.Pack, true)
 	return ref, len(body), w.r.Now(), nil
 }
 
@@ -97,24 +69,16 @@ func (w *Writer) putRecord(ctx context.Context) error {
 		return nil
 	}
 	body, err := format.Writer{
-		Repository: w.r.ID(), ID: w.o.Writer, Mover: w.o.Mover, Lease: w.o.Lease,
+		Repository: w.r.ID(), ID: w.id, Mover: w.mover, Lease: w.lease.ID,
 		Created: w.r.Now().UTC().Truncate(time.Second),
 	}.Encode()
 	if err != nil {
 		return err
 	}
-	name := w.r.writerName(w.o.Writer)
+	name := w.r.writerName(w.id)
 	if err := w.r.st.Put(ctx, name, body); err != nil {
 		return fmt.Errorf("store %s: %w", name, err)
 	}
 	w.written = true
 	return nil
 }
-
-// Known is where a content lies that was remembered. It is a place that may be
-// named in a new node, of a pack that this writer stored or trusts.
-func (w *Writer) Known(id ivd.ContentID) (ivd.Place, bool) { return w.memory.find(id) }
-
-// Remember remembers where a content lies. The pack must be stored already, by
-// this writer, or be trusted by it.
-func (w *Writer) Remember(id ivd.ContentID, place ivd.Place) { w.memory.add(id, place) }

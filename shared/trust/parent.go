@@ -1,4 +1,4 @@
-package repo
+package trust
 
 import (
 	"context"
@@ -11,52 +11,6 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// proofLife is how long a pack may be relied on that was known to exist: lists are
-// kept 8 days after their work is done, so what was deleted since is still on one
-// (W3, C5).
-const proofLife = 7 * 24 * time.Hour
-
-// Trusted tells whether a new point may name a pack (W3): it is neither condemned
-// nor retired, and it exists. KnownAt is the last moment, by the store's clock, at
-// which it is known to have existed: the commit of the parent that names it, or
-// when it was stored. Where that is too long ago the store is asked, once.
-func (w *Writer) Trusted(ctx context.Context, pack ivd.PackID, knownAt time.Time) (bool, error) {
-	return w.trusted(ctx, pack, knownAt, format.DataPack, format.IndexPack)
-}
-
-func (w *Writer) trusted(ctx context.Context, pack ivd.PackID, knownAt time.Time, kinds ...format.PackKind) (bool, error) {
-	if w.standing.Pack(pack) {
-		return false, nil
-	}
-	if w.r.Now().Sub(knownAt) < proofLife {
-		return true, nil
-	}
-	w.mu.Lock()
-	exists, ok := w.asked[pack]
-	w.mu.Unlock()
-	if ok {
-		return exists, nil
-	}
-	for _, kind := range kinds {
-		_, err := w.r.st.Stat(ctx, w.r.PackName(kind, pack))
-		if err == nil {
-			w.learn(pack, true)
-			return true, nil
-		}
-		if ivd.KindOf(err) != ivd.NotFound {
-			return false, fmt.Errorf("ask for %s: %w", w.r.PackName(kind, pack), err)
-		}
-	}
-	w.learn(pack, false)
-	return false, nil
-}
-
-func (w *Writer) learn(pack ivd.PackID, exists bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.asked[pack] = exists
-}
-
 // ParentPage is a page of the parent point, and what of it a child may take over.
 type ParentPage struct {
 	*format.Page
@@ -65,8 +19,8 @@ type ParentPage struct {
 	whole    bool
 }
 
-// Takeable tells whether the child may take a span over from the page as it is. A
-// span that is not takeable is made anew: its chunks whose packs are Trusted are
+// Takeable reports whether the child may take a span over from the page as it is. A
+// span that is not takeable is made anew: its chunks whose packs are trusted are
 // as in the parent's node, the others count as changed. Spans that the child's
 // disk or the parent's does not have, or that have grown or shrunk, are not
 // takeable.
@@ -75,7 +29,7 @@ func (p *ParentPage) Takeable(span ivd.SpanIndex) bool {
 	return i >= 0 && int(i) < len(p.Spans) && p.takeable[i]
 }
 
-// Whole is the reference to the page itself, where the child may name it as it is
+// Whole returns the reference to the page itself, where the child may name it as it is
 // because nothing of it has changed.
 func (p *ParentPage) Whole() (ivd.PageRef, bool) { return p.ref, p.whole }
 
@@ -83,22 +37,22 @@ func (p *ParentPage) Whole() (ivd.PageRef, bool) { return p.ref, p.whole }
 // take over (W4). Committed is the parent point's commit; parent and child are how
 // their disks are cut. Kind NotFound: the page is gone, and nothing of it may be
 // taken over.
-func (w *Writer) ParentPage(ctx context.Context, ref ivd.PageRef, committed time.Time, parent, child ivd.Geometry) (*ParentPage, error) {
+func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, committed time.Time, parent, child ivd.Geometry) (*ParentPage, error) {
 	if parent.ChunkSize != child.ChunkSize {
 		return nil, ivd.Errorf(ivd.Invalid, "page %d: the parent's chunks are of %d bytes, the child's of %d", ref.Page, parent.ChunkSize, child.ChunkSize)
 	}
-	page, err := w.r.Page(ctx, ref, parent)
+	page, err := t.r.Page(ctx, ref, parent)
 	if err != nil {
 		if kind := ivd.KindOf(err); kind == ivd.NotFound || kind == ivd.Corrupt {
 			return nil, &ivd.Error{Kind: kind, Op: "read the parent", Err: err, Remedy: "back the disk up with --full"}
 		}
 		return nil, fmt.Errorf("read the parent: %w", err)
 	}
-	ok, err := w.trustedPacks(ctx, page, committed)
+	ok, err := t.packs(ctx, page, committed)
 	if err != nil {
 		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
 	}
-	home, err := w.trusted(ctx, ref.Place.Pack, committed, format.IndexPack)
+	home, err := t.pack(ctx, ref.Place.Pack, committed, format.IndexPack)
 	if err != nil {
 		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
 	}
@@ -116,22 +70,22 @@ func (w *Writer) ParentPage(ctx context.Context, ref ivd.PageRef, committed time
 	return p, nil
 }
 
-// trustedPacks is Trusted for each pack of a page's set.
-func (w *Writer) trustedPacks(ctx context.Context, page *format.Page, committed time.Time) ([]bool, error) {
+// packs is Pack for each pack of a page's set.
+func (t *Trust) packs(ctx context.Context, page *format.Page, committed time.Time) ([]bool, error) {
 	homes := make(map[ivd.PackID]struct{}, len(page.Spans))
 	for _, s := range page.Spans {
 		homes[s.Place.Pack] = struct{}{}
 	}
 	ok := make([]bool, len(page.Packs))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(w.r.connections())
+	g.SetLimit(max(1, t.r.Store().Properties().Connections))
 	for i, ref := range page.Packs {
 		kind := format.DataPack
 		if _, home := homes[ref.Pack]; home {
 			kind = format.IndexPack
 		}
 		g.Go(func() (err error) {
-			ok[i], err = w.trusted(ctx, ref.Pack, committed, kind)
+			ok[i], err = t.pack(ctx, ref.Pack, committed, kind)
 			return err
 		})
 	}

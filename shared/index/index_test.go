@@ -1,4 +1,4 @@
-package repo
+package index
 
 import (
 	"encoding/binary"
@@ -17,11 +17,11 @@ func idOf(i int) (id ivd.ContentID) {
 	return id
 }
 
-// The memory is what a list of contents by use would be.
-func TestMemory(t *testing.T) {
+// The index is what a list of contents by use would be.
+func TestIndex(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.IntRange(0, 20).Draw(t, "size")
-		m := newMemory(int64(size) * knownBytes)
+		m := New(int64(size) * knownBytes)
 		var order []int // the newest last
 		place := map[int]uint32{}
 		use := func(i int) {
@@ -30,7 +30,7 @@ func TestMemory(t *testing.T) {
 		for step := range rapid.IntRange(0, 200).Draw(t, "steps") {
 			i := rapid.IntRange(0, 30).Draw(t, "content")
 			if rapid.Bool().Draw(t, "add") {
-				m.add(idOf(i), ivd.Place{Offset: uint32(step)})
+				m.Add(idOf(i), ivd.Place{Offset: uint32(step)})
 				use(i)
 				place[i] = uint32(step)
 				if len(order) > size {
@@ -38,7 +38,7 @@ func TestMemory(t *testing.T) {
 				}
 				continue
 			}
-			got, ok := m.find(idOf(i))
+			got, ok := m.Find(idOf(i))
 			if want := slices.Contains(order, i); ok != want || ok && got.Offset != place[i] {
 				t.Fatalf("content %d: %t at %d, want %t at %d", i, ok, got.Offset, want, place[i])
 			}
@@ -53,32 +53,32 @@ func TestMemory(t *testing.T) {
 }
 
 // Two contents that agree in 8 bytes are never taken for each other.
-func TestMemoryCollision(t *testing.T) {
-	m := newMemory(1 << 20)
+func TestCollision(t *testing.T) {
+	m := New(1 << 20)
 	a, b := idOf(1), idOf(1)
 	b[30] = 7
-	m.add(a, ivd.Place{Offset: 1})
-	if _, ok := m.find(b); ok {
+	m.Add(a, ivd.Place{Offset: 1})
+	if _, ok := m.Find(b); ok {
 		t.Fatal("one content is taken for another")
 	}
-	m.add(b, ivd.Place{Offset: 2})
-	if p, ok := m.find(b); !ok || p.Offset != 2 {
+	m.Add(b, ivd.Place{Offset: 2})
+	if p, ok := m.Find(b); !ok || p.Offset != 2 {
 		t.Fatal("the later one is not remembered")
 	}
-	if _, ok := m.find(a); ok {
+	if _, ok := m.Find(a); ok {
 		t.Fatal("one content is taken for another")
 	}
 }
 
-func TestMemoryConcurrent(t *testing.T) {
-	m := newMemory(5000 * knownBytes)
+func TestConcurrent(t *testing.T) {
+	m := New(5000 * knownBytes)
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 20_000 {
 				n := i*4 + g
-				m.add(idOf(n), ivd.Place{Offset: uint32(n)})
-				if p, ok := m.find(idOf(n / 2)); ok && p.Offset != uint32(n/2) {
+				m.Add(idOf(n), ivd.Place{Offset: uint32(n)})
+				if p, ok := m.Find(idOf(n / 2)); ok && p.Offset != uint32(n/2) {
 					t.Errorf("content %d lies at %d", n/2, p.Offset)
 				}
 			}

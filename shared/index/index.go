@@ -1,0 +1,120 @@
+// Package index remembers where contents lie, so that what is stored already is
+// not stored again.
+//
+// It promises a place that was told to it for exactly that content, within the
+// memory that it was given. To forget costs space in the bucket, never
+// correctness. What it is told must be stored already, and lie in packs that may
+// be named under the lease that the index is used for: it judges nothing. Safe
+// for concurrent use.
+package index
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"ivdmover/shared/ivd"
+)
+
+// Index remembers the contents that were used last.
+//
+// Contents are found by the first 8 bytes of their ids, which are as good as
+// random; of two that agree in them the later one is remembered.
+type Index struct {
+	mu     sync.Mutex
+	index  map[uint64]uint32
+	blocks []*[block]known // grown block by block, so that growing copies nothing
+	len    uint32
+	max    uint32
+	newest uint32 // ends of the list by use, when len > 0
+	oldest uint32
+}
+
+type known struct {
+	id           ivd.ContentID
+	place        ivd.Place
+	newer, older uint32 // neighbours in the list by use
+}
+
+const (
+	block = 1024
+	// knownBytes is what an entry costs: 112 bytes, and its share of the index.
+	knownBytes = 144
+)
+
+// New makes an index that takes so much memory at the most.
+func New(bytes int64) *Index {
+	n := uint32(min(max(0, bytes/knownBytes), 1<<31))
+	return &Index{index: map[uint64]uint32{}, max: n}
+}
+
+func (x *Index) at(i uint32) *known { return &x.blocks[i/block][i%block] }
+
+func key(id ivd.ContentID) uint64 { return binary.LittleEndian.Uint64(id[:]) }
+
+// Find returns where a content lies, if that is remembered.
+func (x *Index) Find(id ivd.ContentID) (ivd.Place, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	i, ok := x.index[key(id)]
+	if !ok || x.at(i).id != id {
+		return ivd.Place{}, false
+	}
+	x.use(i)
+	return x.at(i).place, true
+}
+
+// Add remembers where a content lies.
+func (x *Index) Add(id ivd.ContentID, place ivd.Place) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.max == 0 {
+		return
+	}
+	if i, ok := x.index[key(id)]; ok {
+		e := x.at(i)
+		e.id, e.place = id, place
+		x.use(i)
+		return
+	}
+	var i uint32
+	if x.len < x.max {
+		i = x.len
+		if int(i/block) == len(x.blocks) {
+			x.blocks = append(x.blocks, new([block]known))
+		}
+		if x.len++; x.len == 1 {
+			x.newest, x.oldest = i, i
+		}
+		*x.at(i) = known{newer: i, older: i}
+		x.front(i)
+	} else {
+		i = x.oldest
+		delete(x.index, key(x.at(i).id))
+		x.use(i)
+	}
+	e := x.at(i)
+	e.id, e.place = id, place
+	x.index[key(id)] = i
+}
+
+// use moves an entry to the list's newest end.
+func (x *Index) use(i uint32) {
+	if i == x.newest {
+		return
+	}
+	e := x.at(i)
+	x.at(e.newer).older = e.older
+	if i == x.oldest {
+		x.oldest = e.newer
+	} else {
+		x.at(e.older).newer = e.newer
+	}
+	x.front(i)
+}
+
+func (x *Index) front(i uint32) {
+	e := x.at(i)
+	e.older = x.newest
+	x.at(x.newest).newer = i
+	x.newest = i
+}

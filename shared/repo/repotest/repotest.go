@@ -1,0 +1,111 @@
+// Package repotest makes repositories with restore points in them, for the tests of
+// those who read points and build on them. The repository is a real one in a folder;
+// its calls can be made to fail, and its clock be moved on. Only tests import it.
+package repotest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
+	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/storetest"
+)
+
+// Repository is a repository for a test.
+type Repository struct {
+	*repo.Repository
+	Store *storetest.Faulty // all of the repository's calls go through it
+	Clock *storetest.Clock
+	Dir   string
+
+	t      testing.TB
+	points int
+	lists  int
+	places map[ivd.ContentID]ivd.Place // of all chunks that are stored
+}
+
+// New makes an empty repository.
+func New(t testing.TB) *Repository {
+	t.Helper()
+	folder := t.TempDir()
+	st, err := dir.Open(folder)
+	must(t, err)
+	t.Cleanup(func() { _ = st.Close() })
+	r := &Repository{Clock: &storetest.Clock{Store: st}, Dir: folder, t: t, places: map[ivd.ContentID]ivd.Place{}}
+	r.Store = storetest.NewFaulty(t, r.Clock)
+	r.Repository, err = repo.Init(t.Context(), r.Store, repo.InitOptions{})
+	must(t, err)
+	return r
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Lease opens a lease of a day.
+func (r *Repository) Lease(kind format.LeaseKind) repo.Lease { return r.LeaseOf(kind, 0) }
+
+// LeaseOf opens a lease.
+func (r *Repository) LeaseOf(kind format.LeaseKind, life time.Duration) repo.Lease {
+	r.t.Helper()
+	l, err := r.OpenLease(r.t.Context(), repo.LeaseSpec{Kind: kind, Owner: "a test", Life: life})
+	must(r.t, err)
+	return l
+}
+
+// Pass lets time pass, and has the repository know of it.
+func (r *Repository) Pass(d time.Duration) {
+	r.t.Helper()
+	r.Clock.Pass(d)
+	l, err := r.OpenLease(r.t.Context(), repo.LeaseSpec{Kind: repo.ReadLease}) // asks for the time
+	must(r.t, err)
+	must(r.t, r.EndLease(r.t.Context(), l.ID))
+}
+
+// Condemn publishes a list of what is being deleted.
+func (r *Repository) Condemn(packs []ivd.PackID, points ...ivd.PointID) {
+	r.t.Helper()
+	r.lists++
+	id := fmt.Sprintf("list-%d", r.lists)
+	body, err := format.Condemned{Repository: r.ID(), ID: id, Created: r.Now(), Packs: packs, Points: points}.Encode()
+	must(r.t, err)
+	r.put(store.Name("collect/"+id+"/condemned"), body)
+}
+
+// Retire marks a pack that nothing new builds on.
+func (r *Repository) Retire(pack ivd.PackID) {
+	r.t.Helper()
+	body, err := format.Retired{Repository: r.ID(), Pack: pack, Reason: "a test", Created: r.Now()}.Encode()
+	must(r.t, err)
+	r.put(store.Name("retired/"+pack.String()), body)
+}
+
+// Delete removes a pack, as a collector does.
+func (r *Repository) Delete(kind format.PackKind, pack ivd.PackID) {
+	r.t.Helper()
+	must(r.t, r.Clock.Delete(r.t.Context(), r.PackName(kind, pack)))
+}
+
+// Damage flips bits of a stored pack's byte.
+func (r *Repository) Damage(kind format.PackKind, pack ivd.PackID, offset uint32) {
+	r.t.Helper()
+	name := r.PackName(kind, pack)
+	o, err := r.Clock.Get(r.t.Context(), name, format.MaxPackSize)
+	must(r.t, err)
+	o.Body[offset] ^= 0x40
+	r.put(name, o.Body)
+}
+
+// put stores an object behind the back of whoever counts the repository's calls.
+func (r *Repository) put(name store.Name, body []byte) {
+	r.t.Helper()
+	must(r.t, r.Clock.Put(r.t.Context(), name, body))
+}
