@@ -54,10 +54,18 @@ func TestPictureOfTheRooms(t *testing.T) {
 	lines := drawing(t)
 	all := packages(t)
 	used := map[string]bool{} // by a program, not by tests alone
+	imports := map[string][]string{}
+	var programs []string
 	for _, p := range all {
-		used[p.ImportPath] = used[p.ImportPath] || p.Name == "main"
-		for _, imp := range p.Imports {
-			used[imp] = true
+		imports[p.ImportPath] = p.Imports
+		if p.Name == "main" {
+			programs = append(programs, p.ImportPath)
+		}
+	}
+	for next := programs; len(next) > 0; next = next[1:] {
+		if at := next[0]; !used[at] {
+			used[at] = true
+			next = append(next, imports[at]...)
 		}
 	}
 	seen := map[string]bool{}
