@@ -1,19 +1,20 @@
-// Package admit decides which disks may start now.
+// Package admit decides who may start now.
 //
-// It is pure: who runs and who waits goes in, who starts comes out. A disk
-// starts when every token that it needs is free: one of its datastore, one of the
-// fleet, and the disk itself, which no two runs hold at once. Restores go first;
-// after them the datastore with the fewest disks under way is served first, so
-// that no backlog keeps another datastore waiting. A limit is never exceeded,
-// and whatever may start does.
+// It is pure: who holds what and who waits goes in, who starts comes out. A want
+// starts when every token that it needs is free, and takes all of them or none.
+// Urgent wants go first; after them the datastore with the fewest disks under way
+// is served first, so that no backlog keeps another datastore waiting. A limit is
+// never exceeded, but by a single want that is larger than the limit and has it
+// for itself; whatever may start does, but that no one passes by a large want that
+// waits for slots.
 package admit
 
 import "ivdmover/shared/ivd"
 
 // Limits are how many disks may be under way at once.
 type Limits struct {
-	// Datastore is the limit of each datastore, by its vCenter's name in the
-	// configuration. A vCenter that is not named has none.
+	// Datastore is the limit of each datastore, by its source. A source that is not
+	// named has none.
 	Datastore map[ivd.SourceID]int
 	// Fleet is the limit over all; see Fleet.
 	Fleet int
@@ -29,37 +30,40 @@ func Fleet(handles int) int {
 	return handles + 1 + handles/8
 }
 
-// Holding is a disk that was admitted.
+// Holding is the tokens of somebody who was admitted.
 type Holding struct {
-	Ref ivd.DiskRef
+	Tokens []Token
 	// Done: it has ended and holds nothing. Those of the runs under way are worth
 	// passing: among datastores with equally many disks under way, the one that
 	// was served least comes first.
 	Done bool
 }
 
-// Want is a disk that waits, in the order in which they came.
+// Want is somebody who waits.
 type Want struct {
-	Ref     ivd.DiskRef // the id may be empty where a restore has yet to create the disk
-	Restore bool
+	Tokens []Token
+	Urgent bool
 }
 
-// Next is who may start now, in the order of starting. Where several wait for one
-// disk, the first of them is meant.
-func Next(limits Limits, running []Holding, waiting []Want) []ivd.DiskRef {
-	s := newTokens(limits, running)
-	var started []ivd.DiskRef
-	for _, restore := range []bool{true, false} {
-		lines := queueUp(waiting, restore)
+// Next returns the indices of the wants that may start now, in the order of
+// starting; the wants are given in the order in which they came. Where several
+// wait for one disk, the first of them starts.
+func Next(limits Limits, holding []Holding, waiting []Want) []int {
+	s := newState(limits, holding)
+	var started []int
+	for _, urgent := range []bool{true, false} {
+		lines := queueUp(waiting, urgent)
 		for {
-			line := s.pick(lines)
+			line, full := s.pick(lines)
+			if full {
+				return started
+			}
 			if line == nil {
 				break
 			}
-			want := line.wants[0]
+			started = append(started, line.wants[0].index)
+			s.take(line.wants[0].Tokens)
 			line.wants = line.wants[1:]
-			s.take(want.Ref)
-			started = append(started, want.Ref)
 		}
 	}
 	return started
@@ -67,23 +71,28 @@ func Next(limits Limits, running []Holding, waiting []Want) []ivd.DiskRef {
 
 // line is the wants of one datastore, in order.
 type line struct {
-	at    place
-	wants []Want
+	at    Token
+	wants []indexed
 }
 
-func queueUp(waiting []Want, restore bool) []*line {
+type indexed struct {
+	Want
+	index int
+}
+
+func queueUp(waiting []Want, urgent bool) []*line {
 	var lines []*line
-	at := map[place]*line{}
-	for _, want := range waiting {
-		if want.Restore != restore {
+	at := map[Token]*line{}
+	for i, want := range waiting {
+		if want.Urgent != urgent {
 			continue
 		}
-		p := placeOf(want.Ref)
+		p := placeOf(want.Tokens)
 		if at[p] == nil {
 			at[p] = &line{at: p}
 			lines = append(lines, at[p])
 		}
-		at[p].wants = append(at[p].wants, want)
+		at[p].wants = append(at[p].wants, indexed{want, i})
 	}
 	return lines
 }

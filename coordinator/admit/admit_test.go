@@ -3,6 +3,7 @@ package admit
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -17,15 +18,40 @@ func ref(datastore, disk string) ivd.DiskRef {
 func wants(refs ...ivd.DiskRef) []Want {
 	var out []Want
 	for _, r := range refs {
-		out = append(out, Want{Ref: r})
+		out = append(out, want(r))
 	}
 	return out
 }
 
-func names(started []ivd.DiskRef) []string {
+func want(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r)} }
+
+func urgent(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r), Urgent: true} }
+
+func holding(r ivd.DiskRef) Holding { return Holding{Tokens: OfDisk(r)} }
+
+func done(r ivd.DiskRef) Holding { return Holding{Tokens: OfDisk(r), Done: true} }
+
+// group is a want of several disks.
+func group(refs ...ivd.DiskRef) Want {
+	var w Want
+	for _, r := range refs {
+		w.Tokens = append(w.Tokens, OfDisk(r)...)
+	}
+	return w
+}
+
+// names are the disks of the wants that start; of a group its first.
+func names(waiting []Want, started []int) []string {
 	out := []string{}
-	for _, w := range started {
-		out = append(out, string(w.ID()))
+	for _, i := range started {
+		name := ""
+		for _, t := range waiting[i].Tokens {
+			if t.kind == disk {
+				name = t.name
+				break
+			}
+		}
+		out = append(out, name)
 	}
 	return out
 }
@@ -42,24 +68,39 @@ func TestNext(t *testing.T) {
 		"round robin":            {Limits{Fleet: 4}, nil, backlog, []string{"a1", "b1", "c1", "a2"}},
 		"datastore's limit":      {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, backlog, []string{"a1", "b1", "c1"}},
 		"limit zero":             {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 0}}, nil, backlog, []string{}},
-		"fewest under way first": {Limits{Fleet: 3}, []Holding{{Ref: ref("a", "x")}}, backlog, []string{"b1", "c1"}},
-		"served least first":     {Limits{Fleet: 1}, []Holding{{Ref: ref("a", "x"), Done: true}, {Ref: ref("b", "y"), Done: true}}, backlog, []string{"c1"}},
-		"locked by another run":  {Limits{Fleet: 9}, []Holding{{Ref: ref("b", "a1")}}, wants(ref("a", "a1"), ref("a", "a2")), []string{"a2"}},
+		"fewest under way first": {Limits{Fleet: 3}, []Holding{holding(ref("a", "x"))}, backlog, []string{"b1", "c1"}},
+		"served least first":     {Limits{Fleet: 1}, []Holding{done(ref("a", "x")), done(ref("b", "y"))}, backlog, []string{"c1"}},
+		"locked by another run":  {Limits{Fleet: 9}, []Holding{holding(ref("b", "a1"))}, wants(ref("a", "a1"), ref("a", "a2")), []string{"a2"}},
 		"wanted twice":           {Limits{Fleet: 9}, nil, wants(ref("a", "a1"), ref("a", "a1")), []string{"a1"}},
 		"restores first": {
 			Limits{Fleet: 2},
 			nil,
-			append(wants(ref("a", "a1"), ref("b", "b1")), Want{Ref: ref("a", ""), Restore: true}, Want{Ref: ref("a", ""), Restore: true}),
+			append(wants(ref("a", "a1"), ref("b", "b1")), urgent(ref("a", "")), urgent(ref("a", ""))),
 			[]string{"", ""},
 		},
 		"a restore that waits for its datastore does not stop others": {
 			Limits{Fleet: 3, Datastore: map[ivd.SourceID]int{"vc": 1}},
-			[]Holding{{Ref: ref("a", "x")}},
-			append(wants(ref("a", "a1"), ref("b", "b1")), Want{Ref: ref("a", "r"), Restore: true}),
+			[]Holding{holding(ref("a", "x"))},
+			append(wants(ref("a", "a1"), ref("b", "b1")), urgent(ref("a", "r"))),
 			[]string{"b1"},
 		},
+		"a group takes all or none": {
+			Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 2}},
+			[]Holding{holding(ref("a", "x"))},
+			[]Want{group(ref("a", "a1"), ref("a", "a2")), want(ref("a", "a3")), want(ref("b", "b1"))},
+			[]string{"b1"},
+		},
+		"a group waits while one of its disks is held": {
+			Limits{Fleet: 9}, []Holding{holding(ref("a", "a2"))}, []Want{group(ref("a", "a1"), ref("a", "a2")), want(ref("a", "a3"))}, []string{"a3"},
+		},
+		"nobody passes by a group that waits for slots": {
+			Limits{Fleet: 3}, []Holding{holding(ref("b", "x"))}, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{},
+		},
+		"a group beyond a limit starts alone": {
+			Limits{Fleet: 2, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{"a1"},
+		},
 	} {
-		if got := names(Next(c.limits, c.running, c.waiting)); !reflect.DeepEqual(got, c.want) {
+		if got := names(c.waiting, Next(c.limits, c.running, c.waiting)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -76,8 +117,8 @@ func TestFleet(t *testing.T) {
 func drawWants(t *rapid.T, label string) []Want {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Want {
 		return Want{
-			Ref:     ref(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "datastore"), rapid.SampledFrom([]string{"", "1", "2", "3", "4", "5"}).Draw(t, "disk")),
-			Restore: rapid.Bool().Draw(t, "restore"),
+			Tokens: OfDisk(ref(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "datastore"), rapid.SampledFrom([]string{"", "1", "2", "3", "4", "5"}).Draw(t, "disk"))),
+			Urgent: rapid.Bool().Draw(t, "urgent"),
 		}
 	}), 0, 12).Draw(t, label)
 }
@@ -86,43 +127,74 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := Limits{Fleet: rapid.IntRange(0, 8).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(0, 4).Draw(t, "handles")}}
 		var running []Holding
-		for _, w := range Next(limits, nil, drawWants(t, "running")) {
-			running = append(running, Holding{Ref: w})
+		before := drawWants(t, "running")
+		for _, i := range Next(limits, nil, before) {
+			running = append(running, Holding{Tokens: before[i].Tokens})
 		}
 		waiting := drawWants(t, "waiting")
-		before := fmt.Sprint(running, waiting)
+		input := fmt.Sprint(running, waiting)
 		started := Next(limits, running, waiting)
-		if fmt.Sprint(running, waiting) != before {
+		if fmt.Sprint(running, waiting) != input {
 			t.Fatal("the input was changed")
 		}
-		state := newTokens(Limits{Fleet: 1 << 30}, running)
-		for _, w := range started {
-			if state.locked(w) {
-				t.Fatalf("%v starts while it is held", w.ID())
+		now := newState(Limits{Fleet: 1 << 30}, running)
+		starts := map[int]bool{}
+		for _, i := range started {
+			if starts[i] || !now.free(waiting[i].Tokens, disk) {
+				t.Fatalf("%v starts twice, or while its disk is held", waiting[i])
 			}
-			state.take(w)
+			starts[i] = true
+			now.take(waiting[i].Tokens)
 		}
-		if state.fleet > limits.Fleet {
-			t.Fatalf("%d under way, the fleet's limit is %d", state.fleet, limits.Fleet)
-		}
-		for p, n := range state.held {
-			if n > limits.Datastore["vc"] {
-				t.Fatalf("%d under way on %v, the limit is %d", n, p, limits.Datastore["vc"])
+		for token, n := range now.held {
+			switch {
+			case token.kind == slot && n > limits.Fleet:
+				t.Fatalf("%d under way, the fleet's limit is %d", n, limits.Fleet)
+			case token.kind == datastore && n > limits.Datastore["vc"]:
+				t.Fatalf("%d under way on %v, the limit is %d", n, token, limits.Datastore["vc"])
 			}
 		}
 		// Whoever was left out lacks a token, now that all others have started.
-		left := map[ivd.DiskRef]int{}
-		for _, w := range waiting {
-			left[w.Ref]++
-		}
-		for _, w := range started {
-			if left[w]--; left[w] < 0 {
-				t.Fatalf("%v starts and did not wait", w)
+		for i, w := range waiting {
+			if !starts[i] && now.held[Slot()] < limits.Fleet && now.held[placeOf(w.Tokens)] < limits.Datastore["vc"] && now.free(w.Tokens, disk) {
+				t.Fatalf("%v may start and does not", w)
 			}
 		}
-		for w, n := range left {
-			if n > 0 && state.fleet < limits.Fleet && state.held[placeOf(w)] < limits.Datastore["vc"] && !state.locked(w) {
-				t.Fatalf("%v may start and does not", w)
+	})
+}
+
+// Groups of any size start some time: nobody waits for ever, whatever else is there.
+func TestGroupsAreServed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limits := Limits{Fleet: rapid.IntRange(1, 4).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(1, 3).Draw(t, "handles")}}
+		var waiting []Want
+		for n, size := range rapid.SliceOfN(rapid.IntRange(1, 6), 1, 12).Draw(t, "sizes") {
+			var refs []ivd.DiskRef
+			for i := range size {
+				refs = append(refs, ref(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "datastore"), fmt.Sprint(n, "-", i)))
+			}
+			waiting = append(waiting, group(refs...))
+		}
+		var running []Holding
+		for turns := 0; len(waiting) > 0; turns++ {
+			if turns > 100 {
+				t.Fatalf("%d groups never start", len(waiting))
+			}
+			var left []Want
+			started := Next(limits, running, waiting)
+			for i, w := range waiting {
+				if slices.Contains(started, i) {
+					running = append(running, Holding{Tokens: w.Tokens})
+				} else {
+					left = append(left, w)
+				}
+			}
+			waiting = left
+			for i := range running { // the oldest ends
+				if !running[i].Done {
+					running[i].Done = true
+					break
+				}
 			}
 		}
 	})
@@ -152,14 +224,10 @@ func TestNoDatastoreStarves(t *testing.T) {
 					t.Fatalf("%s was served %d times in %d turns", ds, lastIndex[ds], turn)
 				}
 			}
-			lastIndex[started[0].Datastore()]++
-			ended = append(ended, Holding{Ref: started[0], Done: true})
-			for i, w := range waiting {
-				if w.Ref == started[0] {
-					waiting = append(waiting[:i:i], waiting[i+1:]...)
-					break
-				}
-			}
+			i := started[0]
+			lastIndex[ivd.DatastoreID(placeOf(waiting[i].Tokens).name)]++
+			ended = append(ended, Holding{Tokens: waiting[i].Tokens, Done: true})
+			waiting = append(waiting[:i:i], waiting[i+1:]...)
 		}
 	})
 }

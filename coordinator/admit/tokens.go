@@ -1,84 +1,135 @@
 package admit
 
-import (
-	"cmp"
+import "ivdmover/shared/ivd"
 
-	"ivdmover/shared/ivd"
+// Token is one of something of which there are few. Equal tokens stand for the
+// same thing.
+type Token struct {
+	kind   kind
+	source ivd.SourceID
+	name   string
+}
+
+type kind uint8
+
+const (
+	slot      kind = iota + 1 // of the fleet
+	datastore                 // of a source
+	disk                      // of a source: wherever it lies, it may be relocated between two lists
 )
 
-// place is a datastore of one source.
-type place struct {
-	source    ivd.SourceID
-	datastore ivd.DatastoreID
+// Slot is one of the disks that the fleet can have under way.
+func Slot() Token { return Token{kind: slot} }
+
+// Datastore is one of the disks that may be under way on a datastore.
+func Datastore(source ivd.SourceID, id ivd.DatastoreID) Token {
+	return Token{kind: datastore, source: source, name: string(id)}
 }
 
-// identity is a disk wherever it lies: it may be relocated between two lists.
-type identity struct {
-	source ivd.SourceID
-	disk    ivd.DiskID
+// Disk is the disk itself, which no two hold at once.
+func Disk(source ivd.SourceID, id ivd.DiskID) Token {
+	return Token{kind: disk, source: source, name: string(id)}
 }
 
-func placeOf(d ivd.DiskRef) place { return place{d.Source(), d.Datastore()} }
+// OfDisk is what it takes to have one disk under way. A disk that is yet to be made
+// is held by nobody else.
+func OfDisk(ref ivd.DiskRef) []Token {
+	tokens := []Token{Slot(), Datastore(ref.Source(), ref.Datastore())}
+	if ref.Made() {
+		tokens = append(tokens, Disk(ref.Source(), ref.ID()))
+	}
+	return tokens
+}
 
-// tokens is who holds what.
-type tokens struct {
+// placeOf is the datastore whose line a want stands in: the first that it names.
+func placeOf(tokens []Token) Token {
+	for _, t := range tokens {
+		if t.kind == datastore {
+			return t
+		}
+	}
+	return Token{}
+}
+
+// state is who holds what.
+type state struct {
 	limits Limits
-	fleet  int
-	held   map[place]int // under way
-	done   map[place]int
-	disks  map[identity]bool
+	held   map[Token]int // under way
+	served map[Token]int // under way or done
 }
 
-func newTokens(limits Limits, running []Holding) *tokens {
-	s := &tokens{limits: limits, held: map[place]int{}, done: map[place]int{}, disks: map[identity]bool{}}
-	for _, h := range running {
+func newState(limits Limits, holding []Holding) *state {
+	s := &state{limits: limits, held: map[Token]int{}, served: map[Token]int{}}
+	for _, h := range holding {
 		if h.Done {
-			s.done[placeOf(h.Ref)]++
+			s.served[placeOf(h.Tokens)]++
 		} else {
-			s.take(h.Ref)
+			s.take(h.Tokens)
 		}
 	}
 	return s
 }
 
-func (s *tokens) take(d ivd.DiskRef) {
-	s.fleet++
-	s.held[placeOf(d)]++
-	if d.ID() != "" {
-		s.disks[identity{d.Source(), d.ID()}] = true
+func (s *state) take(tokens []Token) {
+	for _, t := range tokens {
+		s.held[t]++
 	}
+	s.served[placeOf(tokens)]++
 }
 
-// pick is the line to serve next, with a want that may start at its head; nil
-// when nobody may start. Wants whose disk is held are dropped from the heads: it
-// stays held for the rest of this decision.
-func (s *tokens) pick(lines []*line) *line {
-	if s.fleet >= s.limits.Fleet {
-		return nil
+// limit is how many there are of a token.
+func (s *state) limit(t Token) (n int, limited bool) {
+	switch t.kind {
+	case slot:
+		return s.limits.Fleet, true
+	case datastore:
+		n, limited = s.limits.Datastore[t.source]
+		return n, limited
+	case disk:
+		return 1, true
 	}
-	var best *line
+	return 0, false
+}
+
+// pick is the line to serve next, with a want that may start at its head; nil when
+// none may. Full: its want, or any, waits for slots of the fleet. Wants whose disk
+// is held are dropped from the heads: it stays held for the rest of this decision.
+func (s *state) pick(lines []*line) (best *line, full bool) {
+	if s.held[Slot()] >= s.limits.Fleet {
+		return nil, true
+	}
 	for _, l := range lines {
-		for len(l.wants) > 0 && s.locked(l.wants[0].Ref) {
+		for len(l.wants) > 0 && !s.free(l.wants[0].Tokens, disk) {
 			l.wants = l.wants[1:]
 		}
-		if len(l.wants) > 0 && s.free(l.at) && (best == nil || s.before(l.at, best.at)) {
+		if len(l.wants) > 0 && s.free(l.wants[0].Tokens, datastore) && (best == nil || s.before(l.at, best.at)) {
 			best = l
 		}
 	}
-	return best
+	return best, best != nil && !s.free(best.wants[0].Tokens, slot)
 }
 
-func (s *tokens) locked(d ivd.DiskRef) bool {
-	return d.ID() != "" && s.disks[identity{d.Source(), d.ID()}]
+// free reports whether all tokens of a kind among these are free: as many as are
+// asked for, or all that there are.
+func (s *state) free(tokens []Token, of kind) bool {
+	need := map[Token]int{}
+	for _, t := range tokens {
+		if t.kind == of {
+			need[t]++
+		}
+	}
+	for t, n := range need {
+		limit, limited := s.limit(t)
+		if limited && s.held[t]+min(n, limit) > limit || limited && limit <= 0 {
+			return false
+		}
+	}
+	return true
 }
 
-func (s *tokens) free(p place) bool {
-	limit, limited := s.limits.Datastore[p.source]
-	return !limited || s.held[p] < limit
-}
-
-// before reports whether a is to be served before b: it has fewer disks under way or,
-// with as many, fewer that are done.
-func (s *tokens) before(a, b place) bool {
-	return cmp.Or(cmp.Compare(s.held[a], s.held[b]), cmp.Compare(s.done[a], s.done[b])) < 0
+func (s *state) before(a, b Token) bool {
+	if s.held[a] != s.held[b] {
+		return s.held[a] < s.held[b]
+	}
+	return s.served[a] < s.served[b]
 }

@@ -2,38 +2,19 @@ package serve
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
-	"sync"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/plan"
-	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 )
 
-const (
-	readAtOnce = 16     // points that are read from the store at once
-	keptPoints = 50_000 // points that are kept in memory: some 500 bytes each
-)
-
-// archive answers for the repository. Points never change, so those that were
-// read once are kept; what exists is asked of the store every time.
+// archive shows the repository and its points as the API has them.
 type archive struct {
-	repo  *repo.Repository
-	label func(ivd.SourceID) string // what a source is called here
-
-	mu    sync.Mutex
-	known map[ivd.PointID]api.Point // guarded by mu
-}
-
-func newArchive(r *repo.Repository, label func(ivd.SourceID) string) *archive {
-	return &archive{repo: r, label: label, known: map[ivd.PointID]api.Point{}}
+	repo      *repo.Repository
+	catalogue *catalogue.Catalogue
+	label     func(ivd.SourceID) string // what a source is called here
 }
 
 // Repository says what the repository is.
@@ -47,97 +28,35 @@ func DescribeRepository(r *repo.Repository) api.Repository {
 	return api.Repository{ID: i.ID, URL: r.Store().String(), FormatVersion: i.Version, ChunkSize: i.ChunkSize, Hash: i.Hash, Cipher: i.Cipher}
 }
 
-// ids lists the restore points of a disk or of all, in order.
-func (a *archive) ids(ctx context.Context, disk ivd.DiskID) ([]ivd.PointID, error) {
-	var ids []ivd.PointID
-	for info, err := range a.repo.Points(ctx, disk) {
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, info.ID)
-	}
-	slices.Sort(ids)
-	return ids, nil
-}
-
-// Points reads the restore points of a disk or of all. One that is damaged is
-// shown with its failure, so that it hides no other; one that counts as never
-// committed is left out.
+// Points lists the restore points of a disk or of all.
 func (a *archive) Points(ctx context.Context, disk ivd.DiskID) ([]api.Point, error) {
-	ids, err := a.ids(ctx, disk)
-	if err != nil {
-		return nil, err
+	points, err := a.catalogue.Points(ctx, disk)
+	shown := make([]api.Point, len(points))
+	for i, p := range points {
+		shown[i] = a.point(p)
 	}
-	points := make([]api.Point, len(ids))
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(readAtOnce)
-	for i, id := range ids {
-		group.Go(func() error {
-			p, err := a.Point(gctx, id)
-			switch ivd.KindOf(err) {
-			case ivd.NotFound, ivd.Expired:
-				return nil
-			case ivd.Corrupt, ivd.Unsupported:
-				p = api.Point{ID: id, Disk: id.Disk(), Time: pointTime(id), Failure: ivd.FailureOf(err)}
-				err = nil
-			}
-			points[i] = p
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(points, func(p api.Point) bool { return p.ID == "" }), nil
+	return shown, err
 }
 
-// Point reads one restore point.
+// Point shows one restore point.
 func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.Point, error) {
-	a.mu.Lock()
-	p, ok := a.known[id]
-	a.mu.Unlock()
-	if ok {
-		return p, nil
-	}
-	stored, _, err := a.repo.ReadPoint(ctx, id)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return api.Point{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", id), Remedy: "`ivd points` lists them"}
-	}
+	p, err := a.catalogue.Point(ctx, id)
 	if err != nil {
 		return api.Point{}, err
 	}
-	p = pointOf(stored, a.label(stored.Disk.Source()))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.known) >= keptPoints {
-		clear(a.known) // reading anew is cheaper than to keep account of use
-	}
-	a.known[id] = p
-	return p, nil
+	return a.point(p), nil
 }
 
-func pointOf(p format.Point, vcenter string) api.Point {
-	out := api.Point{
-		ID: p.ID, Disk: p.Disk.ID(), Name: p.Name, VCenter: vcenter, Datastore: p.DatastoreName,
-		Time: p.Time, Run: p.Run, Mode: plan.Mode(p.Mode), Capacity: p.Geometry.Capacity, ChunkSize: p.Geometry.ChunkSize,
-		ReadBytes: p.Stats.ReadBytes, StoredBytes: p.Stats.StoredBytes, Stats: p.Stats,
+func (a *archive) point(p catalogue.Point) api.Point {
+	out := api.Point{ID: p.ID, Disk: p.ID.Disk(), Time: p.Time, Failure: p.Failure}
+	if p.Failure != nil {
+		return out
 	}
-	if out.Datastore == "" {
-		out.Datastore = string(p.Disk.Datastore())
-	}
+	out.Name, out.VCenter, out.Datastore, out.Run, out.Mode = p.Name, a.label(p.Disk.Source()), p.Datastore, p.Run, plan.Mode(p.Mode)
+	out.Capacity, out.ChunkSize = p.Geometry.Capacity, p.Geometry.ChunkSize
+	out.ReadBytes, out.StoredBytes, out.Stats = p.Stats.ReadBytes, p.Stats.StoredBytes, p.Stats
 	if p.Parent != "" {
 		out.Parent = &p.Parent
 	}
 	return out
-}
-
-// pointTime is the time in a point's name, which says it to the second.
-func pointTime(id ivd.PointID) time.Time {
-	_, name, _ := strings.Cut(string(id), "/")
-	stamp, _, _ := strings.Cut(name, "-")
-	t, err := time.Parse("20060102T150405Z", stamp)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
+	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/inventory"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/ivd"
 )
 
@@ -21,14 +23,14 @@ const askAtOnce = 8
 // estate answers for all vCenters together. An answer that one of them cannot
 // give fails the whole: a list that is short without saying so misleads.
 type estate struct {
-	vcenters map[ivd.SourceID]*inventory.VCenter
-	archive  *archive
-	names    *names
-	now      func() time.Time
+	vcenters  inventory.Sources
+	catalogue *catalogue.Catalogue
+	names     *names
+	now       func() time.Time
 }
 
-func newEstate(vcenters map[ivd.SourceID]*inventory.VCenter, archive *archive) *estate {
-	e := &estate{vcenters: vcenters, archive: archive, now: time.Now}
+func newEstate(vcenters inventory.Sources, points *catalogue.Catalogue) *estate {
+	e := &estate{vcenters: vcenters, catalogue: points, now: time.Now}
 	e.names = newNames(e.datastores)
 	return e
 }
@@ -40,16 +42,16 @@ func (e *estate) Names(ctx context.Context, source ivd.SourceID, id ivd.Datastor
 }
 
 func (e *estate) datastores(ctx context.Context, source ivd.SourceID) ([]inventory.Datastore, error) {
-	v := e.vcenters[source]
-	if v == nil {
-		return nil, ivd.Errorf(ivd.NotFound, "vCenter %s is not in the configuration", source)
+	v, err := e.vcenters.Of(source)
+	if err != nil {
+		return nil, err
 	}
 	return v.Datastores(ctx)
 }
 
 // Disks lists the disks of all vCenters with the last restore point of each.
 func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error) {
-	points, err := e.archive.ids(ctx, "")
+	points, err := e.catalogue.IDs(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 		}
 		out := diskOf(d, e.vcenters[d.Ref.Source()].Name())
 		if protected {
-			out.LastPoint, out.LastPointTime = &point, pointTime(point)
+			out.LastPoint, out.LastPointTime = &point, catalogue.TimeOf(point)
 		}
 		disks = append(disks, out)
 	}
@@ -151,7 +153,7 @@ func (e *estate) snapshotsOf(ctx context.Context, d inventory.Disk) ([]api.Snaps
 	}
 	var ours []api.Snapshot
 	for _, s := range list {
-		if !run.Ours(s.Description) {
+		if !backup.Ours(s.Description) && !examine.Ours(s.Description) {
 			continue
 		}
 		ours = append(ours, api.Snapshot{

@@ -4,44 +4,57 @@ import (
 	"context"
 	"iter"
 	"reflect"
-	"slices"
 	"strings"
 
 	"ivdmover/coordinator/api"
-	"ivdmover/coordinator/run"
+	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/restore"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // runs shows runs as the API has them.
 type runs struct {
-	service *run.Service
-	label   func(ivd.SourceID) string // what a source is called here
+	house *house
+	label func(ivd.SourceID) string // what a source is called here
 }
 
 // StartBackup begins a backup.
 func (r *runs) StartBackup(ctx context.Context, q api.BackupRequest) (api.Run, error) {
-	v, err := r.service.StartBackup(ctx, run.BackupRequest(q))
-	return r.run(v), err
+	s, err := r.house.backup.Run(ctx, backup.Request(q))
+	return r.begin(ctx, s, err)
 }
 
 // StartRestore begins a restore.
 func (r *runs) StartRestore(ctx context.Context, q api.RestoreRequest) (api.Run, error) {
-	v, err := r.service.StartRestore(ctx, run.RestoreRequest(q))
+	s, err := r.house.restore.Run(ctx, restore.Request(q))
+	return r.begin(ctx, s, err)
+}
+
+func (r *runs) begin(ctx context.Context, s engine.Spec, err error) (api.Run, error) {
+	if err != nil {
+		return api.Run{}, err
+	}
+	if err := r.house.serving(ctx); err != nil {
+		return api.Run{}, err
+	}
+	v, err := r.house.engine.Begin(ctx, s)
 	return r.run(v), err
 }
 
 // Cancel asks for a run's end.
-func (r *runs) Cancel(ctx context.Context, id ivd.RunID) error { return r.service.Cancel(ctx, id) }
+func (r *runs) Cancel(ctx context.Context, id ivd.RunID) error { return r.house.engine.Cancel(ctx, id) }
 
 // Run is one run.
 func (r *runs) Run(ctx context.Context, id ivd.RunID) (api.Run, error) {
-	v, err := r.service.Run(ctx, id)
+	v, err := r.house.engine.Run(ctx, id)
 	return r.run(v), err
 }
 
 // Runs are all that are kept, the newest first.
 func (r *runs) Runs(ctx context.Context) ([]api.Run, error) {
-	views, err := r.service.Runs(ctx)
+	views, err := r.house.engine.Runs(ctx)
 	list := make([]api.Run, len(views))
 	for i, v := range views {
 		list[i] = r.run(v)
@@ -51,7 +64,7 @@ func (r *runs) Runs(ctx context.Context) ([]api.Run, error) {
 
 // RunDisks are those of one run, in the order of their keys.
 func (r *runs) RunDisks(ctx context.Context, id ivd.RunID) ([]api.RunDisk, error) {
-	v, err := r.service.Run(ctx, id)
+	v, err := r.house.engine.Run(ctx, id)
 	return r.disks(v), err
 }
 
@@ -59,7 +72,7 @@ func (r *runs) RunDisks(ctx context.Context, id ivd.RunID) ([]api.RunDisk, error
 func (r *runs) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[api.Change, error] {
 	return func(yield func(api.Change, error) bool) {
 		shown := map[string]api.RunDisk{}
-		for v, err := range r.service.Watch(ctx, id) {
+		for v, err := range r.house.engine.Watch(ctx, id) {
 			c := api.Change{Run: r.run(v)}
 			for _, d := range r.disks(v) {
 				if old, known := shown[d.Key]; !known || !reflect.DeepEqual(old, d) {
@@ -74,32 +87,62 @@ func (r *runs) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[api.Change, er
 	}
 }
 
-func (r *runs) run(v run.View) api.Run {
+func (r *runs) run(v engine.View) api.Run {
 	out := api.Run{
-		ID: v.ID, Kind: v.Kind, Policy: v.Policy, State: api.State(v.State), Created: v.Created, Ended: v.Ended,
-		Owner: v.Owner, Cancelling: v.Cancel, Full: v.Full, Failure: v.Failure, Stats: v.Stats,
+		ID: v.ID, Kind: job.Kind(v.Kind), State: api.State(v.State), Created: v.Created, Ended: v.Ended,
+		Owner: v.Owner, Cancelling: v.Cancel, Failure: v.Failure, Stats: v.Stats,
 	}
-	for _, d := range v.Disks {
-		out.Counts.Add(r.disk(d))
+	if v.Kind == backup.Kind {
+		var o backup.Order
+		if v.Decode(&o) == nil { // else a newer program's words are not shown
+			out.Policy, out.Full = o.Policy, o.Full
+		}
+	}
+	for _, it := range v.Items {
+		out.Counts.Add(r.disk(v.Kind, it))
 	}
 	return out
 }
 
-func (r *runs) disks(v run.View) []api.RunDisk {
-	disks := make([]api.RunDisk, len(v.Disks))
-	for i, d := range v.Disks {
-		disks[i] = r.disk(d)
+// disks come in the order of their keys, as the engine's items do.
+func (r *runs) disks(v engine.View) []api.RunDisk {
+	disks := make([]api.RunDisk, len(v.Items))
+	for i, it := range v.Items {
+		disks[i] = r.disk(v.Kind, it)
 	}
-	slices.SortFunc(disks, func(a, b api.RunDisk) int { return strings.Compare(a.Key, b.Key) })
 	return disks
 }
 
-func (r *runs) disk(d run.DiskView) api.RunDisk {
-	return api.RunDisk{
-		Key: string(d.Key()), ID: d.Ref.ID(), Name: d.Name, VCenter: r.label(d.Ref.Source()), Datastore: d.Datastore, DatastoreID: d.Ref.Datastore(),
-		Step: string(d.Step), Result: api.State(d.Result), Failure: d.Failure, Started: d.Started, Ended: d.Ended,
-		Capacity: d.Geometry.Capacity, ChunkSize: d.Geometry.ChunkSize, Mode: string(d.Mode), Note: d.Note, Parent: d.Parent, Point: d.Point,
-		From: d.From, Target: d.Target, Retries: d.Retries, Retried: d.Retried, Stats: d.Stats,
-		Transports: d.Transports, Refused: d.Refused, Movers: d.Movers,
+func (r *runs) disk(kind engine.Kind, it engine.ItemView) api.RunDisk {
+	out := api.RunDisk{
+		Key: string(it.Key), Step: string(it.Step), Result: api.State(it.Result), Failure: it.Failure,
+		Started: it.Started, Ended: it.Ended, Retries: it.Retries, Retried: it.Retried, Stats: it.Stats,
+		Transports: it.Transports, Refused: it.Refused, Movers: it.Movers,
 	}
+	switch kind {
+	case backup.Kind:
+		var d backup.Disk
+		if it.Decode(&d) == nil {
+			r.place(&out, d.Ref, d.Name, d.Datastore, d.Geometry)
+			out.Mode, out.Note, out.Parent, out.Point = string(d.Mode), d.Note, d.Parent, d.Point
+		}
+	case restore.Kind:
+		var d restore.Disk
+		if it.Decode(&d) == nil {
+			r.place(&out, d.Ref, d.Name, d.Datastore, d.Geometry)
+			out.From, out.Target = d.From, d.Target
+		}
+	}
+	if it.Pending != "" {
+		out.Note = strings.TrimPrefix(out.Note+"; "+pending+it.Pending, "; ")
+	}
+	return out
+}
+
+// pending begins the note of a disk that has ended with something to undo.
+const pending = "when the disk had ended, this was left to be tried again: "
+
+func (r *runs) place(out *api.RunDisk, ref ivd.DiskRef, name, datastore string, g ivd.Geometry) {
+	out.ID, out.Name, out.VCenter, out.Datastore, out.DatastoreID = ref.ID(), name, r.label(ref.Source()), datastore, ref.Datastore()
+	out.Capacity, out.ChunkSize = g.Capacity, g.ChunkSize
 }

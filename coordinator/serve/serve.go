@@ -19,9 +19,9 @@ import (
 	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/broker"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/policy"
-	"ivdmover/coordinator/run"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -75,14 +75,14 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	service := run.New(run.Deps{
-		Queue: jobs, Repo: repository, VCenters: vcenters, Policies: cfg.Policies,
-		Limits: limits(cfg.VCenters, vcenters), Instance: state.instance, Log: o.Log,
-	})
-	archive := newArchive(repository, labels(vcenters))
+	h := newHouse(state.instance, jobs, repository, vcenters, cfg, o.Log)
+	points := catalogue.New(repository)
 	face, err := api.Open(
 		api.Options{Listen: cfg.API.Listen, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
-		api.Rooms{Runs: &runs{service: service, label: labels(vcenters)}, Estate: newEstate(vcenters, archive), Archive: archive, Movers: jobs})
+		api.Rooms{
+			Runs: &runs{house: h, label: labels(vcenters)}, Estate: newEstate(vcenters, points),
+			Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
+		})
 	if err != nil {
 		return err
 	}
@@ -91,16 +91,16 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		_ = face.Close() // nobody was answered yet
 		return err
 	}
-	return live(ctx, service, face, movers, o)
+	return live(ctx, h, face, movers, o)
 }
 
 // live runs the parts until ctx ends or one of them fails, and waits for all.
-func live(ctx context.Context, service *run.Service, face *api.Server, movers *localMovers, o Options) error {
+func live(ctx context.Context, h *house, face *api.Server, movers *localMovers, o Options) error {
 	group, gctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return service.Serve(gctx) })
+	group.Go(func() error { return h.serve(gctx) })
 	group.Go(func() error { return face.Serve(gctx) })
 	group.Go(func() error { return movers.run(gctx) })
-	if service.Serving(gctx) == nil { // or what is wrong comes from the group
+	if h.serving(gctx) == nil { // or what is wrong comes from the group
 		o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(movers.names))
 		if o.Ready != nil {
 			o.Ready(face.URL())
@@ -168,8 +168,8 @@ func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, lo
 
 // connectAll logs in to every vCenter. What it returns is to be disconnected,
 // with an error too.
-func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (map[ivd.SourceID]*inventory.VCenter, error) {
-	vcenters := map[ivd.SourceID]*inventory.VCenter{}
+func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (inventory.Sources, error) {
+	vcenters := inventory.Sources{}
 	for _, c := range list {
 		password, err := config.ReadSecret(c.PasswordFile, log)
 		if err != nil {
@@ -201,7 +201,7 @@ func sameSource(a, b *inventory.VCenter) error {
 
 // labels is what the configuration calls a source; one that it does not have is
 // shown as itself.
-func labels(vcenters map[ivd.SourceID]*inventory.VCenter) func(ivd.SourceID) string {
+func labels(vcenters inventory.Sources) func(ivd.SourceID) string {
 	return func(source ivd.SourceID) string {
 		if v := vcenters[source]; v != nil {
 			return v.Name()
@@ -210,7 +210,7 @@ func labels(vcenters map[ivd.SourceID]*inventory.VCenter) func(ivd.SourceID) str
 	}
 }
 
-func disconnect(vcenters map[ivd.SourceID]*inventory.VCenter, log *slog.Logger) {
+func disconnect(vcenters inventory.Sources, log *slog.Logger) {
 	for _, v := range vcenters {
 		if err := v.Close(); err != nil {
 			log.Warn("logging out failed", "vcenter", v.Name(), "err", err)
@@ -219,7 +219,7 @@ func disconnect(vcenters map[ivd.SourceID]*inventory.VCenter, log *slog.Logger) 
 }
 
 // limits are the configuration's, by the vCenters that its names stand for.
-func limits(list []config.VCenter, vcenters map[ivd.SourceID]*inventory.VCenter) admit.Limits {
+func limits(list []config.VCenter, vcenters inventory.Sources) admit.Limits {
 	byName := make(map[string]int, len(list))
 	for _, c := range list {
 		byName[c.Name] = c.Limits.DatastoreHandles

@@ -1,0 +1,232 @@
+// Package backup is the workflow of a backup: which disks a request means, a
+// snapshot with its change id, what to read since which restore point, and the
+// commit.
+//
+// What it promises: a restore point is committed only when all of it is stored and
+// adds up; no snapshot of ours outlives its disk's part of a run, since an
+// obligation is stored before a snapshot is asked for; EndAccess follows every
+// prepare, whatever that had answered; others' snapshots are never touched.
+//
+// It knows the vCenters and the repository, and nothing of queues, ownership or
+// other workflows.
+package backup
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/ledger"
+	"ivdmover/coordinator/plan"
+	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/trust"
+)
+
+// Kind is that of its runs.
+const Kind engine.Kind = "backup"
+
+// Fleet is the movers: one is asked for what only VDDK can do.
+type Fleet interface {
+	Ask(ctx context.Context, q job.Request) (job.Reply, error)
+	Movers(ctx context.Context) ([]job.Mover, error)
+}
+
+// Deps are what the workflow works with. It owns none of them.
+type Deps struct {
+	Repo     *repo.Repository
+	Sources  inventory.Sources
+	Policies []config.Policy
+	Ledger   *ledger.Ledger
+	Fleet    Fleet
+	Log      *slog.Logger
+}
+
+// Workflow backs disks up.
+type Workflow struct {
+	Deps
+
+	mu      sync.Mutex
+	trusted map[ivd.LeaseID]*trust.Trust // guarded by mu: what may be named under each lease
+}
+
+// New makes the workflow, and has its ledger know how to undo what it does.
+func New(d Deps) *Workflow {
+	w := &Workflow{Deps: d, trusted: map[ivd.LeaseID]*trust.Trust{}}
+	w.register()
+	return w
+}
+
+// Disk is what a backup keeps of an item, which is one disk.
+type Disk struct {
+	Ref       ivd.DiskRef       `json:"ref"`
+	Name      string            `json:"name"`
+	Datastore string            `json:"datastore"` // its name
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	CBT       string            `json:"cbt,omitempty"` // what the policy says
+	Snapshot  ivd.SnapshotID    `json:"snapshot,omitempty"`
+	ChangeID  ivd.ChangeID      `json:"change_id,omitempty"`
+	Geometry  ivd.Geometry      `json:"geometry,omitzero"`
+	Mode      plan.Mode         `json:"mode,omitempty"`
+	Note      string            `json:"note,omitempty"` // for people: why the mode is what it is
+	Parent    ivd.PointID       `json:"parent,omitempty"`
+	Point     ivd.PointID       `json:"point,omitempty"` // its name, from planning on; committed when the result is done
+}
+
+// Order is what a backup keeps of a run.
+type Order struct {
+	Policy string `json:"policy,omitempty"`
+	Full   bool   `json:"full,omitempty"` // read all that is allocated, whatever changed
+}
+
+// Tokens are those of the disks.
+func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
+	var tokens []admit.Token
+	for _, it := range items {
+		var d Disk
+		if err := it.Decode(&d); err != nil {
+			return nil, err
+		}
+		if _, err := w.Sources.Of(d.Ref.Source()); err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, admit.OfDisk(d.Ref)...)
+	}
+	return tokens, nil
+}
+
+// Prepare has the VMs of each disk prepared, and then the snapshots taken, with
+// their change ids.
+func (w *Workflow) Prepare(ctx context.Context, g *engine.Group) error {
+	if err := g.Lasts(w.Repo.Now()); err != nil {
+		return err
+	}
+	tasks, err := w.tasks(g)
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		if err := t.access(ctx); err != nil {
+			return err
+		}
+	}
+	for _, t := range tasks { // together, so that they are of the same moment
+		if err := t.snap(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Plan decides once, and stores, what the backup builds on and how it finds out
+// what to read; then it makes the jobs.
+func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) ([]job.Job, error) {
+	t, err := w.task(g, et)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := t.parent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.decide(ctx, &parent); err != nil {
+		return nil, err
+	}
+	mode, areas, note, err := t.areas(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	t.disk.Mode, t.disk.Note = mode, t.aloneNote(note)
+	if err := t.save(ctx); err != nil {
+		return nil, err
+	}
+	return plan.Backup(t.template(ctx), plan.Disk{
+		Geometry: t.disk.Geometry, Snapshot: t.disk.Snapshot, Mode: mode, Areas: areas, Parent: parent.of(),
+	})
+}
+
+// Finish proves that what the jobs have done adds up, and commits the restore
+// points, when all of the group's are proven.
+func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.ItemKey][]job.Record) error {
+	tasks, err := w.tasks(g)
+	if err != nil {
+		return err
+	}
+	var proven []*task
+	for _, t := range tasks {
+		committed, err := t.committedBefore(ctx)
+		if err != nil {
+			return err
+		}
+		if !committed {
+			if err := t.prove(ctx, done[t.Item().Key]); err != nil {
+				return err
+			}
+			proven = append(proven, t)
+		}
+	}
+	for _, t := range proven {
+		if err := t.commit(ctx, done[t.Item().Key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// task is one disk of a run while the workflow works on it.
+type task struct {
+	*engine.Task
+	w    *Workflow
+	g    *engine.Group
+	vc   *inventory.VCenter
+	disk Disk
+	log  *slog.Logger
+}
+
+func (w *Workflow) tasks(g *engine.Group) ([]*task, error) {
+	tasks := make([]*task, len(g.Tasks))
+	for i, et := range g.Tasks {
+		t, err := w.task(g, et)
+		if err != nil {
+			return nil, err
+		}
+		tasks[i] = t
+	}
+	return tasks, nil
+}
+
+func (w *Workflow) task(g *engine.Group, et *engine.Task) (*task, error) {
+	t := &task{Task: et, w: w, g: g, log: et.Log()}
+	if err := et.Item().Decode(&t.disk); err != nil {
+		return nil, err
+	}
+	var err error
+	t.vc, err = w.Sources.Of(t.disk.Ref.Source())
+	return t, err
+}
+
+// save stores what is known of the disk.
+func (t *task) save(ctx context.Context) error { return t.Save(ctx, t.disk) }
+
+// run names the task's run.
+func (t *task) run() ivd.RunID { return t.Item().Run }
+
+// template is what all jobs of the disk have in common.
+func (t *task) template(ctx context.Context) job.Job {
+	return job.Job{Kind: job.Backup, Disk: t.disk.Ref, Name: t.disk.Name, Identity: identity(t.run(), t.disk.Ref.ID()), Allows: t.allows(ctx)}
+}
+
+// allows is what of the disk bears on the transports of the movers there are now.
+func (t *task) allows(ctx context.Context) *job.Allows {
+	movers, err := t.w.Fleet.Movers(ctx)
+	if err != nil {
+		t.log.Warn("listing the movers failed: what they can reach the disk by is not known", "err", err)
+		return nil
+	}
+	return t.vc.Allows(ctx, t.disk.Ref, movers)
+}

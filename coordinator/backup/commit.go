@@ -1,0 +1,205 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/coordinator/engine"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/trust"
+)
+
+// nodesAtOnce bounds how many new nodes of a disk are opened at once.
+const nodesAtOnce = 8
+
+// prove holds what the disk's jobs say that they stored against what was planned
+// and what the repository has.
+func (t *task) prove(ctx context.Context, recs []job.Record) error {
+	jobs, err := t.Jobs(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkRecords(t.disk.Geometry, jobs, recs); err != nil {
+		return err
+	}
+	known, err := t.w.trust(ctx, t.g.Lease().ID)
+	if err != nil {
+		return err
+	}
+	byID := map[ivd.JobID]job.Record{}
+	for _, rec := range recs {
+		byID[rec.ID] = rec
+	}
+	for _, j := range jobs {
+		if err := t.proveJob(ctx, known, j, byID[j.ID]); err != nil {
+			return fmt.Errorf("what job %s of disk %s has stored: %w", j.ID, t.disk.Ref.ID(), err)
+		}
+	}
+	return nil
+}
+
+func (t *task) proveJob(ctx context.Context, known *trust.Trust, j job.Job, rec job.Record) error {
+	refs := map[ivd.PageIndex]ivd.PageRef{}
+	for _, ref := range rec.Pages {
+		refs[ref.Page] = ref
+	}
+	for _, index := range j.Backup.Pages {
+		parent, err := t.parentPage(ctx, j.Backup.Parent, index)
+		if err != nil {
+			return err
+		}
+		var page *format.Page
+		if ref, ok := refs[index]; ok {
+			if page, err = t.w.Repo.Page(ctx, ref, j.Geometry); err != nil {
+				return err
+			}
+			if err := trusted(ctx, known, rec, ref, page); err != nil {
+				return err
+			}
+		}
+		if err := checkPage(j, index, page, parent); err != nil {
+			return err
+		}
+		if page != nil {
+			if err := t.openNodes(ctx, page, newNodes(page, parent)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parentPage is a page of the parent, or nil where it has none, or none that can be
+// read: then the mover took nothing of it over.
+func (t *task) parentPage(ctx context.Context, p *job.Parent, index ivd.PageIndex) (*format.Page, error) {
+	if p == nil {
+		return nil, nil
+	}
+	for _, ref := range p.Pages {
+		if ref.Page != index {
+			continue
+		}
+		page, err := t.w.Repo.Page(ctx, ref, p.Geometry)
+		if k := ivd.KindOf(err); k == ivd.NotFound || k == ivd.Corrupt {
+			return nil, nil
+		}
+		return page, err
+	}
+	return nil, nil
+}
+
+// openNodes opens nodes that jobs have made, which checks them against their ids.
+func (t *task) openNodes(ctx context.Context, page *format.Page, refs []ivd.NodeRef) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(nodesAtOnce)
+	for _, ref := range refs {
+		group.Go(func() error {
+			node, err := t.w.Repo.Node(ctx, ref, page.Geometry)
+			if err != nil {
+				return err
+			}
+			return checkNode(page, node)
+		})
+	}
+	return group.Wait()
+}
+
+// trusted wants every pack that a page names to be on no list that stands after our
+// lease was stored, and to be known to exist: also what a job sealed under an older
+// lease (COLLECT W3, W7).
+func trusted(ctx context.Context, known *trust.Trust, rec job.Record, ref ivd.PageRef, page *format.Page) error {
+	packs := []ivd.PackID{ref.Place.Pack}
+	for _, p := range page.Packs {
+		packs = append(packs, p.Pack)
+	}
+	for _, p := range packs {
+		good, err := known.Pack(ctx, p, rec.SealedAt)
+		if err != nil {
+			return err
+		}
+		if !good {
+			return wrong("pack %s is being collected: back the disk up again", p)
+		}
+	}
+	return nil
+}
+
+// trust is what points under a lease may be built on. The lists are read once: those
+// that stand after the lease was stored are enough.
+func (w *Workflow) trust(ctx context.Context, lease ivd.LeaseID) (*trust.Trust, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if known := w.trusted[lease]; known != nil {
+		return known, nil
+	}
+	opened, err := trust.Open(ctx, w.Repo, lease)
+	if err == nil {
+		w.trusted[lease] = opened
+	}
+	return opened, err
+}
+
+// forget drops what is known under a lease.
+func (w *Workflow) forget(lease ivd.LeaseID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.trusted, lease)
+}
+
+// commit makes the disk's restore point.
+func (t *task) commit(ctx context.Context, recs []job.Record) error {
+	err := t.w.Repo.Commit(ctx, t.g.Lease(), t.point(recs))
+	switch ivd.KindOf(err) {
+	case ivd.Exists: // another coordinator, which has lost the run, is still alive
+		if done, readErr := t.committed(ctx); done || readErr != nil {
+			return readErr
+		}
+	case ivd.Expired:
+		return engine.Outlived(err)
+	}
+	return err
+}
+
+// committedBefore is committed, asked only where another one may have come as far.
+func (t *task) committedBefore(ctx context.Context) (bool, error) {
+	if !t.g.TakenOver() {
+		return false, nil
+	}
+	return t.committed(ctx)
+}
+
+// committed reports whether the disk's point is there already, by this run under an
+// earlier lease: whoever committed it had all of it, and looked at that lease.
+func (t *task) committed(ctx context.Context) (bool, error) {
+	p, _, err := t.w.Repo.ReadPoint(ctx, t.disk.Point)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return false, nil
+	}
+	if err != nil || p.Run != t.run() || p.Snapshot != t.disk.Snapshot {
+		return false, err
+	}
+	t.log.Info("the restore point was committed before the run was taken up", "point", p.ID)
+	t.Count(p.Stats)
+	return true, nil
+}
+
+// point is the restore point that the disk's part of the run has made.
+func (t *task) point(recs []job.Record) format.Point {
+	lease := t.g.Lease()
+	p := format.Point{
+		ID: t.disk.Point, Repository: t.w.Repo.ID(),
+		Disk: t.disk.Ref, Name: t.disk.Name, DatastoreName: t.disk.Datastore, Geometry: t.disk.Geometry,
+		Run: t.run(), Lease: lease.ID, LeaseDeadline: lease.Deadline, Time: t.g.Run().Created,
+		Parent: t.disk.Parent, Snapshot: t.disk.Snapshot, ChangeID: t.disk.ChangeID, CBT: t.disk.CBT,
+		Mode: string(t.disk.Mode), Metadata: t.disk.Metadata,
+	}
+	for _, rec := range recs {
+		p.Pages = append(p.Pages, rec.Pages...)
+		p.Stats.Add(rec.Stats)
+	}
+	return p
+}

@@ -1,0 +1,59 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/policy"
+	"ivdmover/shared/config"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// Request asks for a backup of all disks, of those of a policy, or of some by their
+// ids.
+type Request struct {
+	All    bool
+	Policy string
+	Disks  []ivd.DiskID
+	Full   bool // read all that is allocated, whatever changed
+}
+
+// Run chooses a request's disks and makes the run that backs them up.
+func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
+	p, err := w.policyOf(q)
+	if err != nil {
+		return engine.Spec{}, err
+	}
+	chosen, leftOut, err := w.choose(ctx, q, p)
+	if err != nil {
+		return engine.Spec{}, err
+	}
+	s := engine.Spec{Kind: Kind, Lease: format.WriteLease, Failure: leftOut, Body: Order{Policy: q.Policy, Full: q.Full}}
+	for _, d := range chosen {
+		s.Items = append(s.Items, engine.ItemSpec{
+			Key:  engine.ItemKey(d.Ref.ID()),
+			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Metadata: d.Metadata, CBT: p.CBT},
+		})
+	}
+	return s, nil
+}
+
+// policyOf is the policy that a request names, or the one of requests that name none.
+func (w *Workflow) policyOf(q Request) (config.Policy, error) {
+	if q.Policy == "" {
+		return policy.All(), nil
+	}
+	i := slices.IndexFunc(w.Policies, func(p config.Policy) bool { return p.Name == q.Policy })
+	if i < 0 {
+		names := make([]string, len(w.Policies))
+		for i, p := range w.Policies {
+			names[i] = p.Name
+		}
+		return config.Policy{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no policy %q", q.Policy), Remedy: "the configuration has: " + strings.Join(names, ", ")}
+	}
+	return w.Policies[i], policy.Check(w.Policies[i])
+}

@@ -1,0 +1,143 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/ledger"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// What a policy says of changed block tracking, beside "use".
+const (
+	cbtOff    = "off"
+	cbtEnable = "enable"
+)
+
+const markPrefix = "ivdmover run "
+
+// Mark is the description of a run's snapshots; by it they are ours.
+func Mark(id ivd.RunID) string { return markPrefix + string(id) }
+
+// Ours reports whether a snapshot with this description was made by a backup.
+func Ours(description string) bool { return strings.HasPrefix(description, markPrefix) }
+
+// identity is that of a disk's PrepareForAccess and EndAccess: at most 50
+// characters.
+func identity(id ivd.RunID, disk ivd.DiskID) string {
+	return fmt.Sprintf("ivdmover-%s-%.8s", id, disk)
+}
+
+// access opens the obligation to end access, turns tracking on where the policy
+// says so, and has a mover prepare the VMs that the disk is attached to.
+func (t *task) access(ctx context.Context) error {
+	disk, err := t.find(ctx)
+	if err != nil || t.vc.Alone() {
+		return err
+	}
+	a := access{Disk: t.disk.Ref, Identity: identity(t.run(), t.disk.Ref.ID())}
+	if _, err := t.w.Ledger.Open(ctx, t.obligation(accessKind), a); err != nil {
+		return err
+	}
+	if t.disk.CBT == cbtEnable && !disk.CBT {
+		if err := t.track(ctx); err != nil {
+			return err
+		}
+	}
+	_, err = t.w.Fleet.Ask(ctx, job.Request{Op: job.PrepareAccess, Run: t.run(), Disk: a.Disk, Identity: a.Identity})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	// What was done before it failed at one of the VMs is undone at once: the next
+	// try may be minutes away, and until then they may be relocated.
+	if endErr := t.w.endAccess(ctx, t.run(), a); endErr != nil {
+		t.log.Warn("ending access that could not be prepared failed; it is tried again when the disk ends", "err", endErr)
+	}
+	return err
+}
+
+// snap takes the snapshot, or finds the one that was taken before a restart.
+func (t *task) snap(ctx context.Context) error {
+	o := t.obligation(snapshotKind)
+	o.Asked = true
+	e, err := t.w.Ledger.Open(ctx, o, snapshot{Disk: t.disk.Ref, Mark: Mark(t.run())})
+	if err != nil {
+		return err
+	}
+	snap, known, err := t.snapshot(ctx)
+	if known {
+		if e := e.Answered(ctx, nil); e != nil && err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return err
+	}
+	change, err := t.changeID(ctx, snap)
+	if err != nil {
+		return err
+	}
+	t.disk.Snapshot, t.disk.ChangeID = snap, change
+	return t.save(ctx)
+}
+
+func (t *task) obligation(k ledger.Kind) ledger.Obligation {
+	return ledger.Obligation{Run: t.run(), Item: string(t.Item().Key), Kind: k}
+}
+
+// find looks for the disk where it was listed, and elsewhere when it was relocated
+// since.
+func (t *task) find(ctx context.Context) (inventory.Disk, error) {
+	disk, err := t.vc.Disk(ctx, t.disk.Ref)
+	if ivd.KindOf(err) != ivd.NotFound {
+		return disk, err
+	}
+	disk, err = t.vc.Find(ctx, t.disk.Ref.ID())
+	if err != nil {
+		return disk, err
+	}
+	t.disk.Ref, t.disk.Datastore = disk.Ref, disk.DatastoreName
+	return disk, t.save(ctx)
+}
+
+// track turns change tracking on. A disk for which that is refused is backed up
+// all the same.
+func (t *task) track(ctx context.Context) error {
+	err := t.vc.EnableCBT(ctx, t.disk.Ref)
+	if err == nil || ctx.Err() != nil || ivd.KindOf(err).Retry() {
+		return err
+	}
+	t.log.Warn("turning changed block tracking on failed: all that is allocated is read each time", "err", err)
+	return nil
+}
+
+// snapshot is the run's snapshot of the disk: one that was made before a restart,
+// or a new one. Known: none appears any more that was asked for.
+func (t *task) snapshot(ctx context.Context) (id ivd.SnapshotID, known bool, err error) {
+	snaps, err := t.vc.Snapshots(ctx, t.disk.Ref)
+	if err != nil {
+		return "", false, err
+	}
+	for _, s := range snaps {
+		if s.Description == Mark(t.run()) {
+			return s.ID, true, nil
+		}
+	}
+	id, err = t.vc.CreateSnapshot(ctx, t.disk.Ref, Mark(t.run()))
+	return id, !inventory.Unanswered(err), err
+}
+
+// changeID is the snapshot's, or empty where the disk is not tracked.
+func (t *task) changeID(ctx context.Context, snap ivd.SnapshotID) (ivd.ChangeID, error) {
+	if t.disk.CBT == cbtOff {
+		return "", nil
+	}
+	id, err := t.vc.ChangeID(ctx, t.disk.Ref, snap)
+	if ivd.KindOf(err) == ivd.Unsupported {
+		return "", nil
+	}
+	return id, err
+}

@@ -1,0 +1,218 @@
+package coordtest
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/examine"
+	"ivdmover/coordinator/fleet"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/ledger"
+	"ivdmover/coordinator/login"
+	"ivdmover/coordinator/restore"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// Coordinator is the rooms that work on runs, with a connection and a clock of
+// their own.
+type Coordinator struct {
+	Clock   *Clock
+	Queue   *queue.Queue
+	Fleet   *fleet.Fleet
+	Ledger  *ledger.Ledger
+	Engine  *engine.Engine
+	Backup  *backup.Workflow
+	Restore *restore.Workflow
+	Doctors *examine.Room
+	Logins  *login.Desk
+	b       *Bench
+}
+
+// Clock shows more time than has passed.
+type Clock struct{ by atomic.Int64 }
+
+// Now is the time that the clock shows.
+func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.by.Load())) }
+
+// Advance puts it forward.
+func (c *Clock) Advance(by time.Duration) { c.by.Add(int64(by)) }
+
+// Coordinator is one that does not serve yet.
+func (b *Bench) Coordinator(instance string) *Coordinator {
+	b.Helper()
+	return b.CoordinatorOf(instance, inventory.Sources{b.VC.Source(): b.VC})
+}
+
+// CoordinatorOf is a coordinator with other vCenters.
+func (b *Bench) CoordinatorOf(instance string, sources inventory.Sources) *Coordinator {
+	b.Helper()
+	log := slog.New(slog.NewTextHandler(b.Output(), nil))
+	c := &Coordinator{b: b, Clock: &Clock{}, Queue: b.Connect()}
+	c.Fleet = fleet.New(c.Queue, c.Clock.Now)
+	c.Ledger = ledger.New(c.Queue.State(), log, c.Clock.Now)
+	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
+	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
+	c.Doctors = examine.New(examine.Deps{
+		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
+	})
+	c.Engine = engine.New(engine.Deps{
+		Queue: c.Queue, Leases: b.Repo, Ledger: c.Ledger, Fleet: c.Fleet,
+		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: c.Backup, restore.Kind: c.Restore},
+		Limits:    admit.Limits{}, Instance: instance, Log: log, Now: c.Clock.Now,
+	})
+	c.Logins = &login.Desk{Sources: sources, Runs: c.Engine, Fleet: c.Fleet, Log: log}
+	return c
+}
+
+// Serving is a coordinator that is at work until stop, which the test's end calls
+// too.
+func (b *Bench) Serving(instance string) (c *Coordinator, stop func()) {
+	b.Helper()
+	c = b.Coordinator(instance)
+	return c, b.Serve(c)
+}
+
+// Serve has a coordinator at work.
+func (b *Bench) Serve(c *Coordinator) (stop func()) {
+	b.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	logins, err := c.Logins.Serve(ctx, c.Queue)
+	b.Must(err)
+	doctors, err := c.Doctors.Serve(ctx, c.Queue)
+	b.Must(err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.Engine.Serve(ctx)
+	}()
+	stop = sync.OnceFunc(func() { cancel(); <-ended; doctors(); logins() })
+	b.Cleanup(stop)
+	b.Must(c.Engine.Serving(b.Context()))
+	return stop
+}
+
+// StartBackup begins a backup.
+func (c *Coordinator) StartBackup(ctx context.Context, q backup.Request) (engine.View, error) {
+	s, err := c.Backup.Run(ctx, q)
+	if err != nil {
+		return engine.View{}, err
+	}
+	return c.Engine.Begin(ctx, s)
+}
+
+// Begin begins a backup.
+func (b *Bench) Begin(c *Coordinator, q backup.Request) engine.View {
+	b.Helper()
+	v, err := c.StartBackup(b.Context(), q)
+	b.Must(err)
+	return v
+}
+
+// Until waits for a run to be as wanted, and fails the test when it is not after a
+// long time.
+func (b *Bench) Until(c *Coordinator, id ivd.RunID, want func(engine.View) bool) engine.View {
+	b.Helper()
+	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
+	defer stop()
+	var v engine.View
+	var err error
+	for v, err = range c.Engine.Watch(ctx, id) {
+		if err != nil || want(v) {
+			break
+		}
+	}
+	b.Must(err)
+	if !want(v) {
+		b.Fatalf("the run is %s: %+v", v.State, v.Items)
+	}
+	return v
+}
+
+// Ended waits for a run that has ended.
+func Ended(v engine.View) bool { return v.State.Ended() }
+
+// AtStep waits for the first item to be at a step.
+func AtStep(s engine.Step) func(engine.View) bool {
+	return func(v engine.View) bool { return len(v.Items) > 0 && v.Items[0].Step == s }
+}
+
+// Settle has a coordinator's ledger look once.
+func (b *Bench) Settle(c *Coordinator) {
+	b.Helper()
+	b.Must(c.Ledger.Settle(b.Context()))
+	c.Ledger.Wait()
+}
+
+// Backup is what the workflow keeps of an item.
+func (b *Bench) Backup(it engine.ItemView) backup.Disk {
+	b.Helper()
+	var d backup.Disk
+	b.Must(it.Decode(&d))
+	return d
+}
+
+// Item is the item of a view whose disk is called so.
+func (b *Bench) Item(v engine.View, name string) engine.ItemView {
+	b.Helper()
+	for _, it := range v.Items {
+		if b.Backup(it).Name == name {
+			return it
+		}
+	}
+	b.Fatalf("run %s has no disk %q", v.ID, name)
+	return engine.ItemView{}
+}
+
+// Run is a run of ours as it would be stored.
+func (b *Bench) Run(k engine.Kind, s engine.State) engine.Run {
+	now := time.Now().UTC().Truncate(time.Second)
+	return engine.Run{
+		Version: engine.Version, ID: ivd.NewRunID(now), Kind: k, State: s, Created: now, LeaseKind: "write",
+		Owner: "one", OwnerRun: "now", Repository: b.Repo.ID(),
+	}
+}
+
+// Store puts a run and its items into the bucket, as a coordinator does.
+func (b *Bench) Store(r engine.Run, items ...engine.Item) {
+	b.Helper()
+	for _, it := range items {
+		it.Version, it.Run = engine.Version, r.ID
+		_, err := b.Queue.State().Create(b.Context(), "item."+string(r.ID)+"."+string(it.Key), it)
+		b.Must(err)
+	}
+	_, err := b.Queue.State().Create(b.Context(), "run."+string(r.ID), r)
+	b.Must(err)
+}
+
+// Body is a body as it is stored.
+func Body(v any) json.RawMessage {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}
+
+// Abandoned is a backup that is over, and of whose disk the ledger still has both
+// obligations; asked: its snapshot was asked for and not answered.
+func (b *Bench) Abandoned(c *Coordinator, ref ivd.DiskRef, asked bool) ivd.RunID {
+	b.Helper()
+	r := b.Run(backup.Kind, engine.Failed)
+	key := engine.ItemKey(ref.ID())
+	b.Store(r, engine.Item{Key: key, Step: engine.Ended, Result: engine.Failed, Body: Body(backup.Disk{Ref: ref})})
+	o := ledger.Obligation{Run: r.ID, Item: string(key), Kind: "access"}
+	_, err := c.Ledger.Open(b.Context(), o, map[string]any{"disk": ref, "identity": "who"})
+	b.Must(err)
+	o.Kind, o.Asked = "snapshot", asked
+	_, err = c.Ledger.Open(b.Context(), o, map[string]any{"disk": ref, "mark": backup.Mark(r.ID)})
+	b.Must(err)
+	return r.ID
+}

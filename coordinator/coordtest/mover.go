@@ -1,0 +1,213 @@
+package coordtest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"ivdmover/coordinator/plan"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
+	"ivdmover/shared/queue"
+)
+
+// Puppet is a mover without VDDK: it answers every question, and of each job it
+// stores one chunk, a node and a page.
+type Puppet struct {
+	b    *Bench
+	q    *queue.Queue
+	name string
+
+	mu     sync.Mutex
+	asked  []job.Op                                // guarded by mu, like all below
+	jobs   []job.Job                               // in the order of their attempts
+	Answer func(job.Request) error                 // nil: success
+	Work   func(context.Context, job.Record) error // before the job is done; nil: nothing
+	active []job.Active
+}
+
+// Mover starts a puppet.
+func (b *Bench) Mover(name string) *Puppet {
+	b.Helper()
+	p := &Puppet{b: b, q: b.Connect(), name: name}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.beat(ctx, 1)
+	stop, err := p.q.ServeRequests(ctx, name, p.serve)
+	b.Must(err)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for n := uint64(2); pause.For(ctx, time.Second/2) == nil; n++ {
+			p.beat(ctx, n)
+		}
+	})
+	group.Go(func() { p.pull(ctx) })
+	b.Cleanup(func() { stop(); cancel(); group.Wait() })
+	return p
+}
+
+func (p *Puppet) beat(ctx context.Context, n uint64) {
+	p.mu.Lock()
+	active := p.active
+	p.mu.Unlock()
+	_ = p.q.Beat(ctx, job.Mover{Version: job.Version, Name: p.name, Process: "p", Beat: n, Handles: 2, Free: 2, Active: active})
+}
+
+// Set changes the puppet.
+func (p *Puppet) Set(change func(*Puppet)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+// Times counts how often something was asked.
+func (p *Puppet) Times(op job.Op) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.asked {
+		if o == op {
+			n++
+		}
+	}
+	return n
+}
+
+// Questions are those that were asked, in order.
+func (p *Puppet) Questions() []job.Op {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
+}
+
+// Began are the attempts so far.
+func (p *Puppet) Began() []job.Job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.jobs)
+}
+
+func (p *Puppet) serve(ctx context.Context, r job.Request) job.Reply {
+	p.mu.Lock()
+	p.asked = append(p.asked, r.Op)
+	answer := p.Answer
+	p.mu.Unlock()
+	reply := job.Reply{Version: job.Version, Capacity: 1 << 20}
+	if r.Op == job.Inspect {
+		if d, err := p.b.VC.Disk(ctx, r.Disk); err == nil {
+			reply.Capacity = d.Capacity
+		}
+	}
+	if answer != nil {
+		reply.Failure = ivd.FailureOf(answer(r))
+	}
+	return reply
+}
+
+func (p *Puppet) pull(ctx context.Context) {
+	jobs := p.q.Jobs(job.Backup)
+	var group sync.WaitGroup
+	defer group.Wait()
+	for ctx.Err() == nil {
+		got, err := jobs.Fetch(ctx, 1)
+		if err != nil {
+			return
+		}
+		for _, d := range got {
+			group.Go(func() {
+				if p.do(ctx, d.Job) == nil {
+					_ = d.Ack(ctx)
+				}
+			})
+		}
+	}
+}
+
+// do does a job as a mover does: it counts the attempt, and stores how it ended.
+func (p *Puppet) do(ctx context.Context, j job.Job) error {
+	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.ID(), j.ID)
+	if err != nil || rec.State == job.Done || rec.State == job.Failed {
+		return nil
+	}
+	rec.Attempt++
+	rec.State, rec.Mover, rec.Process = job.Running, p.name, "p"
+	if rev, err = p.q.UpdateJobRecord(ctx, rec, rev); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.jobs = append(p.jobs, j)
+	work := p.Work
+	p.mu.Unlock()
+	if work != nil {
+		err = work(ctx, rec)
+	}
+	if err == nil {
+		err = p.store(ctx, j, &rec)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		rec.State, rec.Failure = job.Failed, ivd.FailureOf(err)
+	}
+	_, err = p.q.UpdateJobRecord(ctx, rec, rev)
+	return err
+}
+
+// store makes the job's first page of one span with one chunk, and seals it.
+func (p *Puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
+	lease, err := p.b.Repo.Begin(ctx, j.Lease)
+	if err != nil {
+		return err
+	}
+	w := p.b.Repo.NewWriter(lease, ivd.NewWriterID(), "")
+	g, page := j.Geometry, j.Backup.Pages[0]
+	put := func(pk format.PackKind, fk format.FrameKind, plain []byte) (id ivd.ContentID, place ivd.Place, at time.Time, err error) {
+		pack := format.NewPack(w.PackHeader(pk))
+		id = format.Sum(plain)
+		stored, how := format.Compress(nil, plain, 1)
+		place.Offset, place.Length = pack.Add(fk, id, len(plain), how, stored)
+		place.PackRef, _, at, err = w.PutPack(ctx, pack)
+		return id, place, at, err
+	}
+	chunk := make([]byte, min(g.ChunkSize, g.Capacity))
+	copy(chunk, string(j.Run)+string(j.ID))
+	id, place, _, err := put(format.DataPack, format.ChunkFrame, chunk)
+	if err != nil {
+		return err
+	}
+	node := format.NewNode(g, page.FirstSpan())
+	node.Set(0, id, place)
+	body, err := node.Encode()
+	if err != nil {
+		return err
+	}
+	if id, place, _, err = put(format.IndexPack, format.NodeFrame, body); err != nil {
+		return err
+	}
+	pg := format.NewPage(g, page)
+	pg.SetNode(ivd.NodeRef{Span: page.FirstSpan(), ID: id, Place: place}, node.Packs)
+	if body, err = pg.Encode(); err != nil {
+		return err
+	}
+	id, place, at, err := put(format.IndexPack, format.PageFrame, body)
+	if err != nil {
+		return err
+	}
+	rec.State, rec.Lease, rec.SealedAt, rec.Batches = job.Done, j.Lease, at, rec.Batches+1
+	rec.Pages = []ivd.PageRef{{Page: page, ID: id, Place: place}}
+	rec.Stats = ivd.Stats{DiskBytes: covered(j), ReadBytes: max(int64(len(chunk)), plan.Planned(j)), StoredBytes: 1, Packs: 3}
+	return nil
+}
+
+// covered is how much of the disk a job's pages are.
+func covered(j job.Job) (n int64) {
+	for _, p := range j.Backup.Pages {
+		n += min(j.Geometry.PageSize(), j.Geometry.Capacity-int64(p)*j.Geometry.PageSize())
+	}
+	return n
+}
+
+// Last is a list's last element.
+func Last[T any](list []T) T { return list[len(list)-1] }

@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ivdmover/shared/ivd"
+)
+
+// beat is how far somebody's count of beats was, and since when, by our clock.
+type beat struct {
+	count uint64
+	since time.Time
+}
+
+// adopt takes up the runs that nobody drives: those of this instance's earlier
+// start, at once, and those of others whose owner has been silent.
+func (e *Engine) adopt(ctx context.Context) error {
+	runs, err := e.listRuns(ctx)
+	if err != nil {
+		return err
+	}
+	for id := range e.seen { // of runs that are gone
+		if _, ok := runs[id]; !ok {
+			delete(e.seen, id)
+		}
+	}
+	var errs []error
+	for id, r := range runs {
+		if r.State.Ended() || e.find(id) != nil {
+			delete(e.seen, id)
+			continue
+		}
+		if !e.orphan(r) {
+			continue
+		}
+		if err := e.take(ctx, id); err != nil && ivd.KindOf(err) != ivd.Conflict {
+			errs = append(errs, fmt.Errorf("take over run %s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// orphan reports whether a run has no owner that lives. Of this start's own runs
+// those are left that could not be driven to their end, or whose beginning was
+// stored without an answer.
+func (e *Engine) orphan(r Run) bool {
+	if r.Repository != "" && r.Repository != e.Leases.ID() || e.Workflows[r.Kind] == nil {
+		return false // another's by its nature, or a newer program's
+	}
+	if r.Owner == e.Instance && r.OwnerRun != e.start {
+		return true
+	}
+	b, known := e.seen[r.ID]
+	if !known || b.count != r.Beat {
+		e.seen[r.ID] = beat{count: r.Beat, since: e.Now()}
+		return false
+	}
+	return e.Now().Sub(b.since) > silentOwner
+}
+
+// take makes the run ours by compare-and-swap. It goes on under a lease of its own;
+// the old one is left to expire, since a commit under it may still be on its way
+// (COLLECT W7).
+func (e *Engine) take(ctx context.Context, id ivd.RunID) error {
+	r, rev, err := e.getRun(ctx, id)
+	if err != nil || r.State.Ended() {
+		return err
+	}
+	if r.Owner != e.Instance {
+		if knows, err := e.knows(ctx, r); err != nil || !knows {
+			return err
+		}
+	}
+	lease, err := e.openLease(ctx, r)
+	if err != nil {
+		return err
+	}
+	from := r.Owner
+	r.Owner, r.OwnerRun, r.Beat = e.Instance, e.start, r.Beat+1
+	r.Lease, r.Deadline = lease.ID, lease.Deadline
+	rev, err = e.Queue.State().Update(ctx, runKey(id), r, rev)
+	if err != nil {
+		e.unused(ctx, lease)
+		return err
+	}
+	e.Log.Info("run taken up", "run", id, "from", from)
+	d := e.newDriver(r, rev, lease)
+	d.taken = true
+	e.drive(d)
+	return nil
+}
+
+// knows reports whether this coordinator can work on all items of a run.
+func (e *Engine) knows(ctx context.Context, r Run) (bool, error) {
+	items, err := e.listItems(ctx, r.ID)
+	if err != nil {
+		return false, err
+	}
+	for _, it := range items {
+		if _, err := e.Workflows[r.Kind].Tokens([]Item{it.Item}); err != nil {
+			return false, nil
+		}
+	}
+	return true, nil
+}

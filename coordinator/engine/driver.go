@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
+)
+
+// driver drives one run while this coordinator owns it.
+type driver struct {
+	e        *Engine
+	log      *slog.Logger
+	workflow Workflow
+	lease    repo.Lease // ours: opened by this start, ended by it or left to expire
+
+	id      ivd.RunID
+	taken   bool        // it was begun by another start or another coordinator
+	inDoubt atomic.Bool // a commit's outcome is not known
+
+	cancel context.CancelCauseFunc // of the work, not of cleaning up
+	done   chan struct{}           // closed when the driver has returned
+
+	storing  sync.Mutex // held while the run is stored; before mu
+	mu       sync.Mutex
+	run      Run                     // guarded by mu, like all below
+	rev      uint64                  // of run in the bucket
+	items    map[ItemKey]Item        // the latest of each
+	jobs     map[jobKey]job.Record   // of items that are moving
+	progress map[jobKey]job.Progress // beyond the records
+	groups   map[ivd.DiskID]*Group   // which moves a disk
+	changed  chan struct{}           // closed and replaced at every change
+}
+
+type jobKey struct {
+	disk ivd.DiskID
+	job  ivd.JobID
+}
+
+func (e *Engine) newDriver(r Run, rev uint64, lease repo.Lease) *driver {
+	return &driver{
+		e: e, log: e.Log.With("run", r.ID), workflow: e.Workflows[r.Kind], lease: lease, id: r.ID,
+		run: r, rev: rev, done: make(chan struct{}), changed: make(chan struct{}),
+		items: map[ItemKey]Item{}, jobs: map[jobKey]job.Record{}, progress: map[jobKey]job.Progress{}, groups: map[ivd.DiskID]*Group{},
+	}
+}
+
+// drive takes the run to its end: every group by itself, then the run's own end. It
+// returns early when the coordinator stops or loses the run.
+func (d *driver) drive(life context.Context) {
+	life, lose := context.WithCancelCause(life)
+	defer lose(nil)
+	work, cancel := context.WithCancelCause(life)
+	defer cancel(nil)
+	d.mu.Lock()
+	d.cancel = cancel
+	if d.run.Cancel {
+		cancel(errCancelled)
+	}
+	d.mu.Unlock()
+
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	quit, stopHelpers := context.WithCancel(life)
+	defer stopHelpers()
+	helpers.Go(func() { d.keepBeating(quit, lose) })
+	helpers.Go(func() { d.followJobs(quit) })
+	helpers.Go(func() { d.followProgress(quit) })
+
+	items, err := d.ownItems(life)
+	if err != nil {
+		d.leave(life, "reading the run's items", err)
+		return
+	}
+	var groups sync.WaitGroup
+	for _, g := range d.groupUp(items) {
+		groups.Go(func() { g.drive(life, work) })
+	}
+	groups.Wait()
+	if life.Err() == nil && d.allEnded() {
+		d.finish(life)
+		return
+	}
+	d.leave(life, "bringing every item to its end", errors.New("some are not"))
+}
+
+// ownItems reads the run's items. Where another one drove them before they are
+// written anew, so that nothing it may still store of them succeeds: what it does
+// in the world is what we would do as well.
+func (d *driver) ownItems(ctx context.Context) ([]storedItem, error) {
+	items, err := d.e.listItems(ctx, d.id)
+	if err != nil || !d.taken {
+		return items, err
+	}
+	for i := range items {
+		for it := &items[i]; it.Step != Ended; {
+			rev, err := d.e.Queue.State().Update(ctx, itemKey(d.id, it.Key), it.Item, it.rev)
+			if err == nil {
+				it.rev = rev
+				break
+			}
+			if ivd.KindOf(err) != ivd.Conflict {
+				return nil, err
+			}
+			if *it, err = d.e.getItem(ctx, d.id, it.Key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return items, nil
+}
+
+// groupUp makes the run's groups, in the order of their first items.
+func (d *driver) groupUp(items []storedItem) []*Group {
+	var groups []*Group
+	byKey := map[GroupKey]*Group{}
+	for _, it := range items {
+		d.publish(it.Item)
+		g := byKey[it.group()]
+		if g == nil {
+			g = &Group{d: d, log: d.log.With("group", it.group()), wake: make(chan struct{}, 1)}
+			byKey[it.group()] = g
+			groups = append(groups, g)
+		}
+		g.Tasks = append(g.Tasks, &Task{g: g, item: it.Item, rev: it.rev, log: d.log.With("item", it.Key)})
+	}
+	return groups
+}
+
+// finish concludes the run, stores its result, and gives the lease up.
+func (d *driver) finish(ctx context.Context) {
+	v := d.view()
+	v.State, v.Ended = d.result(), time.Now().UTC()
+	// The conclusion comes first: nobody looks at a run that has ended.
+	if c, ok := d.workflow.(Concluder); ok {
+		if err := again(ctx, func() error { return c.Conclude(ctx, v) }); err != nil {
+			d.log.Warn("storing the run's summary failed", "err", err)
+		}
+	}
+	err := again(ctx, func() error {
+		return d.update(ctx, func(r *Run) { r.State, r.Ended, r.Counts = v.State, v.Ended, d.counts() })
+	})
+	if err != nil {
+		d.leave(ctx, "storing the run's end", err)
+		return
+	}
+	d.endLease(ctx)
+	d.log.Info("run ended", "state", v.State, "items", len(v.Items), "read_bytes", v.Stats.ReadBytes, "stored_bytes", v.Stats.StoredBytes)
+}
+
+// leave leaves the run as it is stored. Unless it is another one's by now, or we
+// stop, it is taken up again after a while, under a lease of its own.
+func (d *driver) leave(life context.Context, doing string, err error) {
+	if life.Err() == nil && errors.Is(d.update(life, func(r *Run) { r.Beat++ }), errTakenOver) {
+		d.log.Warn("run left", "why", errTakenOver)
+		return
+	}
+	if life.Err() != nil {
+		d.log.Info("run left as it is stored", "why", context.Cause(life))
+		return
+	}
+	d.log.Error(doing+" failed: the run is left as it is stored, and taken up again in a while", "err", err)
+	d.endLease(life)
+}
+
+// keepBeating shows other coordinators that the run has an owner, and notices a
+// request to cancel that came through the bucket.
+func (d *driver) keepBeating(ctx context.Context, lose context.CancelCauseFunc) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := d.update(ctx, func(r *Run) { r.Beat, r.Counts = r.Beat+1, d.counts() })
+		if errors.Is(err, errTakenOver) {
+			lose(errTakenOver)
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("storing the run's beat failed", "err", err)
+		}
+	}
+}
+
+// update changes the stored run. Others may only ask for its cancellation; who
+// changed its owner has taken it over.
+func (d *driver) update(ctx context.Context, change func(*Run)) error {
+	d.storing.Lock()
+	defer d.storing.Unlock()
+	for {
+		next, rev := d.stored()
+		change(&next)
+		rev, err := d.e.Queue.State().Update(ctx, runKey(next.ID), next, rev)
+		if err == nil {
+			d.setRun(next, rev)
+			return nil
+		}
+		if ivd.KindOf(err) != ivd.Conflict {
+			return fmt.Errorf("store run %s: %w", next.ID, err)
+		}
+		stored, rev, err := d.e.getRun(ctx, next.ID)
+		if err != nil {
+			return err
+		}
+		if stored.Owner != next.Owner || stored.OwnerRun != next.OwnerRun {
+			return errTakenOver
+		}
+		d.setRun(stored, rev)
+	}
+}

@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/shared/ivd"
+)
+
+// Entitled refuses a disk that is none of a run's, or whose run is over, unless the
+// ledger still has something to undo for it. A disk is a run's where one of its
+// items needs it for itself: one that a restore makes, too, once it is made.
+func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) error {
+	r, _, err := e.getRun(ctx, run)
+	if err != nil {
+		return err
+	}
+	items, err := e.listItems(ctx, run)
+	if err != nil {
+		return err
+	}
+	w := e.Workflows[r.Kind]
+	if w == nil {
+		return ivd.Errorf(ivd.Unsupported, "run %s is a %q, which this program does not know", run, r.Kind)
+	}
+	i := slices.IndexFunc(items, func(it storedItem) bool {
+		tokens, err := w.Tokens([]Item{it.Item})
+		return err == nil && slices.Contains(tokens, admit.Disk(ref.Source(), ref.ID()))
+	})
+	if i < 0 {
+		return ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), run)
+	}
+	if !r.State.Ended() {
+		return nil
+	}
+	left, err := e.Ledger.Has(ctx, run, string(items[i].Key))
+	if err == nil && !left {
+		return ivd.Errorf(ivd.Denied, "run %s is over: no login for it", run)
+	}
+	return err
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+
+	"ivdmover/coordinator/ledger"
+	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
+)
+
+// followJobs keeps the records of the run's jobs as the bucket has them, by one
+// watch for all.
+func (d *driver) followJobs(ctx context.Context) {
+	for n := 1; ; n++ {
+		for rec, err := range d.e.Queue.WatchJobs(ctx, d.id) {
+			if err != nil && ctx.Err() == nil {
+				d.log.Error("following the run's jobs failed; it is tried again", "err", err)
+			}
+			if err == nil {
+				d.putJob(rec)
+			}
+		}
+		if pause.For(ctx, ledger.Pauses.After(n)) != nil {
+			return
+		}
+	}
+}
+
+func (d *driver) followProgress(ctx context.Context) {
+	err := d.e.Queue.SubscribeProgress(ctx, d.id, d.putProgress)
+	if err != nil && ctx.Err() == nil {
+		d.log.Warn("following the movers' progress failed: it will not show", "err", err)
+	}
+}
+
+// putJob takes note of a record that was read or stored, and wakes the group whose
+// disk it is of.
+func (d *driver) putJob(rec job.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := jobKey{rec.Disk, rec.ID}
+	d.jobs[k] = rec
+	if rec.State != job.Running {
+		delete(d.progress, k)
+	}
+	if g := d.groups[rec.Disk]; g != nil {
+		g.rouse()
+	}
+	d.wakeLocked()
+}
+
+func (d *driver) putProgress(p job.Progress) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := jobKey{p.Disk, p.Job}
+	if d.jobs[k].State == job.Running {
+		d.progress[k] = p
+		d.wakeLocked()
+	}
+}
+
+// stored is the run as it is in the bucket.
+func (d *driver) stored() (Run, uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.run, d.rev
+}
+
+// setRun takes over what is stored of the run, a request to cancel with it.
+func (d *driver) setRun(r Run, rev uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.run, d.rev = r, rev
+	if r.Cancel && d.cancel != nil {
+		d.cancel(errCancelled)
+	}
+	d.wakeLocked()
+}
+
+// publish lets everybody see an item's new state.
+func (d *driver) publish(it Item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.items[it.Key] = it
+	if it.Step == Ended { // what its jobs came to is in it
+		for _, id := range it.Jobs {
+			delete(d.jobs, jobKey{it.Disk, id})
+			delete(d.progress, jobKey{it.Disk, id})
+		}
+		delete(d.groups, it.Disk)
+	}
+	d.wakeLocked()
+}
+
+// expect has a group woken when a job of the disk changes.
+func (d *driver) expect(t *Task) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.groups[t.item.Disk] = t.g
+}
+
+func (d *driver) wakeLocked() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// next is closed at the next change.
+func (d *driver) next() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changed
+}
+
+func (d *driver) allEnded() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, it := range d.items {
+		if it.Step != Ended {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *driver) counts() Counts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var c Counts
+	for _, it := range d.items {
+		c.Add(it)
+	}
+	return c
+}
+
+// result sums the items' results up. A run that left something out is partial.
+func (d *driver) result() State {
+	c := d.counts()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case c.Done == c.Items && c.Done > 0 && d.run.Failure == nil:
+		return Done
+	case d.run.Cancel:
+		return Cancelled
+	case c.Done == 0:
+		return Failed
+	}
+	return Partial
+}

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/shared/ivd"
+)
+
+func want(ds, disk string) admit.Want {
+	return admit.Want{Tokens: admit.OfDisk(ivd.NewDiskRef("lab", ivd.DatastoreID(ds), ivd.DiskID(disk)))}
+}
+
+// entry is somebody at the gate.
+type entry struct {
+	in    chan struct{} // closed once let in
+	leave func()
+	err   error
+}
+
+func enter(ctx context.Context, g *gate, w admit.Want) *entry {
+	e := &entry{in: make(chan struct{})}
+	go func() {
+		if e.leave, e.err = g.enter(ctx, w); e.err == nil {
+			close(e.in)
+		}
+	}()
+	synctest.Wait()
+	return e
+}
+
+func (e *entry) inside() bool {
+	synctest.Wait()
+	select {
+	case <-e.in:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestGateLetsInAsManyAsTheMoversHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(admit.Limits{})
+		ctx, end := context.WithCancel(t.Context())
+		var all []*entry
+		for i := range 6 {
+			all = append(all, enter(ctx, g, want("ds", fmt.Sprint(i))))
+		}
+		count := func() (n int) {
+			for _, e := range all {
+				if e.inside() {
+					n++
+				}
+			}
+			return n
+		}
+		if n := count(); n != 0 || !g.stalled() {
+			t.Errorf("%d are in without a mover, stalled: %v", n, g.stalled())
+		}
+		g.setFleet(2)
+		if g.stalled() {
+			t.Error("stalled with movers")
+		}
+		if n := count(); n != admit.Fleet(2) {
+			t.Errorf("%d are in, want %d", n, admit.Fleet(2))
+		}
+		all[0].leave()
+		if n := count(); n != admit.Fleet(2)+1 {
+			t.Errorf("after one left %d came in, want one more than %d", n, admit.Fleet(2))
+		}
+		g.setFleet(0)
+		all[1].leave()
+		if n := count(); n != admit.Fleet(2)+1 {
+			t.Errorf("without movers %d came in", n)
+		}
+		end()
+		synctest.Wait()
+		if err := all[5].err; !errors.Is(err, context.Canceled) {
+			t.Errorf("who waited in vain: %v", err)
+		}
+		if len(g.waiting) != 0 || g.held != admit.Fleet(2)-1 {
+			t.Errorf("%d wait, %d hold", len(g.waiting), g.held)
+		}
+	})
+}
+
+// A disk of two runs is held by one at a time; who gave up while waiting holds
+// nobody up.
+func TestGateHoldsADiskOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(admit.Limits{})
+		g.setFleet(10)
+		first := enter(t.Context(), g, want("ds", "a"))
+		ctx, giveUp := context.WithCancel(t.Context())
+		second := enter(ctx, g, want("ds", "a"))
+		third := enter(t.Context(), g, want("ds", "a"))
+		if !first.inside() || second.inside() || third.inside() {
+			t.Fatal("want the first in, and no other")
+		}
+		giveUp()
+		first.leave()
+		if !third.inside() || second.inside() {
+			t.Error("want the third in: the second gave up")
+		}
+		third.leave()
+		if g.held != 0 || len(g.inside) != 0 {
+			t.Errorf("an idle gate remembers %d", len(g.inside))
+		}
+	})
+}
+
+// Who waits last is let in all the same, and a gate that is never idle does not
+// remember all that passed.
+func TestGateForgetsWhoPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(admit.Limits{})
+		g.setFleet(1)
+		stays := enter(t.Context(), g, want("ds", "stays"))
+		for i := range 2 * keptDone {
+			leave, err := g.enter(t.Context(), want("ds", fmt.Sprint(i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			leave()
+		}
+		if n := len(g.inside); n > keptDone+1 {
+			t.Errorf("%d are remembered", n)
+		}
+		if stays.leave(); g.held != 0 {
+			t.Errorf("%d hold", g.held)
+		}
+	})
+}

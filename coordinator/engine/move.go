@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ivdmover/coordinator/ledger"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// move follows the group's jobs until all are done, and gives those that failed
+// another attempt where that can help. A message is sent once its record is stored,
+// and again where it may be lost: one that is delivered twice finds its job taken.
+func (g *Group) move(ctx context.Context) error {
+	due := map[jobKey]time.Time{} // when a failed job is tried again
+	slow := time.NewTicker(recordsEvery)
+	defer slow.Stop()
+	for {
+		// After a restart, and when the queue was away, a message may not have been sent.
+		if err := g.each(func(t *Task) error { return t.publish(ctx) }); err != nil {
+			return err
+		}
+		if err := g.d.lasts(g.d.e.Leases.Now()); err != nil {
+			return err
+		}
+		wake, done, err := g.look(ctx, due)
+		if err != nil || done {
+			return err
+		}
+		var timer <-chan time.Time
+		if !wake.IsZero() {
+			timer = time.After(time.Until(wake))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-g.wake:
+		case <-timer:
+		case <-slow.C: // whatever was not told, and a message that was lost
+			for _, t := range g.Tasks {
+				recs, _ := t.records(ctx) // none where it fails: there is a next time
+				for _, rec := range recs {
+					g.d.putJob(rec)
+				}
+				t.published = false
+			}
+		}
+	}
+}
+
+// publish stores a record for each of the item's jobs, and puts those on the queue
+// that no mover has had.
+func (t *Task) publish(ctx context.Context) error {
+	if t.published {
+		return nil
+	}
+	if err := t.plan(ctx); err != nil {
+		return err
+	}
+	q := t.g.d.e.Queue
+	for _, id := range t.item.Jobs {
+		j := t.jobs[id]
+		rec := job.Record{Version: job.Version, ID: id, Run: t.item.Run, Disk: t.item.Disk, Lease: j.Lease, State: job.Queued}
+		if j.Backup != nil {
+			rec.Snapshot = j.Backup.Snapshot
+		}
+		err := q.CreateJobRecord(ctx, rec)
+		if ivd.KindOf(err) == ivd.Exists {
+			rec, _, err = q.JobRecord(ctx, t.item.Run, t.item.Disk, id)
+		}
+		if err != nil {
+			return fmt.Errorf("store job %s of disk %s: %w", id, t.item.Disk, err)
+		}
+		if rec.State == job.Failed {
+			continue // whether it is tried again is decided where jobs are followed
+		}
+		if err := q.Publish(ctx, j); err != nil {
+			return fmt.Errorf("publish job %s of disk %s: %w", id, t.item.Disk, err)
+		}
+	}
+	t.published = true
+	return nil
+}
+
+// look goes over the jobs' records once.
+func (g *Group) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Time, done bool, err error) {
+	done = true
+	for _, t := range g.Tasks {
+		at, all, err := t.look(ctx, due)
+		if err != nil {
+			return wake, false, err
+		}
+		done = done && all
+		if !at.IsZero() && (wake.IsZero() || at.Before(wake)) {
+			wake = at
+		}
+	}
+	return wake, done, nil
+}
+
+func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Time, done bool, err error) {
+	done = true
+	for _, id := range t.item.Jobs {
+		key := jobKey{t.item.Disk, id}
+		rec := t.g.d.job(key)
+		done = done && rec.State == job.Done
+		if rec.State != job.Failed {
+			delete(due, key)
+			continue
+		}
+		if !rec.Failure.Kind.Retry() || rec.Attempt >= jobAttempts {
+			return wake, false, &ivd.Error{Kind: ivd.Permanent, Op: fmt.Sprintf("job %s, attempt %d on mover %s", id, rec.Attempt, rec.Mover), Err: rec.Failure.Err()}
+		}
+		at, known := due[key]
+		if !known {
+			at = time.Now().Add(ledger.Pauses.After(rec.Attempt))
+			due[key] = at
+			t.log.Warn("job failed and is tried again", "job", id, "attempt", rec.Attempt, "mover", rec.Mover, "err", rec.Failure.Message)
+			if err := t.retried(ctx, rec.Failure.Message); err != nil {
+				return wake, false, err
+			}
+		}
+		if time.Now().Before(at) {
+			if wake.IsZero() || at.Before(wake) {
+				wake = at
+			}
+			continue
+		}
+		if err := t.requeue(ctx, id); err != nil {
+			return wake, false, err
+		}
+	}
+	return wake, done, nil
+}
+
+// requeue gives a failed job back to the movers.
+func (t *Task) requeue(ctx context.Context, id ivd.JobID) error {
+	q := t.g.d.e.Queue
+	rec, rev, err := q.JobRecord(ctx, t.item.Run, t.item.Disk, id)
+	if err != nil {
+		return err
+	}
+	if rec.State == job.Failed {
+		rec.State, rec.Failure = job.Queued, nil
+		if _, err := q.UpdateJobRecord(ctx, rec, rev); err != nil {
+			return err
+		}
+		t.published = false // until the message is stored
+		t.g.d.putJob(rec)
+	}
+	if err := q.Publish(ctx, t.jobs[id]); err != nil {
+		return err
+	}
+	t.published = true
+	return nil
+}

@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// After the last attempt the job's reason is the item's.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	e := insideEngine(t)
+	rec := job.Record{Version: job.Version, ID: "j0001", Run: "r", Disk: "11111111-1111-4111-8111-111111111111", State: job.Failed, Mover: "m7"}
+	look := func(attempt int, kind ivd.Kind) (time.Time, bool, error) {
+		rec.Attempt, rec.Failure = attempt, &ivd.Failure{Kind: kind, Message: "no"}
+		d := e.newDriver(Run{ID: "r"}, 0, leaseFor(time.Hour))
+		d.putJob(rec)
+		it := Item{Version: Version, Run: "r", Key: "item", Disk: rec.Disk, Jobs: []ivd.JobID{"j0001"}}
+		rev, err := e.Queue.State().Put(t.Context(), itemKey(it.Run, it.Key), it)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return taskOf(d, it, rev).g.look(t.Context(), map[jobKey]time.Time{})
+	}
+	if wake, done, err := look(1, ivd.Transient); err != nil || done || time.Until(wake) > 2*time.Second || wake.IsZero() {
+		t.Errorf("a first failure: wake at %s, %v, %v", wake, done, err)
+	}
+	if _, _, err := look(jobAttempts, ivd.Transient); ivd.KindOf(err) != ivd.Permanent {
+		t.Errorf("the last attempt: %v", err)
+	}
+	if _, _, err := look(1, ivd.Denied); ivd.KindOf(err) != ivd.Permanent {
+		t.Errorf("a failure that stays: %v", err)
+	}
+}
+
+// A message that could not be sent after its record was stored is sent later.
+func TestJobWhoseMessageWasNotSent(t *testing.T) {
+	t.Parallel()
+	e := insideEngine(t)
+	ref := ivd.NewDiskRef("lab", "", "11111111-1111-4111-8111-111111111111")
+	rec := job.Record{Version: job.Version, ID: "j0001", Run: "r", Disk: ref.ID(), State: job.Failed, Attempt: 1}
+	if err := e.Queue.CreateJobRecord(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	d := e.newDriver(Run{ID: "r"}, 0, leaseFor(time.Hour))
+	task := taskOf(d, Item{Run: "r", Key: "item", Disk: ref.ID(), Jobs: []ivd.JobID{rec.ID}}, 0)
+	task.published = true
+	task.jobs = map[ivd.JobID]job.Job{} // what the queue refuses stands for a queue that is away
+	if err := task.requeue(t.Context(), rec.ID); err == nil || task.published {
+		t.Fatalf("a message that was not sent counts as sent: %v", err)
+	}
+	task.jobs[rec.ID] = job.Job{Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: rec.ID, Run: "r", Disk: ref}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	moved := make(chan error)
+	go func() { moved <- task.g.move(ctx) }()
+	got, err := e.Queue.Jobs(job.Backup).Fetch(ctx, 1)
+	if err != nil || got[0].Job.ID != rec.ID {
+		t.Fatalf("%v, %v", got, err)
+	}
+	stop()
+	if err := <-moved; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// A run does not wait for ever for movers that refuse its lease.
+func TestRunThatOutlivesItsLease(t *testing.T) {
+	t.Parallel()
+	d := outsideQueue(t, nil).newDriver(Run{ID: "r"}, 0, leaseFor(time.Hour))
+	now := time.Now()
+	if err := d.lasts(now); err != nil {
+		t.Errorf("with an hour left: %v", err)
+	}
+	if err := d.lasts(now.Add(45 * time.Minute)); ivd.KindOf(err) != ivd.Permanent || ivd.RemedyOf(err) == "" {
+		t.Errorf("within the margin: %v", err)
+	}
+}
+
+// A change of one disk's job wakes the group that moves it, and no other.
+func TestJobWakesItsGroup(t *testing.T) {
+	t.Parallel()
+	d := outsideQueue(t, nil).newDriver(Run{ID: "r"}, 0, leaseFor(time.Hour))
+	one, two := taskOf(d, Item{Key: "one", Disk: "a"}, 0), taskOf(d, Item{Key: "two", Disk: "b"}, 0)
+	d.expect(one)
+	d.expect(two)
+	d.putJob(job.Record{Disk: "a", ID: "j0001"})
+	d.putJob(job.Record{Disk: "a", ID: "j0002"})
+	if len(one.g.wake) != 1 || len(two.g.wake) != 0 {
+		t.Errorf("woken: %d, %d", len(one.g.wake), len(two.g.wake))
+	}
+}

@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"ivdmover/coordinator/ledger"
+	"ivdmover/shared/ivd"
+)
+
+// Attempts at one step, and at one job, before its error is the item's. What is
+// away comes back within minutes, a vCenter that is started again for example: an
+// item that gave up sooner would only make room for the next one to give up.
+const (
+	stepAttempts = 5
+	awayAttempts = 10 // of kind Transient: some four minutes
+	jobAttempts  = 8
+	undoAttempts = 3 // before the item ends and what is left is the ledger's
+)
+
+// worthAnother reports whether a step is repeated after its n-th failure.
+func worthAnother(err error, n int) bool {
+	kind, attempts := ivd.KindOf(err), stepAttempts
+	if kind == ivd.Transient {
+		attempts = awayAttempts
+	}
+	return n < attempts && kind.Retry()
+}
+
+// again repeats f while its error may pass, with growing pauses.
+func again(ctx context.Context, f func() error) error {
+	return againTelling(ctx, f, func(error) {})
+}
+
+// againTelling is again, and tells each error after which f is repeated.
+func againTelling(ctx context.Context, f func() error, tell func(error)) error {
+	b := ledger.Pauses
+	b.Retry = worthAnother
+	b.Tell = func(err error, _ time.Duration) { tell(err) }
+	return b.Do(ctx, func(context.Context) error { return f() })
+}

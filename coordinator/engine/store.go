@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/queue"
+)
+
+// Keys of the state bucket: run.<run>, item.<run>.<item>.
+
+func runKey(id ivd.RunID) string { return "run." + string(id) }
+
+func itemKey(run ivd.RunID, key ItemKey) string { return "item." + string(run) + "." + string(key) }
+
+func (e *Engine) getRun(ctx context.Context, id ivd.RunID) (Run, uint64, error) {
+	r, rev, err := queue.Get[Run](ctx, e.Queue.State(), runKey(id))
+	switch {
+	case ivd.KindOf(err) == ivd.NotFound:
+		return r, 0, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no run %s", id), Remedy: "`ivd runs` lists them"}
+	case err != nil:
+		return r, 0, fmt.Errorf("read run %s: %w", id, err)
+	}
+	return r, rev, checkVersion("run "+string(id), r.Version)
+}
+
+// listRuns reads every run, in no order. One that a newer program wrote is left
+// out, so that it hides none of the others.
+func (e *Engine) listRuns(ctx context.Context) (map[ivd.RunID]Run, error) {
+	entries, err := e.Queue.State().List(ctx, "run.")
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	runs := make(map[ivd.RunID]Run, len(entries))
+	for _, x := range entries {
+		id := ivd.RunID(strings.TrimPrefix(x.Key, "run."))
+		var r Run
+		err := x.Decode(&r)
+		if err == nil {
+			err = checkVersion("run "+string(id), r.Version)
+		}
+		if err != nil {
+			e.Log.Warn("a run is left out", "run", id, "err", err)
+			continue
+		}
+		runs[id] = r
+	}
+	return runs, nil
+}
+
+func (e *Engine) getItem(ctx context.Context, run ivd.RunID, key ItemKey) (storedItem, error) {
+	name := itemKey(run, key)
+	it, rev, err := queue.Get[Item](ctx, e.Queue.State(), name)
+	if err != nil {
+		return storedItem{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	return storedItem{it, rev}, checkVersion(name, it.Version)
+}
+
+// storedItem is an item with its revision in the bucket.
+type storedItem struct {
+	Item
+	rev uint64
+}
+
+// listItems reads the items of a run.
+func (e *Engine) listItems(ctx context.Context, id ivd.RunID) ([]storedItem, error) {
+	entries, err := e.Queue.State().List(ctx, "item."+string(id)+".")
+	if err != nil {
+		return nil, fmt.Errorf("list the items of run %s: %w", id, err)
+	}
+	items := make([]storedItem, len(entries))
+	for i, x := range entries {
+		if err := x.Decode(&items[i].Item); err != nil {
+			return nil, err
+		}
+		if err := checkVersion(x.Key, items[i].Version); err != nil {
+			return nil, err
+		}
+		items[i].rev = x.Revision
+	}
+	return items, nil
+}
+
+// RunOver reports whether a run has ended. Kind NotFound: it is not known here.
+func (e *Engine) RunOver(ctx context.Context, id ivd.RunID) (bool, error) {
+	r, _, err := e.getRun(ctx, id)
+	return err == nil && r.State.Ended(), err
+}
+
+// ItemOver reports whether an item is known to have ended, its run or not.
+func (e *Engine) ItemOver(ctx context.Context, run ivd.RunID, key ItemKey) bool {
+	it, err := e.getItem(ctx, run, key)
+	return err == nil && it.Step == Ended
+}
+
+// Ended lists the items of a kind of run that have ended.
+func (e *Engine) Ended(ctx context.Context, k Kind) ([]Item, error) {
+	runs, err := e.listRuns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ended []Item
+	for id, r := range runs {
+		if r.Kind != k {
+			continue
+		}
+		items, err := e.listItems(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range items {
+			if it.Step == Ended {
+				ended = append(ended, it.Item)
+			}
+		}
+	}
+	return ended, nil
+}
+
+// itemOver reports whether what the ledger has of an item is left to whoever looks.
+func (e *Engine) itemOver(ctx context.Context, run ivd.RunID, item string) (bool, error) {
+	over, err := e.RunOver(ctx, run)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return true, nil
+	}
+	return over || err == nil && e.ItemOver(ctx, run, ItemKey(item)), err
+}
+
+func checkVersion(what string, v int) error {
+	if v > Version {
+		return &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("%s has version %d, this program knows %d", what, v, Version), Remedy: "use the newer ivd that wrote it"}
+	}
+	return nil
+}

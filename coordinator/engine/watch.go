@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"ivdmover/shared/pause"
+)
+
+// watchOver looks at regular intervals, until ctx ends, for what nobody drives, and
+// keeps admission informed. Each look has its own pace: none waits for another.
+func (e *Engine) watchOver(ctx context.Context) {
+	var looks sync.WaitGroup
+	for _, l := range []struct {
+		what         string
+		first, every time.Duration
+		look         func(context.Context) error
+	}{
+		{"counting the movers", 0, countEvery, e.countFleet},
+		{"looking for runs that nobody drives", 0, lookEvery, e.adopt},
+		{"looking for what ended runs have left", 0, lookEvery, e.Ledger.Settle},
+		{"looking for what came late", sweepFirst, sweepEvery, e.sweep},
+		{"pruning old runs", sweepFirst, sweepEvery, e.prune},
+	} {
+		looks.Go(func() {
+			for wait := l.first; pause.For(ctx, wait) == nil; wait = e.pace(l.every) {
+				if err := l.look(ctx); err != nil && ctx.Err() == nil {
+					e.Log.Warn(l.what+" failed; it is tried again", "err", err)
+				}
+			}
+		})
+	}
+	looks.Wait()
+	e.Ledger.Wait()
+}
+
+// pace is how long to wait for the next look: less while groups wait for the first
+// mover to be seen.
+func (e *Engine) pace(every time.Duration) time.Duration {
+	if every == countEvery && e.gate.stalled() {
+		return countEvery / 10
+	}
+	return every
+}
+
+// countFleet tells admission how many disks the movers can hold.
+func (e *Engine) countFleet(ctx context.Context) error {
+	handles, err := e.Fleet.Handles(ctx)
+	if err != nil {
+		return err
+	}
+	e.gate.setFleet(handles)
+	return nil
+}
+
+// sweep has each workflow look for what its runs may have left.
+func (e *Engine) sweep(ctx context.Context) error {
+	var errs []error
+	for _, w := range e.Workflows {
+		if s, ok := w.(Sweeper); ok {
+			errs = append(errs, s.Sweep(ctx, e))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,50 @@
+package engine
+
+import (
+	"context"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// Workflow is what one kind of run does at each step. Every method is safe to
+// repeat: after a restart it is called again for the step that is stored. What a
+// method has to remember it saves as the body of its items.
+type Workflow interface {
+	// Tokens says what must be free for the items to be under way, by what is stored
+	// of them; it asks nobody. An error: this coordinator cannot work on them.
+	Tokens(items []Item) ([]admit.Token, error)
+	// Prepare does what comes before a group's plans: its obligations first, then
+	// what they name.
+	Prepare(ctx context.Context, g *Group) error
+	// Plan makes an item's jobs, the same each time. The engine fills in the run, the
+	// lease and the repository.
+	Plan(ctx context.Context, g *Group, t *Task) ([]job.Job, error)
+	// Finish is called when all jobs of a group are done, with their records. It is
+	// not cancelled: what it does may be done already, and is to be seen as done.
+	Finish(ctx context.Context, g *Group, done map[ItemKey][]job.Record) error
+}
+
+// Concluder is a workflow that does something when all items of a run have ended.
+type Concluder interface {
+	// Conclude is called with the run as it will be shown. Its error is logged and
+	// keeps nothing from ending.
+	Conclude(ctx context.Context, v View) error
+}
+
+// Sweeper is a workflow that looks now and then for what its runs may have left
+// where no ledger says so.
+type Sweeper interface {
+	Sweep(ctx context.Context, r Records) error
+}
+
+// Records tells a sweeper what is known of runs.
+type Records interface {
+	// RunOver reports whether a run has ended. Kind NotFound: it is not known here.
+	RunOver(ctx context.Context, run ivd.RunID) (bool, error)
+	// ItemOver reports whether an item is known to have ended, its run or not.
+	ItemOver(ctx context.Context, run ivd.RunID, key ItemKey) bool
+	// Ended lists the items of a kind of run that have ended.
+	Ended(ctx context.Context, k Kind) ([]Item, error)
+}

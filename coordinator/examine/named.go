@@ -1,0 +1,74 @@
+package examine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"ivdmover/coordinator/inventory"
+	"ivdmover/shared/ivd"
+)
+
+// named is the disk that somebody means: by its id, by a name that no other disk
+// has, or else by the beginning of an id that no other disk's has.
+func (r *Room) named(ctx context.Context, text string) (*inventory.VCenter, inventory.Disk, error) {
+	var m meant
+	for _, source := range slices.Sorted(maps.Keys(r.Sources)) {
+		m.lookIn(ctx, r.Sources[source], text)
+	}
+	found := m.named
+	if len(found) == 0 {
+		found = m.begun
+	}
+	switch {
+	case len(found) == 1:
+		d := found[0]
+		v, err := r.Sources.Of(d.Ref.Source())
+		return v, d, err
+	case len(found) > 1:
+		return nil, inventory.Disk{}, &ivd.Error{
+			Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are meant by %q, such as %s and %s", len(found), text, found[0].Ref.ID(), found[1].Ref.ID()),
+			Remedy: "give the whole id, as `ivd disks` lists it",
+		}
+	case len(m.unknown) > 0:
+		return nil, inventory.Disk{}, fmt.Errorf("look for disk %s: %w", text, errors.Join(m.unknown...))
+	}
+	return nil, inventory.Disk{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no disk %s on any datastore", text), Remedy: "`ivd disks` lists them"}
+}
+
+// meant are the disks that a text may mean, and why others may be missing.
+type meant struct {
+	named, begun []inventory.Disk // by its whole id or name; by the beginning of its id
+	unknown      []error
+}
+
+func (m *meant) lookIn(ctx context.Context, v *inventory.VCenter, text string) {
+	id := ivd.DiskID(strings.ToLower(text))
+	if uuid.Validate(text) == nil {
+		d, err := v.Find(ctx, id)
+		if err == nil {
+			m.named = append(m.named, d)
+		} else if ivd.KindOf(err) != ivd.NotFound {
+			m.unknown = append(m.unknown, err)
+		}
+		return
+	}
+	if text == "" {
+		return
+	}
+	for d, err := range v.Disks(ctx) {
+		switch {
+		case err != nil:
+			m.unknown = append(m.unknown, err)
+		case d.Name == text:
+			m.named = append(m.named, d)
+		case strings.HasPrefix(string(d.Ref.ID()), string(id)):
+			m.begun = append(m.begun, d)
+		}
+	}
+}

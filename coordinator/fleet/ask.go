@@ -1,0 +1,69 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// askedMovers is how many movers one question goes to before the step counts as
+// failed: what the third cannot do, the others are not troubled with.
+const askedMovers = 3
+
+// Ask has one of the movers do something with VDDK: the one with the most free
+// handles first, the next where it does not answer, or could not and another may.
+func (f *Fleet) Ask(ctx context.Context, q job.Request) (job.Reply, error) {
+	q.Version = job.Version
+	movers, err := f.candidates(ctx)
+	if err != nil {
+		return job.Reply{}, err
+	}
+	last := noMover(q, errors.New("no mover is running"))
+	for i, m := range movers {
+		reply, err := f.queue.Ask(ctx, m.Name, q)
+		switch {
+		case ctx.Err() != nil:
+			return reply, context.Cause(ctx)
+		case err != nil:
+			last = noMover(q, err)
+			continue // one that is gone does not count
+		}
+		err = reply.Failure.Err()
+		if err == nil || !ivd.KindOf(err).Retry() || i >= askedMovers-1 {
+			return reply, onMover(q, m, err)
+		}
+		last = onMover(q, m, err)
+	}
+	return job.Reply{}, last
+}
+
+// candidates are the movers that may be asked, those with the most free handles
+// first.
+func (f *Fleet) candidates(ctx context.Context) ([]job.Mover, error) {
+	movers, err := f.Movers(ctx)
+	if err == nil && !slices.ContainsFunc(movers, usable) {
+		movers, err = f.atMost(ctx, 0) // one may have come since
+	}
+	if err != nil {
+		return nil, err
+	}
+	movers = slices.DeleteFunc(slices.Clone(movers), func(m job.Mover) bool { return !usable(m) })
+	slices.SortFunc(movers, func(a, b job.Mover) int { return cmp.Compare(b.Free, a.Free) })
+	return movers, nil
+}
+
+func noMover(q job.Request, err error) error {
+	return &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.ID()), Err: err, Remedy: "start ivd-mover, or look at `ivd movers`"}
+}
+
+func onMover(q job.Request, m job.Mover, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s on mover %s: %w", q.Op, m.Name, err)
+}

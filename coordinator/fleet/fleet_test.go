@@ -1,0 +1,107 @@
+package fleet_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/coordtest"
+	"ivdmover/coordinator/fleet"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// Each question goes to the mover with the most room, and to the next where that
+// one is gone or could not; what fails for good is not asked of all.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	s := b.Coordinator("one").Fleet
+	q := job.Request{Op: job.PrepareAccess, Run: "r", Disk: ivd.NewDiskRef("lab", "", "11111111-1111-4111-8111-111111111111")}
+	if _, err := s.Ask(t.Context(), q); ivd.KindOf(err) != ivd.Transient {
+		t.Errorf("without movers: %v", err)
+	}
+	b.Must(b.Queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: "gone", Process: "x", Beat: 1, Handles: 9, Free: 9}))
+	var asked atomic.Int64
+	var kind ivd.Kind
+	for i := range 5 {
+		b.Mover(fmt.Sprintf("m%d", i)).Set(func(p *coordtest.Puppet) {
+			p.Answer = func(job.Request) error {
+				if n := asked.Add(1); kind == ivd.Transient && n == 2 {
+					return nil
+				}
+				return ivd.Errorf(kind, "no")
+			}
+		})
+	}
+	for _, c := range []struct {
+		kind  ivd.Kind
+		asked int64
+		fails bool
+	}{{ivd.Transient, 2, false}, {ivd.Locked, 2, true}, {ivd.Denied, 1, true}} {
+		asked.Store(0)
+		kind = c.kind
+		if _, err := s.Ask(t.Context(), q); (err != nil) != c.fails || asked.Load() != c.asked {
+			t.Errorf("%s: %d were asked, %v", c.kind, asked.Load(), err)
+		}
+	}
+}
+
+// A mover that has fallen silent counts no more, long before its heartbeat goes.
+func TestSilentMoverDoesNotCount(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c := b.Coordinator("one")
+	handles := func() int {
+		t.Helper()
+		n, err := c.Fleet.Handles(t.Context())
+		b.Must(err)
+		return n
+	}
+	beat := func(n uint64, draining bool) {
+		b.Must(b.Queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: "m", Process: "x", Beat: n, Handles: 8, Free: 8, Draining: draining}))
+	}
+	beat(1, false)
+	if n := handles(); n != 8 {
+		t.Errorf("%d handles", n)
+	}
+	c.Clock.Advance(fleet.SilentMover + time.Second)
+	if n := handles(); n != 0 {
+		t.Errorf("%d handles with a silent mover", n)
+	}
+	beat(2, false)
+	if n := handles(); n != 8 {
+		t.Errorf("%d handles after its return", n)
+	}
+	beat(3, true)
+	if n := handles(); n != 0 {
+		t.Errorf("%d handles with a mover that takes nothing new", n)
+	}
+}
+
+// Whether a mover holds a disk is asked of what it says now.
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c := b.Coordinator("one")
+	f := c.Fleet
+	beat := func(active ...job.Active) {
+		b.Must(b.Queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: "m", Process: "x", Handles: 8, Active: active}))
+		c.Clock.Advance(time.Second)
+	}
+	beat(job.Active{Run: "r", Disk: "a"})
+	for _, x := range []struct {
+		run  ivd.RunID
+		disk ivd.DiskID
+		want bool
+	}{{"r", "a", true}, {"r", "b", false}, {"s", "a", false}} {
+		if held, err := f.Holds(t.Context(), x.run, x.disk); err != nil || held != x.want {
+			t.Errorf("%s of %s: %v, %v", x.disk, x.run, held, err)
+		}
+	}
+	beat()
+	if held, err := f.Holds(t.Context(), "r", "a"); err != nil || held {
+		t.Errorf("when it was closed: %v, %v", held, err)
+	}
+}

@@ -1,0 +1,72 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// Request asks for a point to be restored to a new disk.
+type Request struct {
+	Point     ivd.PointID
+	VCenter   string // by its name in the configuration; empty: where the disk was
+	Datastore string // by name or id; empty: where the disk was
+	Name      string // empty: the disk's name with the point's time
+}
+
+// Run checks a request's point and target and makes the run that restores it.
+func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
+	p, info, err := w.Repo.ReadPoint(ctx, q.Point)
+	if ivd.KindOf(err) == ivd.NotFound {
+		err = &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", q.Point), Remedy: "`ivd points` lists them"}
+	}
+	if err != nil {
+		return engine.Spec{}, err
+	}
+	name := q.Name
+	if name == "" {
+		name = p.Name + "-" + strings.SplitN(path.Base(string(info.ID)), "-", 2)[0]
+	}
+	if strings.HasPrefix(name, workingPrefix) {
+		return engine.Spec{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%q is a name of unfinished restores", name), Remedy: "give another --name"}
+	}
+	v, ds, err := w.target(ctx, q, p.Disk)
+	if err != nil {
+		return engine.Spec{}, err
+	}
+	taken, err := findByName(ctx, v, ds.ID, name)
+	if err != nil {
+		return engine.Spec{}, err
+	}
+	if taken != nil {
+		return engine.Spec{}, nameTaken(name, taken)
+	}
+	d := Disk{Ref: ivd.NewDiskRef(v.Source(), ds.ID, ""), Name: p.Name, Datastore: ds.Name, Geometry: p.Geometry, From: p.ID, Target: name}
+	return engine.Spec{
+		Kind: Kind, Lease: format.ReadLease, Urgent: true,
+		Items: []engine.ItemSpec{{Key: engine.ItemKey(p.ID.Disk()), Body: d}},
+	}, nil
+}
+
+// target is the vCenter and the datastore to restore to.
+func (w *Workflow) target(ctx context.Context, q Request, was ivd.DiskRef) (*inventory.VCenter, inventory.Datastore, error) {
+	v, err := w.Sources.Of(was.Source())
+	if q.VCenter != "" {
+		v, err = w.Sources.Named(q.VCenter)
+	}
+	if err != nil {
+		return nil, inventory.Datastore{}, err
+	}
+	want := q.Datastore
+	if want == "" {
+		want = string(was.Datastore())
+	}
+	ds, err := v.Datastore(ctx, want)
+	return v, ds, err
+}

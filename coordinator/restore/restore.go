@@ -1,0 +1,163 @@
+// Package restore is the workflow of a restore: a new disk under a working name,
+// the point's pages written to it, and last the name that was asked for.
+//
+// What it promises: a disk that still has its working name is unfinished, and is
+// removed, whatever dies, since an obligation is stored before the disk is asked
+// for; a disk that has its final name is the user's, and is never touched again.
+//
+// It knows the vCenters and the repository, and nothing of queues, ownership or
+// other workflows.
+package restore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/ledger"
+	"ivdmover/coordinator/plan"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
+)
+
+// Kind is that of its runs.
+const Kind engine.Kind = "restore"
+
+// Fleet is the movers.
+type Fleet interface {
+	Movers(ctx context.Context) ([]job.Mover, error)
+}
+
+// Deps are what the workflow works with. It owns none of them.
+type Deps struct {
+	Repo    *repo.Repository
+	Sources inventory.Sources
+	Ledger  *ledger.Ledger
+	Fleet   Fleet
+	Log     *slog.Logger
+}
+
+// Workflow restores points to new disks.
+type Workflow struct{ Deps }
+
+// New makes the workflow, and has its ledger know how to undo what it does.
+func New(d Deps) *Workflow {
+	w := &Workflow{d}
+	w.Ledger.Register(madeKind, ledger.Behaviour{Looks: true, Undo: w.undo})
+	return w
+}
+
+// Disk is what a restore keeps of an item, which is one point. Its key is the disk
+// that the point is of.
+type Disk struct {
+	Ref       ivd.DiskRef  `json:"ref"`       // the new disk, without an id until it is made
+	Name      string       `json:"name"`      // of the disk that the point is of
+	Datastore string       `json:"datastore"` // its name
+	Geometry  ivd.Geometry `json:"geometry"`
+	From      ivd.PointID  `json:"from"`
+	Target    string       `json:"target"` // the new disk's final name
+}
+
+// Tokens are those of the new disks.
+func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
+	var tokens []admit.Token
+	for _, it := range items {
+		var d Disk
+		if err := it.Decode(&d); err != nil {
+			return nil, err
+		}
+		if _, err := w.Sources.Of(d.Ref.Source()); err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, admit.OfDisk(d.Ref)...)
+	}
+	return tokens, nil
+}
+
+// Prepare makes the new disks under their working names, or finds those that were
+// made before a restart.
+func (w *Workflow) Prepare(ctx context.Context, g *engine.Group) error {
+	for _, et := range g.Tasks {
+		t, err := w.task(et)
+		if err != nil {
+			return err
+		}
+		if err := t.make(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Plan reads the point under the run's lease (COLLECT R1), and cuts what is to be
+// written into jobs.
+func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) ([]job.Job, error) {
+	t, err := w.task(et)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.unfinished(ctx); err != nil {
+		return nil, err
+	}
+	p, err := w.Repo.PointForReading(ctx, g.Lease().ID, t.disk.From)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Restore(t.template(ctx), plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
+}
+
+// Finish gives the disks their names: from now on they are the user's.
+func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.ItemKey][]job.Record) error {
+	for _, et := range g.Tasks {
+		t, err := w.task(et)
+		if err != nil {
+			return err
+		}
+		for _, rec := range done[et.Item().Key] {
+			if rec.State != job.Done {
+				return ivd.Errorf(ivd.Permanent, "job %s is %s at the end", rec.ID, rec.State)
+			}
+		}
+		if err := t.name(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// task is one new disk of a run while the workflow works on it.
+type task struct {
+	*engine.Task
+	w    *Workflow
+	vc   *inventory.VCenter
+	disk Disk
+}
+
+func (w *Workflow) task(et *engine.Task) (*task, error) {
+	t := &task{Task: et, w: w}
+	if err := et.Item().Decode(&t.disk); err != nil {
+		return nil, err
+	}
+	var err error
+	t.vc, err = w.Sources.Of(t.disk.Ref.Source())
+	return t, err
+}
+
+// template is what all jobs of the disk have in common.
+func (t *task) template(ctx context.Context) job.Job {
+	j := job.Job{
+		Kind: job.Restore, Disk: t.disk.Ref, Name: t.disk.Name,
+		Identity: fmt.Sprintf("ivdmover-%s-%.8s", t.Item().Run, t.disk.Ref.ID()),
+	}
+	movers, err := t.w.Fleet.Movers(ctx)
+	if err != nil {
+		t.Log().Warn("listing the movers failed: what they can reach the disk by is not known", "err", err)
+		return j
+	}
+	j.Allows = t.vc.Allows(ctx, t.disk.Ref, movers)
+	return j
+}

@@ -1,0 +1,87 @@
+package serve
+
+import (
+	"context"
+	"log/slog"
+
+	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/examine"
+	"ivdmover/coordinator/fleet"
+	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/ledger"
+	"ivdmover/coordinator/login"
+	"ivdmover/coordinator/restore"
+	"ivdmover/shared/config"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
+)
+
+// house is the rooms that work on runs, each with what it needs.
+type house struct {
+	queue   *queue.Queue
+	fleet   *fleet.Fleet
+	engine  *engine.Engine
+	backup  *backup.Workflow
+	restore *restore.Workflow
+	logins  *login.Desk
+	doctors *examine.Room
+
+	begun chan struct{} // closed when all is answered, or could not be
+	err   error         // set before begun is closed
+}
+
+func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inventory.Sources, cfg *config.Config, log *slog.Logger) *house {
+	h := &house{queue: q, fleet: fleet.New(q, nil), begun: make(chan struct{})}
+	l := ledger.New(q.State(), log, nil)
+	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, Log: log})
+	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
+	h.doctors = examine.New(examine.Deps{Sources: sources, Ledger: l, Fleet: h.fleet, Silent: fleet.SilentMover, Instance: instance, Log: log})
+	h.engine = engine.New(engine.Deps{
+		Queue: q, Leases: r, Ledger: l, Fleet: h.fleet,
+		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: h.backup, restore.Kind: h.restore},
+		Limits:    limits(cfg.VCenters, sources), Instance: instance, Log: log,
+	})
+	h.logins = &login.Desk{Sources: sources, Runs: h.engine, Fleet: h.fleet, Log: log}
+	return h
+}
+
+// serve answers movers and doctors and drives runs until ctx ends.
+func (h *house) serve(ctx context.Context) error {
+	stop, err := h.answer(ctx)
+	h.err = err
+	close(h.begun)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	h.engine.Serve(ctx)
+	return nil
+}
+
+// answer answers what is asked over the queue until stop is called.
+func (h *house) answer(ctx context.Context) (stop func(), err error) {
+	logins, err := h.logins.Serve(ctx, h.queue)
+	if err != nil {
+		return nil, err
+	}
+	doctors, err := h.doctors.Serve(ctx, h.queue)
+	if err != nil {
+		logins()
+		return nil, err
+	}
+	return func() { doctors(); logins() }, nil
+}
+
+// serving waits until movers and doctors are answered and runs can begin.
+func (h *house) serving(ctx context.Context) error {
+	select {
+	case <-h.begun:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if h.err != nil {
+		return h.err
+	}
+	return h.engine.Serving(ctx)
+}
