@@ -14,7 +14,7 @@ import (
 )
 
 // nodesAtOnce bounds how many new nodes of a disk are opened at once.
-const nodesAtOnce = 8
+const nodesAtOnce = 32
 
 // prove holds what the disk's jobs say that they stored against what was planned
 // and what the repository has.

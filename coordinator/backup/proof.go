@@ -109,17 +109,17 @@ func newNodes(page, parent *format.Page) []ivd.NodeRef {
 // checkNode wants a node to be what its page says that it needs.
 func checkNode(page *format.Page, node *format.Node) error {
 	e := page.Entry(node.Span)
-	needs := map[ivd.PackID]bool{}
+	needs := map[ivd.PackRef]bool{}
 	for _, n := range e.Needs {
-		needs[page.Packs[n].Pack] = true
+		needs[page.Packs[n]] = true
 	}
-	if !needs[e.Place.Pack] {
+	if !needs[e.Place.PackRef] {
 		return wrong("span %d does not need the pack of its own node", node.Span)
 	}
-	has := map[ivd.PackID]bool{e.Place.Pack: true}
+	has := map[ivd.PackRef]bool{e.Place.PackRef: true}
 	for _, p := range node.Packs {
-		has[p.Pack] = true
-		if !needs[p.Pack] {
+		has[p] = true
+		if !needs[p] {
 			return wrong("span %d has chunks in pack %s, which its page does not name for it", node.Span, p.Pack)
 		}
 	}

@@ -116,6 +116,16 @@ func (b *Bench) Begin(c *Coordinator, q backup.Request) engine.View {
 	return v
 }
 
+// BeginRestore begins a restore.
+func (b *Bench) BeginRestore(c *Coordinator, q restore.Request) engine.View {
+	b.Helper()
+	s, err := c.Restore.Run(b.Context(), q)
+	b.Must(err)
+	v, err := c.Engine.Begin(b.Context(), s)
+	b.Must(err)
+	return v
+}
+
 // Until waits for a run to be as wanted, and fails the test when it is not after a
 // long time.
 func (b *Bench) Until(c *Coordinator, id ivd.RunID, want func(engine.View) bool) engine.View {

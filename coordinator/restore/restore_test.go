@@ -1,0 +1,138 @@
+package restore_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/coordtest"
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/restore"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// backedUp is a disk "a" with a restore point, and the coordinator and mover that
+// made it.
+func backedUp(b *coordtest.Bench) (*coordtest.Coordinator, *coordtest.Puppet, ivd.PointID) {
+	b.Helper()
+	b.Disk("a", 8)
+	m := b.Mover("m1")
+	c, _ := b.Serving("one")
+	v := b.Until(c, b.Begin(c, backup.Request{All: true}).ID, coordtest.Ended)
+	return c, m, b.Backup(v.Items[0]).Point
+}
+
+// names lists the disks of the datastore.
+func names(b *coordtest.Bench) []string {
+	b.Helper()
+	var list []string
+	for d, err := range b.VC.Disks(b.Context()) {
+		b.Must(err)
+		list = append(list, d.Name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// working is the disk of a restore that is under way.
+func working(b *coordtest.Bench, v engine.View) ivd.DiskRef {
+	b.Helper()
+	for d, err := range b.VC.Disks(b.Context()) {
+		b.Must(err)
+		if d.Name == restore.Working(v.ID, v.Items[0].Key) {
+			return d.Ref
+		}
+	}
+	b.Fatal("there is no disk under the working name")
+	return ivd.DiskRef{}
+}
+
+func TestRestoreFromPointToDisk(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c, _, point := backedUp(b)
+	v := b.Until(c, b.BeginRestore(c, restore.Request{Point: point, Name: "back"}).ID, coordtest.Ended)
+	if v.State != engine.Done || v.Stats.WrittenBytes != 1 {
+		t.Errorf("%s: %+v, %+v", v.State, v.Items[0].Failure, v.Stats)
+	}
+	if got := names(b); !slices.Equal(got, []string{"a", "back"}) {
+		t.Errorf("disks %q", got)
+	}
+	if len(b.Ledger()) != 0 || b.Leases() != 0 {
+		t.Errorf("the ledger has %v, %d leases are left", b.Ledger(), b.Leases())
+	}
+}
+
+// While a restore is under way, what it relies on may change: it touches no disk
+// that is not its own any more, takes nobody's name, and leaves nothing.
+func TestWhatChangesUnderARestore(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(b *coordtest.Bench, v engine.View) error
+		says   string
+		left   []string
+	}{
+		"the job fails": {
+			func(*coordtest.Bench, engine.View) error { return ivd.Errorf(ivd.Corrupt, "a chunk is damaged") },
+			"damaged", []string{"a"},
+		},
+		"the disk is renamed": {
+			func(b *coordtest.Bench, v engine.View) error { return b.VC.Rename(b.Context(), working(b, v), "mine") },
+			`called "mine" by now`, []string{"a", "mine"},
+		},
+		"its name is taken": {
+			func(b *coordtest.Bench, _ engine.View) error {
+				_, err := b.Owner.Create(b.Context(), "datastore1", "back", 1)
+				return err
+			},
+			`named "back" is on datastore`, []string{"a", "back"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := coordtest.New(t)
+			s, m, point := backedUp(b)
+			begun := make(chan engine.View, 1)
+			m.Set(func(p *coordtest.Puppet) {
+				p.Work = func(context.Context, job.Record) error { return c.change(b, <-begun) }
+			})
+			v := b.BeginRestore(s, restore.Request{Point: point, Name: "back"})
+			begun <- v
+			v = b.Until(s, v.ID, coordtest.Ended)
+			if f := v.Items[0].Failure; v.State != engine.Failed || f == nil || !strings.Contains(f.Message, c.says) {
+				t.Errorf("%s: %+v", v.State, f)
+			}
+			if got := names(b); !slices.Equal(got, c.left) {
+				t.Errorf("disks %q, want %q", got, c.left)
+			}
+			if len(b.Ledger()) != 0 {
+				t.Errorf("the ledger has %v", b.Ledger())
+			}
+		})
+	}
+}
+
+// A request that cannot be met is refused before anything is stored.
+func TestRestoresThatAreRefused(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c, _, point := backedUp(b)
+	for _, q := range []struct {
+		what string
+		restore.Request
+		kind ivd.Kind
+	}{
+		{"no point", restore.Request{Point: ivd.PointID(strings.Replace(string(point), "Z-", "Z-9", 1))}, ivd.NotFound},
+		{"a name of unfinished ones", restore.Request{Point: point, Name: restore.WorkingPrefix + "x"}, ivd.Invalid},
+		{"a name that is taken", restore.Request{Point: point, Name: "a"}, ivd.Exists},
+		{"another vCenter", restore.Request{Point: point, VCenter: "elsewhere"}, ivd.NotFound},
+		{"another datastore", restore.Request{Point: point, Datastore: "elsewhere"}, ivd.NotFound},
+	} {
+		if _, err := c.Restore.Run(t.Context(), q.Request); ivd.KindOf(err) != q.kind {
+			t.Errorf("%s: %v, want kind %q", q.what, err, q.kind)
+		}
+	}
+}
