@@ -65,7 +65,10 @@ func TestRecordsAddUp(t *testing.T) {
 		{"a record is missing", func(_ *[]job.Job, r *[]job.Record) { *r = (*r)[:1] }, "1 of 2 jobs have a record"},
 		{"a record is another job's", func(_ *[]job.Job, r *[]job.Record) { (*r)[1].ID = "j0003" }, "job j0002 has no record"},
 		{"a job is not done", func(_ *[]job.Job, r *[]job.Record) { (*r)[1].State = job.Running }, "job j0002 is running"},
-		{"a page is in no job", func(j *[]job.Job, r *[]job.Record) { (*j)[0].Backup.Pages = []ivd.PageIndex{0}; (*r)[0].Pages = (*r)[0].Pages[:1] }, "page 2 where page 1 comes next"},
+		{"a page is in no job", func(j *[]job.Job, r *[]job.Record) {
+			(*j)[0].Backup.Pages = []ivd.PageIndex{0}
+			(*r)[0].Pages = (*r)[0].Pages[:1]
+		}, "page 2 where page 1 comes next"},
 		{"a page is in two jobs", func(j *[]job.Job, _ *[]job.Record) { (*j)[1].Backup.Pages = []ivd.PageIndex{1, 2} }, "page 1 where page 2 comes next"},
 		{"the last page is in no job", func(j *[]job.Job, r *[]job.Record) { *j, *r = (*j)[:1], (*r)[:1] }, "2 pages, the disk has 3"},
 		{"a page was made by another job", func(_ *[]job.Job, r *[]job.Record) { (*r)[0].Pages[1].Page = 2 }, "job j0001 has made page 2"},

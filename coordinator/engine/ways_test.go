@@ -2,9 +2,10 @@ package engine
 
 import (
 	"fmt"
-	"ivdmover/shared/job"
 	"reflect"
 	"testing"
+
+	"ivdmover/shared/job"
 )
 
 func TestWaysAreToldOnce(t *testing.T) {

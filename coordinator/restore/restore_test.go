@@ -77,18 +77,21 @@ func TestWhatChangesUnderARestore(t *testing.T) {
 	}{
 		"the job fails": {
 			func(*coordtest.Bench, engine.View) error { return ivd.Errorf(ivd.Corrupt, "a chunk is damaged") },
-			"damaged", []string{"a"},
+			"damaged",
+			[]string{"a"},
 		},
 		"the disk is renamed": {
 			func(b *coordtest.Bench, v engine.View) error { return b.VC.Rename(b.Context(), working(b, v), "mine") },
-			`called "mine" by now`, []string{"a", "mine"},
+			`called "mine" by now`,
+			[]string{"a", "mine"},
 		},
 		"its name is taken": {
 			func(b *coordtest.Bench, _ engine.View) error {
 				_, err := b.Owner.Create(b.Context(), "datastore1", "back", 1)
 				return err
 			},
-			`named "back" is on datastore`, []string{"a", "back"},
+			`named "back" is on datastore`,
+			[]string{"a", "back"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

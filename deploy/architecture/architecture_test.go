@@ -71,6 +71,7 @@ var directions = []struct {
 	{"deploy/demo", []string{"deploy/stage", "deploy/lab/owner", "shared"}, "the demo plays on the stage"},
 	{"deploy/e2e", []string{"deploy/stage", "deploy/lab", "shared"}, "end-to-end tests see the programs from outside"},
 	{"deploy/architecture", nil, "only tests"},
+	{"coordinator/coordtest", []string{"coordinator", "shared", "deploy/lab"}, "only tests import it"},
 	{"coordinator", []string{"coordinator", "shared"}, "the coordinator is static: no C"},
 }
 
@@ -145,6 +146,61 @@ func TestTheQueueIsKnownToFew(t *testing.T) {
 	}
 	if seen < len(withoutQueue) {
 		t.Errorf("found %d of the rooms %v", seen, withoutQueue)
+	}
+}
+
+// Rooms that know nothing of others, although those are drawn below or beside them.
+var strangers = []struct {
+	room   string
+	others []string
+	reason string
+}{
+	{"coordinator/engine", []string{"coordinator/inventory", "coordinator/fleet", "coordinator/plan", "coordinator/policy"}, "what a run works on is its workflow's"},
+	{"coordinator/ledger", []string{"coordinator/inventory", "coordinator/fleet", "coordinator/engine", "shared/repo"}, "each kind of obligation brings its own undo"},
+	{"coordinator/fleet", []string{"coordinator/inventory", "coordinator/engine", "coordinator/ledger", "shared/repo"}, "it knows movers only"},
+	{"coordinator/catalogue", []string{"coordinator/inventory", "coordinator/engine", "shared/queue"}, "points are the repository's"},
+	{"coordinator/backup", []string{"shared/queue", "coordinator/restore", "coordinator/examine", "coordinator/fleet"}, "a workflow knows nothing of queues and of other workflows"},
+	{"coordinator/restore", []string{"shared/queue", "coordinator/backup", "coordinator/examine", "coordinator/fleet"}, "a workflow knows nothing of queues and of other workflows"},
+}
+
+func TestRoomsThatKnowNothingOfOthers(t *testing.T) {
+	all := packages(t)
+	for _, s := range strangers {
+		i := slices.IndexFunc(all, func(p pkg) bool { return p.rel() == s.room })
+		if i < 0 {
+			t.Errorf("there is no %s", s.room)
+			continue
+		}
+		for _, other := range s.others {
+			if slices.Contains(all[i].Imports, module+"/"+other) {
+				t.Errorf("%s imports %s: %s", s.room, other, s.reason)
+			}
+		}
+	}
+}
+
+// Rooms that only who puts the coordinator together imports, beside tests: the
+// engine gets its workflows from there.
+var handedIn = []string{"coordinator/backup", "coordinator/restore", "coordinator/examine", "coordinator/login"}
+
+func TestWorkflowsAreHandedIn(t *testing.T) {
+	seen := 0
+	for _, p := range packages(t) {
+		for _, room := range handedIn {
+			if !slices.Contains(p.Imports, module+"/"+room) {
+				continue
+			}
+			seen++
+			if p.rel() != "coordinator/serve" && p.rel() != "coordinator/coordtest" {
+				t.Errorf("%s imports %s: only coordinator/serve may", p.rel(), room)
+			}
+		}
+		if slices.Contains(p.Imports, module+"/coordinator/coordtest") {
+			t.Errorf("%s imports coordinator/coordtest: only tests may", p.rel())
+		}
+	}
+	if seen < len(handedIn) {
+		t.Errorf("only %d imports of %v were found", seen, handedIn)
 	}
 }
 
