@@ -136,7 +136,9 @@ func TestDiskOfAVCenter(t *testing.T) {
 		kind  ivd.Kind
 	}{
 		{"a wrong password", func(s *Spec) { s.Login.Password = "wrong" }, ivd.Denied},
-		{"no such disk", func(s *Spec) { s.Ref = ivd.NewDiskRef(s.Ref.Source(), s.Ref.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009") }, ivd.NotFound},
+		{"no such disk", func(s *Spec) {
+			s.Ref = ivd.NewDiskRef(s.Ref.Source(), s.Ref.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009")
+		}, ivd.NotFound},
 		{"no such snapshot", func(s *Spec) { s.Snapshot = "0f0e0d0c-0000-4000-8000-000000000008" }, ivd.NotFound},
 		{"nobody there", func(s *Spec) { s.Login.Port = 1 }, ivd.Transient},
 	} {

@@ -1,9 +1,10 @@
 package disk
 
 import (
-	"ivdmover/shared/job"
 	"slices"
 	"strings"
+
+	"ivdmover/shared/job"
 )
 
 // The transports that a choice is made of, as VDDK names them.

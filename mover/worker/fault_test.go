@@ -47,7 +47,9 @@ var faults = []fault{
 	{name: "the map cannot be asked for", rules: []script.Fault{{Call: "QueryAllocatedBlocks", Do: script.Code(14010)}}, kind: ivd.Transient, healed: true},
 	{name: "this transport has no map", rules: always("QueryAllocatedBlocks", 6), by: "nbdssl"},
 	{name: "closing fails", rules: []script.Fault{{Call: "Close", Do: script.Code(14011)}}, kind: ivd.Transient, healed: true},
-	{name: "the disk is gone", spoil: func(j *job.Job) { j.Disk = ivd.NewDiskRef(j.Disk.Source(), j.Disk.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009") }, kind: ivd.NotFound},
+	{name: "the disk is gone", spoil: func(j *job.Job) {
+		j.Disk = ivd.NewDiskRef(j.Disk.Source(), j.Disk.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009")
+	}, kind: ivd.NotFound},
 	{name: "its snapshot is gone", spoil: func(j *job.Job) { j.Backup.Snapshot = "0f0e0d0c-0000-4000-8000-000000000008" }, kind: ivd.NotFound},
 	{name: "the disk was resized", spoil: func(j *job.Job) { j.Geometry.Capacity /= 2 }, kind: ivd.Permanent, remedy: "start the run again"},
 	{name: "no rights", rules: always("Open", 16064), kind: ivd.Denied},

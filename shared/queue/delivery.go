@@ -2,10 +2,11 @@ package queue
 
 import (
 	"context"
-	"ivdmover/shared/job"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ivdmover/shared/job"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
