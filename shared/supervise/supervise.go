@@ -12,6 +12,7 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,23 +109,12 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func (o *Options) defaults() {
-	o.FirstWait = orElse(o.FirstWait, time.Second)
-	o.LastWait = orElse(o.LastWait, 30*time.Second)
-	o.Healthy = orElse(o.Healthy, time.Minute)
-	o.Orphaned = orElse(o.Orphaned, syscall.SIGKILL)
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Stdout == nil {
-		o.Stdout = os.Stderr
-	}
-}
-
-func orElse[T time.Duration | syscall.Signal](v, other T) T {
-	if v <= 0 {
-		return other
-	}
-	return v
+	o.FirstWait = cmp.Or(o.FirstWait, time.Second)
+	o.LastWait = cmp.Or(o.LastWait, 30*time.Second)
+	o.Healthy = cmp.Or(o.Healthy, time.Minute)
+	o.Orphaned = cmp.Or(o.Orphaned, syscall.SIGKILL)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Stdout = cmp.Or(o.Stdout, os.Stderr)
 }
 
 // once runs one child. stopped reports that the end was asked for.
