@@ -2,31 +2,31 @@ package vddk
 
 import "errors"
 
-// ErrAbandoned is what a call returns that was given up before the library ended
-// it. Its *Error is of class Transient: another process may fare better.
+// ErrAbandoned is wrapped by the *Error of a call that was given up before the
+// library ended it. The error's class is Transient: another process may succeed.
 var ErrAbandoned = errors.New("the library did not answer, and the call was given up")
 
-// abandoned is the error of such a call.
+// abandoned returns the error of a call that was given up.
 func abandoned(op string) *Error {
 	return &Error{Op: op, Name: "abandoned", Text: ErrAbandoned.Error(), Class: Transient, cause: ErrAbandoned}
 }
 
-// of gives an error its call.
+// of sets the call that the error is of.
 func (e *Error) of(op string) *Error {
 	e.Op = op
 	return e
 }
 
-// Abandon gives the handle up. It never waits, and may be called at any time, as a
-// timer's function:
+// Abandon gives the handle up. It never waits, and may be called at any time, for
+// example by a timer:
 //
 //	defer time.AfterFunc(limit, h.Abandon).Stop()
 //
-// What is under way on the handle returns an error that is ErrAbandoned, and so
-// does whatever is called later, but Close, which does nothing. The library keeps
-// its handle, its connection, the thread that is inside it, and the buffers that
-// it may still write into: they are never used again, nor freed, see Buffer.Lost.
-// A disk that is held for writing stays so until the process ends.
+// Calls under way on the handle return ErrAbandoned, and so do later ones; only
+// Close then does nothing. The library keeps its handle, its connection, the
+// handle's thread, and the buffers that it may still write into: they are never used
+// again, nor freed, see Buffer.Lost. A disk that is open for writing stays locked
+// until the process ends.
 func (h *Handle) Abandon() {
 	h.giveUp.Do(func() {
 		h.on.keep()
@@ -36,17 +36,17 @@ func (h *Handle) Abandon() {
 			h.worker.abandon()
 			h.lib.lose("handle of " + h.name)
 		}
-		close(h.gone) // who waits sees it counted
+		close(h.gone) // after lose: whoever is woken finds it counted
 		h.lib.done.giveUp(h.gone)
 	})
 }
 
-// Abandoned is how often something was given up that the library had begun, and
-// will not give back: handles, and calls that belong to no handle. A process with
-// many of them should be replaced.
+// Abandoned returns how many handles, and calls that belong to no handle, were given
+// up after the library had begun them. A process with many of them should be
+// replaced.
 func (l *Library) Abandoned() int { return int(l.lost.Load()) }
 
 func (l *Library) lose(what string) {
 	l.lost.Add(1)
-	l.log.Error("the library did not answer, and was given up", "what", what, "given_up", l.lost.Load())
+	l.log.Error("the library did not answer, its handle or call was given up", "what", what, "given_up", l.lost.Load())
 }

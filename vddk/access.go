@@ -8,49 +8,35 @@ import (
 	"fmt"
 )
 
-// IdentityMax is how long the identity of PrepareForAccess may be.
+// IdentityMax is how many bytes the identity of PrepareForAccess may have.
 const IdentityMax = 50
 
 // PrepareForAccess disables RelocateVM on each VM that the disk is attached to,
 // one after another. It is called before the snapshot is made. Whatever it
-// returns, EndAccess must follow: it may have disabled some.
+// returns, EndAccess must follow: it may have disabled some. When ctx ends it is
+// given up, see Connect.
 //
 // Implements: VixError VixDiskLib_PrepareForAccess(const VixDiskLibConnectParams *connectParams, const char *identity)
-func (l *Library) PrepareForAccess(p Params, identity string) error {
-	return l.PrepareForAccessContext(context.Background(), p, identity)
-}
-
-// PrepareForAccessContext is PrepareForAccess, given up when ctx ends; see
-// ConnectContext.
-func (l *Library) PrepareForAccessContext(ctx context.Context, p Params, identity string) error {
+func (l *Library) PrepareForAccess(ctx context.Context, p Params, identity string) error {
 	_, err := l.accessCall(ctx, C.IVD_PREPARE, "prepare access to ", p, identity)
 	return err
 }
 
 // EndAccess undoes PrepareForAccess, also that of a process that is gone. It is
-// called after the snapshot was deleted.
+// called after the snapshot was deleted. When ctx ends it is given up, see Connect.
 //
 // Implements: VixError VixDiskLib_EndAccess(const VixDiskLibConnectParams *connectParams, const char *identity)
-func (l *Library) EndAccess(p Params, identity string) error {
-	return l.EndAccessContext(context.Background(), p, identity)
-}
-
-// EndAccessContext is EndAccess, given up when ctx ends; see ConnectContext.
-func (l *Library) EndAccessContext(ctx context.Context, p Params, identity string) error {
+func (l *Library) EndAccess(ctx context.Context, p Params, identity string) error {
 	_, err := l.accessCall(ctx, C.IVD_END, "end access to ", p, identity)
 	return err
 }
 
-// Cleanup removes what a crashed process of this machine has left of HotAdd, and
-// says how many disks that were and how many remain.
+// Cleanup detaches the disks that a crashed process of this machine has left
+// attached by HotAdd, and returns how many it detached and how many remain. When ctx
+// ends it is given up, see Connect.
 //
 // Implements: VixError VixDiskLib_Cleanup(const VixDiskLibConnectParams *connectParams, uint32 *numCleanedUp, uint32 *numRemaining)
-func (l *Library) Cleanup(p Params) (cleaned, remaining int, err error) {
-	return l.CleanupContext(context.Background(), p)
-}
-
-// CleanupContext is Cleanup, given up when ctx ends; see ConnectContext.
-func (l *Library) CleanupContext(ctx context.Context, p Params) (cleaned, remaining int, err error) {
+func (l *Library) Cleanup(ctx context.Context, p Params) (cleaned, remaining int, err error) {
 	r, err := l.accessCall(ctx, C.IVD_CLEANUP, "clean up for ", p, "")
 	return r[0], r[1], err
 }

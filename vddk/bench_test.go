@@ -1,6 +1,7 @@
 package vddk_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -143,11 +144,11 @@ func BenchmarkCycle(b *testing.B) {
 	path, _ := sparse(b, 1<<20, 4)
 	buf := alloc(b, 4096)
 	for b.Loop() {
-		c, err := lib.Connect(vddk.Params{}, true, "")
+		c, err := lib.Connect(context.Background(), vddk.Params{}, true, "")
 		if err != nil {
 			b.Fatal(err)
 		}
-		h, err := c.Open(path, vddk.ReadOnly)
+		h, err := c.Open(context.Background(), path, vddk.ReadOnly)
 		if err != nil {
 			b.Fatal(err)
 		}

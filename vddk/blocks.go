@@ -12,19 +12,19 @@ type Block struct {
 	Offset, Length uint64
 }
 
-// maxChunks is how many chunks one call may ask for.
+// maxChunks is how many chunks one call may ask about.
 const maxChunks = 512 * 1024
 
-// QueryAllocated tells which of count sectors from start on are allocated, as
-// runs in order whose ends are multiples of chunk. start must be a multiple of
-// chunk, and chunk at least MinChunk. The library cannot be asked for a last part
-// smaller than a chunk: it counts as allocated. Long ranges take several calls.
+// QueryAllocated returns which of count sectors from start on are allocated, as runs
+// in ascending order whose ends are multiples of chunk. start must be a multiple of
+// chunk, and chunk at least MinChunk. The library cannot be asked about a last part
+// smaller than a chunk, which counts as allocated. Long ranges take several calls.
 //
 // Implements: VixError VixDiskLib_QueryAllocatedBlocks(VixDiskLibHandle diskHandle, VixDiskLibSectorType startSector, VixDiskLibSectorType numSectors, VixDiskLibSectorType chunkSize, VixDiskLibBlockList **blockList),
 // VixError VixDiskLib_FreeBlockList(VixDiskLibBlockList *blockList)
 //
-// What was written on the same handle just before may be missing. A library older
-// than 6.7, and some transports, answer an *Error of class Fallback.
+// Sectors that were written on the same handle just before may be missing. With a
+// library older than 6.7, and with some transports, it fails with class Fallback.
 func (h *Handle) QueryAllocated(start, count, chunk uint64) ([]Block, error) {
 	what := "allocated blocks of " + h.name
 	if chunk < MinChunk || start%chunk != 0 || start > h.info.Capacity || count > h.info.Capacity-start {
@@ -67,7 +67,7 @@ func (h *Handle) query(blocks []Block, at, n, chunk uint64, what string) ([]Bloc
 	return blocks, nil
 }
 
-// appendBlock joins neighbours.
+// appendBlock joins a block to the last one where they touch.
 func appendBlock(blocks []Block, b Block) []Block {
 	if n := len(blocks); n > 0 && blocks[n-1].Offset+blocks[n-1].Length == b.Offset {
 		blocks[n-1].Length += b.Length

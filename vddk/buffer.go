@@ -14,24 +14,23 @@ import (
 	"unsafe"
 )
 
-// BufferAlignment is what HotAdd and UNBUFFERED writes ask for, and more.
+// BufferAlignment, in bytes, is no less than HotAdd and UNBUFFERED writes ask for.
 const BufferAlignment = 4096
 
-// Buffer is memory that the library may use while Go looks elsewhere: it lies
-// outside Go's heap and never moves.
+// Buffer is memory outside Go's heap, which never moves: the library may use it
+// after the call that named it.
 type Buffer struct {
 	bytes  []byte
 	memory *memory
 }
 
-// allocated are the buffers alive, by address: Read and Write refuse others, since
-// the library keeps a buffer's address after the call that gave it.
+// allocated lists the buffers by address. Read and Write refuse other memory.
 var allocated struct {
 	sync.RWMutex
 	list []*memory
 }
 
-// memory is a buffer as the requests see it that use it.
+// memory counts the requests that use a buffer.
 type memory struct {
 	from, to uintptr
 
@@ -41,7 +40,7 @@ type memory struct {
 	freed bool
 }
 
-// Alloc makes a zeroed buffer of n bytes at an address that is a multiple of
+// Alloc returns a zeroed buffer of n bytes at an address that is a multiple of
 // BufferAlignment. It panics when there is no memory, as make does.
 func Alloc(n int) *Buffer {
 	if n <= 0 {
@@ -64,19 +63,19 @@ func search(from uintptr) (int, bool) {
 	return slices.BinarySearchFunc(allocated.list, from, func(m *memory, at uintptr) int { return cmp.Compare(m.from, at) })
 }
 
-// Bytes is the buffer's memory, valid until Free.
+// Bytes returns the buffer's memory, which is valid until Free.
 func (b *Buffer) Bytes() []byte { return b.bytes }
 
-// Lost tells whether a read or write on the buffer was given up: its memory
-// belongs to the library for ever, and Read and Write refuse it.
+// Lost reports whether a read or write on the buffer was given up. The library may
+// write into its memory for ever, so Read and Write refuse it.
 func (b *Buffer) Lost() bool {
 	b.memory.mu.Lock()
 	defer b.memory.mu.Unlock()
 	return b.memory.lost
 }
 
-// Free gives the memory back, once no read or write on it is under way; never
-// where the buffer is lost. A second Free does nothing.
+// Free frees the memory once no read or write on it is under way. A lost buffer is
+// never freed. A second Free does nothing.
 func (b *Buffer) Free() {
 	m := b.memory
 	b.bytes = nil
@@ -105,8 +104,8 @@ var (
 	errUnaligned     = errors.New("the buffer's address and length must be multiples of 512")
 )
 
-// borrow refuses what the library may not be given, and keeps the rest from being
-// freed until giveBack or lose.
+// borrow returns the memory that buf lies in, which is not freed until giveBack or
+// lose; an error when the library may not be given buf.
 func borrow(buf []byte) (*memory, error) {
 	from := uintptr(unsafe.Pointer(unsafe.SliceData(buf)))
 	if len(buf) == 0 || len(buf)%SectorSize != 0 || from%SectorSize != 0 {
@@ -151,7 +150,7 @@ func (m *memory) giveBack() {
 	}
 }
 
-// lose leaves the memory to the library.
+// lose leaves the memory to the library for ever.
 func (m *memory) lose() {
 	m.mu.Lock()
 	m.lost = true

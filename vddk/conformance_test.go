@@ -95,17 +95,17 @@ func conformsLimits(t *testing.T) {
 
 func conformsEnd(t *testing.T) {
 	path, _ := sparse(t, 1<<20, 9)
-	c, err := lib.Connect(vddk.Params{}, true, "")
+	c, err := lib.Connect(t.Context(), vddk.Params{}, true, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Open("/none", vddk.ReadOnly)
+	_, err = c.Open(t.Context(), "/none", vddk.ReadOnly)
 	wantCode(t, err, 4, vddk.Gone)
 	for _, path := range []string{"", "a\x00b"} { // NULL kills, and what follows a zero byte is lost
-		_, err = c.Open(path, vddk.ReadOnly)
+		_, err = c.Open(t.Context(), path, vddk.ReadOnly)
 		wantCode(t, err, 3, vddk.Misuse)
 	}
-	h, err := c.Open(path, vddk.ReadOnly)
+	h, err := c.Open(t.Context(), path, vddk.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func conformsEnd(t *testing.T) {
 	if err := errors.Join(c.Disconnect(), c.Disconnect()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Open(path, vddk.ReadOnly)
+	_, err = c.Open(t.Context(), path, vddk.ReadOnly)
 	wantCode(t, err, 1000, vddk.Misuse)
 }
 
@@ -172,7 +172,7 @@ func conformsMetadata(t *testing.T) {
 }
 
 func conformsParams(t *testing.T) {
-	c, err := lib.Connect(vddk.Params{}, true, "")
+	c, err := lib.Connect(t.Context(), vddk.Params{}, true, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func conformsParams(t *testing.T) {
 		"no VM":        {Server: "v", User: "u", VMSnapshot: "snapshot-1"},
 		"both":         {Server: "v", User: "u", VM: "moref=vm-1", Disk: &vddk.DiskSpec{ID: "x", Datastore: "d"}},
 	} {
-		_, err := lib.Connect(p, true, "")
+		_, err := lib.Connect(t.Context(), p, true, "")
 		var old *vddk.LoadError
 		if p.Disk != nil && isStranger() {
 			if !errors.As(err, &old) || !strings.Contains(old.Remedy, "6.7") {
@@ -211,7 +211,7 @@ func conformsRepair(t *testing.T) {
 	if err := os.WriteFile(descriptor, []byte(wrong), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := lib.Connect(vddk.Params{}, false, "")
+	c, err := lib.Connect(t.Context(), vddk.Params{}, false, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,11 +285,11 @@ func conformsCycles(t *testing.T) {
 	path, content := sparse(t, 1<<20, 4)
 	buf := alloc(t, 4096)
 	for i := range 100 {
-		c, err := lib.Connect(vddk.Params{}, true, "")
+		c, err := lib.Connect(t.Context(), vddk.Params{}, true, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := c.Open(path, vddk.ReadOnly)
+		h, err := c.Open(t.Context(), path, vddk.ReadOnly)
 		if err != nil {
 			t.Fatal(err)
 		}

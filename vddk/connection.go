@@ -14,8 +14,8 @@ import (
 // OpenFlags of Open.
 type OpenFlags uint32
 
-// The flags that are of use to IVDs. Compression concerns nbdssl only, and costs
-// both sides CPU; SkipZ leaves zeros out.
+// The flags that are of use to IVDs. Compression (ZLib, FastLZ, SkipZ, which leaves
+// zeros out) is for nbdssl only, and costs both sides CPU.
 const (
 	Unbuffered OpenFlags = 1
 	SingleLink OpenFlags = 2
@@ -25,40 +25,37 @@ const (
 	SkipZ      OpenFlags = 64
 )
 
-// Connection is the library's: where handles of one disk are opened. It must be
-// disconnected, after its handles were closed.
+// Connection is a connection of the library, on which one disk is opened. It must be
+// disconnected after its handles were closed.
 type Connection struct {
 	lib    *Library
 	params *C.struct_ivd_params
 	c      *C.VixConnection
 	name   string
-	disk   bool // of its own: Open needs no path
+	disk   bool // a First Class Disk: Open needs no path
 	gone   chan struct{}
 	giveUp sync.Once
 
 	mu      sync.Mutex
 	ended   bool
-	kept    bool // the library has something of it: it can never be disconnected
+	kept    bool // given up, or a handle of it: it can never be disconnected
 	handles int
 }
 
 // Connect makes a connection. modes is a list such as "san:hotadd:nbdssl", of
-// which the first that works is taken; empty: the library's own choice. A wrong
-// password, thumbprint or disk shows at Open.
+// which the first that works is taken; empty: the library's own choice. Only Open
+// shows that a password, thumbprint or disk is wrong.
 //
 // Implements: VixError VixDiskLib_ConnectEx(const VixDiskLibConnectParams *connectParams, Bool readOnly, const char *snapshotRef, const char *transportModes, VixDiskLibConnection *connection)
 //
-// snapshotRef is of VMs' snapshots and NULL else: a snapshot of an IVD is named in
-// its parameters, and with an empty text in its place SAN transport is refused.
-func (l *Library) Connect(p Params, readOnly bool, modes string) (*Connection, error) {
-	return l.ConnectContext(context.Background(), p, readOnly, modes)
-}
-
-// ConnectContext is Connect, given up when ctx ends. A call that the library has
-// begun cannot be cancelled: it is left alone with the thread that makes it, see
-// Abandoned. ctx is therefore one with a deadline for this call, and not that of
-// a run that somebody may cancel.
-func (l *Library) ConnectContext(ctx context.Context, p Params, readOnly bool, modes string) (*Connection, error) {
+// snapshotRef names a VM's snapshot and is NULL otherwise: a snapshot of an IVD is
+// named in its parameters, and an empty snapshotRef would rule out SAN transport.
+//
+// When ctx ends, the call is given up. If the library has begun it, it cannot be
+// cancelled: it is left alone with the thread that makes it, see Abandoned. So ctx
+// should have a deadline for this call, and not be that of a run which an operator
+// may cancel.
+func (l *Library) Connect(ctx context.Context, p Params, readOnly bool, modes string) (*Connection, error) {
 	op := "connect for " + p.String()
 	if zero(modes) {
 		return nil, newError(op, 3, "the list of transports has a zero byte in it", "")
@@ -90,10 +87,10 @@ func (l *Library) ConnectContext(ctx context.Context, p Params, readOnly bool, m
 	}, nil
 }
 
-// Disconnect ends the connection. It is not usable afterwards, whatever is
-// returned, but where handles are open on it: they would become invalid, which is
-// refused. After Abandon, of it or of one of its handles, and after a first
-// Disconnect it does nothing.
+// Disconnect ends the connection, which is not usable afterwards, whatever is
+// returned. It is refused while handles are open on the connection: they would
+// become invalid. It does nothing after a first Disconnect, and after Abandon of the
+// connection or of one of its handles.
 //
 // Implements: VixError VixDiskLib_Disconnect(VixDiskLibConnection connection)
 func (c *Connection) Disconnect() error {
@@ -121,9 +118,8 @@ func (c *Connection) Disconnect() error {
 	return err
 }
 
-// Abandon gives the connection up: an Open or Disconnect that is under way on it
-// returns an error that is ErrAbandoned, and nothing of it is touched any more,
-// nor freed. It never waits.
+// Abandon gives the connection up. An Open or Disconnect under way on it returns
+// ErrAbandoned. Its memory is never used again, nor freed. Abandon never waits.
 func (c *Connection) Abandon() {
 	c.giveUp.Do(func() {
 		c.keep()
@@ -137,7 +133,8 @@ func (c *Connection) keep() {
 	c.mu.Unlock()
 }
 
-// use counts a handle in; it is false when the connection is of no use any more.
+// use counts one more user of the connection, until unuse; it reports false when the
+// connection is ended or given up.
 func (c *Connection) use() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,8 +165,8 @@ func (c *Connection) do(call *call, op string) error {
 	return err
 }
 
-// Params are the connection's as the library has them, without its secrets and
-// without a VM's snapshot, which is none of its parameters.
+// Params returns the connection's parameters as the library has them, without
+// secrets, and without a VM's snapshot, which is not one of them.
 //
 // Implements: VixError VixDiskLib_GetConnectParams(const VixDiskLibConnection connection, VixDiskLibConnectParams **connectParams)
 func (c *Connection) Params() (Params, error) {
@@ -196,8 +193,8 @@ func (c *Connection) Params() (Params, error) {
 	return p, nil
 }
 
-// CheckRepair checks the metadata of a sparse disk, and repairs them where repair
-// says so. IVDs that are not local files have none to check.
+// CheckRepair checks the metadata of a sparse disk, and repairs them if repair is
+// true. IVDs that are not local files have none to check.
 //
 // Implements: VixError VixDiskLib_CheckRepair(const VixDiskLibConnection connection, const char *filename, Bool repair)
 func (c *Connection) CheckRepair(file string, repair bool) error {

@@ -19,11 +19,11 @@ func TestCyclesLeaveNothing(t *testing.T) {
 	buf := alloc(t, 64<<10)
 	cycle := func(params vddk.Params, path string) {
 		t.Helper()
-		c, err := lib.Connect(params, true, "")
+		c, err := lib.Connect(t.Context(), params, true, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := c.Open(path, vddk.ReadOnly)
+		h, err := c.Open(t.Context(), path, vddk.ReadOnly)
 		if err != nil {
 			t.Fatal(err)
 		}

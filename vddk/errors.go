@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// Error is what a call into libvixDiskLib failed with.
+// Error is the error of a call into libvixDiskLib.
 type Error struct {
-	Op     string // the call and what it was for: "open 6f9e…"
+	Op     string // the call and its object: "open 6f9e…"
 	Code   uint64 // the VIX code: the low 16 bits of what the library returned
 	Name   string // VIX_E_FILE_NOT_FOUND
-	Text   string // the library's own words for the code
+	Text   string // the library's own text for the code
 	Detail string // the last warning that the library logged during the call, or empty
 	Class  Class
 	Remedy string // what usually helps, as an imperative sentence without its full stop, or empty
@@ -34,9 +34,9 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-const codeMask = 0xffff // the rest of a VixError may be set, and means nothing to us
+const codeMask = 0xffff // the other bits of a VixError may be set, and have no meaning here
 
-// newError makes the error of a result that is not VIX_OK.
+// newError returns the error of a result that is not VIX_OK.
 func newError(op string, result uint64, text, detail string) *Error {
 	code := result & codeMask
 	known, ok := codes[code]
@@ -46,7 +46,7 @@ func newError(op string, result uint64, text, detail string) *Error {
 	return &Error{Op: op, Code: code, Name: known.name, Text: text, Detail: detail, Class: known.class, Remedy: remedies[code]}
 }
 
-// remedies are for codes whose name leads astray.
+// remedies are for codes whose names mislead.
 var remedies = map[uint64]string{
 	1:     "compare the configured thumbprint with the vCenter's, and see the library's log lines before this one",
 	13:    "look for another reader or writer of the disk, missing rights on its datastore, or no free slot for HotAdd",

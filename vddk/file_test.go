@@ -94,14 +94,14 @@ func concurrently(t *testing.T, h *vddk.Handle, content []byte) {
 func TestLocked(t *testing.T) {
 	path, _ := sparse(t, 1<<20, 9)
 	openFile(t, path, vddk.ReadOnly)
-	c, err := lib.Connect(vddk.Params{}, false, "")
+	c, err := lib.Connect(t.Context(), vddk.Params{}, false, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Disconnect()
-	_, err = c.Open(path, 0)
+	_, err = c.Open(t.Context(), path, 0)
 	wantCode(t, err, 15, vddk.Locked)
-	other, err := c.Open(path, vddk.ReadOnly)
+	other, err := c.Open(t.Context(), path, vddk.ReadOnly)
 	if err != nil {
 		t.Fatalf("two readers: %v", err)
 	}
@@ -118,13 +118,13 @@ func TestTransportChoice(t *testing.T) {
 			t.Errorf("%s: took %s", modes, h.Transport())
 		}
 	}
-	_, err := lib.Connect(vddk.Params{}, true, "floppy")
+	_, err := lib.Connect(t.Context(), vddk.Params{}, true, "floppy")
 	wantCode(t, err, 6, vddk.Fallback)
-	c, err := lib.Connect(vddk.Params{}, true, "san:nbdssl")
+	c, err := lib.Connect(t.Context(), vddk.Params{}, true, "san:nbdssl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Disconnect()
-	_, err = c.Open(path, vddk.ReadOnly)
+	_, err = c.Open(t.Context(), path, vddk.ReadOnly)
 	wantCode(t, err, 16053, vddk.Fallback)
 }

@@ -85,11 +85,11 @@ func openFile(t testing.TB, path string, flags vddk.OpenFlags) *vddk.Handle {
 
 func openDisk(t testing.TB, p vddk.Params, path string, flags vddk.OpenFlags, modes string) *vddk.Handle {
 	t.Helper()
-	c, err := lib.Connect(p, flags&vddk.ReadOnly != 0, modes)
+	c, err := lib.Connect(t.Context(), p, flags&vddk.ReadOnly != 0, modes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := c.Open(path, flags)
+	h, err := c.Open(t.Context(), path, flags)
 	if err != nil {
 		_ = c.Disconnect()
 		t.Fatal(err)

@@ -11,19 +11,19 @@ import (
 	"unsafe"
 )
 
-// Info is what the library says of an open disk.
+// Info is what VixDiskLib_GetInfo returns of an open disk.
 type Info struct {
 	Capacity           uint64 // sectors
 	UUID               string // empty where the library gives none
-	Parent             string // the parent's file name, as the disk remembers it; empty: none, or not told
-	LinkCount          int    // files in the chain, snapshots' among them
+	Parent             string // the parent's file name, as the disk has it; empty: none, or unknown
+	LinkCount          int    // files in the chain, those of snapshots included
 	AdapterType        int    // VixDiskLib's number: 1 IDE, 2 BusLogic, 3 LsiLogic
 	LogicalSectorSize  uint32 // bytes
 	PhysicalSectorSize uint32 // bytes
 }
 
-// Handle is an open disk. Reads and writes may be called from several goroutines
-// at once; up to 32 are in flight, the rest wait their turn.
+// Handle is an open disk. Its methods may be called from several goroutines at once;
+// up to 32 calls are under way, the others wait for their turn.
 type Handle struct {
 	lib       *Library
 	c         *C.VixHandle
@@ -31,7 +31,7 @@ type Handle struct {
 	name      string
 	info      Info
 	transport string
-	turns     chan struct{} // has room for the calls that the handle's thread may have at once
+	turns     chan struct{} // filled by the calls under way
 	gone      chan struct{} // closed by Abandon
 	giveUp    sync.Once
 
@@ -45,21 +45,24 @@ type Handle struct {
 // depth is how many calls on a handle are under way at once.
 const depth = 32
 
-// Open opens the disk of the connection. path is the IVD's UUID, or empty, which
-// is NULL to the library: it ignores it for disks of their own. For a VM's disk it
-// is the disk's path, for empty Params a file's.
+// Open opens the disk of the connection. For an IVD the library ignores path, which
+// is its UUID or empty (NULL). For a VM's disk it is the disk's path, for empty Params
+// that of a file.
 //
 // Implements: VixError VixDiskLib_Open(const VixDiskLibConnection connection, const char *path, uint32 flags, VixDiskLibHandle *diskHandle),
 // VixError VixDiskLib_GetInfo(VixDiskLibHandle diskHandle, VixDiskLibInfo **info), void VixDiskLib_FreeInfo(VixDiskLibInfo *info),
 // const char *VixDiskLib_GetTransportMode(VixDiskLibHandle diskHandle)
-func (c *Connection) Open(path string, flags OpenFlags) (*Handle, error) {
+//
+// When ctx ends, the connection is given up, as by its Abandon; see Connect.
+func (c *Connection) Open(ctx context.Context, path string, flags OpenFlags) (*Handle, error) {
 	name := c.name
 	if name == (Params{}).String() {
 		name = path
 	}
 	if zero(path) || path == "" && !c.disk {
-		return nil, newError("open "+name, 3, "a path is needed where no disk of its own is named", "")
+		return nil, newError("open "+name, 3, "a path is needed, since no First Class Disk is named", "")
 	}
+	defer context.AfterFunc(ctx, c.Abandon)()
 	call := c.lib.newCall(C.IVD_OPEN, path)
 	defer call.free()
 	call.c.flags = C.uint32_t(flags)
@@ -84,13 +87,6 @@ func (c *Connection) Open(path string, flags OpenFlags) (*Handle, error) {
 	return h, nil
 }
 
-// OpenContext is Open; when ctx ends before it has, the connection is given up with
-// it, as by its Abandon. See ConnectContext.
-func (c *Connection) OpenContext(ctx context.Context, path string, flags OpenFlags) (*Handle, error) {
-	defer context.AfterFunc(ctx, c.Abandon)()
-	return c.Open(path, flags)
-}
-
 func infoOf(opened *C.struct_ivd_opened) Info {
 	info := Info{
 		Capacity:           uint64(opened.info.capacity),
@@ -101,7 +97,7 @@ func infoOf(opened *C.struct_ivd_opened) Info {
 		LogicalSectorSize:  uint32(opened.info.logicalSectorSize),
 		PhysicalSectorSize: uint32(opened.info.physicalSectorSize),
 	}
-	if info.LogicalSectorSize == 0 { // before version 7, and where a library does not care
+	if info.LogicalSectorSize == 0 { // before version 7, and from some libraries
 		info.LogicalSectorSize = SectorSize
 	}
 	if info.PhysicalSectorSize == 0 {
@@ -110,21 +106,21 @@ func infoOf(opened *C.struct_ivd_opened) Info {
 	return info
 }
 
-// Info is as it was at Open.
+// Info returns the information of the time of Open.
 func (h *Handle) Info() Info { return h.info }
 
-// Transport is the one that the library chose: "nbdssl", "hotadd", "file", ….
+// Transport returns the transport that the library chose: "nbdssl", "hotadd", "file", ….
 func (h *Handle) Transport() string { return h.transport }
 
-// Read fills buf, which must come from Alloc, with the disk's content from a
-// sector on. It returns when the library is done with buf, or after Abandon.
+// Read fills buf, which must be memory of a Buffer, with the disk's content from a
+// sector on. It returns when the library no longer uses buf, or after Abandon.
 //
 // Implements: VixError VixDiskLib_ReadAsync(VixDiskLibHandle diskHandle, VixDiskLibSectorType startSector, VixDiskLibSectorType numSectors, uint8 *readBuffer, VixDiskLibCompletionCB callback, void *cbData)
 func (h *Handle) Read(buf []byte, sector uint64) error {
 	return h.transfer(C.IVD_READ, "read", buf, sector)
 }
 
-// Write writes buf, which must come from Alloc, from a sector on.
+// Write writes buf, which must be memory of a Buffer, from a sector on.
 //
 // Implements: VixError VixDiskLib_WriteAsync(VixDiskLibHandle diskHandle, VixDiskLibSectorType startSector, VixDiskLibSectorType numSectors, const uint8 *writeBuffer, VixDiskLibCompletionCB callback, void *cbData)
 func (h *Handle) Write(buf []byte, sector uint64) error {
@@ -182,7 +178,7 @@ func (h *Handle) perform(c *call) bool {
 	return !c.lost
 }
 
-// usable is nil, or why the handle is not.
+// usable returns nil, or the error of a handle that was given up or closed.
 func (h *Handle) usable() *Error {
 	select {
 	case <-h.gone:
@@ -195,7 +191,7 @@ func (h *Handle) usable() *Error {
 	return nil
 }
 
-// Flush waits for what is in flight, and then makes what was written durable.
+// Flush waits for the reads and writes in flight, and makes what was written durable.
 //
 // Implements: VixError VixDiskLib_Wait(VixDiskLibHandle diskHandle), VixError VixDiskLib_Flush(VixDiskLibHandle diskHandle)
 func (h *Handle) Flush() error {
@@ -221,9 +217,9 @@ func (h *Handle) submit(call *call, what string) error {
 	return h.lib.resultOf(call, what)
 }
 
-// Close waits for what is in flight and closes the disk. It is not usable
-// afterwards, whatever is returned; a second Close, and one after Abandon, does
-// nothing.
+// Close waits for the reads and writes in flight and closes the disk. The handle is
+// not usable afterwards, whatever is returned. A second Close, and one after Abandon,
+// does nothing.
 //
 // Implements: VixError VixDiskLib_Wait(VixDiskLibHandle diskHandle), VixError VixDiskLib_Close(VixDiskLibHandle diskHandle)
 func (h *Handle) Close() error {
@@ -243,7 +239,7 @@ func (h *Handle) Close() error {
 	return err
 }
 
-// stop ends the handle's thread; false when the handle was given up.
+// stop ends the handle's thread. It reports false when the handle was given up.
 func (h *Handle) stop() bool {
 	h.stopping.Lock()
 	defer h.stopping.Unlock()

@@ -89,11 +89,11 @@ func hangScene() error {
 }
 
 func openPath(l *vddk.Library, path string) (*vddk.Connection, *vddk.Handle, error) {
-	c, err := l.Connect(vddk.Params{}, true, "")
+	c, err := l.Connect(context.Background(), vddk.Params{}, true, "")
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := c.Open(path, vddk.ReadOnly)
+	h, err := c.Open(context.Background(), path, vddk.ReadOnly)
 	return c, h, err
 }
 
@@ -145,11 +145,11 @@ func hangRead(l *vddk.Library) (int, error) {
 	if len(buffers) == 0 || len(free) < 8 {
 		return 0, fmt.Errorf("%d buffers are lost, %d are not", len(buffers), len(free))
 	}
-	other, err := l.Connect(vddk.Params{}, true, "")
+	other, err := l.Connect(context.Background(), vddk.Params{}, true, "")
 	if err != nil {
 		return 0, err
 	}
-	second, err := other.Open("/4", vddk.ReadOnly)
+	second, err := other.Open(context.Background(), "/4", vddk.ReadOnly)
 	if err != nil {
 		return 0, err
 	}
@@ -194,7 +194,7 @@ func loseCompletion(l *vddk.Library) (int, error) {
 
 // hangOpen: others that come to the same thread meanwhile get through.
 func hangOpen(l *vddk.Library) (int, error) {
-	c, err := l.Connect(vddk.Params{}, true, "")
+	c, err := l.Connect(context.Background(), vddk.Params{}, true, "")
 	if err != nil {
 		return 0, err
 	}
@@ -208,10 +208,10 @@ func hangOpen(l *vddk.Library) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
-	_, errs[0] = c.OpenContext(ctx, "/hang", vddk.ReadOnly)
+	_, errs[0] = c.Open(ctx, "/hang", vddk.ReadOnly)
 	errs[0] = gaveUp("Open", errs[0])
 	group.Wait()
-	if _, err := c.Open("/1", vddk.ReadOnly); err == nil {
+	if _, err := c.Open(context.Background(), "/1", vddk.ReadOnly); err == nil {
 		return 0, errors.New("a connection that was given up opens disks")
 	}
 	return 1, errors.Join(errors.Join(errs...), c.Disconnect())
@@ -238,12 +238,12 @@ func hangClose(l *vddk.Library) (int, error) {
 func hangConnect(l *vddk.Library) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
-	_, err := l.ConnectContext(ctx, vddk.Params{Server: "hang", User: "u"}, true, "")
+	_, err := l.Connect(ctx, vddk.Params{Server: "hang", User: "u"}, true, "")
 	if err := gaveUp("Connect", err); err != nil {
 		return 0, err
 	}
 	// One that never reaches the library costs nothing.
-	_, err = l.ConnectContext(ctx, vddk.Params{}, true, "")
+	_, err = l.Connect(ctx, vddk.Params{}, true, "")
 	if err == nil {
 		return 0, errors.New("a connection was made after its deadline")
 	}
@@ -251,7 +251,7 @@ func hangConnect(l *vddk.Library) (int, error) {
 }
 
 func hangDisconnect(l *vddk.Library) (int, error) {
-	c, err := l.Connect(vddk.Params{Server: "hang at the end", User: "u"}, true, "")
+	c, err := l.Connect(context.Background(), vddk.Params{Server: "hang at the end", User: "u"}, true, "")
 	if err != nil {
 		return 0, err
 	}
@@ -263,10 +263,10 @@ func hangDisconnect(l *vddk.Library) (int, error) {
 func hangAccess(l *vddk.Library) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
-	if err := gaveUp("PrepareForAccess", l.PrepareForAccessContext(ctx, vddk.Params{}, "hang")); err != nil {
+	if err := gaveUp("PrepareForAccess", l.PrepareForAccess(ctx, vddk.Params{}, "hang")); err != nil {
 		return 0, err
 	}
-	return 1, l.EndAccess(vddk.Params{}, "x")
+	return 1, l.EndAccess(context.Background(), vddk.Params{}, "x")
 }
 
 // A library that does not come back is given up, call by call: nobody else waits
@@ -278,7 +278,7 @@ func hangs(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if !strings.Contains(out, "VDDK is not ended") || strings.Contains(out, "dummy: Exit") {
+	if !strings.Contains(out, "shutting down VDDK failed") || strings.Contains(out, "dummy: Exit") {
 		t.Errorf("Exit was called with handles open:\n%s", out)
 	}
 }

@@ -67,11 +67,11 @@ func (l *laboratory) at(snapshot ivd.SnapshotID) vddk.Params {
 
 func tryOpen(t *testing.T, p vddk.Params, flags vddk.OpenFlags) error {
 	t.Helper()
-	c, err := lib.Connect(p, flags&vddk.ReadOnly != 0, "nbdssl")
+	c, err := lib.Connect(t.Context(), p, flags&vddk.ReadOnly != 0, "nbdssl")
 	if err != nil {
 		return err
 	}
-	h, err := c.Open(p.Disk.ID, flags)
+	h, err := c.Open(t.Context(), p.Disk.ID, flags)
 	if err == nil {
 		err = h.Close()
 	}
@@ -177,15 +177,15 @@ func TestLaboratoryAccess(t *testing.T) {
 	if err != nil || strconv.Itoa(int(l.params.Port)) != u.Port() {
 		t.Fatalf("port %d of %s", l.params.Port, l.ready.URL)
 	}
-	if err := lib.PrepareForAccess(l.params, "run-1"); err != nil {
+	if err := lib.PrepareForAccess(t.Context(), l.params, "run-1"); err != nil {
 		t.Error(err)
 	}
 	for range 2 { // EndAccess comes after crashes as well, when nothing is left to end
-		if err := lib.EndAccess(l.params, "run-1"); err != nil {
+		if err := lib.EndAccess(t.Context(), l.params, "run-1"); err != nil {
 			t.Error(err)
 		}
 	}
 	p := l.at("")
 	p.Cookie = "stale"
-	wantCode(t, lib.PrepareForAccess(p, "run-1"), 3046, vddk.LoginExpired)
+	wantCode(t, lib.PrepareForAccess(t.Context(), p, "run-1"), 3046, vddk.LoginExpired)
 }

@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-// majors are the versions whose file names are looked for, the newest first.
+// majors are the major versions of the file names to look for, the newest first.
 var majors = []int{9, 8, 7, 6}
 
 const distribution = "unpack VMware's VDDK and set vddk.libdir to its folder, the one that contains lib64"
 
-// Environment is what the process that loads the library must have in its
-// environment from its start: the library's private companions are found by
-// LD_LIBRARY_PATH alone, and setting it in a running process is too late. Load
-// takes it away again, so that no further child inherits it.
+// Environment returns the variables that the process which loads the library must be
+// started with: the library's companions are found only by LD_LIBRARY_PATH, and
+// setting it in a running process is too late. Load unsets it again, so that no
+// child process inherits it.
 func Environment(libdir string) []string {
 	path := filepath.Join(libdir, "lib64")
 	if old := os.Getenv(libraryPath); old != "" {
@@ -31,9 +31,9 @@ func Environment(libdir string) []string {
 
 const libraryPath = "LD_LIBRARY_PATH"
 
-// checkEnvironment tells whether the process was started with Environment. The
-// library itself is found without; its companions are not, and what it then does
-// ranges from an error of no meaning to a silent lack of transports.
+// checkEnvironment refuses a process that was not started with Environment. The
+// library itself would be found, but not its companions: it would fail with a
+// meaningless error, or silently lack transports.
 func checkEnvironment(libdir, path string) error {
 	folder := filepath.Dir(path)
 	if filepath.Base(folder) != "lib64" || slices.Contains(filepath.SplitList(os.Getenv(libraryPath)), folder) {
@@ -46,7 +46,7 @@ func checkEnvironment(libdir, path string) error {
 }
 
 // checkConfig refuses a configuration file that cannot be read: the library would
-// go on without, and with other limits and timeouts than somebody wrote down.
+// ignore it and use its own limits and timeouts.
 func checkConfig(o Options) error {
 	if o.ConfigFile == "" {
 		return nil
@@ -64,8 +64,8 @@ type version struct {
 	major, minor int
 }
 
-// find looks for the library below libdir, and refuses by name what people get
-// wrong about it.
+// find looks for the library below libdir. Each usual mistake about libdir has an
+// error of its own.
 func find(libdir string) (string, version, error) {
 	if libdir == "" {
 		return "", version{}, &LoadError{LibDir: libdir, Err: errors.New("no folder is given"), Remedy: distribution}
@@ -74,7 +74,7 @@ func find(libdir string) (string, version, error) {
 		return "", version{}, &LoadError{LibDir: libdir, Err: fmt.Errorf(format, args...), Remedy: remedy}
 	}
 	if !filepath.IsAbs(libdir) {
-		return fail("give it from the root on", "the path is relative")
+		return fail("give an absolute path", "the path is relative")
 	}
 	st, err := os.Stat(libdir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,16 +135,16 @@ func versionOf(name string, major int) version {
 	return v
 }
 
-// explain adds a remedy to what dlopen said.
+// explain adds a remedy to dlopen's error.
 func explain(libdir, text string) error {
 	remedy := distribution
 	switch {
 	case strings.Contains(text, "undefined symbol: VixDiskLib_"):
 		remedy = "install VDDK 6.7 or newer: this library lacks a function that is needed"
 	case strings.Contains(text, "undefined symbol"), strings.Contains(text, "version `"):
-		remedy = "keep other libraries of the same name away: nothing but the library's own folder belongs in " + libraryPath
+		remedy = "leave only the library's own folder in " + libraryPath
 	case strings.Contains(text, "cannot open shared object file"):
-		remedy = "unpack the distribution again: a file that belongs into lib64 is missing"
+		remedy = "unpack the distribution again: a file of lib64 is missing"
 	}
 	return &LoadError{LibDir: libdir, Err: errors.New(text), Remedy: remedy}
 }

@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 )
 
-// logger is where the library's lines go: one for the process, as the library is.
+// logger takes the library's lines: one for the process, as the library is.
 var logger atomic.Pointer[slog.Logger]
 
-// noise are warnings and lines of every start that mean nothing to anybody.
+// noise are lines of every start that need no attention.
 var noise = []string{"Get CEIP status failed", "VDDK_PhoneHome", "PhoneHome:"}
 
 //export ivdLog
@@ -26,7 +26,7 @@ func ivdLog(level C.int, text *C.char) {
 	l.Log(context.Background(), levelOf(int(level), line), line, "source", "vddk")
 }
 
-// levelOf: what the library calls information is for who looks for a fault.
+// levelOf returns the level of a line. What the library calls information is DEBUG.
 func levelOf(level int, line string) slog.Level {
 	for _, n := range noise {
 		if strings.Contains(line, n) {

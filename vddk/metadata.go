@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// MetadataKeys are the names of what the disk has of metadata: "adapterType",
+// MetadataKeys returns the keys of the disk's metadata: "adapterType",
 // "geometry.biosCylinders", …
 //
 // Implements: VixError VixDiskLib_GetMetadataKeys(VixDiskLibHandle diskHandle, char *keys, size_t maxLen, size_t *requiredLen)
@@ -20,7 +20,7 @@ func (h *Handle) MetadataKeys() ([]string, error) {
 	return strings.FieldsFunc(keys, func(r rune) bool { return r == 0 }), err
 }
 
-// Metadata is the value of a key.
+// Metadata returns the value of a key.
 //
 // Implements: VixError VixDiskLib_ReadMetadata(VixDiskLibHandle diskHandle, const char *key, char *buf, size_t bufLen, size_t *requiredLen)
 func (h *Handle) Metadata(key string) (string, error) {
@@ -41,7 +41,7 @@ func (h *Handle) metadata(op C.int, key, what string) (string, error) {
 	return C.GoStringN(call.c.out, C.int(call.c.out_size)), nil
 }
 
-// SetMetadata writes the value of a key.
+// SetMetadata sets the value of a key.
 //
 // Implements: VixError VixDiskLib_WriteMetadata(VixDiskLibHandle diskHandle, const char *key, const char *val)
 func (h *Handle) SetMetadata(key, value string) error {

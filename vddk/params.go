@@ -8,15 +8,15 @@ import (
 	"errors"
 )
 
-// DiskSpec names a disk of its own: no VM, no path.
+// DiskSpec names a First Class Disk, without a VM or a path.
 type DiskSpec struct {
 	ID        string // the IVD's UUID
 	Datastore string // its datastore's managed object id, "datastore-52"
 	Snapshot  string // a snapshot's id; empty: the live disk
 }
 
-// Params say where a disk is and who asks. All empty: a file of this machine.
-// Either a disk or a VM is named, never both.
+// Params say where a disk is and whose login is used. All empty: files of this
+// machine. Either a disk or a VM is named, never both.
 type Params struct {
 	Server     string // the vCenter's name or address
 	Port       uint32 // its HTTPS port; 0: 443
@@ -27,14 +27,15 @@ type Params struct {
 	Cookie     string // of a live login, instead of the password
 	Disk       *DiskSpec
 	VM         string // "moref=vm-12"
-	VMSnapshot string // of the VM, "snapshot-47": its disk's content then; empty: the present one
+	VMSnapshot string // of the VM, "snapshot-47"; empty: the disk as it is now
 }
 
-// check refuses what the library would dereference NULL for, or misread.
+// check refuses parameters for which the library would crash, or which it would
+// misread.
 func (p Params) check(l *Library) error {
 	if p.Disk != nil && !l.SupportsIVD() {
 		return &LoadError{
-			LibDir: l.libdir, Err: errors.New("VDDK " + l.version.text + " cannot address disks of their own: it has no VixDiskLib_AllocateConnectParams"),
+			LibDir: l.libdir, Err: errors.New("VDDK " + l.version.text + " cannot address First Class Disks: it has no VixDiskLib_AllocateConnectParams"),
 			Remedy: "install VDDK 6.7 or newer",
 		}
 	}
@@ -43,22 +44,22 @@ func (p Params) check(l *Library) error {
 		return refuse("a text has a zero byte in it")
 	}
 	if p.Server != "" && p.User == "" && p.Cookie == "" {
-		return refuse("a server is named, and no user or login")
+		return refuse("a server is named, but no user or cookie")
 	}
 	if p.Server == "" && (p.Disk != nil || p.VM != "") {
 		return refuse("no server is named")
 	}
 	if p.VM == "" && p.VMSnapshot != "" {
-		return refuse("a VM's snapshot is named, and no VM")
+		return refuse("a VM's snapshot is named, but no VM")
 	}
 	if p.Disk == nil {
 		return nil
 	}
 	if p.VM != "" {
-		return refuse("a disk of its own and a VM are named")
+		return refuse("both a First Class Disk and a VM are named")
 	}
 	if p.Disk.ID == "" || p.Disk.Datastore == "" {
-		return refuse("a disk of its own needs its UUID and its datastore")
+		return refuse("a First Class Disk needs its UUID and its datastore")
 	}
 	if zero(p.Disk.ID, p.Disk.Datastore, p.Disk.Snapshot) {
 		return refuse("a text has a zero byte in it")
@@ -66,9 +67,9 @@ func (p Params) check(l *Library) error {
 	return nil
 }
 
-// make writes the parameters down for the threads that call the library, which
-// make its struct of them. The caller frees it after the last use, unless the
-// library has kept it.
+// make copies the parameters for the threads that call the library, which make the
+// library's struct of them. The caller frees the copy after the last use, unless a
+// call that uses it was given up.
 func (p Params) make(l *Library) (*C.struct_ivd_params, error) {
 	if err := p.check(l); err != nil {
 		return nil, err
@@ -95,7 +96,7 @@ func (p Params) make(l *Library) (*C.struct_ivd_params, error) {
 	return c, nil
 }
 
-// String names what the parameters lead to, without a secret.
+// String names the disk, VM or server, without a secret.
 func (p Params) String() string {
 	switch {
 	case p.Disk != nil:

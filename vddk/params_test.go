@@ -21,7 +21,7 @@ func TestParamsArrive(t *testing.T) {
 		"VM by login":            {Server: "vc", Thumbprint: "AA:BB", User: "u", Cookie: "secret", VM: "moref=vm-12"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := lib.Connect(p, true, "nbdssl")
+			c, err := lib.Connect(t.Context(), p, true, "nbdssl")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,12 +43,12 @@ func TestParamsArrive(t *testing.T) {
 
 // A VM's disk has a path; only one of its own may be opened without.
 func TestPathOfVM(t *testing.T) {
-	c, err := lib.Connect(vddk.Params{Server: "vc", User: "u", Password: "p", VM: "moref=vm-12"}, true, "nbdssl")
+	c, err := lib.Connect(t.Context(), vddk.Params{Server: "vc", User: "u", Password: "p", VM: "moref=vm-12"}, true, "nbdssl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Disconnect()
-	_, err = c.Open("", vddk.ReadOnly)
+	_, err = c.Open(t.Context(), "", vddk.ReadOnly)
 	wantCode(t, err, 3, vddk.Misuse)
 }
 
@@ -71,15 +71,15 @@ func TestEndAccessAfterFailure(t *testing.T) {
 	p := startPort(t, content(1<<20, 3))
 	params := p.params()
 	p.set(func() { p.fail[7] = 3014 })
-	wantCode(t, lib.PrepareForAccess(params, "run 7"), 3014, vddk.Denied)
-	if err := lib.EndAccess(params, "run 7"); err != nil {
+	wantCode(t, lib.PrepareForAccess(t.Context(), params, "run 7"), 3014, vddk.Denied)
+	if err := lib.EndAccess(t.Context(), params, "run 7"); err != nil {
 		t.Fatal(err)
 	}
 	for _, identity := range []string{"", strings.Repeat("x", 51), "a\x00b"} {
-		wantCode(t, lib.PrepareForAccess(params, identity), 3, vddk.Misuse)
-		wantCode(t, lib.EndAccess(params, identity), 3, vddk.Misuse)
+		wantCode(t, lib.PrepareForAccess(t.Context(), params, identity), 3, vddk.Misuse)
+		wantCode(t, lib.EndAccess(t.Context(), params, identity), 3, vddk.Misuse)
 	}
-	if err := lib.EndAccess(params, strings.Repeat("x", vddk.IdentityMax)); err != nil {
+	if err := lib.EndAccess(t.Context(), params, strings.Repeat("x", vddk.IdentityMax)); err != nil {
 		t.Error(err)
 	}
 	p.mu.Lock()

@@ -79,11 +79,11 @@ func TestOpenRefused(t *testing.T) {
 	p := startPort(t, content(1<<20, 3))
 	open := func(params vddk.Params) error {
 		t.Helper()
-		c, err := lib.Connect(params, true, "")
+		c, err := lib.Connect(t.Context(), params, true, "")
 		if err != nil {
 			return err
 		}
-		_, err = c.Open("6f9e", vddk.ReadOnly)
+		_, err = c.Open(t.Context(), "6f9e", vddk.ReadOnly)
 		if err := c.Disconnect(); err != nil {
 			t.Error(err)
 		}
@@ -160,10 +160,10 @@ func TestAccess(t *testing.T) {
 	p := startPort(t, content(1<<20, 3))
 	params := p.params()
 	params.Disk.Snapshot = ""
-	if err := lib.PrepareForAccess(params, "ivdmover run 7"); err != nil {
+	if err := lib.PrepareForAccess(t.Context(), params, "ivdmover run 7"); err != nil {
 		t.Fatal(err)
 	}
-	if err := lib.EndAccess(params, "ivdmover run 7"); err != nil {
+	if err := lib.EndAccess(t.Context(), params, "ivdmover run 7"); err != nil {
 		t.Fatal(err)
 	}
 	p.mu.Lock()
@@ -172,9 +172,9 @@ func TestAccess(t *testing.T) {
 	}
 	p.fail[7] = 3014
 	p.mu.Unlock()
-	wantCode(t, lib.PrepareForAccess(params, "ivdmover run 7"), 3014, vddk.Denied)
-	wantCode(t, lib.PrepareForAccess(params, strings.Repeat("x", 51)), 3, vddk.Misuse)
-	if cleaned, remaining, err := lib.Cleanup(params); cleaned != 0 || remaining != 0 || err != nil {
+	wantCode(t, lib.PrepareForAccess(t.Context(), params, "ivdmover run 7"), 3014, vddk.Denied)
+	wantCode(t, lib.PrepareForAccess(t.Context(), params, strings.Repeat("x", 51)), 3, vddk.Misuse)
+	if cleaned, remaining, err := lib.Cleanup(t.Context(), params); cleaned != 0 || remaining != 0 || err != nil {
 		t.Errorf("cleanup: %d, %d, %v", cleaned, remaining, err)
 	}
 }

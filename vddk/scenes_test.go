@@ -102,11 +102,11 @@ func readMute() error {
 	if err := json.Unmarshal([]byte(os.Getenv(sceneParams)), &p); err != nil {
 		return err
 	}
-	c, err := l.Connect(p, true, "nbdssl")
+	c, err := l.Connect(context.Background(), p, true, "nbdssl")
 	if err != nil {
 		return err
 	}
-	h, err := c.Open(p.Disk.ID, vddk.ReadOnly)
+	h, err := c.Open(context.Background(), p.Disk.ID, vddk.ReadOnly)
 	if err != nil {
 		return err
 	}
@@ -178,11 +178,11 @@ func openDummy() (*vddk.Library, *vddk.Connection, *vddk.Handle, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	c, err := l.Connect(vddk.Params{}, true, "")
+	c, err := l.Connect(context.Background(), vddk.Params{}, true, "")
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	h, err := c.Open("/x", vddk.ReadOnly)
+	h, err := c.Open(context.Background(), "/x", vddk.ReadOnly)
 	return l, c, h, err
 }
 
@@ -298,8 +298,8 @@ func dummyErrors(l *vddk.Library, h *vddk.Handle, buf []byte) error {
 		{h.Read(buf, 1022), 16007, vddk.Misuse},
 		{h.Write(buf, 0), 8, vddk.Full},
 		{func() error { _, err := h.QueryAllocated(0, 1024, 128); return err }(), 6, vddk.Fallback},
-		{l.PrepareForAccess(vddk.Params{}, "x"), 6, vddk.Fallback},
-		{l.EndAccess(vddk.Params{}, "x"), 6, vddk.Fallback},
+		{l.PrepareForAccess(context.Background(), vddk.Params{}, "x"), 6, vddk.Fallback},
+		{l.EndAccess(context.Background(), vddk.Params{}, "x"), 6, vddk.Fallback},
 	} {
 		var e *vddk.Error
 		if !errors.As(c.err, &e) || e.Code != c.code || e.Class != c.class || e.Text != "dummy error" {
@@ -307,7 +307,7 @@ func dummyErrors(l *vddk.Library, h *vddk.Handle, buf []byte) error {
 		}
 	}
 	var e *vddk.LoadError
-	if _, err := l.Connect(vddk.Params{Server: "v", Disk: &vddk.DiskSpec{ID: "x"}}, true, ""); !errors.As(err, &e) || !strings.Contains(e.Remedy, "6.7") {
+	if _, err := l.Connect(context.Background(), vddk.Params{Server: "v", Disk: &vddk.DiskSpec{ID: "x"}}, true, ""); !errors.As(err, &e) || !strings.Contains(e.Remedy, "6.7") {
 		return fmt.Errorf("a disk of its own with an old library: %w", err)
 	}
 	return nil
@@ -343,7 +343,7 @@ func loadRefuses(t *testing.T) {
 	}
 	for _, c := range []struct{ scene, libdir, problem, remedy string }{
 		{"load", "", "no folder is given", "set vddk.libdir"},
-		{"load", "lib", "relative", "from the root"},
+		{"load", "lib", "relative", "absolute path"},
 		{"load", filepath.Join(dir, "none"), "no such folder", "unpack VMware's VDDK"},
 		{"load", file, "a file, not a folder", "unpack VMware's VDDK"},
 		{"load", filepath.Join(libdir(), "lib64"), "it is the lib64 inside", "set vddk.libdir to " + libdir()},

@@ -1,19 +1,19 @@
 // Package vddk is a binding of libvixDiskLib, the library of VMware's Virtual Disk
-// Development Kit, for disks of their own (IVD, FCD) and local files. The library
-// is loaded at run time; nothing of it is needed to build.
+// Development Kit, for First Class Disks (IVD, FCD) and local files. The library is
+// loaded at run time; nothing of it is needed to build.
 //
 // It keeps the library's rules, so that callers need not know them: InitEx once,
-// on the main thread; every other call on C threads made after it; connections,
-// Open and Close on one thread, one at a time; one thread for each handle, which
-// issues asynchronous reads and writes alone, several in flight, and waits for
-// them before Flush and Close; memory outside Go's heap; EndAccess whenever it is
-// asked for. Any goroutine may call anything at any time.
+// on the main thread; every other call on a C thread made after it; connections,
+// Open and Close on one thread, one at a time; a thread for each handle, which
+// starts asynchronous reads and writes only, several in flight, and waits for them
+// before Flush and Close; memory outside Go's heap. Any goroutine may call any
+// method at any time.
 //
-// A call blocks until the library has ended it, and cannot be cancelled: until
-// then the library may write into the caller's buffer. What hangs can be given up
-// (Handle.Abandon, ConnectContext), which costs what it holds and nobody else. A
-// library that panics takes its process with it, which is why it belongs in one of
-// its own.
+// A call blocks until the library has ended it. It cannot be cancelled, since until
+// then the library may write into the caller's buffer. A call that hangs can be
+// given up (Handle.Abandon, the contexts of Connect and Open): the library keeps
+// what the call uses, and other calls go on. A panic of the library ends the
+// process, so it should have one of its own.
 // The package retries nothing and interprets no code beyond its Class.
 package vddk
 
@@ -59,12 +59,12 @@ type Library struct {
 	log     *slog.Logger
 	done    *dispatch
 	control *lane // ConnectEx, Open, Close, Disconnect
-	access  *lane // PrepareForAccess, EndAccess, Cleanup: they take long
-	words   *lane // GetErrorText: it never does
+	access  *lane // PrepareForAccess, EndAccess, Cleanup, which take long
+	words   *lane // GetErrorText, ListTransportModes, which take no time
 	modes   []string
 	audit   sync.Once
 	open    atomic.Int64 // connections and handles
-	lost    atomic.Int64 // what was given up
+	lost    atomic.Int64 // handles and calls that were given up
 
 	mu    sync.Mutex
 	texts map[uint64]string // the library's words for a code
@@ -102,7 +102,8 @@ func Load(o Options) (*Library, error) {
 		return nil, &LoadError{LibDir: o.LibDir, Err: errors.New("a library was loaded before"), Remedy: "load it once in a process"}
 	}
 	// A thread of the library that writes to a broken connection would end the
-	// process, unless somebody listens. Ignoring the signal would be inherited.
+	// process, unless the signal is listened for. Child processes would inherit
+	// that it is ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	logger.Store(o.Log)
 	l := &Library{libdir: o.LibDir, folder: filepath.Dir(path), version: v, log: o.Log, texts: make(map[uint64]string)}
@@ -160,8 +161,8 @@ func (l *Library) startThreads() (err error) {
 	return nil
 }
 
-// repairSignals logs what it finds: VMware does not say which handlers the
-// library installs.
+// repairSignals logs each handler that it repairs: VMware does not say which ones
+// the library installs.
 func (l *Library) repairSignals(after string) {
 	repaired := uint64(C.ivd_repair_signals())
 	for n := syscall.Signal(1); n <= 64; n++ {
@@ -171,29 +172,28 @@ func (l *Library) repairSignals(after string) {
 	}
 }
 
-// Version is the library's, as its file is named: "8.0.3".
+// Version returns the library's version as its file is named: "8.0.3".
 func (l *Library) Version() string { return l.version.text }
 
-// SupportsIVD tells whether the library can address a disk of its own: 6.7 and
+// SupportsIVD reports whether the library can address First Class Disks, as 6.7 and
 // newer can.
 func (l *Library) SupportsIVD() bool {
 	return C.ivd_vix.AllocateConnectParams != nil && C.ivd_vix.FreeConnectParams != nil
 }
 
-// TransportModes are those that the library has, the preferred first. Which work
-// on this machine shows at Open.
+// TransportModes returns the modes that the library has, the preferred first. Which
+// of them work on this machine only Open shows.
 //
 // Implements: const char *VixDiskLib_ListTransportModes(void)
 func (l *Library) TransportModes() []string { return slices.Clone(l.modes) }
 
-// Exit ends the library's work. Handles and connections must be closed before;
-// where some are not, or were given up, the library is left as it is, since it
-// would crash.
+// Exit shuts the library down. Handles and connections must be closed before. Where
+// some are not, or were given up, Exit only logs an error: the library would crash.
 //
 // Implements: void VixDiskLib_Exit(void)
 func (l *Library) Exit() {
 	if n, lost := l.open.Load(), l.Abandoned(); n != 0 || lost != 0 {
-		l.log.Error("VDDK is not ended: handles or connections are open", "open", n, "given_up", lost)
+		l.log.Error("shutting down VDDK failed: handles or connections are open", "open", n, "given_up", lost)
 		return
 	}
 	for _, lane := range []*lane{l.control, l.access, l.words} {
@@ -204,7 +204,8 @@ func (l *Library) Exit() {
 	logger.Store(nil)
 }
 
-// failure makes the error of a result, with the library's text for it.
+// failure returns the error of a result that is not VIX_OK, with the library's text
+// for it.
 //
 // Implements: char *VixDiskLib_GetErrorText(VixError err, const char *locale), void VixDiskLib_FreeErrorText(char *errMsg)
 func (l *Library) failure(op string, result uint64, detail string) error {

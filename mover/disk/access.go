@@ -16,7 +16,7 @@ func (h *Host) PrepareAccess(ctx context.Context, ref ivd.DiskRef, login job.Log
 	}
 	call, end := within(ctx, h.limits.access)
 	defer end()
-	return classify(h.lib.PrepareForAccessContext(call, params(ref, "", login), orIdentity(identity)))
+	return classify(h.lib.PrepareForAccess(call, params(ref, "", login), orIdentity(identity)))
 }
 
 // EndAccess is VixDiskLib_EndAccess. To repeat it is harmless.
@@ -26,7 +26,7 @@ func (h *Host) EndAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, 
 	}
 	call, end := within(ctx, h.limits.access)
 	defer end()
-	return classify(h.lib.EndAccessContext(call, params(ref, "", login), orIdentity(identity)))
+	return classify(h.lib.EndAccess(call, params(ref, "", login), orIdentity(identity)))
 }
 
 func orIdentity(s string) string {

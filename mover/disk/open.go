@@ -161,11 +161,11 @@ func afterEndAccess(open func() (*Disk, error), end func() error) (*Disk, error)
 func (h *Host) openWith(ctx context.Context, p vddk.Params, path string, write bool, mode string) (*Disk, error) {
 	call, end := within(ctx, h.limits.open)
 	defer end()
-	c, err := h.lib.ConnectContext(call, p, !write, mode)
+	c, err := h.lib.Connect(call, p, !write, mode)
 	if err != nil {
 		return nil, err
 	}
-	handle, err := c.OpenContext(call, path, flagsFor(mode, write))
+	handle, err := c.Open(call, path, flagsFor(mode, write))
 	if err != nil {
 		return nil, errors.Join(err, h.disconnect(c))
 	}

@@ -104,7 +104,7 @@ func (h *Host) dirty(server string) bool {
 func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l job.Login) bool {
 	call, end := within(ctx, h.limits.cleanup)
 	defer end()
-	cleaned, remaining, err := h.lib.CleanupContext(call, params(ref, "", l))
+	cleaned, remaining, err := h.lib.Cleanup(call, params(ref, "", l))
 	switch {
 	case err != nil:
 		h.log.Warn("release what is still attached to this machine", "vcenter", l.Server, "err", err)

@@ -29,7 +29,7 @@ func ext4(t *testing.T, label string) string {
 
 func connect(t *testing.T) *vddk.Connection {
 	t.Helper()
-	c, err := disks.Connect(vddk.Params{}, true, "")
+	c, err := disks.Connect(t.Context(), vddk.Params{}, true, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,13 +165,13 @@ func TestBesideDisks(t *testing.T) {
 	for i := range 4 {
 		group.Go(func() {
 			for range 20 {
-				c, err := disks.Connect(vddk.Params{}, true, "")
+				c, err := disks.Connect(t.Context(), vddk.Params{}, true, "")
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				if i%2 == 0 {
-					h, err := c.Open(path, vddk.ReadOnly)
+					h, err := c.Open(t.Context(), path, vddk.ReadOnly)
 					if err == nil {
 						err = h.Close()
 					}

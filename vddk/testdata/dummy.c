@@ -1,10 +1,10 @@
 /*
- * A library that watches how it is called, and has bad days. It aborts, saying
- * why, when a rule of VMware's is broken: a call from a thread that is older than
+ * A library that watches how it is called, and misbehaves on demand. It ends the
+ * process, saying why, when a rule of VMware's is broken: a call from a thread that is older than
  * InitEx; connections, Open and Close on more than one thread, or two at once; a
  * handle's calls on more than one thread; the synchronous calls; more than 32
  * requests in flight on a handle, or any that are not waited for at Flush and
- * Close; a NULL where one kills. Its bad days are the sectors and names below.
+ * Close; a NULL where one kills. It misbehaves for the sectors and names below.
  * Connections and handles are mostly NULL, and a completion comes on the caller's
  * thread before ReadAsync returns, and once more from another.
  */

@@ -14,14 +14,14 @@ import (
 func TestAccessThatNobodyEnds(t *testing.T) {
 	w := newWorld(t, mib)
 	w.failed = true
-	must(t, lib.PrepareForAccess(w.at(""), "run 7"))
+	must(t, lib.PrepareForAccess(t.Context(), w.at(""), "run 7"))
 	left := w.lab.Report().Prepared
 	if len(left) != 1 || left[0].Disk != w.disk.ID() || left[0].Identity != "run 7" {
 		t.Fatalf("prepared: %+v", left)
 	}
-	must(t, lib.EndAccess(w.at(""), "run 7"))
+	must(t, lib.EndAccess(t.Context(), w.at(""), "run 7"))
 	must(t, script.WriteFaults(w.dir, script.Fault{Call: "PrepareForAccess", Do: script.Code(3014)}))
-	wantCode(t, lib.PrepareForAccess(w.at(""), "run 8"), 3014)
+	wantCode(t, lib.PrepareForAccess(t.Context(), w.at(""), "run 8"), 3014)
 	if left := w.lab.Report().Prepared; len(left) != 1 || left[0].Identity != "run 8" {
 		t.Fatalf("prepared: %+v", left)
 	}
@@ -38,7 +38,7 @@ func TestAccessThatNobodyEnds(t *testing.T) {
 // that is ended then was not forgotten.
 func TestAccessIsEndedAfterARestart(t *testing.T) {
 	w := newWorld(t, mib)
-	must(t, lib.PrepareForAccess(w.at(""), "run 9"))
+	must(t, lib.PrepareForAccess(t.Context(), w.at(""), "run 9"))
 	w.end()
 	u, err := url.Parse(w.lab.Ready().URL)
 	must(t, err)
@@ -50,7 +50,7 @@ func TestAccessIsEndedAfterARestart(t *testing.T) {
 	}
 	p, ready := w.at(""), restarted.Ready() // whose sessions have ended
 	p.Cookie, p.User, p.Password = "", ready.Username, ready.Password
-	must(t, lib.EndAccess(p, "run 9"))
+	must(t, lib.EndAccess(t.Context(), p, "run 9"))
 }
 
 // PrepareForAccess goes from machine to machine and stops at one that refuses: those
@@ -61,11 +61,11 @@ func TestAccessStopsInTheMiddle(t *testing.T) {
 		w.attach(n)
 	}
 	must(t, script.WriteHosts(w.dir, script.Hosts{AccessRefused: []string{"lab-vm-3"}}))
-	wantCode(t, lib.PrepareForAccess(w.at(""), "run 7"), 3014)
+	wantCode(t, lib.PrepareForAccess(t.Context(), w.at(""), "run 7"), 3014)
 	if got := w.lab.Report().Disabled; len(got) != 1 {
 		t.Fatalf("disabled: %+v, want those of the first machine alone", got)
 	}
-	must(t, lib.EndAccess(w.at(""), "run 7"))
+	must(t, lib.EndAccess(t.Context(), w.at(""), "run 7"))
 	if got := w.lab.Report(); len(got.Disabled)+len(got.Prepared) != 0 {
 		t.Fatalf("after EndAccess: %+v", got)
 	}

@@ -255,7 +255,7 @@ func TestCleanup(t *testing.T) {
 	wantCode(t, err, 13)
 	living := mustOpen(t, w.at(w.snapshot()), vddk.ReadOnly, "hotadd")
 	for _, want := range []int{1, 0} {
-		cleaned, remaining, err := lib.Cleanup(w.at(""))
+		cleaned, remaining, err := lib.Cleanup(t.Context(), w.at(""))
 		if cleaned != want || remaining != 0 || err != nil {
 			t.Fatalf("cleanup: %d, %d, %v", cleaned, remaining, err)
 		}

@@ -51,7 +51,7 @@ func TestScriptOfCodes(t *testing.T) {
 	_, err = open(t, w.at(s), vddk.ReadOnly, "hotadd")
 	wantCode(t, err, 13)
 	for _, code := range []uint64{0, 3014, 0} {
-		if _, _, err := lib.Cleanup(w.at(s)); code != 0 {
+		if _, _, err := lib.Cleanup(t.Context(), w.at(s)); code != 0 {
 			wantCode(t, err, code)
 		} else {
 			must(t, err)
@@ -72,9 +72,9 @@ func TestScriptOfTime(t *testing.T) {
 	if d := time.Since(start); d < 200*time.Millisecond {
 		t.Fatalf("the read took %v", d)
 	}
-	c, err := lib.Connect(w.at(s), true, "nbdssl")
+	c, err := lib.Connect(t.Context(), w.at(s), true, "nbdssl")
 	must(t, err)
-	lost, err := c.Open("", vddk.ReadOnly) // never closed: it waits for what hangs
+	lost, err := c.Open(t.Context(), "", vddk.ReadOnly) // never closed: it waits for what hangs
 	must(t, err)
 	must(t, script.WriteFaults(w.dir, script.Fault{Call: "ReadAsync", Shared: true, Do: script.Hang}))
 	ended := make(chan error, 1)

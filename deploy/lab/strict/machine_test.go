@@ -54,9 +54,9 @@ func (w *world) of(vm *object.VirtualMachine, snapshot string, password bool) vd
 
 func openPath(t *testing.T, p vddk.Params, path string, flags vddk.OpenFlags, modes string) (*vddk.Handle, error) {
 	t.Helper()
-	c, err := lib.Connect(p, flags&vddk.ReadOnly != 0, modes)
+	c, err := lib.Connect(t.Context(), p, flags&vddk.ReadOnly != 0, modes)
 	must(t, err)
-	h, err := c.Open(path, flags)
+	h, err := c.Open(t.Context(), path, flags)
 	if err != nil {
 		return nil, errors.Join(err, c.Disconnect())
 	}
@@ -140,7 +140,7 @@ func TestDiskOfAMachineThatIsOff(t *testing.T) {
 	wantCode(t, err, 4) // another machine's
 
 	// Cleanup names no VM and no disk.
-	cleaned, remaining, err := lib.Cleanup(vddk.Params{
+	cleaned, remaining, err := lib.Cleanup(t.Context(), vddk.Params{
 		Server: w.login.Server, Port: w.login.Port, Thumbprint: w.login.Thumbprint, User: w.login.User, Cookie: w.login.Cookie,
 	})
 	if cleaned != 0 || remaining != 0 || err != nil {

@@ -15,7 +15,7 @@ import (
 func TestCheckRepair(t *testing.T) {
 	w := newWorld(t, 2*mib)
 	file := filepath.Join(w.dir, "datastores", "datastore1", "fcd", string(w.disk.ID())+".vmdk")
-	c, err := lib.Connect(vddk.Params{}, false, "file")
+	c, err := lib.Connect(t.Context(), vddk.Params{}, false, "file")
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Disconnect()) })
 	must(t, c.CheckRepair(file, false))
@@ -43,11 +43,11 @@ func TestCheckRepair(t *testing.T) {
 	put("-flat", "-lost")
 	wantCode(t, c.CheckRepair(file, true), 4)
 
-	reader, err := lib.Connect(vddk.Params{}, true, "file")
+	reader, err := lib.Connect(t.Context(), vddk.Params{}, true, "file")
 	must(t, err)
 	wantCode(t, reader.CheckRepair(file, true), 11)
 	must(t, reader.Disconnect())
-	remote, err := lib.Connect(w.at(""), false, "nbdssl")
+	remote, err := lib.Connect(t.Context(), w.at(""), false, "nbdssl")
 	must(t, err)
 	wantCode(t, remote.CheckRepair(file, false), 6)
 	must(t, remote.Disconnect())

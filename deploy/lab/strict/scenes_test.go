@@ -1,6 +1,7 @@
 package strict_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -37,10 +38,10 @@ func params() vddk.Params {
 
 func openAnd(modes string, f func(*vddk.Handle) error) int {
 	p := params()
-	c, err := lib.Connect(p, true, modes)
+	c, err := lib.Connect(context.Background(), p, true, modes)
 	if err == nil {
 		var h *vddk.Handle
-		if h, err = c.Open(p.Disk.ID, vddk.ReadOnly); err == nil {
+		if h, err = c.Open(context.Background(), p.Disk.ID, vddk.ReadOnly); err == nil {
 			err = f(h)
 		}
 	}

@@ -167,11 +167,11 @@ func (w *world) guest(want []byte, off int64, seed uint64, n int64) {
 // open opens a disk and closes it when the test ends, unless it did.
 func open(t testing.TB, p vddk.Params, flags vddk.OpenFlags, modes string) (*vddk.Handle, error) {
 	t.Helper()
-	c, err := lib.Connect(p, flags&vddk.ReadOnly != 0, modes)
+	c, err := lib.Connect(t.Context(), p, flags&vddk.ReadOnly != 0, modes)
 	if err != nil {
 		return nil, err
 	}
-	h, err := c.Open(p.Disk.ID, flags)
+	h, err := c.Open(t.Context(), p.Disk.ID, flags)
 	if err != nil {
 		return nil, errors.Join(err, c.Disconnect())
 	}
