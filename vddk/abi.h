@@ -1,9 +1,9 @@
 /*
- * The ABI of libvixDiskLib on x86-64, declared anew from what is publicly known
- * of it: the layout of nbdkit's vddk-structs.h, VMware's programming guide, and
- * the release notes. Both sides of the border include this file: the binding in
- * this folder, and the laboratory's library in lab/. The assertions at the end
- * hold every offset; when one fails, the border is broken, not the assertion.
+ * The ABI of libvixDiskLib on x86-64, declared anew from public sources: the layout
+ * in nbdkit's vddk-structs.h, VMware's programming guide, and the release notes. The
+ * binding in this folder and the laboratory's library in lab/ both include this
+ * file. The assertions at the end check every offset; when one fails, the
+ * declaration is wrong, not the assertion.
  */
 #ifndef IVD_VDDK_ABI_H
 #define IVD_VDDK_ABI_H

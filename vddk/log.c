@@ -1,6 +1,6 @@
-/* Lines are formatted here, since a va_list cannot be read in Go, and handed to
- * Go as plain text on the thread that logs: lines are rare, and a panic's must be
- * out before the process ends. */
+/* Lines are formatted here, since Go cannot read a va_list. They are passed to Go at
+ * once, on the thread that logs: lines are rare, and a panic's must be logged before
+ * the process ends. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
@@ -39,9 +39,9 @@ void ivd_warn(const char *format, va_list args) {
 	hand_over(IVD_WARN, format, args);
 }
 
-/* The library cannot go on, and its state is not to be trusted: the process ends,
- * and its supervisor starts another. SIGABRT's default, not the Go runtime's
- * handler, so that the end is short. */
+/* The library cannot go on and its state cannot be trusted, so the process ends and
+ * its supervisor starts another. SIGABRT gets its default action: the Go runtime's
+ * handler would print all goroutines. */
 void ivd_panic(const char *format, va_list args) {
 	hand_over(IVD_PANIC, format, args);
 	signal(SIGABRT, SIG_DFL);

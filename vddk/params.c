@@ -1,6 +1,6 @@
-/* See shim.h. FreeConnectParams is called only for what AllocateConnectParams or
- * GetConnectParams made; of the former it frees no string: those are ours, and
- * are wiped, since some are passwords. */
+/* See shim.h. FreeConnectParams is called only for a struct that AllocateConnectParams
+ * or GetConnectParams made. It frees no string of the former: those are ours, and are
+ * wiped, since some are passwords. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ void ivd_params_disk(struct ivd_params *params, char *id, char *datastore, char 
 	params->says.spec.vStorageObjSpec.ssId = snapshot;
 }
 
-/* Field by field: the private state that the library put into its struct stays. */
+/* Field by field: the library has put private state into its struct. */
 int ivd_params_make(struct ivd_params *params) {
 	const VixConnectParams *from = &params->says;
 	params->from_library = ivd_vix.AllocateConnectParams && ivd_vix.FreeConnectParams;

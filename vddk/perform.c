@@ -1,6 +1,6 @@
-/* The calls that are no I/O, as the library wants them. Some libraries leave the
- * out pointer of a successful ConnectEx or Open at NULL: that is a value. What the
- * library allocates is copied, and freed here: on a thread that may call it. */
+/* The calls that are neither reads nor writes. Some libraries leave the out pointer
+ * of a successful ConnectEx or Open at NULL, which is a value then. What the library
+ * allocates is copied and freed here, on a thread that may call the library. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void copy_text(char *to, size_t size, const char *from) {
 		snprintf(to, size, "%s", from);
 }
 
-/* Open, and at once what everybody asks next. */
+/* Open, GetInfo and GetTransportMode. */
 static VixError open_disk(struct ivd_call *call) {
 	VixError err = ivd_vix.Open(call->connection, call->text, call->flags, &call->handle);
 	if (VIX_CODE(err) != VIX_OK || ivd_abandoned())
@@ -74,7 +74,7 @@ static VixError query(struct ivd_call *call) {
 	return err;
 }
 
-/* Both metadata calls answer BUFFER_TOOSMALL with the size that they need. */
+/* Both metadata calls return BUFFER_TOOSMALL and the size that they need. */
 static VixError ask_metadata(struct ivd_call *call, char *buffer, size_t size, size_t *need) {
 	return call->op == IVD_KEYS
 		? ivd_vix.GetMetadataKeys(call->handle, buffer, size, need)
@@ -135,7 +135,7 @@ static VixError get_params(struct ivd_call *call) {
 	return got ? err : OUT_OF_MEMORY;
 }
 
-/* The three calls about a disk that need no connection. */
+/* The three calls that need parameters but no connection. */
 static VixError access_call(struct ivd_call *call) {
 	if (ivd_params_make(call->params) != 0)
 		return OUT_OF_MEMORY;
@@ -199,7 +199,7 @@ static VixError perform(struct ivd_call *call) {
 	case IVD_WRITE_KEY:
 		return ivd_vix.WriteMetadata ? ivd_vix.WriteMetadata(call->handle, call->text, call->value) : NOT_SUPPORTED;
 	}
-	return VIX_OK; /* IVD_DRAIN: the worker has waited, and that is all */
+	return VIX_OK; /* IVD_DRAIN: the worker has waited already */
 }
 
 void ivd_perform(struct ivd_call *call) {

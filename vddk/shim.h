@@ -9,15 +9,15 @@
 
 #include "symbols.h"
 
-/* load.c: NULL, or what is wrong (to be freed). */
+/* load.c: ivd_load returns NULL, or what is wrong (to be freed). */
 char *ivd_load(const char *path);
 extern uint32_t ivd_major; /* the library's own version, as its file is named */
 VixError ivd_init(uint32_t major, uint32_t minor, const char *libdir, const char *config);
 void ivd_exit(void);
 int ivd_on_main_thread(void);
 
-/* signals.c: adds SA_ONSTACK to handlers that others installed without it; a bit
- * for each signal that needed it. */
+/* signals.c: adds SA_ONSTACK to the handlers that lack it, and returns a bit for each
+ * signal for which it did. */
 uint64_t ivd_repair_signals(void);
 
 /* log.c: the library's log functions; each line goes to ivdLog of log.go. */
@@ -29,21 +29,21 @@ void ivd_panic(const char *format, va_list args);
  * this function, or NULL; to be freed. */
 char *ivd_take_warning(void);
 
-/* params.c: what a ConnectParams says, in strings of ours. The library's struct
- * is made of it, and freed, by the threads that call the library. */
+/* params.c: ConnectParams with strings of ours. The threads that call the library
+ * make the library's struct of them, and free it. */
 struct ivd_params {
 	VixConnectParams says; /* strings NULL where there are none; state never set */
-	VixConnectParams *vix; /* the library's, from ivd_params_make on */
+	VixConnectParams *vix; /* the library's struct, between ivd_params_make and _unmake */
 	int from_library;
 	char *strings[12];
 	int count;
 };
 struct ivd_params *ivd_params_new(void);
-char *ivd_params_own(struct ivd_params *params, char *text); /* takes it; "" counts as none */
+char *ivd_params_own(struct ivd_params *params, char *text); /* takes ownership; NULL for "" */
 void ivd_params_uid(struct ivd_params *params, char *user, char *password);
 void ivd_params_session(struct ivd_params *params, char *cookie, char *user, char *password);
 void ivd_params_disk(struct ivd_params *params, char *id, char *datastore, char *snapshot);
-int ivd_params_make(struct ivd_params *params); /* 0, or negative without memory */
+int ivd_params_make(struct ivd_params *params); /* 0, or -1 without memory */
 void ivd_params_unmake(struct ivd_params *params);
 void ivd_params_free(struct ivd_params *params); /* after ivd_params_unmake */
 
@@ -56,9 +56,9 @@ enum ivd_op {
 	IVD_READ, IVD_WRITE,
 };
 
-/* One call into the library. It is Go's until it is handed to a worker, and again
- * when it has come back as ended. One that is given up in between is nobody's: its
- * memory is never used again, nor freed. */
+/* One call into the library. It belongs to Go until it is handed to a worker, and
+ * again when it has been returned. When it is given up in between, its memory is
+ * never used again, nor freed. */
 struct ivd_call {
 	uint64_t id; /* tells Go which of its calls this is */
 	int op;
@@ -81,7 +81,7 @@ struct ivd_call {
 	struct ivd_params *got; /* copied, without secrets */
 	void (*companion)(void *argument);
 	void *argument;
-	struct ivd_opened *opened; /* what Open has found */
+	struct ivd_opened *opened; /* of an Open */
 };
 
 struct ivd_opened {
@@ -111,7 +111,7 @@ void ivd_worker_stop(struct ivd_worker *worker); /* after its last call ended */
 void ivd_worker_abandon(struct ivd_worker *worker);
 int ivd_abandoned(void); /* whether that happened to the worker of the calling thread */
 
-/* perform.c: one call that is no I/O, on the thread that is to make it. */
+/* perform.c: makes a call that is neither a read nor a write, on the calling thread. */
 void ivd_perform(struct ivd_call *call);
 
 #endif

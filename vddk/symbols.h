@@ -1,9 +1,9 @@
 /*
- * Every function of libvixDiskLib that the binding calls, in one table: required
- * ones, without which the library is refused, and optional ones, which are NULL
- * where the library (an old one, or a test's) does not have them.
+ * Every function of libvixDiskLib that the binding calls, in one table. A library
+ * without one of the required functions is refused; an optional one is NULL where
+ * the library (an old one, or a test's) does not have it.
  *
- * Not here, on purpose: Init and Connect, which InitEx and ConnectEx replace; Read
+ * Left out on purpose: Init and Connect, which InitEx and ConnectEx replace; Read
  * and Write, since a handle must not do both kinds of I/O, and only asynchronous
  * requests can be several in flight; what makes or changes hosted disks (Create,
  * Clone, Grow, Shrink, Defragment, Attach, Rename, Unlink), which IVDs never are.

@@ -74,8 +74,8 @@ static char *read_all(int fd) {
 	return text;
 }
 
-/* A snapshot that goes while its files are opened means that meta is another by
- * now: then it is read again. */
+/* When a snapshot is deleted while its files are opened, meta has been replaced and
+ * is read again. */
 static VixError load_once(struct chain *chain) {
 	int meta = open_file(chain, ".ivd/", "meta", O_RDONLY);
 	if (meta < 0)
@@ -201,8 +201,8 @@ VixError chain_read_zero(int fd, void *buffer, size_t size, uint64_t offset) {
 	return VIX_OK;
 }
 
-/* The layers that have saved blocks for this snapshot, the oldest counting; -1:
- * none has. *any: one has. */
+/* For each block the oldest layer that has saved it for this snapshot, or -1. *any:
+ * whether there is one. */
 VixError chain_owners(const struct chain *chain, uint64_t from, uint64_t to, int16_t *owners, bool *any) {
 	uint8_t bits[WINDOW / 8 + 1];
 	uint64_t first = from / 8, bytes = (to - 1) / 8 - first + 1;
@@ -226,7 +226,7 @@ VixError chain_owners(const struct chain *chain, uint64_t from, uint64_t to, int
 	return VIX_OK;
 }
 
-/* Where the run of blocks that begins with owners[from] ends. */
+/* The end of the run of blocks with the same owner as owners[from]. */
 static uint64_t run_end(const int16_t *owners, uint64_t from, uint64_t count) {
 	uint64_t end = from + 1;
 	while (end < count && owners[end] == owners[from])
@@ -234,7 +234,7 @@ static uint64_t run_end(const int16_t *owners, uint64_t from, uint64_t count) {
 	return end;
 }
 
-/* Of a range, what layers have. */
+/* Reads the blocks of a range that layers have. */
 static VixError read_saved(const struct chain *chain, const int16_t *owners, uint64_t first, uint64_t count, uint8_t *buffer,
 			   size_t size, uint64_t offset) {
 	for (uint64_t run = 0; run < count;) {
@@ -254,8 +254,9 @@ static VixError read_saved(const struct chain *chain, const int16_t *owners, uin
 	return VIX_OK;
 }
 
-/* Bits, then the present content, then whether there is a younger snapshot by now,
- * then the bits again: what somebody has saved meanwhile is the snapshot's. */
+/* The order matters: the bits, the present content, whether there is a younger
+ * snapshot by now, and the bits again. Blocks that another process has saved
+ * meanwhile are the snapshot's. */
 static VixError read_range(struct chain *chain, uint8_t *buffer, size_t size, uint64_t offset) {
 	int16_t owners[PIECE / CHAIN_BLOCK + 1];
 	uint64_t first = offset / CHAIN_BLOCK, count = (offset + size - 1) / CHAIN_BLOCK - first + 1;

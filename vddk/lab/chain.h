@@ -1,7 +1,7 @@
 /*
  * A disk of the laboratory in its files, as docs/laboratory.md lays them out: the
- * present content, the layers of its snapshots, the changes. Readers take no
- * lock, writers the disk's own; both see what other processes do meanwhile. One
+ * present content, the layers of its snapshots, the changes. Readers take no lock,
+ * writers the disk's own; both see the changes of other processes. A chain takes one
  * call at a time.
  */
 #ifndef IVD_LAB_CHAIN_H
@@ -23,7 +23,7 @@ bool chain_tracks(const struct chain *chain); /* its changes */
 VixError chain_read(struct chain *chain, uint8_t *buffer, size_t size, uint64_t offset);
 VixError chain_write(struct chain *chain, const uint8_t *buffer, size_t size, uint64_t offset);
 VixError chain_flush(struct chain *chain);
-/* What has data in [from, to), in blocks. */
+/* The blocks in [from, to) that have data. */
 typedef void (*chain_found)(void *data, uint64_t from, uint64_t to);
 VixError chain_allocated(struct chain *chain, uint64_t from, uint64_t to, chain_found found, void *data);
 

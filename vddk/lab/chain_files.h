@@ -28,12 +28,12 @@ struct chain {
 
 /* Reads meta, and opens what it names. */
 VixError chain_load(struct chain *chain);
-/* Meta is another by now: somebody has made or deleted a snapshot. */
+/* Whether meta has been replaced: a snapshot was made or deleted. */
 bool chain_stale(const struct chain *chain);
-/* What is beyond a file's end is zeros. */
+/* Zeros beyond the file's end. */
 VixError chain_read_zero(int fd, void *buffer, size_t size, uint64_t offset);
-/* For each block the layer that has saved it for this snapshot, the oldest that has;
- * -1: none. *any: one has. At most WINDOW blocks. */
+/* For each of at most WINDOW blocks the oldest layer that has saved it for this
+ * snapshot, or -1. *any: whether there is one. */
 VixError chain_owners(const struct chain *chain, uint64_t from, uint64_t to, int16_t *owners, bool *any);
 
 #endif

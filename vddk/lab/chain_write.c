@@ -41,7 +41,7 @@ static bool is_zero(const uint8_t *bytes, size_t size) {
 	return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-/* Into the youngest layer: data first, then the bit; zeros stay a hole. */
+/* Saves into the youngest layer, the data before the bit; zeros stay a hole. */
 static VixError preserve(struct chain *chain, uint64_t from, uint64_t to) {
 	struct layer *layer = &chain->layers[chain->count - 1];
 	uint8_t block[CHAIN_BLOCK], bits;
@@ -71,7 +71,8 @@ static VixError put(struct chain *chain, const uint8_t *buffer, size_t size, uin
 	return err == VIX_OK ? write_all(chain->content, buffer, size, offset) : err;
 }
 
-/* As a guest writes: under the disk's lock, saved first, marked next. */
+/* A write, as of a guest: under the disk's lock, after the old content was saved and
+ * the blocks marked as changed. */
 VixError chain_write(struct chain *chain, const uint8_t *buffer, size_t size, uint64_t offset) {
 	while (flock(chain->lock, LOCK_EX) != 0)
 		if (errno != EINTR)
@@ -92,7 +93,7 @@ VixError chain_flush(struct chain *chain) {
 	return fdatasync(chain->content) == 0 ? VIX_OK : lab_from_errno(errno);
 }
 
-/* The extent of data at or after a place, remembered. */
+/* The extent of data at or after an offset; the last one is remembered. */
 struct extent {
 	int fd;
 	uint64_t start, end;

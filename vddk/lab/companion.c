@@ -1,5 +1,5 @@
-/* The real library loads its companions by their bare names while it initialises:
- * itself it is found by its path, they are found by LD_LIBRARY_PATH alone. */
+/* The companion library is loaded by its bare name in InitEx, as the real library
+ * loads its own: it is found only by LD_LIBRARY_PATH. */
 #include <dlfcn.h>
 
 #include "lab.h"

@@ -1,5 +1,5 @@
-/* Connections, and access to a disk around its snapshot. A connection is only a
- * checked copy of its parameters: who it may be, the vCenter says at Open. */
+/* Connections, PrepareForAccess, EndAccess and Cleanup. A connection is only a
+ * checked copy of its parameters: the login is checked at Open. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,8 +73,8 @@ API VixError VixDiskLib_GetConnectParams(VixConnection *connection, VixConnectPa
 	return *params ? VIX_OK : VIX_OUT_OF_MEMORY;
 }
 
-/* What was prepared here and not ended. Another process may end it: then it is no
- * misuse, which only the laboratory can tell. */
+/* Accesses that this process has prepared and not ended. Another process may end
+ * them, so only the laboratory can tell whether that is misuse. */
 static struct {
 	pthread_mutex_t lock;
 	int count;
@@ -105,12 +105,12 @@ static VixError check_access(const VixConnectParams *params, const char *identit
 		return VIX_INVALID_ARG;
 	VixError err = lab_check_params(params);
 	if (err == VIX_OK && params->specType != VIX_SPEC_VSTORAGE_OBJECT)
-		return VIX_NOT_SUPPORTED; /* the laboratory has disks of their own, and no VM's */
+		return VIX_NOT_SUPPORTED; /* the laboratory has First Class Disks only */
 	return err;
 }
 
-/* One that fails may have disabled some of the machines: a scripted fault comes
- * after the deed. */
+/* A scripted fault comes after access was prepared: a call that fails may have
+ * disabled relocation all the same. */
 API VixError VixDiskLib_PrepareForAccess(const VixConnectParams *params, const char *identity) {
 	VixError err = check_access(params, identity, "VixDiskLib_PrepareForAccess");
 	if (err != VIX_OK)

@@ -128,7 +128,7 @@ static struct script *look(const char *dir) {
 	return script;
 }
 
-/* How often everybody has come here, this time included. */
+/* How many calls all processes have made, this one included. */
 static int64_t count_shared(const char *dir, const struct rule *rule) {
 	char path[4096 + 64], text[32] = "";
 	snprintf(path, sizeof path, "%s/faults.count", dir);

@@ -1,8 +1,8 @@
 /*
  * The script of faults, DIR/faults.json: what goes wrong at the n-th call of a
- * kind. Counters are this process's, or, where a rule says "shared", everybody's
- * in DIR/faults.count/. The file is looked at at each call; a changed one begins
- * anew.
+ * kind. Each process counts for itself; where a rule says "shared", all processes
+ * count together in DIR/faults.count/. The file is checked at each call; when it has
+ * changed, it is read again and counting starts anew.
  */
 #ifndef IVD_LAB_FAULTS_H
 #define IVD_LAB_FAULTS_H
@@ -23,10 +23,10 @@ struct lab_plan {
 	int64_t delay_ns;
 };
 
-/* Counts the call and tells what is to become of it. */
+/* Counts the call and returns what is to happen to it. */
 struct lab_plan lab_plan(const struct lab_call *call);
-/* Does what a plan says, on this thread: the code, or VIX_OK after a delay. It does
- * not come back where the plan is to hang or to end the process. */
+/* Carries a plan out on this thread: returns its code, or VIX_OK after a delay; does
+ * not return when the plan is to hang or to end the process. */
 VixError lab_suffer(struct lab_plan plan, const char *call);
 VixError lab_fault(const struct lab_call *call);
 VixError lab_fault_on(const VixHandle *handle, const char *call);

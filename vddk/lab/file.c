@@ -36,8 +36,8 @@ static VixError transfer(struct file *file, struct lab_request *request) {
 	return VIX_OK;
 }
 
-/* What is not a hole, rounded outwards to chunks. Where the file system does not
- * know its holes, all of it. */
+/* The parts that are not holes, rounded outwards to chunks; the whole range where the
+ * file system does not know its holes. */
 static VixError allocated(struct file *file, struct lab_request *request) {
 	struct lab_blocks blocks = {0};
 	uint64_t chunk = request->chunk * VIX_SECTOR_SIZE;
@@ -106,7 +106,7 @@ static void file_submit(VixHandle *handle, struct lab_request *request) {
 	pthread_mutex_unlock(&file->lock);
 }
 
-/* Several may read, one may write, and not both. */
+/* Several handles may read, or one may write. */
 static VixError open_locked(VixHandle *handle, const char *path, int *fd) {
 	*fd = open(path, (handle->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (*fd < 0) {

@@ -1,8 +1,8 @@
 /*
- * HotAdd and SAN: which disk this machine holds, as files below DIR/hotadd and
- * DIR/san that the laboratory looks at. A file is a device of the machine: it stays
- * when its process dies, until Cleanup takes it away. What a dead process had
- * open over SAN is free at once.
+ * HotAdd and SAN: the disks that this machine holds, as files below DIR/hotadd and
+ * DIR/san, which the laboratory reads. A file below hotadd stands for a device of the
+ * machine: it stays when its process dies, until Cleanup removes it. One below san
+ * counts no more when its process is dead.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "ticket.h"
 #include "world.h"
 
-/* When a process began, in ticks since the machine did; 0: there is none. */
+/* When a process began, in ticks since the machine was started; 0: no such process. */
 static unsigned long long started(long pid) {
 	char path[64], text[1024];
 	snprintf(path, sizeof path, "/proc/%ld/stat", pid);
@@ -43,7 +43,7 @@ static bool lives(const char *mark) {
 	return ticks != 0 && ticks == strtoull(start, NULL, 10);
 }
 
-/* Every mark of a folder, until the visitor says that it is enough. */
+/* Visits the marks of a folder until the visitor stops it. */
 typedef bool (*visitor)(void *data, const char *path, const char *mark);
 
 static bool visit_folder(const char *dir, const char *folder, visitor visit, void *data) {
@@ -133,7 +133,7 @@ static char *mark_of(const struct lab_want *want) {
 	return mark;
 }
 
-/* The first free name of a folder gets the mark, whole from the beginning. */
+/* Writes the mark under the first free name of a folder, at once with its content. */
 static VixError make_mark(const char *dir, const char *folder, const struct lab_want *want, char **file) {
 	char path[4096 + 600], hidden[4096 + 600];
 	snprintf(path, sizeof path, "%s/%s", dir, folder);
@@ -166,7 +166,7 @@ static bool has(const struct json *list, const char *name) {
 	return false;
 }
 
-/* What this machine and the disk allow, without a look at what others do. */
+/* What this machine and the disk allow, whatever other processes hold. */
 static VixError allowed(const struct lab_want *want, const struct json *proxy) {
 	const struct lab_ticket *ticket = want->ticket;
 	const char *vm = json_string(proxy, "vm", "");

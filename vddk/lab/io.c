@@ -1,5 +1,5 @@
-/* Reading, writing, waiting. Every request, waited for or not, goes to the
- * driver's thread; a handle does either kind, never both. */
+/* Reading, writing, waiting. Every request, synchronous or not, goes to the driver's
+ * thread; a handle does one kind, never both. */
 #include <stdlib.h>
 
 #include "faults.h"
@@ -16,8 +16,8 @@ void lab_submit(struct lab_request *request) {
 	handle->driver->submit(handle, request);
 }
 
-/* The buffer is the caller's again when the callback has begun, and the request
- * counts as outstanding until it has returned. */
+/* The caller may use the buffer again when the callback has begun; the request is
+ * outstanding until the callback has returned. */
 void lab_complete(struct lab_request *request, VixError result) {
 	VixHandle *handle = request->handle;
 	bool asynchronous = request->callback != NULL;
@@ -99,7 +99,7 @@ static void *later_thread(void *arg) {
 	return NULL;
 }
 
-/* A request whose end is the plan's: it completes with the code, later, or never. */
+/* A request with a scripted fault: it completes with the code, later, or never. */
 static VixError suffer_later(struct lab_plan plan, struct lab_request *request) {
 	if (plan.fate == LAB_FATE_HANG)
 		return VIX_OK;
@@ -116,7 +116,7 @@ static VixError suffer_later(struct lab_plan plan, struct lab_request *request) 
 	return VIX_OK;
 }
 
-/* A scripted code, delay or hang is the request's: the call itself returns. */
+/* A scripted code, delay or hang concerns the request: the call itself returns. */
 static VixError start(VixHandle *handle, struct lab_request *request, const char *call) {
 	struct lab_plan plan = plan_for(handle, call);
 	if (plan.fate == LAB_FATE_NONE) {

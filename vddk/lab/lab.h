@@ -1,6 +1,6 @@
 /*
- * The laboratory's libvixDiskLib, inside. A connection holds a copy of its
- * parameters; a handle has a driver (file.c or net.c) whose own thread works off
+ * The inside of the laboratory's libvixDiskLib. A connection holds a copy of its
+ * parameters. A handle has a driver (file.c, net.c or lun.c) that carries out its
  * requests; every request ends in lab_complete.
  *
  * Where the real library would corrupt memory or hang when its rules of use are
@@ -143,14 +143,14 @@ void lab_opening_ends(void); /* also of a call that will never return */
 struct lab_stay { int place; };
 struct lab_stay lab_stay_begins(void);
 void lab_stay_ends(struct lab_stay *stay);
-/* The calling thread is in the library until the block ends: in its first lines. */
+/* At the start of a block: the calling thread is in the library until the block ends. */
 #define LAB_STAY __attribute__((cleanup(lab_stay_ends), unused)) struct lab_stay stay = lab_stay_begins()
 void lab_submit(struct lab_request *request);
 VixError lab_submit_and_wait(struct lab_request *request);
 void lab_complete(struct lab_request *request, VixError result);
 
-/* pool.c: what handles and connections are made of; and misuse where a caller gives
- * NULL, or something that is closed. */
+/* pool.c: memory for handles and connections; and misuse when a caller passes NULL or
+ * a closed one. */
 VixHandle *lab_new_VixHandle(void);
 void lab_end_VixHandle(VixHandle *handle);
 bool lab_live_VixHandle(const VixHandle *handle);

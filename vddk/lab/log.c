@@ -1,5 +1,4 @@
-/* The program's functions that log, and threads that leave its signals alone: what
- * every part of the library stands on. */
+/* The program's log functions, and threads that do not take its signals. */
 #include <signal.h>
 #include <stdlib.h>
 
@@ -44,7 +43,7 @@ _Noreturn void lab_panic(const char *format, ...) {
 	abort();
 }
 
-/* A thread of the library leaves the signals of its program to the program. */
+/* A thread of the library takes no signal of its program. */
 int lab_thread(pthread_t *thread, void *(*body)(void *), void *arg) {
 	sigset_t all, old;
 	sigfillset(&all);

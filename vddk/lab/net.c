@@ -30,7 +30,7 @@ static int64_t now_ms(void) {
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* A connection that says nothing for too long while we wait counts as lost. */
+/* A connection counts as lost when no answer comes for too long. */
 static void rest(struct net *net, int64_t progress) {
 	struct pollfd fds[2] = {{.fd = net->wake, .events = POLLIN}, {.fd = lab_tls->fd(net->tls), .events = POLLIN}};
 	if (net->write_blocked || net->read_blocked_on_write)

@@ -40,14 +40,14 @@ struct net {
 	size_t in_left;
 };
 
-/* Whether a session may have so many buffers: asked before a ticket is. */
+/* Whether a session may have so many buffers: checked before a ticket is asked for. */
 VixError net_check_buffers(void);
 
-/* pieces.c: each true when something was sent or received; the connection is
- * marked broken when it is. */
+/* pieces.c: each returns whether something was sent or received, and marks a broken
+ * connection as broken. */
 bool net_send(struct net *net);
 bool net_receive(struct net *net);
-/* The connection is gone, and with it everything under way. */
+/* Ends all requests under way: the connection is gone. */
 void net_fail_all(struct net *net);
 
 #endif

@@ -1,4 +1,4 @@
-/* Open, Close, and what a handle says of itself. */
+/* Open, Close, GetInfo and GetTransportMode. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +19,8 @@ static bool over_network(enum lab_transport transport) {
 	return transport == LAB_NBDSSL || transport == LAB_NBD;
 }
 
-/* One ticket for the whole list, since the host takes it once: what follows the
- * first network transport is not tried. */
+/* The whole list shares one ticket, which the host takes once: transports after the
+ * first network transport are not tried. */
 static VixError open_remote(VixHandle *handle, const char *path) {
 	const struct lab_modes *modes = &handle->connection->modes;
 	int last = 0;

@@ -43,7 +43,7 @@ API void VixDiskLib_FreeConnectParams(VixConnectParams *params) {
 		return;
 	struct state *state = params->state;
 	if (!state)
-		return; /* the caller's own struct: nothing of it is ours */
+		return; /* the caller has allocated it */
 	if (state->own_strings) {
 		free(params->vmxSpec);
 		free(params->serverName);
@@ -144,8 +144,8 @@ API const char *VixDiskLib_ListTransportModes(void) {
 	return "file:san:hotadd:nbdssl:nbd";
 }
 
-/* Those of the list that are for such a disk, in its order. A list without any
- * known name is refused at once, one without any that fits at Open. */
+/* The transports of the list that can serve such a disk, in the list's order. A list
+ * without a known name is refused at once, one of which none can serve at Open. */
 VixError lab_choose_transports(const char *modes, bool remote, struct lab_modes *chosen) {
 	if (empty(modes))
 		modes = VixDiskLib_ListTransportModes();

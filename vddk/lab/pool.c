@@ -1,14 +1,13 @@
 /*
- * Handles and connections come from pools that are never given back: so a call on
- * one that was closed is told from a call on one that is open, whatever became of
- * the memory. The real library would follow the pointer.
+ * Handles and connections come from pools whose memory is never freed, so that a
+ * call on a closed one is noticed. The real library would follow the pointer.
  */
 #include <string.h>
 
 #include "lab.h"
 
 #define HANDLES 4096
-#define REST 64 /* closed ones that are not used again yet */
+#define REST 64 /* so many closed ones are kept before one is used again */
 
 #define POOL(type) \
 	static struct { \

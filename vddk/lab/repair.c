@@ -1,7 +1,7 @@
 /*
  * CheckRepair, for local files: a raw image, or a descriptor with flat extents
- * beside it. What is wrong with the text is nothing that can be repaired; an extent
- * whose length is not the one that the text says is.
+ * beside it. A wrong text cannot be repaired; an extent whose length differs from
+ * the text can.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -89,7 +89,7 @@ static VixError take_text(struct descriptor *d, char *text) {
 	return err;
 }
 
-/* In one step, and with the rights that the file has. */
+/* Replaces the file at once, with the same permissions. */
 static VixError put(const char *file, const char *text, size_t length) {
 	char made[4096 + 8];
 	struct stat st;

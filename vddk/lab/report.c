@@ -1,5 +1,5 @@
-/* What a program does wrong, in the laboratory's report.jsonl. What is found
- * before the folder is known waits for it. */
+/* The laboratory's report.jsonl: what a program does wrong. Entries are kept until
+ * the folder is known. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -104,7 +104,7 @@ void lab_report(const char *dir, const char *rule, const char *format, ...) {
 	enter(dir, rule, detail);
 }
 
-/* For the distribution's other library. */
+/* For libvixMntapi, the distribution's other library. */
 API _Noreturn void VixLab_Misuse(const char *rule, const char *detail) {
 	lab_misuse(NULL, rule, "%s", detail);
 }

@@ -13,8 +13,8 @@
 
 #define SECOND INT64_C(1000000000)
 
-/* Two counters that all processes share: each adds to them in place, so that one
- * that is killed takes nothing away. */
+/* Two counters that all processes share: each adds to them in place, so that nothing
+ * is lost when one is killed. */
 struct traffic {
 	_Atomic uint64_t read, written;
 };

@@ -1,5 +1,5 @@
-/* Who may open a disk is the vCenter's to say: it gives a ticket, and names the
- * host whose data port takes it. */
+/* A ticket to open a disk: the vCenter grants it, and names the host whose data port
+ * takes it. */
 #ifndef IVD_LAB_TICKET_H
 #define IVD_LAB_TICKET_H
 

@@ -114,7 +114,7 @@ static bool take_thumbprint(struct labtls *tls) {
 	return good;
 }
 
-/* The result of an SSL call in this file's words. */
+/* The result of an SSL call as a LABTLS_ value. */
 static ssize_t outcome(struct labtls *tls, int n) {
 	if (n > 0)
 		return n;

@@ -1,8 +1,8 @@
 /*
  * TLS for the laboratory's library: its private dependency libvixlabtls.so.1, as
  * the real library brings libraries of its own. OpenSSL is inside, its symbols
- * hidden. A certificate is known by its SHA-1 thumbprint alone, so that every
- * caller must compare it before it says a secret.
+ * hidden. A certificate is checked by its SHA-1 thumbprint only: every caller must
+ * compare it before it sends a secret.
  */
 #ifndef IVD_LAB_TLS_H
 #define IVD_LAB_TLS_H
@@ -33,10 +33,10 @@ struct labtls_api {
 	ssize_t (*write)(struct labtls *tls, const void *buffer, size_t size);
 	int (*fd)(const struct labtls *tls);
 	bool (*wants_write)(const struct labtls *tls); /* after LABTLS_AGAIN: poll for writing */
-	/* All of it, or false when time is up or the peer is gone. */
+	/* Writes all of it; false when time is up or the peer is gone. */
 	bool (*read_all)(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
 	bool (*write_all)(struct labtls *tls, const void *buffer, size_t size, int timeout_ms);
-	/* What comes until the peer ends, at most size; negative when it breaks. */
+	/* Reads until the peer closes, at most size; negative when the connection breaks. */
 	ssize_t (*read_to_end)(struct labtls *tls, void *buffer, size_t size, int timeout_ms);
 	void (*close)(struct labtls *tls);
 };

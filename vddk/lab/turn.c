@@ -1,9 +1,8 @@
 /*
- * Which thread may call what, and when: a handle's calls one at a time; Open and
- * Close one at a time, and on one designated thread. VMware asks for that thread and
- * does not say what happens without, so that it is an entry and no abort. A thread
- * that has ended, or that a call of the library does not let go, may be followed by
- * another.
+ * Which thread may call what: a handle's calls one at a time; Open and Close one at a
+ * time, and on one designated thread. VMware asks for that thread but does not say
+ * what happens without it, so a breach is reported and does not abort. When that
+ * thread has ended, or hangs in a call of the library, another may take its place.
  */
 #include <sys/syscall.h>
 #include <time.h>
@@ -46,7 +45,7 @@ void lab_stay_ends(struct lab_stay *stay) {
 		atomic_store(&inside[stay->place], 0);
 }
 
-/* One that has just come out of a call which nobody waited for ends at once. */
+/* A thread that comes back from a call that was given up ends soon: wait for that. */
 static bool may_be_followed(pid_t thread) {
 	const struct timespec millisecond = {.tv_nsec = 1000000};
 	for (int tries = 0; tries < 50; tries++) {

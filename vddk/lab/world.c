@@ -20,7 +20,7 @@ static struct {
 	const char *last;
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Copies stay: a handle of a folder may outlive what was learnt of another. */
+/* Copies are never freed: handles refer to them. */
 static const char *keep(const char *path) {
 	for (struct folder *f = world.folders; f; f = f->next)
 		if (strcmp(f->path, path) == 0)

@@ -1,8 +1,8 @@
 /*
  * The laboratory's folder, where it is on this machine: what the library reads
  * there (hosts.json, faults.json), and what it writes (report.jsonl, hotadd/,
- * san/). Where the folder is, a ticket's reply says, or the configuration file
- * as labDir. Without a folder nothing here does anything.
+ * san/). A ticket's reply names the folder, or labDir in the configuration file.
+ * Without a folder the functions here do nothing.
  */
 #ifndef IVD_LAB_WORLD_H
 #define IVD_LAB_WORLD_H
@@ -10,16 +10,16 @@
 #include "json.h"
 #include "lab.h"
 
-/* The folder's lasting copy, the one that counts from now on; NULL for an empty
- * path. What was to be reported before is written now. */
+/* Sets the folder, writes the entries that were kept for its report, and returns a
+ * copy of the path that is never freed; NULL for an empty path. */
 const char *lab_world(const char *path);
-/* The one that was seen last, or NULL. */
+/* The folder that was set last, or NULL. */
 const char *lab_world_last(void);
 /* A file of the folder as a text to be freed; NULL where it is not there. */
 char *lab_world_read(const char *dir, const char *name);
 /* hosts.json's entry of this machine in *proxy, NULL without one. The tree is to be freed. */
 struct json *lab_world_proxy(const char *dir, const struct json **proxy);
-/* Who this machine is among the virtual ones; empty: nobody knows. */
+/* Which of the virtual machines this machine is; empty: unknown. */
 const char *lab_world_self(void);
 
 /* hotadd.c: a disk of a ticket as a device of this machine. *file names the mark,
