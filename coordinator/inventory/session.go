@@ -212,7 +212,7 @@ func (s *session) keep(ctx context.Context, log *slog.Logger) {
 			continue
 		}
 		if err := s.alive(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("keep the session alive", "err", err)
+			log.Warn("keeping the session alive failed", "err", err)
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l job.Login) bool 
 	cleaned, remaining, err := h.lib.Cleanup(call, params(ref, "", l))
 	switch {
 	case err != nil:
-		h.log.Warn("release what is still attached to this machine", "vcenter", l.Server, "err", err)
+		h.log.Warn("releasing what is still attached to this machine failed", "vcenter", l.Server, "err", err)
 	case cleaned > 0 || remaining > 0:
 		h.log.Warn("disks were still attached to this machine", "vcenter", l.Server, "released", cleaned, "remaining", remaining)
 	}

@@ -135,7 +135,7 @@ func (w *Worker) tend(ctx context.Context, ended <-chan struct{}) {
 	})
 	beat := func() {
 		if err := w.beat(ctx); err != nil && ctx.Err() == nil {
-			w.Log.Warn("send a heartbeat", "err", err)
+			w.Log.Warn("sending a heartbeat failed", "err", err)
 		}
 	}
 	every(beatEvery, beat)

@@ -61,7 +61,7 @@ func (w *Worker) do(ctx context.Context, a *active) {
 	t.settle(settle, err)
 	w.give(a)
 	if err := w.beat(settle); err != nil {
-		t.log.Debug("send a heartbeat", "err", err)
+		t.log.Debug("sending a heartbeat failed", "err", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func (w *Worker) pull(ctx, pulling context.Context, kind job.Kind, jobs *sync.Wa
 		}
 		got, err := puller.Fetch(pulling, free)
 		if err != nil && pulling.Err() == nil {
-			w.Log.Error("take jobs off the queue", "kind", kind, "err", err)
+			w.Log.Error("taking jobs off the queue failed", "kind", kind, "err", err)
 			_ = pause.For(pulling, 5*time.Second)
 		}
 		for _, d := range got {
@@ -141,6 +141,6 @@ func (w *Worker) beAlone(ctx context.Context, a *active) error {
 
 func (w *Worker) handBack(ctx context.Context, d *queue.Delivery, delay time.Duration) {
 	if err := d.Return(ctx, delay); err != nil {
-		w.Log.Warn("hand a job back: it will be delivered again", "job", d.Job.ID, "disk", d.Job.Disk.ID(), "err", err)
+		w.Log.Warn("handing a job back failed: it will be delivered again", "job", d.Job.ID, "disk", d.Job.Disk.ID(), "err", err)
 	}
 }

@@ -42,7 +42,7 @@ func (t *attempt) settle(ctx context.Context, err error) {
 		v = wait // not even claimed
 	}
 	if writeErr := t.write(ctx, v, err); writeErr != nil {
-		t.log.Warn("store how the attempt ended: the job is left to be delivered again", "err", writeErr, "outcome", err)
+		t.log.Warn("storing how the attempt ended failed: the job will be delivered again", "err", writeErr, "outcome", err)
 		v = drop
 	}
 	t.say(v, err)
@@ -50,7 +50,7 @@ func (t *attempt) settle(ctx context.Context, err error) {
 	switch v {
 	case ack, failed:
 		if err := d.Ack(ctx); err != nil {
-			t.log.Warn("acknowledge the job: it will be delivered again, and forgotten then", "err", err)
+			t.log.Warn("acknowledging the job failed: it will be delivered again, and dropped then", "err", err)
 		}
 	case back:
 		t.w.handBack(ctx, d, 0)

@@ -183,7 +183,7 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	farewell, end := context.WithTimeout(ctx, farewellTimeout)
 	defer end()
 	if err := w.Queue.Leave(farewell, w.Name); err != nil {
-		w.Log.Warn("withdraw the heartbeat: it will expire", "err", err)
+		w.Log.Warn("withdrawing the heartbeat failed: it will expire", "err", err)
 	}
 	w.Log.Info("mover has stopped")
 	return ending
