@@ -24,6 +24,7 @@ type Datastore struct {
 	Type       string // as vSphere calls it: "VMFS", "NFS", "NFS41", "vsan", "VVOL", …
 	Capacity   int64
 	Free       int64
+	URL        string // by it the datastore is known to every vCenter: "ds:///vmfs/volumes/…"
 	Accessible bool
 	LUNs       []string // of a VMFS datastore: its SCSI disks by canonical name, "naa.6…"
 }
@@ -56,7 +57,7 @@ func (v *VCenter) Datastores(ctx context.Context) ([]Datastore, error) {
 	for _, d := range stores {
 		s := d.Summary
 		list = append(list, Datastore{
-			ID: ivd.DatastoreID(d.Self.Value), Name: s.Name, Datacenter: home[d.Self], Type: s.Type,
+			ID: ivd.DatastoreID(d.Self.Value), Name: s.Name, Datacenter: home[d.Self], Type: s.Type, URL: s.Url,
 			Capacity: s.Capacity, Free: s.FreeSpace, Accessible: s.Accessible, LUNs: luns(d.Info),
 		})
 	}

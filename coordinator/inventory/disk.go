@@ -21,14 +21,19 @@ type Disk struct {
 	Ref           ivd.DiskRef
 	Name          string
 	DatastoreName string
-	Capacity      int64 // bytes, whole MiB: vSphere rounds, VDDK knows it to the sector
-	AttachedTo    []VM  // empty: detached
-	CBT           bool  // changes are tracked
-	Encrypted     bool  // with a key that vSphere holds
-	Thin          bool  // blocks are allocated when they are written first
+	Capacity      int64  // bytes, whole MiB: vSphere rounds, VDDK knows it to the sector
+	AttachedTo    []VM   // empty: detached
+	CBT           bool   // changes are tracked
+	Encrypted     bool   // with a key that vSphere holds
+	Thin          bool   // blocks are allocated when they are written first
+	Provisioning  string // as vSphere names it: "thin", "lazyZeroedThick", "eagerZeroedThick"
+	KeyProvider   string // of the key with which it is encrypted
+	KeyID         string
 	Created       time.Time
 	Path          string            // "[datastore] fcd/….vmdk"
 	Metadata      map[string]string // as a container's storage has it: cluster, namespace, claim
+
+	backing string // its file's UUID, as far as the datastore tells
 }
 
 // VM is a virtual machine that a disk is attached to.
@@ -150,10 +155,17 @@ func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Di
 		CBT: c.ChangedBlockTrackingEnabled != nil && *c.ChangedBlockTrackingEnabled,
 	}
 	if b, ok := c.Backing.(types.BaseBaseConfigInfoFileBackingInfo); ok {
-		out.Path = b.GetBaseConfigInfoFileBackingInfo().FilePath
-		out.Encrypted = b.GetBaseConfigInfoFileBackingInfo().KeyId != nil
+		file := b.GetBaseConfigInfoFileBackingInfo()
+		out.Path, out.backing = file.FilePath, file.BackingObjectId
+		if key := file.KeyId; key != nil {
+			out.Encrypted, out.KeyID = true, key.KeyId
+			if key.ProviderId != nil {
+				out.KeyProvider = key.ProviderId.Id
+			}
+		}
 	}
 	if b, ok := c.Backing.(*types.BaseConfigInfoDiskFileBackingInfo); ok {
+		out.Provisioning = b.ProvisioningType
 		out.Thin = b.ProvisioningType == string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin)
 	}
 	for _, kv := range c.Metadata {

@@ -36,6 +36,19 @@ func (v *VCenter) CreateSnapshot(ctx context.Context, ref ivd.DiskRef, descripti
 	return ivd.SnapshotID(id.Id), nil
 }
 
+// Snapshot asks for one of a disk's snapshots.
+func (v *VCenter) Snapshot(ctx context.Context, ref ivd.DiskRef, id ivd.SnapshotID) (Snapshot, error) {
+	all, err := v.Snapshots(ctx, ref)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	i := slices.IndexFunc(all, func(s Snapshot) bool { return s.ID == id })
+	if i < 0 {
+		return Snapshot{}, ivd.Errorf(ivd.NotFound, "disk %s on %s has no snapshot %s", ref.ID(), ref.Datastore(), id)
+	}
+	return all[i], nil
+}
+
 // Snapshots lists a disk's snapshots, whoever made them, oldest first.
 func (v *VCenter) Snapshots(ctx context.Context, ref ivd.DiskRef) ([]Snapshot, error) {
 	info, err := v.snapshotInfo(ctx, ref)
