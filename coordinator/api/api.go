@@ -57,10 +57,12 @@ type Estate interface {
 
 // Archive tells of the repository and its restore points. Points of all disks
 // are asked for with an empty disk; they come in the order of their ids, which
-// is by disk and then by time.
+// is by disk and then by time. Resolve finds the point that a text means: a long or
+// a short id, NAME@latest, NAME@<RFC 3339>.
 type Archive interface {
 	Points(ctx context.Context, disk ivd.DiskID) ([]Point, error)
 	Point(ctx context.Context, id ivd.PointID) (Point, error)
+	Resolve(ctx context.Context, text string) (ivd.PointID, error)
 	Repository(ctx context.Context) (Repository, error)
 }
 

@@ -38,7 +38,7 @@ func (h *handler) routes() http.Handler {
 	get("/runs/{id}/events", h.events)
 	post("/runs/{id}/cancel", h.cancel)
 	get("/points", h.points)
-	get("/points/{disk}/{name}", h.point)
+	get("/points/{point...}", h.point)
 	get("/movers", h.movers)
 	get("/repo", h.repo)
 	return jsonErrors(mux)

@@ -45,7 +45,7 @@ func (h *handler) points(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) point(w http.ResponseWriter, r *http.Request) {
-	id, err := ivd.ParsePointID(r.PathValue("disk") + "/" + r.PathValue("name"))
+	id, err := h.rooms.Archive.Resolve(r.Context(), r.PathValue("point"))
 	if err != nil {
 		fail(w, err)
 		return
@@ -110,7 +110,7 @@ func (h *handler) startRestore(w http.ResponseWriter, r *http.Request) {
 	var request RestoreRequest
 	err := read(w, r, &request)
 	if err == nil {
-		_, err = ivd.ParsePointID(string(request.Point))
+		request.Point, err = h.rooms.Archive.Resolve(r.Context(), string(request.Point))
 	}
 	if err != nil {
 		fail(w, err)

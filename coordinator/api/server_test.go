@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	diskA  = "0b7c9d4e-1111-4222-8333-444455556666"
 	runA   = ivd.RunID("20261124t231500z-1f0c2a9b")
-	pointA = ivd.PointID(diskA + "/20261124T231500Z-20261124t231500z-1f0c2a9b")
+	pointA = ivd.PointID("7d1f6a52-0000-4000-8000-00000000d0a1/lab/" + diskA + "/20261124T231500Z-20261124t231500z-1f0c2a9b")
 )
 
 // serve starts a server on loopback and a client of it.

@@ -34,12 +34,19 @@ type Disk struct {
 
 // Point is a restore point.
 type Point struct {
-	ID          ivd.PointID  `json:"id"`
+	ID          ivd.PointID  `json:"id"`       // its long name
+	ShortID     string       `json:"short_id"` // what people type
+	Source      ivd.SourceID `json:"source"`   // where the disk lived
 	Disk        ivd.DiskID   `json:"disk"`
 	Name        string       `json:"name"` // the disk's, at that time
 	VCenter     string       `json:"vcenter"`
 	Datastore   string       `json:"datastore"`
-	Time        time.Time    `json:"time"` // of the snapshot
+	Time        time.Time    `json:"time"` // of the snapshot, as vSphere tells it
+	SealedAt    time.Time    `json:"sealed_at,omitzero"`
+	TimeDoubted bool         `json:"time_doubted,omitempty"` // Time is more than a day from SealedAt, which is gone by instead
+	Partial     bool         `json:"partial,omitempty"`      // only a part of the disk is done; it is not offered for restore
+	Consistency string       `json:"consistency,omitempty"`
+	Policy      string       `json:"policy,omitempty"`
 	Run         ivd.RunID    `json:"run"`
 	Mode        plan.Mode    `json:"mode"`
 	Capacity    int64        `json:"capacity"`
@@ -94,8 +101,21 @@ type Repository struct {
 	URL           string `json:"url"` // without secrets
 	FormatVersion int    `json:"format_version"`
 	ChunkSize     int64  `json:"chunk_size"` // 0: by the disk's capacity
+	PackSize      int64  `json:"pack_size"`
 	Hash          string `json:"hash"`
 	Cipher        string `json:"cipher"`
+
+	Domain      ivd.DomainID      `json:"domain"`
+	Generation  uint64            `json:"generation"`
+	Incarnation ivd.IncarnationID `json:"incarnation"`
+	Features    Features          `json:"features"`
+}
+
+// Features are what a program must know to do something with the repository.
+type Features struct {
+	Read    []string `json:"read"`
+	Write   []string `json:"write"`
+	Collect []string `json:"collect"`
 }
 
 // Build says which build of the program answers.

@@ -63,12 +63,14 @@ func (t *task) since(parent *parentPoint) (ivd.ChangeID, string) {
 		return "", "a host without a vCenter tells no changes"
 	case t.disk.ChangeID == "":
 		return "", "changed block tracking is off"
-	case parent.ChangeID == "":
+	case parent.Tracking.ChangeID == "":
 		return "", "it was off at the parent's backup"
-	case parent.ChangeID.Series() != t.disk.ChangeID.Series():
+	case parent.Tracking.ChangeID.Series() != t.disk.ChangeID.Series():
 		return "", "changed block tracking was reset since the parent's backup"
+	case !t.disk.ChangeID.After(parent.Tracking.ChangeID):
+		return "", "the change id has not grown since the parent's backup: the disk was reverted, or copied with its tracking"
 	}
-	return parent.ChangeID, ""
+	return parent.Tracking.ChangeID, ""
 }
 
 // cannotTell tells an answer that there will be no areas from a failure to ask.
@@ -78,10 +80,12 @@ func cannotTell(err error) bool {
 }
 
 // full reports whether a full read was asked for.
-func (t *task) full() bool {
-	var o Order
-	err := t.g.Run().Decode(&o)
-	return err == nil && o.Full
+func (t *task) full() bool { return t.order().Full }
+
+// order is what the run was asked for; nothing where that cannot be read.
+func (t *task) order() (o Order) {
+	_ = t.g.Run().Decode(&o)
+	return o
 }
 
 // noAccess is the note of a disk whose relocation was not disabled: on a host alone

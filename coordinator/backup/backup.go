@@ -15,6 +15,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/engine"
@@ -64,18 +65,23 @@ func New(d Deps) *Workflow {
 
 // Disk is what a backup keeps of an item, which is one disk.
 type Disk struct {
-	Ref       ivd.DiskRef       `json:"ref"`
-	Name      string            `json:"name"`
-	Datastore string            `json:"datastore"` // its name
-	Metadata  map[string]string `json:"metadata,omitempty"`
-	CBT       string            `json:"cbt,omitempty"` // what the policy says
-	Snapshot  ivd.SnapshotID    `json:"snapshot,omitempty"`
-	ChangeID  ivd.ChangeID      `json:"change_id,omitempty"`
-	Geometry  ivd.Geometry      `json:"geometry,omitzero"`
-	Mode      plan.Mode         `json:"mode,omitempty"`
-	Note      string            `json:"note,omitempty"` // for people: why the mode is what it is
-	Parent    ivd.PointID       `json:"parent,omitempty"`
-	Point     ivd.PointID       `json:"point,omitempty"` // its name, from planning on; committed when the result is done
+	Ref       ivd.DiskRef    `json:"ref"`
+	Name      string         `json:"name"`
+	Datastore string         `json:"datastore"`     // its name
+	CBT       string         `json:"cbt,omitempty"` // what the policy says
+	Snapshot  ivd.SnapshotID `json:"snapshot,omitempty"`
+	ChangeID  ivd.ChangeID   `json:"change_id,omitempty"`
+	Facts     *Facts         `json:"facts,omitempty"` // as they were at the snapshot
+	Geometry  ivd.Geometry   `json:"geometry,omitzero"`
+	CutAt     int64          `json:"cut_at,omitempty"` // the capacity for which the chunk size was chosen
+	Mode      plan.Mode      `json:"mode,omitempty"`
+	Since     ivd.ChangeID   `json:"since,omitempty"` // the parent's, where changed areas are read
+	Note      string         `json:"note,omitempty"`  // for people: why the mode is what it is
+	Parent    ivd.PointID    `json:"parent,omitempty"`
+	ParentSum ivd.ContentID  `json:"parent_sum,omitzero"`
+	Point     ivd.PointID    `json:"point,omitempty"` // its name, from planning on; committed when the result is done
+	PointSum  ivd.ContentID  `json:"point_sum,omitzero"`
+	SealedAt  time.Time      `json:"sealed_at,omitzero"` // by the store's clock: all that the point names was stored
 }
 
 // Order is what a backup keeps of a run.
@@ -141,12 +147,15 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if err != nil {
 		return nil, err
 	}
-	t.disk.Mode, t.disk.Note = mode, t.aloneNote(note)
+	t.disk.Mode, t.disk.Note, t.disk.Since = mode, t.aloneNote(note), ""
+	if mode == plan.Changed {
+		t.disk.Since = parent.Tracking.ChangeID
+	}
 	if err := t.save(ctx); err != nil {
 		return nil, err
 	}
 	return plan.Backup(t.template(ctx), plan.Disk{
-		Geometry: t.disk.Geometry, Snapshot: t.disk.Snapshot, Mode: mode, Areas: areas, Parent: parent.of(),
+		Geometry: t.disk.Geometry, Snapshot: t.disk.Snapshot, Mode: mode, Areas: areas, Parent: t.builtOn(parent),
 	})
 }
 

@@ -30,10 +30,15 @@ func TestBackupFromListToPoint(t *testing.T) {
 	if n := b.Leases(); n != 0 {
 		t.Errorf("%d leases are left", n)
 	}
-	var sum backup.Summary
-	b.Must(b.Repo.ReadSummary(t.Context(), v.ID, &sum))
-	if sum.State != engine.Done || len(sum.Disks) != 1 || sum.Ended.IsZero() {
-		t.Errorf("summary %+v", sum)
+	sum, err := b.Repo.ReadRun(t.Context(), v.ID)
+	b.Must(err)
+	point, own, err := b.Repo.ReadPoint(t.Context(), b.Backup(v.Items[0]).Point)
+	b.Must(err)
+	if sum.State != string(engine.Done) || len(sum.Points) != 1 || len(sum.Failed) != 0 || sum.Ended.IsZero() || sum.Coordinator != "one" {
+		t.Errorf("the run's record: %+v", sum)
+	}
+	if p := sum.Points[0]; p.Point != point.ID || p.Sum != own || !p.Time.Equal(point.Time) || !p.SealedAt.Equal(point.SealedAt) || p.Stats != point.Stats {
+		t.Errorf("the run's record has point %+v, which is %+v", p, point)
 	}
 	if keys := b.Ledger(); len(keys) != 0 {
 		t.Errorf("ledger %v", keys)

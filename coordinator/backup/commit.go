@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,7 +58,7 @@ func (t *task) proveJob(ctx context.Context, known *trust.Trust, j job.Job, rec 
 			if page, err = t.w.Repo.Page(ctx, ref, j.Geometry); err != nil {
 				return err
 			}
-			if err := trusted(ctx, known, rec, ref, page); err != nil {
+			if err := t.trusted(ctx, known, rec, ref, page); err != nil {
 				return err
 			}
 		}
@@ -111,13 +112,14 @@ func (t *task) openNodes(ctx context.Context, page *format.Page, refs []ivd.Node
 // trusted wants every pack that a page names to be on no list that stands after our
 // lease was stored, and to be known to exist: also what a job sealed under an older
 // lease (COLLECT W3, W7).
-func trusted(ctx context.Context, known *trust.Trust, rec job.Record, ref ivd.PageRef, page *format.Page) error {
+func (t *task) trusted(ctx context.Context, known *trust.Trust, rec job.Record, ref ivd.PageRef, page *format.Page) error {
 	packs := []ivd.PackID{ref.Place.Pack}
 	for _, p := range page.Packs {
 		packs = append(packs, p.Pack)
 	}
+	knownAt := t.w.Repo.KnownAt(rec.SealedAt, rec.Incarnation)
 	for _, p := range packs {
-		good, err := known.Pack(ctx, p, rec.SealedAt)
+		good, err := known.Pack(ctx, p, knownAt)
 		if err != nil {
 			return err
 		}
@@ -152,16 +154,27 @@ func (w *Workflow) forget(lease ivd.LeaseID) {
 
 // commit makes the disk's restore point.
 func (t *task) commit(ctx context.Context, recs []job.Record) error {
-	err := t.w.Repo.Commit(ctx, t.g.Lease(), t.point(recs))
+	if t.disk.SealedAt.IsZero() { // stored, so that another try sends the same bytes
+		t.disk.SealedAt = t.w.Repo.Now().UTC().Truncate(time.Second)
+		if err := t.save(ctx); err != nil {
+			return err
+		}
+	}
+	p := t.point(recs)
+	sum, err := t.w.Repo.Commit(ctx, t.g.Lease(), p)
 	switch ivd.KindOf(err) {
 	case ivd.Exists: // another coordinator, which has lost the run, is still alive
-		if done, readErr := t.committed(ctx); done || readErr != nil {
-			return readErr
+		if there, other, readErr := t.w.Repo.ReadPoint(ctx, p.ID); readErr == nil && samePoint(there, p) {
+			sum, err = other, nil
 		}
 	case ivd.Expired:
 		return engine.Outlived(err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	t.disk.PointSum = sum
+	return t.save(ctx)
 }
 
 // committedBefore is committed, asked only where another one may have come as far.
@@ -175,31 +188,15 @@ func (t *task) committedBefore(ctx context.Context) (bool, error) {
 // committed reports whether the disk's point is there already, by this run under an
 // earlier lease: whoever committed it had all of it, and looked at that lease.
 func (t *task) committed(ctx context.Context) (bool, error) {
-	p, _, err := t.w.Repo.ReadPoint(ctx, t.disk.Point)
+	p, sum, err := t.w.Repo.ReadPoint(ctx, t.disk.Point)
 	if ivd.KindOf(err) == ivd.NotFound {
 		return false, nil
 	}
-	if err != nil || p.Run != t.run() || p.Snapshot != t.disk.Snapshot {
+	if err != nil || p.Run != t.run() || p.Snapshot.ID != t.disk.Snapshot {
 		return false, err
 	}
 	t.log.Info("the restore point was committed before the run was taken up", "point", p.ID)
 	t.Count(p.Stats)
-	return true, nil
-}
-
-// point is the restore point that the disk's part of the run has made.
-func (t *task) point(recs []job.Record) format.Point {
-	lease := t.g.Lease()
-	p := format.Point{
-		ID: t.disk.Point, Repository: t.w.Repo.ID(),
-		Disk: t.disk.Ref, Name: t.disk.Name, DatastoreName: t.disk.Datastore, Geometry: t.disk.Geometry,
-		Run: t.run(), Lease: lease.ID, LeaseDeadline: lease.Deadline, Time: t.g.Run().Created,
-		Parent: t.disk.Parent, Snapshot: t.disk.Snapshot, ChangeID: t.disk.ChangeID, CBT: t.disk.CBT,
-		Mode: string(t.disk.Mode), Metadata: t.disk.Metadata,
-	}
-	for _, rec := range recs {
-		p.Pages = append(p.Pages, rec.Pages...)
-		p.Stats.Add(rec.Stats)
-	}
-	return p
+	t.disk.PointSum, t.disk.SealedAt = sum, p.SealedAt
+	return true, t.save(ctx)
 }

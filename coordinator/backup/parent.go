@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -15,15 +14,16 @@ import (
 // parentPoint is a restore point that a backup builds on.
 type parentPoint struct {
 	format.Point
-	committed time.Time
+	sum ivd.ContentID // of its object
 }
 
-// of is the parent as jobs have it.
-func (p *parentPoint) of() *job.Parent {
-	if p == nil {
+// builtOn is the parent as jobs have it; none where the disk is cut anew, whose
+// parent is one in the chain only.
+func (t *task) builtOn(p *parentPoint) *job.Parent {
+	if p == nil || p.Geometry.ChunkSize != t.disk.Geometry.ChunkSize {
 		return nil
 	}
-	return &job.Parent{Point: p.ID, Committed: p.committed, Geometry: p.Geometry, Pages: p.Pages}
+	return &job.Parent{Point: p.ID, SealedAt: t.w.Repo.KnownAt(p.SealedAt, p.Incarnation), Geometry: p.Geometry, Pages: p.Pages}
 }
 
 // decide stores, once, how the disk is cut, what it builds on and its point's name.
@@ -32,18 +32,18 @@ func (t *task) decide(ctx context.Context, parent **parentPoint) error {
 	if t.decided() {
 		return nil
 	}
-	g, err := t.geometry(ctx, *parent)
+	g, cutAt, err := t.geometry(ctx, *parent)
 	if err != nil {
 		return err
 	}
 	if p := *parent; p != nil && p.Geometry.Capacity > g.Capacity {
 		*parent = nil // it shrank: this is another disk by now
 	}
-	t.disk.Geometry, t.disk.Parent = g, ""
-	if *parent != nil {
-		t.disk.Parent = (*parent).ID
+	t.disk.Geometry, t.disk.CutAt, t.disk.Parent = g, cutAt, ""
+	if p := *parent; p != nil {
+		t.disk.Parent, t.disk.ParentSum = p.ID, p.sum
 	}
-	t.disk.Point = ivd.NewPointID(t.disk.Ref.ID(), t.g.Run().Created, t.run())
+	t.disk.Point = ivd.NewPointID(t.w.Repo.Domain(), t.disk.Ref.Source(), t.disk.Ref.ID(), t.g.Run().Created, t.run())
 	return t.save(ctx)
 }
 
@@ -56,7 +56,7 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 	if t.decided() && t.disk.Parent == "" {
 		return nil, nil
 	}
-	points, err := t.w.pointsOf(ctx, t.disk.Ref.ID())
+	points, err := t.w.pointsOf(ctx, t.disk.Ref)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +64,14 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 		if t.decided() && info.ID != t.disk.Parent {
 			continue
 		}
-		p, read, err := t.w.Repo.ReadPoint(ctx, info.ID)
+		p, sum, err := t.w.Repo.ReadPoint(ctx, info.ID)
 		switch k := ivd.KindOf(err); {
+		case err == nil && p.Partial != nil:
+			// What of it is done is not told apart from what is not.
 		case err == nil:
-			return &parentPoint{p, read.Committed}, nil
-		case k == ivd.Expired, k == ivd.NotFound:
-			// It came after its lease's end and is void, or is being deleted.
+			return &parentPoint{p, sum}, nil
+		case k == ivd.NotFound:
+			// It is being deleted.
 		case k == ivd.Corrupt, k == ivd.Unsupported:
 			t.log.Warn("a restore point cannot be built on", "point", info.ID, "err", err)
 		default:
@@ -82,10 +84,11 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 	return nil, nil
 }
 
-// pointsOf lists a disk's points, the newest first.
-func (w *Workflow) pointsOf(ctx context.Context, disk ivd.DiskID) ([]repo.PointInfo, error) {
+// pointsOf lists the points of a disk of a source, the newest first. Another
+// source's disk may have the same id: a storage array copied it.
+func (w *Workflow) pointsOf(ctx context.Context, ref ivd.DiskRef) ([]repo.PointInfo, error) {
 	var points []repo.PointInfo
-	for p, err := range w.Repo.Points(ctx, disk) {
+	for p, err := range w.Repo.Points(ctx, repo.PointsOf{Source: ref.Source(), Disk: ref.ID()}) {
 		if err != nil {
 			return nil, err
 		}
@@ -96,22 +99,42 @@ func (w *Workflow) pointsOf(ctx context.Context, disk ivd.DiskID) ([]repo.PointI
 }
 
 // geometry is the disk's exact capacity, which vSphere tells in whole MiB only, and
-// the chunk size: a child keeps its parent's.
-func (t *task) geometry(ctx context.Context, parent *parentPoint) (ivd.Geometry, error) {
+// its chunk size, with the capacity for which that was chosen.
+func (t *task) geometry(ctx context.Context, parent *parentPoint) (g ivd.Geometry, cutAt int64, err error) {
+	capacity, err := t.capacity(ctx, parent)
+	if err != nil {
+		return ivd.Geometry{}, 0, err
+	}
+	g = t.w.Repo.Geometry(capacity)
+	if parent == nil {
+		return g, capacity, g.Validate()
+	}
+	if since, _ := t.since(parent); cutsAnew(t.full(), since == "", parent.CutAt, capacity) {
+		return g, capacity, g.Validate()
+	}
+	g.ChunkSize = parent.Geometry.ChunkSize
+	return g, parent.CutAt, g.Validate()
+}
+
+func (t *task) capacity(ctx context.Context, parent *parentPoint) (int64, error) {
 	disk, err := t.vc.Disk(ctx, t.disk.Ref)
 	if err != nil {
-		return ivd.Geometry{}, err
+		return 0, err
 	}
 	if parent != nil && parent.Geometry.Capacity>>20 == disk.Capacity>>20 {
-		return parent.Geometry, nil // a disk grows by whole MiB
+		return parent.Geometry.Capacity, nil // a disk grows by whole MiB
 	}
 	reply, err := t.w.Fleet.Ask(ctx, job.Request{Op: job.Inspect, Run: t.run(), Disk: t.disk.Ref, Snapshot: t.disk.Snapshot, Allows: t.allows(ctx)})
-	if err != nil {
-		return ivd.Geometry{}, err
-	}
-	g := t.w.Repo.Geometry(reply.Capacity)
-	if parent != nil {
-		g.ChunkSize = parent.Geometry.ChunkSize
-	}
-	return g, g.Validate()
+	return reply.Capacity, err
+}
+
+// smallDisk is below what a disk was that is large by now, and much better off with
+// larger chunks.
+const smallDisk = 1 << 40
+
+// cutsAnew reports whether a disk may be cut into other chunks than its parent's:
+// only where all of it is read, since nothing is taken over from the parent then.
+// It is asked for by full; cutAt is the capacity for which the parent's were chosen.
+func cutsAnew(full, readWhole bool, cutAt, capacity int64) bool {
+	return full || readWhole && capacity > ivd.LargeDisk && cutAt < smallDisk
 }

@@ -64,7 +64,8 @@ func TestWhatABackupBuildsOn(t *testing.T) {
 	b.NothingLeft(d)
 }
 
-// A point that is void, condemned or of a newer program is passed over.
+// A point that is partial, damaged or not understood is passed over, and another
+// source's is not looked at.
 func TestPointsThatCannotBeBuiltOn(t *testing.T) {
 	t.Parallel()
 	b := coordtest.New(t)
@@ -77,14 +78,29 @@ func TestPointsThatCannotBeBuiltOn(t *testing.T) {
 	b.Must(err)
 	put := func(at time.Time, change func(*format.Point)) {
 		q := p
-		q.ID = ivd.NewPointID(d.Ref.ID(), at, "made")
+		q.Run = "made"
+		q.ID = ivd.NewPointID(q.Domain, q.Source.ID, q.Disk.ID, at, q.Run)
 		change(&q)
 		body, err := q.Encode()
 		b.Must(err)
-		b.Must(os.WriteFile(filepath.Join(b.Folder, "points", string(q.ID)), body, 0o600))
+		if q.Run == "newer" {
+			body[8]++ // a later version
+		}
+		file := filepath.Join(b.Folder, "points", string(q.ID))
+		b.Must(os.MkdirAll(filepath.Dir(file), 0o700))
+		b.Must(os.WriteFile(file, body, 0o600))
 	}
-	put(time.Now().Add(time.Hour), func(q *format.Point) { q.LeaseDeadline = time.Now().Add(-time.Hour) })
+	put(time.Now().Add(time.Hour), func(q *format.Point) { q.ID, q.Partial = q.ID.Part(1), &format.Partial{Next: 1} })
 	put(time.Now().Add(2*time.Hour), func(q *format.Point) { q.Repository = "another" })
+	put(time.Now().Add(3*time.Hour), func(q *format.Point) {
+		q.Run = "newer"
+		q.ID = ivd.NewPointID(q.Domain, q.Source.ID, q.Disk.ID, time.Now().Add(time.Hour), q.Run)
+	})
+	put(time.Now().Add(4*time.Hour), func(q *format.Point) { // a storage array copied the disk, its tracking with it
+		q.Source.ID = "another-vcenter"
+		q.ID = ivd.NewPointID(q.Domain, q.Source.ID, q.Disk.ID, time.Now().Add(time.Hour), q.Run)
+	})
+	b.Must(os.WriteFile(filepath.Join(b.Folder, "points", filepath.Dir(string(p.ID)), "20990101T000000Z-later.of-a-later-release"), nil, 0o600))
 	next := good
 	next.Geometry, next.Parent = ivd.Geometry{}, ""
 	id, err := s.Backup.ParentOf(t.Context(), next)
@@ -92,7 +108,7 @@ func TestPointsThatCannotBeBuiltOn(t *testing.T) {
 		t.Errorf("parent %s, %v, want %s", id, err, good.Point)
 	}
 	// What was decided before a restart stays so, and is refused when it is gone.
-	next.Geometry, next.Parent = good.Geometry, ivd.NewPointID(d.Ref.ID(), time.Now(), "gone")
+	next.Geometry, next.Parent = good.Geometry, ivd.NewPointID(p.Domain, p.Source.ID, p.Disk.ID, time.Now(), "gone")
 	if _, err := s.Backup.ParentOf(t.Context(), next); ivd.KindOf(err) != ivd.Permanent {
 		t.Errorf("a parent that is gone: %v", err)
 	}

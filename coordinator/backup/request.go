@@ -36,7 +36,7 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	for _, d := range chosen {
 		s.Items = append(s.Items, engine.ItemSpec{
 			Key:  engine.ItemKey(d.Ref.ID()),
-			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Metadata: d.Metadata, CBT: p.CBT},
+			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, CBT: p.CBT},
 		})
 	}
 	return s, nil

@@ -80,7 +80,11 @@ func (t *task) snap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.disk.Snapshot, t.disk.ChangeID = snap, change
+	facts, err := t.observe(ctx, snap, change)
+	if err != nil {
+		return err
+	}
+	t.disk.Snapshot, t.disk.ChangeID, t.disk.Facts = snap, change, &facts
 	return t.save(ctx)
 }
 

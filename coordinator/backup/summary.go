@@ -1,59 +1,52 @@
 package backup
 
 import (
+	"cmp"
 	"context"
-	"time"
 
 	"ivdmover/coordinator/engine"
-	"ivdmover/shared/ivd"
-	"ivdmover/shared/job"
+	"ivdmover/shared/format"
 )
 
-// Summary is a run as the repository keeps it.
-type Summary struct {
-	Version int           `json:"version"`
-	ID      ivd.RunID     `json:"id"`
-	Kind    engine.Kind   `json:"kind"`
-	State   engine.State  `json:"state"`
-	Created time.Time     `json:"created"`
-	Ended   time.Time     `json:"ended"`
-	Failure *ivd.Failure  `json:"failure,omitempty"` // what it left out
-	Disks   []SummaryDisk `json:"disks"`
-	Stats   ivd.Stats     `json:"stats"`
-	Order
-}
-
-// SummaryDisk is what became of one disk.
-type SummaryDisk struct {
-	Disk
-	Result     engine.State  `json:"result"`
-	Failure    *ivd.Failure  `json:"failure,omitempty"`
-	Started    time.Time     `json:"started,omitzero"`
-	Ended      time.Time     `json:"ended,omitzero"`
-	Stats      ivd.Stats     `json:"stats"`
-	Transports []string      `json:"transports,omitempty"`
-	Refused    []job.Refusal `json:"refused,omitempty"`
-}
-
-// Conclude writes the run's summary into the repository.
+// Conclude stores the run's record in the repository.
 func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 	w.forget(v.Lease)
-	s := Summary{
-		Version: engine.Version, ID: v.ID, Kind: v.Kind, State: v.State, Created: v.Created, Ended: v.Ended,
-		Failure: v.Failure, Stats: v.Stats,
-	}
-	if err := v.Decode(&s.Order); err != nil {
+	var o Order
+	if err := v.Decode(&o); err != nil {
 		return err
 	}
+	r := format.Run{
+		ID: v.ID, Kind: string(v.Kind), State: string(v.State), Policy: o.Policy, Coordinator: v.Owner,
+		Lease: v.Lease, Started: v.Created.UTC(), Ended: v.Ended.UTC(),
+	}
+	if v.Failure != nil {
+		r.LeftOut = v.Failure.Message
+	}
 	for _, it := range v.Items {
-		d := SummaryDisk{
-			Result: it.Result, Failure: it.Failure, Started: it.Started, Ended: it.Ended,
-			Stats: it.Stats, Transports: it.Transports, Refused: it.Refused,
-		}
-		if err := it.Decode(&d.Disk); err != nil {
+		var d Disk
+		if err := it.Decode(&d); err != nil {
 			return err
 		}
-		s.Disks = append(s.Disks, d)
+		if it.Result == engine.Done && !d.PointSum.IsZero() {
+			r.Points = append(r.Points, pointOf(d, it, o.Policy))
+			continue
+		}
+		f := format.RunFailure{Source: d.Ref.Source(), Disk: d.Ref.ID(), Name: d.Name, State: string(cmp.Or(it.Result, engine.Failed))}
+		if it.Failure != nil {
+			f.Reason = it.Failure.Message
+		}
+		r.Failed = append(r.Failed, f)
 	}
-	return w.Repo.Summarize(ctx, v.ID, s)
+	return w.Repo.PutRun(ctx, r)
+}
+
+func pointOf(d Disk, it engine.ItemView, policy string) format.RunPoint {
+	p := format.RunPoint{
+		Point: d.Point, Sum: d.PointSum, Name: d.Name, Time: d.SealedAt, SealedAt: d.SealedAt,
+		Mode: format.ReadMode(d.Mode), Geometry: d.Geometry, Policy: policy, Stats: it.Stats,
+	}
+	if d.Facts != nil && !d.Facts.Snapshot.Created.IsZero() {
+		p.Time = d.Facts.Snapshot.Created
+	}
+	return p
 }

@@ -68,16 +68,15 @@ func (s *sweep) disk(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef)
 }
 
 // isOver reports whether a run of ours is over, by its record or, where that was
-// forgotten, by its summary.
+// forgotten, by the repository's.
 func (s *sweep) isOver(ctx context.Context, run ivd.RunID) (over bool, err error) {
 	if over, asked := s.over[run]; asked {
 		return over, nil
 	}
 	over, err = s.records.RunOver(ctx, run)
 	if ivd.KindOf(err) == ivd.NotFound {
-		var sum Summary
-		err = s.w.Repo.ReadSummary(ctx, run, &sum)
-		over = err == nil && sum.State.Ended()
+		_, err = s.w.Repo.ReadRun(ctx, run)
+		over = err == nil
 		if ivd.KindOf(err) == ivd.NotFound {
 			err = nil
 		}

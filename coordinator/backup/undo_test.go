@@ -10,6 +10,7 @@ import (
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
+	"ivdmover/shared/format"
 	"ivdmover/shared/job"
 )
 
@@ -103,7 +104,7 @@ func TestSweep(t *testing.T) {
 	for _, r := range []engine.Run{over, living} {
 		b.Store(r, engine.Item{Key: engine.ItemKey(ref.ID()), Step: engine.Moving, Body: coordtest.Body(backup.Disk{Ref: ref})})
 	}
-	b.Must(b.Repo.Summarize(t.Context(), "forgotten", backup.Summary{State: engine.Done}))
+	b.Must(b.Repo.PutRun(t.Context(), format.Run{ID: "forgotten", Kind: "backup", State: "done"}))
 	keep := []string{"by hand", backup.Mark("unknown"), backup.Mark(living.ID)}
 	for _, mark := range append([]string{backup.Mark(over.ID), backup.Mark("forgotten")}, keep...) {
 		_, err := b.VC.CreateSnapshot(t.Context(), ref, mark)

@@ -1,16 +1,18 @@
-// Package catalogue tells which restore points there are.
+// Package catalogue tells which restore points there are, and which one somebody
+// means: by a short id, by a disk's name and a moment, or by its long name.
 //
 // What it promises: what exists is asked of the store every time, so that nothing
 // that was deleted is shown; points never change, so those that were read once are
-// kept in memory. One that cannot be read is shown with its failure, so that it
-// hides no other; one that counts as never committed is left out.
+// kept in memory. One that cannot be read, or is not understood, is shown with its
+// failure, so that it hides no other and is not hidden itself. It never guesses: a
+// text that means two points, or points of two disks, is refused with their ids.
 package catalogue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,18 +30,47 @@ const (
 
 // Point is a restore point without its pages.
 type Point struct {
-	ID        ivd.PointID
-	Disk      ivd.DiskRef // as it was then
-	Name      string      // the disk's, at that time
-	Datastore string      // its name, or else its id
-	Time      time.Time   // of the snapshot
-	Run       ivd.RunID
-	Parent    ivd.PointID // empty: the first of its disk
-	Mode      string
-	Geometry  ivd.Geometry
-	Stats     ivd.Stats
-	Failure   *ivd.Failure // it is there and cannot be read: only its id and time are known
+	ID          ivd.PointID
+	Short       string      // its short id
+	Disk        ivd.DiskRef // as it was then
+	Name        string      // the disk's, at that time
+	Datastore   string      // its name, or else its id
+	Time        time.Time   // of the snapshot, as vSphere tells it
+	SealedAt    time.Time   // by the store's clock
+	Parent      ivd.PointID // empty: the first of its disk
+	Mode        format.ReadMode
+	Consistency format.Consistency
+	Policy      string
+	Partial     bool // only a part of the disk is done
+	Geometry    ivd.Geometry
+	Stats       ivd.Stats
+	Failure     *ivd.Failure // it is there and cannot be read: only what its name says is known
 }
+
+// Offered reports whether a point can be restored. Others are found by their ids
+// only.
+func (p Point) Offered() bool { return p.Failure == nil && !p.Partial }
+
+// doubtful is how far the snapshot's time may be from the moment at which the point
+// was sealed before it is no longer believed.
+const doubtful = 24 * time.Hour
+
+// Moment is the time by which a point is found and ordered: the snapshot's, unless
+// that is so far from when the point was sealed that vSphere's clock must be wrong.
+func (p Point) Moment() (at time.Time, doubted bool) {
+	if p.SealedAt.IsZero() || p.Time.Sub(p.SealedAt).Abs() <= doubtful {
+		return p.Time, false
+	}
+	return p.SealedAt, true
+}
+
+// Disk names a disk of a source.
+type Disk struct {
+	Source ivd.SourceID
+	ID     ivd.DiskID
+}
+
+func diskOf(id ivd.PointID) Disk { return Disk{id.Source(), id.Disk()} }
 
 // Catalogue is the points of one repository. Its methods are safe for concurrent
 // use.
@@ -55,37 +86,59 @@ func New(r *repo.Repository) *Catalogue {
 	return &Catalogue{repo: r, known: map[ivd.PointID]Point{}}
 }
 
-// IDs lists the restore points of a disk or of all, in order: by disk and then by
-// time.
-func (c *Catalogue) IDs(ctx context.Context, disk ivd.DiskID) ([]ivd.PointID, error) {
-	var ids []ivd.PointID
-	for info, err := range c.repo.Points(ctx, disk) {
+// list lists the restore points of a disk id or of all, in the order of their names,
+// with those whose names are not understood.
+func (c *Catalogue) list(ctx context.Context, disk ivd.DiskID) ([]repo.PointInfo, error) {
+	var points []repo.PointInfo
+	for info, err := range c.repo.Points(ctx, repo.PointsOf{Disk: disk}) {
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, info.ID)
+		points = append(points, info)
 	}
-	slices.Sort(ids)
-	return ids, nil
+	slices.SortFunc(points, func(a, b repo.PointInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return points, nil
 }
 
-// Points reads the restore points of a disk or of all, in the order of their ids.
-func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error) {
-	ids, err := c.IDs(ctx, disk)
+// Last is the newest whole point of each disk, by its name: to read all of them for
+// a list of disks would take long.
+func (c *Catalogue) Last(ctx context.Context) (map[Disk]ivd.PointID, error) {
+	points, err := c.list(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	points := make([]Point, len(ids))
+	last := map[Disk]ivd.PointID{}
+	for _, p := range points { // in order: the last of a disk stays
+		if _, partial := p.ID.Partial(); p.Unknown == nil && !partial {
+			last[diskOf(p.ID)] = p.ID
+		}
+	}
+	return last, nil
+}
+
+// Points reads the restore points of a disk id or of all, in the order of their
+// names.
+func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error) {
+	infos, err := c.list(ctx, disk)
+	if err != nil {
+		return nil, err
+	}
+	points := make([]Point, len(infos))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(readAtOnce)
-	for i, id := range ids {
+	for i, info := range infos {
+		if info.Unknown != nil {
+			points[i] = Point{ID: info.ID, Failure: ivd.FailureOf(info.Unknown)}
+			continue
+		}
 		group.Go(func() error {
-			p, err := c.Point(gctx, id)
+			p, err := c.Point(gctx, info.ID)
 			switch ivd.KindOf(err) {
-			case ivd.NotFound, ivd.Expired:
+			case ivd.NotFound:
 				return nil
 			case ivd.Corrupt, ivd.Unsupported:
-				p = Point{ID: id, Time: TimeOf(id), Failure: ivd.FailureOf(err)}
+				_, partial := info.ID.Partial()
+				p = Point{ID: info.ID, Time: info.ID.Time(), Partial: partial, Failure: ivd.FailureOf(err)}
 				err = nil
 			}
 			points[i] = p
@@ -95,7 +148,27 @@ func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(points, func(p Point) bool { return p.ID == "" }), nil
+	points = slices.DeleteFunc(points, func(p Point) bool { return p.ID == "" })
+	ids := make([]ivd.PointID, len(points))
+	for i, p := range points {
+		ids[i] = p.ID
+	}
+	for i, short := range Shorts(ids) {
+		points[i].Short = short
+	}
+	return points, nil
+}
+
+// Resolve finds the point that a text means, as the function of that name does.
+func (c *Catalogue) Resolve(ctx context.Context, text string) (ivd.PointID, error) {
+	if id, err := ivd.ParsePointID(text); err == nil {
+		return id, nil // nobody needs to be asked
+	}
+	points, err := c.Points(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	return Resolve(points, text)
 }
 
 // Point reads one restore point.
@@ -125,22 +198,12 @@ func (c *Catalogue) Point(ctx context.Context, id ivd.PointID) (Point, error) {
 
 func pointOf(p format.Point) Point {
 	out := Point{
-		ID: p.ID, Disk: p.Disk, Name: p.Name, Datastore: p.DatastoreName, Time: p.Time, Run: p.Run,
-		Parent: p.Parent, Mode: p.Mode, Geometry: p.Geometry, Stats: p.Stats,
+		ID: p.ID, Short: Short(p.ID), Disk: p.Ref(), Name: p.Disk.Name,
+		Datastore: cmp.Or(p.Disk.Datastore.Name, string(p.Disk.Datastore.ID)), Time: p.Time, SealedAt: p.SealedAt,
+		Mode: p.Tracking.Mode, Consistency: p.Consistency, Policy: p.Policy, Partial: p.Partial != nil, Geometry: p.Geometry, Stats: p.Stats,
 	}
-	if out.Datastore == "" {
-		out.Datastore = string(p.Disk.Datastore())
+	if p.Parent != nil {
+		out.Parent = p.Parent.Point
 	}
 	return out
-}
-
-// TimeOf is the time in a point's name, which says it to the second.
-func TimeOf(id ivd.PointID) time.Time {
-	_, name, _ := strings.Cut(string(id), "/")
-	stamp, _, _ := strings.Cut(name, "-")
-	t, err := time.Parse("20060102T150405Z", stamp)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -23,11 +23,17 @@ func commit(t *testing.T, r *repo.Repository, at time.Time, parent ivd.PointID) 
 		t.Fatal(err)
 	}
 	p := format.Point{
-		ID: ivd.NewPointID(disk, at, run), Repository: r.ID(), Disk: ivd.NewDiskRef("lab", "datastore-1", disk),
-		Name: "data", Geometry: ivd.Geometry{Capacity: 1 << 30, ChunkSize: 256 << 10}, Run: run, Lease: lease.ID, LeaseDeadline: lease.Deadline,
-		Time: at, Parent: parent, Mode: "changed", Stats: ivd.Stats{ReadBytes: 7, StoredBytes: 5},
+		ID:       ivd.NewPointID(r.Domain(), "lab", disk, at, run),
+		Source:   format.PointSource{Kind: format.VCenter, ID: "lab"},
+		Disk:     format.PointDisk{Kind: ivd.IVD, ID: disk, Name: "data", Datastore: format.PointDatastore{ID: "datastore-1"}},
+		Geometry: ivd.Geometry{Capacity: 1 << 30, ChunkSize: 256 << 10}, Run: run, Time: at, SealedAt: at.Add(time.Hour),
+		Tracking: format.Tracking{CBT: format.CBTOn, Mode: format.ReadChanged}, Consistency: format.CrashConsistent,
+		Stats: ivd.Stats{ReadBytes: 7, StoredBytes: 5},
 	}
-	if err := r.Commit(t.Context(), lease, p); err != nil {
+	if parent != "" {
+		p.Parent = &format.PointParent{Point: parent}
+	}
+	if _, err := r.Commit(t.Context(), lease, p); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -48,14 +54,22 @@ func TestPoints(t *testing.T) {
 	evening := time.Date(2026, 11, 24, 23, 15, 2, 0, time.UTC)
 	first := commit(t, r, evening, "")
 	second := commit(t, r, evening.Add(24*time.Hour), first.ID)
-	damaged := ivd.NewPointID(disk, evening.Add(48*time.Hour), "20261126t231502z-00000000")
+	damaged := ivd.NewPointID(r.Domain(), "lab", disk, evening.Add(48*time.Hour), "20261126t231502z-00000000")
 	if err := os.WriteFile(filepath.Join(dir, "points", string(damaged)), []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	unknown := string(damaged) + ".of-a-later-release"
+	if err := os.WriteFile(filepath.Join(dir, "points", unknown), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	a := New(r)
+	last, err := a.Last(t.Context())
+	if err != nil || len(last) != 1 || last[Disk{"lab", disk}] != damaged {
+		t.Errorf("the last point: %v, %v", last, err)
+	}
 	for range 2 {
 		points, err := a.Points(t.Context(), "")
-		if err != nil || len(points) != 3 {
+		if err != nil || len(points) != 4 {
 			t.Fatalf("%+v, %v", points, err)
 		}
 		p := points[0]
@@ -63,6 +77,9 @@ func TestPoints(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 		if p = points[1]; p.ID != second.ID || p.Parent != first.ID {
+			t.Errorf("%+v", p)
+		}
+		if p = points[3]; string(p.ID) != unknown || p.Failure == nil || p.Failure.Kind != ivd.Unsupported {
 			t.Errorf("%+v", p)
 		}
 		if p = points[2]; p.ID != damaged || p.Failure == nil || p.Failure.Kind != ivd.Corrupt || !p.Time.Equal(evening.Add(48*time.Hour)) {
@@ -82,7 +99,57 @@ func TestPoints(t *testing.T) {
 	if points, err := a.Points(t.Context(), disk); err != nil || len(points) != 2 {
 		t.Errorf("after a deletion: %+v, %v", points, err)
 	}
-	if _, err := a.Point(t.Context(), ivd.NewPointID(disk, evening, "none")); ivd.KindOf(err) != ivd.NotFound || ivd.RemedyOf(err) == "" {
+	if _, err := a.Point(t.Context(), ivd.NewPointID(r.Domain(), "lab", disk, evening, "none")); ivd.KindOf(err) != ivd.NotFound || ivd.RemedyOf(err) == "" {
 		t.Errorf("%v", err)
+	}
+}
+
+// Points are found by what people call them.
+func TestResolveOfARepository(t *testing.T) {
+	st, err := open.Open(t.Context(), config.Repository{URL: "dir://" + t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Init(t.Context(), st, repo.InitOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	evening := time.Date(2026, 11, 24, 23, 15, 2, 0, time.UTC)
+	first := commit(t, r, evening, "")
+	second := commit(t, r, evening.Add(24*time.Hour), first.ID)
+	a := New(r)
+	points, err := a.Points(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]ivd.PointID{
+		points[0].Short: first.ID, "data@latest": second.ID, "data@2026-11-25T00:00Z": first.ID, string(second.ID): second.ID,
+	} {
+		if got, err := a.Resolve(t.Context(), text); err != nil || got != want {
+			t.Errorf("%q is %s, want %s: %v", text, got, want, err)
+		}
+	}
+	// vSphere's clock went wrong: the store's counts, and it is said.
+	wrong := format.Point{
+		Source: second.Source, Disk: second.Disk, Geometry: second.Geometry, Tracking: second.Tracking, Consistency: second.Consistency,
+		Run: "run-3", Time: evening.AddDate(-10, 0, 0), SealedAt: evening.Add(48 * time.Hour),
+	}
+	wrong.ID = ivd.NewPointID(r.Domain(), "lab", disk, wrong.SealedAt, wrong.Run)
+	lease, err := r.OpenLease(t.Context(), repo.LeaseSpec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Commit(t.Context(), lease, wrong); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.Resolve(t.Context(), "data@latest"); err != nil || got != wrong.ID {
+		t.Errorf("the latest is %s: %v", got, err)
+	}
+	p, err := a.Point(t.Context(), wrong.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, doubted := p.Moment(); !doubted || !p.Time.Equal(wrong.Time) {
+		t.Errorf("%+v", p)
 	}
 }

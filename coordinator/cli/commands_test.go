@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/cli"
+	"ivdmover/shared/ivd"
 )
 
 func TestBackupPrintsTheRun(t *testing.T) {
@@ -32,6 +35,26 @@ func TestBackupPrintsTheRun(t *testing.T) {
 	}
 	if got := rooms.Restores[0]; got != (api.RestoreRequest{Point: pointA, Name: "n", Datastore: "d", VCenter: "v"}) {
 		t.Errorf("asked for %+v", got)
+	}
+}
+
+// A point is named as people name it; the server finds out which one is meant.
+func TestRestoreByWhatPeopleCallIt(t *testing.T) {
+	rooms := estate()
+	url := serve(t, rooms)
+	for text, want := range map[string]ivd.PointID{
+		catalogue.Short(pointB): pointB, catalogue.Short(pointA)[:6]: pointA,
+		"data-01@latest": pointA, string(diskA) + "@" + evening.Add(-time.Hour).Format(time.RFC3339): pointB,
+		"data-01@" + evening.Add(-time.Hour).In(time.Local).Format("2006-01-02T15:04"): pointB,
+	} {
+		rooms.Restores = nil
+		code, _, errs := do(t.Context(), cli.Extra{}, "restore", text, "--server", url)
+		if code != 0 || len(rooms.Restores) != 1 || rooms.Restores[0].Point != want {
+			t.Errorf("%q: %d %q: %+v", text, code, errs, rooms.Restores)
+		}
+	}
+	if code, _, errs := do(t.Context(), cli.Extra{}, "restore", "nobody@latest", "--server", url); code != 1 || !strings.Contains(errs, "nobody") {
+		t.Errorf("%d %q", code, errs)
 	}
 }
 
@@ -178,10 +201,10 @@ func TestCompletionAsksTheServer(t *testing.T) {
 	rooms.Put(restore())
 	url := serve(t, rooms)
 	for want, args := range map[string][]string{
-		string(diskB):  {"backup", "--server", url, "--disk", ""},
-		string(pointA): {"restore", "--server", url, ""},
-		string(runB):   {"run", "show", "--server", url, ""},
-		"yaml":         {"disks", "-o", ""},
+		string(diskB):           {"backup", "--server", url, "--disk", ""},
+		catalogue.Short(pointA): {"restore", "--server", url, ""},
+		string(runB):            {"run", "show", "--server", url, ""},
+		"yaml":                  {"disks", "-o", ""},
 	} {
 		if _, out, _ := do(t.Context(), cli.Extra{}, append([]string{"__complete"}, args...)...); !strings.Contains(out, want) {
 			t.Errorf("%v: %s", args, out)

@@ -6,6 +6,7 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/api/apitest"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -16,8 +17,12 @@ const (
 	diskB  = ivd.DiskID("5f0e1d2c-7777-4888-9999-aaaabbbbcccc")
 	runA   = ivd.RunID("20261124t231500z-1f0c2a9b")
 	runB   = ivd.RunID("20261125t010000z-2e1d3c4b")
-	pointA = ivd.PointID(diskA + "/20261124T231502Z-20261124t231500z-1f0c2a9b")
-	pointB = ivd.PointID(diskA + "/20261123T231502Z-20261123t231500z-00c0ffee")
+	source = "dbed6e0c-bd88-4ef6-b594-21283e1c677f"
+	domain = "7d1f6a52-0000-4000-8000-00000000d0a1"
+	folder = ivd.PointID(domain + "/" + source + "/")
+	pointA = folder + ivd.PointID(diskA) + "/20261124T231502Z-20261124t231500z-1f0c2a9b"
+	pointB = folder + ivd.PointID(diskA) + "/20261123T231502Z-20261123t231500z-00c0ffee"
+	pointC = folder + ivd.PointID(diskB) + "/20261124T231502Z-20261124t231500z-1f0c2a9b"
 )
 
 var evening = time.Date(2026, 11, 24, 23, 15, 0, 0, time.UTC)
@@ -32,9 +37,9 @@ func estate() *apitest.Rooms {
 		},
 		SnapshotList: []api.Snapshot{{ID: "snap-1", Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Description: "ivdmover run " + string(runA), Created: evening, AgeSeconds: 4000}},
 		PointList: []api.Point{
-			{ID: pointB, Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening.Add(-24 * time.Hour), Run: "20261123t231500z-00c0ffee", Mode: plan.Allocated, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 12 << 30, StoredBytes: 5 << 30},
-			{ID: pointA, Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening, Run: runA, Mode: plan.Changed, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 155 << 20, StoredBytes: 115 << 20, Parent: &parent},
-			{ID: ivd.PointID(diskB + "/20261124T231502Z-20261124t231500z-1f0c2a9b"), Disk: diskB, Time: evening, Failure: &ivd.Failure{Kind: ivd.Corrupt, Message: "the record's sum differs"}},
+			{ID: pointB, ShortID: catalogue.Short(pointB), Source: source, Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening.Add(-24 * time.Hour), Run: "20261123t231500z-00c0ffee", Mode: plan.Allocated, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 12 << 30, StoredBytes: 5 << 30},
+			{ID: pointA, ShortID: catalogue.Short(pointA), Source: source, SealedAt: evening.Add(time.Hour), Consistency: "crash", Policy: "nightly", Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening, Run: runA, Mode: plan.Changed, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 155 << 20, StoredBytes: 115 << 20, Parent: &parent},
+			{ID: pointC, ShortID: catalogue.Short(pointC), Source: source, Disk: diskB, Time: evening, Failure: &ivd.Failure{Kind: ivd.Corrupt, Message: "the record's sum differs"}},
 		},
 		MoverList: []job.Mover{
 			{Name: "proxy-1", Host: "proxy-1.example.net", Handles: 4, Free: 3, VDDK: "9.0.0.0", Modes: []string{"san", "nbdssl"}, Started: evening, Active: []job.Active{
@@ -45,7 +50,7 @@ func estate() *apitest.Rooms {
 			}},
 			{Name: "proxy-2", Host: "proxy-2.example.net", Handles: 4, Free: 4, Draining: true, VDDK: "9.0.0.0", Modes: []string{"nbdssl"}, Started: evening},
 		},
-		Info: api.Repository{ID: "9d7c3f6e-0000-4111-8222-333344445555", URL: "s3://backups/estate-1", FormatVersion: 1, Hash: "blake3-256", Cipher: "none"},
+		Info: api.Repository{ID: "9d7c3f6e-0000-4111-8222-333344445555", URL: "s3://backups/estate-1", FormatVersion: 1, PackSize: 16 << 20, Hash: "blake3-256", Cipher: "none", Domain: ivd.DomainID{0x7d, 0x1f}, Generation: 3, Incarnation: "51a0c0de-0000-4000-8000-000000000001"},
 		Next: backup(api.Running),
 	}
 	return rooms

@@ -63,7 +63,7 @@ func TestJSONAndYAML(t *testing.T) {
 	url := serve(t, rooms)
 	promised := map[string][]string{
 		"disks":  {"id", "name", "datastore", "capacity", "attached_to", "cbt", "thin", "encrypted", "last_point"},
-		"points": {"id", "disk", "time", "run", "capacity", "read_bytes", "stored_bytes", "parent"},
+		"points": {"id", "short_id", "source", "disk", "time", "run", "capacity", "read_bytes", "stored_bytes", "parent"},
 		"movers": {"name", "host", "handles", "free", "draining", "vddk", "transports", "active", "bios_uuid", "luns", "paths"},
 	}
 	for name, args := range lists {

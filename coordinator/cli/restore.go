@@ -3,10 +3,13 @@ package cli
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/catalogue"
+	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/ivd"
 )
 
@@ -20,14 +23,21 @@ func (a *app) restore() *cobra.Command {
 		Short: "Restore a point to a new disk",
 		Long: `Starts a restore to a new disk and prints the id of its run. The disk gets its name
 when all of it is written and checked; until then it is named after the run. Its
-size is rounded up to whole MiB, as vSphere requires, with zeros beyond the old end.`,
-		Example: `  ivd restore 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e/20261124T231500Z-20261124t231500z-1f0c2a9b --wait
-  ivd restore POINT --datastore nvme-2 --name data-yesterday`,
+size is rounded up to whole MiB, as vSphere requires, with zeros beyond the old end.
+
+POINT is an id as ivd points lists it, or the beginning of one; NAME@latest, the
+newest point of the disk of that name or id; or NAME@2026-11-25T22:00, the newest not
+after that moment, in the time zone of this machine unless it has an offset.`,
+		Example: `  ivd restore 1f0c2a9b --wait
+  ivd restore data-01@latest --datastore nvme-2 --name data-again
+  ivd restore data-01@2026-11-25T22:00 --name data-before`,
 		Args: oneArg("POINT"),
-		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) (err error) {
-			if request.Point, err = ivd.ParsePointID(args[0]); err != nil {
-				return err
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
+			text := catalogue.Localize(args[0], time.Local)
+			if _, err := catalogue.Resolve(nil, text); ivd.KindOf(err) == ivd.Invalid {
+				return err // whatever points there are
 			}
+			request.Point = ivd.PointID(text)
 			v, err := c.Restore(ctx, request)
 			if err != nil {
 				return err
@@ -76,7 +86,9 @@ func (a *app) pointIDs() cobra.CompletionFunc {
 		points, err := c.Points(ctx, "")
 		var words []cobra.Completion
 		for _, p := range points {
-			words = append(words, cobra.CompletionWithDesc(string(p.ID), p.Name))
+			if p.Failure == nil && !p.Partial {
+				words = append(words, cobra.CompletionWithDesc(p.ShortID, p.Name+" "+text.Time(p.Time)))
+			}
 		}
 		return words, err
 	})

@@ -65,13 +65,16 @@ func (a *app) repo() *cobra.Command {
 
 func (a *app) repoInit() *cobra.Command {
 	var file string
-	var chunk size
+	var chunk, pack, expected size
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Create the repository that the configuration names, once",
 		Long: `Creates a repository in the bucket or the folder that repository.url names. It works
-on the store itself and needs no ivd serve. An existing repository is never changed.`,
-		Example: `  ivd repo init --config /etc/ivd/ivd.yaml`,
+on the store itself and needs no ivd serve. An existing repository is never changed.
+A store that accepts a request which is older than its signature allows, or a second
+creation of a name, is refused: what is committed would not be safe there.`,
+		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
+  ivd repo init --config /etc/ivd/ivd.yaml --expected-size 200TiB`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadForStore(file)
 			if err != nil {
@@ -81,7 +84,10 @@ on the store itself and needs no ivd serve. An existing repository is never chan
 			if err != nil {
 				return err
 			}
-			r, err := repo.Init(cmd.Context(), st, repo.InitOptions{ChunkSize: int64(chunk)})
+			if err := repo.Prove(cmd.Context(), st); err != nil {
+				return err
+			}
+			r, err := repo.Init(cmd.Context(), st, repo.InitOptions{ChunkSize: int64(chunk), PackSize: int64(pack), ExpectedSize: int64(expected)})
 			if err != nil {
 				return err
 			}
@@ -94,6 +100,8 @@ on the store itself and needs no ivd serve. An existing repository is never chan
 	}
 	withConfig(c, &file)
 	c.Flags().Var(&chunk, "chunk-size", "chunk size of first backups, a power of two; 0 takes 256KiB, and 1MiB for disks above 4TiB")
+	c.Flags().Var(&expected, "expected-size", "how much will be stored, such as 200TiB; packs are of 16MiB, and of 64MiB from 50TiB on")
+	c.Flags().Var(&pack, "pack-size", "size of packs, 16MiB to 256MiB; 0 goes by --expected-size")
 	return a.withOutput(c)
 }
 

@@ -57,7 +57,11 @@ func repoFacts(i api.Repository) []fact {
 		{"repository", i.ID},
 		{"at", i.URL},
 		{"format", strconv.Itoa(i.FormatVersion)},
+		{"generation", strconv.FormatUint(i.Generation, 10)},
+		{"incarnation", string(i.Incarnation)},
+		{"domain", i.Domain.String()},
 		{"chunk size", chunk},
+		{"pack size", telemetry.Bytes(i.PackSize)},
 		{"hash", i.Hash},
 		{"cipher", i.Cipher},
 	}

@@ -58,22 +58,34 @@ func onOff(b bool) string {
 // writePoints shows restore points and, below them, those that cannot be read.
 func writePoints(w io.Writer, points []api.Point) error {
 	t := &text.Table{Columns: []text.Column{
-		text.Left("POINT"), text.Left("NAME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
+		text.Left("POINT"), text.Left("NAME"), text.Left("TIME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
 	}}
 	var damage []string
 	for _, p := range points {
 		if p.Failure != nil {
-			t.Row(string(p.ID), "?", "?", "?", "?")
-			damage = append(damage, string(p.ID)+": "+progress.Failure(p.Failure))
+			t.Row(p.ShortID, "?", text.Time(p.Time), "?", "?", "?") // its name alone says when
+			damage = append(damage, p.ShortID+": "+progress.Failure(p.Failure))
 			continue
 		}
-		t.Row(string(p.ID), p.Name, telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes))
+		t.Row(p.ShortID, p.Name, moment(p), telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes))
 	}
 	if err := t.Write(w); err != nil || len(damage) == 0 {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\nnot readable:\n  %s\n", strings.Join(damage, "\n  "))
 	return err
+}
+
+// moment is a point's time, and what is to be known of it.
+func moment(p api.Point) string {
+	s := text.Time(p.Time)
+	if p.TimeDoubted {
+		s += " (sealed " + text.Time(p.SealedAt) + ")"
+	}
+	if p.Partial {
+		s += " (partial)"
+	}
+	return s
 }
 
 func snapshotTable(snapshots []api.Snapshot) *text.Table {

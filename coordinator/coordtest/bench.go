@@ -21,6 +21,7 @@ import (
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
 	"ivdmover/shared/store/storetest"
 )
@@ -128,7 +129,7 @@ func (b *Bench) Snapshots(d owner.Disk) int {
 func (b *Bench) Points(d ivd.DiskID) []ivd.PointID {
 	b.Helper()
 	var ids []ivd.PointID
-	for p, err := range b.Repo.Points(b.Context(), d) {
+	for p, err := range b.Repo.Points(b.Context(), repo.PointsOf{Disk: d}) {
 		b.Must(err)
 		ids = append(ids, p.ID)
 	}
@@ -172,9 +173,11 @@ func (b *Bench) Job(id ivd.RunID) job.Record {
 // Condemn publishes a collector's list.
 func (b *Bench) Condemn(packs ...ivd.PackID) {
 	b.Helper()
-	body, err := format.Condemned{Version: format.RecordVersion, Repository: b.Repo.ID(), ID: "one", Packs: packs}.Encode()
+	name := "collect/" + b.Repo.Domain().String() + "/one/condemned"
+	head := format.Head{Repository: b.Repo.ID(), Domain: b.Repo.Domain(), Object: name, Program: "a test"}
+	body, err := format.Condemned{Head: head, Packs: packs}.Encode()
 	b.Must(err)
-	b.Must(b.Repo.Store().Put(b.Context(), "collect/one/condemned", body))
+	b.Must(b.Repo.Store().Put(b.Context(), store.Name(name), body))
 }
 
 // Faulty has the coordinators made from now on work with a store that fails as

@@ -19,6 +19,7 @@ import (
 	"ivdmover/coordinator/restore"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
 )
 
 // Coordinator is the rooms that work on runs, with a connection and a clock of
@@ -64,13 +65,22 @@ func (b *Bench) CoordinatorOf(instance string, sources inventory.Sources) *Coord
 		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Engine = engine.New(engine.Deps{
-		Queue: c.Queue, Leases: b.Repo, Ledger: c.Ledger, Fleet: c.Fleet,
+		Queue: c.Queue, Leases: leases{b.Repo, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet,
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: c.Backup, restore.Kind: c.Restore},
 		Limits:    admit.Limits{}, Instance: instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Logins = &login.Desk{Sources: sources, Runs: c.Engine, Fleet: c.Fleet, Log: log}
 	return c
 }
+
+// leases are a repository's, whose store has the test's clock.
+type leases struct {
+	*repo.Repository
+	clock *Clock
+}
+
+// Now is the store's clock, put forward as the test's is.
+func (l leases) Now() time.Time { return l.Repository.Now().Add(time.Duration(l.clock.by.Load())) }
 
 // Serving is a coordinator that is at work until stop, which the test's end calls
 // too.

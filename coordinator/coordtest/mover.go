@@ -12,6 +12,7 @@ import (
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
 )
 
 // Puppet is a mover without VDDK: it answers every question, and of each job it
@@ -162,7 +163,7 @@ func (p *Puppet) do(ctx context.Context, j job.Job) error {
 
 // store makes the job's first page of one span with one chunk, and seals it.
 func (p *Puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
-	lease, err := p.b.Repo.Begin(ctx, j.Lease)
+	lease, err := p.b.Repo.Begin(ctx, j.Lease, repo.Writing)
 	if err != nil {
 		return err
 	}
@@ -200,7 +201,7 @@ func (p *Puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 	if err != nil {
 		return err
 	}
-	rec.State, rec.Lease, rec.SealedAt, rec.Batches = job.Done, j.Lease, at, rec.Batches+1
+	rec.State, rec.Lease, rec.SealedAt, rec.Incarnation, rec.Batches = job.Done, j.Lease, at, lease.Incarnation, rec.Batches+1
 	rec.Pages = []ivd.PageRef{{Page: page, ID: id, Place: place}}
 	rec.Stats = ivd.Stats{DiskBytes: covered(j), ReadBytes: max(int64(len(chunk)), plan.Planned(j)), StoredBytes: 1, Packs: 3}
 	return nil

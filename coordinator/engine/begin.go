@@ -58,7 +58,7 @@ func (e *Engine) Begin(ctx context.Context, s Spec) (View, error) {
 
 // make is a run and its items before anything of them is stored.
 func (e *Engine) make(s Spec) (r Run, items []Item, err error) {
-	now := e.Now().UTC().Truncate(time.Second)
+	now := e.Leases.Now().UTC().Truncate(time.Second) // runs and points are named by it
 	r = Run{
 		Version: Version, ID: ivd.NewRunID(now), Kind: s.Kind, State: Running, Created: now, Urgent: s.Urgent, LeaseKind: s.Lease,
 		Owner: e.Instance, OwnerRun: e.start, Failure: s.Failure, Repository: e.Leases.ID(), Counts: Counts{Items: len(s.Items)},

@@ -77,7 +77,7 @@ func TestCutByPagesAndBytes(t *testing.T) {
 }
 
 func TestGrownDiskReadsTheShortLastChunk(t *testing.T) {
-	parent := &Parent{Point: "p", Committed: time.Unix(1, 0), Geometry: geometry(10*mib + 512), Pages: refs(0)}
+	parent := &Parent{Point: "p", SealedAt: time.Unix(1, 0), Geometry: geometry(10*mib + 512), Pages: refs(0)}
 	jobs, err := Backup(job.Job{}, Disk{Geometry: geometry(12 * mib), Mode: Changed, Parent: parent})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestGrownDiskReadsTheShortLastChunk(t *testing.T) {
 			t.Errorf("chunk %d read: %v, want %v", chunk, got, want)
 		}
 	}
-	if b.Parent.Committed != parent.Committed || b.Parent.Geometry != parent.Geometry || len(b.Parent.Pages) != 1 {
+	if b.Parent.SealedAt != parent.SealedAt || b.Parent.Geometry != parent.Geometry || len(b.Parent.Pages) != 1 {
 		t.Errorf("parent %+v", b.Parent)
 	}
 }
@@ -188,7 +188,7 @@ func TestLargestJobFitsAMessage(t *testing.T) {
 	}
 	jobs, err := Backup(template, Disk{
 		Geometry: g, Mode: Changed, Areas: areas, Snapshot: "8ca8c0a1-7b35-41fb-a8c9-0000deadbeef",
-		Parent: &Parent{Point: ivd.NewPointID("8ca8c0a1-7b35-41fb-a8c9-0000deadbeef", time.Now(), template.Run), Geometry: g, Pages: refs(all...)},
+		Parent: &Parent{Point: ivd.NewPointID(ivd.NewDomainID(), template.Disk.Source(), template.Disk.ID(), time.Now(), template.Run), Geometry: g, Pages: refs(all...)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"fmt"
-	"path"
 	"strings"
 
 	"ivdmover/coordinator/engine"
@@ -22,21 +21,24 @@ type Request struct {
 
 // Run checks a request's point and target and makes the run that restores it.
 func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
-	p, info, err := w.Repo.ReadPoint(ctx, q.Point)
+	p, _, err := w.Repo.ReadPoint(ctx, q.Point)
 	if ivd.KindOf(err) == ivd.NotFound {
 		err = &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", q.Point), Remedy: "`ivd points` lists them"}
 	}
 	if err != nil {
 		return engine.Spec{}, err
 	}
+	if p.Partial != nil {
+		return engine.Spec{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("restore point %s is partial: only spans before %d of its disk are done", p.ID, p.Partial.Next), Remedy: "choose another one of `ivd points`"}
+	}
 	name := q.Name
 	if name == "" {
-		name = p.Name + "-" + strings.SplitN(path.Base(string(info.ID)), "-", 2)[0]
+		name = p.Disk.Name + "-" + p.ID.Time().Format("20060102T150405Z")
 	}
 	if strings.HasPrefix(name, workingPrefix) {
 		return engine.Spec{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%q is a name of unfinished restores", name), Remedy: "give another --name"}
 	}
-	v, ds, err := w.target(ctx, q, p.Disk)
+	v, ds, err := w.target(ctx, q, p.Ref())
 	if err != nil {
 		return engine.Spec{}, err
 	}
@@ -47,7 +49,7 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	if taken != nil {
 		return engine.Spec{}, nameTaken(name, taken)
 	}
-	d := Disk{Ref: ivd.NewDiskRef(v.Source(), ds.ID, ""), Name: p.Name, Datastore: ds.Name, Geometry: p.Geometry, From: p.ID, Target: name}
+	d := Disk{Ref: ivd.NewDiskRef(v.Source(), ds.ID, ""), Name: p.Disk.Name, Datastore: ds.Name, Geometry: p.Geometry, From: p.ID, Target: name}
 	return engine.Spec{
 		Kind: Kind, Lease: format.ReadLease, Urgent: true,
 		Items: []engine.ItemSpec{{Key: engine.ItemKey(p.ID.Disk()), Body: d}},

@@ -3,6 +3,7 @@ package restore_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
@@ -18,7 +19,7 @@ func TestDiskThatComesLateIsSwept(t *testing.T) {
 	s := b.Coordinator("one")
 	store, err := b.VC.Datastore(t.Context(), "datastore1")
 	b.Must(err)
-	point := ivd.PointID("11111111-1111-4111-8111-111111111111/20261124T231502Z-20261124t231500z-1f0c2a9b")
+	point := ivd.NewPointID(b.Repo.Domain(), b.VC.Source(), "11111111-1111-4111-8111-111111111111", time.Now(), "20261124t231500z-1f0c2a9b")
 	key := engine.ItemKey(point.Disk())
 	began := func(step engine.Step, result engine.State, known bool) (id ivd.RunID, name string) {
 		r := b.Run(restore.Kind, engine.Running)

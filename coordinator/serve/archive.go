@@ -25,7 +25,19 @@ func (a *archive) Repository(context.Context) (api.Repository, error) {
 // DescribeRepository is a repository as the API shows it.
 func DescribeRepository(r *repo.Repository) api.Repository {
 	i := r.Info()
-	return api.Repository{ID: i.ID, URL: r.Store().String(), FormatVersion: i.Version, ChunkSize: i.ChunkSize, Hash: i.Hash, Cipher: i.Cipher}
+	return api.Repository{
+		ID: i.ID, URL: r.Store().String(), FormatVersion: i.Version, ChunkSize: i.ChunkSize, PackSize: i.PackSize, Hash: i.Hash, Cipher: i.Cipher,
+		Domain: i.Domain, Generation: i.Generation, Incarnation: i.Incarnation,
+		Features: api.Features{Read: some(i.Features.Read), Write: some(i.Features.Write), Collect: some(i.Features.Collect)},
+	}
+}
+
+// some makes an empty list of none.
+func some(words []string) []string { return append([]string{}, words...) }
+
+// Resolve finds the point that a text means.
+func (a *archive) Resolve(ctx context.Context, text string) (ivd.PointID, error) {
+	return a.catalogue.Resolve(ctx, text)
 }
 
 // Points lists the restore points of a disk or of all.
@@ -48,11 +60,16 @@ func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.Point, error) 
 }
 
 func (a *archive) point(p catalogue.Point) api.Point {
-	out := api.Point{ID: p.ID, Disk: p.ID.Disk(), Time: p.Time, Failure: p.Failure}
+	out := api.Point{
+		ID: p.ID, ShortID: p.Short, Source: p.ID.Source(), Disk: p.ID.Disk(), Run: p.ID.Run(), Time: p.Time,
+		Partial: p.Partial, Failure: p.Failure,
+	}
 	if p.Failure != nil {
 		return out
 	}
-	out.Name, out.VCenter, out.Datastore, out.Run, out.Mode = p.Name, a.label(p.Disk.Source()), p.Datastore, p.Run, plan.Mode(p.Mode)
+	out.Name, out.VCenter, out.Datastore, out.Mode = p.Name, a.label(p.Disk.Source()), p.Datastore, plan.Mode(p.Mode)
+	out.SealedAt, out.Consistency, out.Policy = p.SealedAt, string(p.Consistency), p.Policy
+	_, out.TimeDoubted = p.Moment()
 	out.Capacity, out.ChunkSize = p.Geometry.Capacity, p.Geometry.ChunkSize
 	out.ReadBytes, out.StoredBytes, out.Stats = p.Stats.ReadBytes, p.Stats.StoredBytes, p.Stats
 	if p.Parent != "" {

@@ -51,13 +51,9 @@ func (e *estate) datastores(ctx context.Context, source ivd.SourceID) ([]invento
 
 // Disks lists the disks of all vCenters with the last restore point of each.
 func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error) {
-	points, err := e.catalogue.IDs(ctx, "")
+	last, err := e.catalogue.Last(ctx)
 	if err != nil {
 		return nil, err
-	}
-	last := map[ivd.DiskID]ivd.PointID{}
-	for _, id := range points { // in order: the last of a disk stays
-		last[id.Disk()] = id
 	}
 	all, err := e.list(ctx)
 	if err != nil {
@@ -65,14 +61,14 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 	}
 	var disks []api.Disk
 	for _, d := range all {
-		point, protected := last[d.Ref.ID()]
+		point, protected := last[catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}]
 		wanted := q.Datastore == "" || q.Datastore == d.DatastoreName || q.Datastore == string(d.Ref.Datastore())
 		if !wanted || q.Unprotected && protected {
 			continue
 		}
 		out := diskOf(d, e.vcenters[d.Ref.Source()].Name())
 		if protected {
-			out.LastPoint, out.LastPointTime = &point, catalogue.TimeOf(point)
+			out.LastPoint, out.LastPointTime = &point, point.Time()
 		}
 		disks = append(disks, out)
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,6 +25,7 @@ import (
 	"ivdmover/coordinator/policy"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
@@ -91,12 +93,13 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		_ = face.Close() // nobody was answered yet
 		return err
 	}
-	return live(ctx, h, face, movers, o)
+	return live(ctx, repository, h, face, movers, o)
 }
 
 // live runs the parts until ctx ends or one of them fails, and waits for all.
-func live(ctx context.Context, h *house, face *api.Server, movers *localMovers, o Options) error {
+func live(ctx context.Context, repository *repo.Repository, h *house, face *api.Server, movers *localMovers, o Options) error {
 	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return prove(gctx, repository, o.Log) })
 	group.Go(func() error { return h.serve(gctx) })
 	group.Go(func() error { return face.Serve(gctx) })
 	group.Go(func() error { return movers.run(gctx) })
@@ -112,6 +115,27 @@ func live(ctx context.Context, h *house, face *api.Server, movers *localMovers, 
 	}
 	o.Log.Info("the coordinator has ended")
 	return err
+}
+
+// proveEvery is how long a store is left alone that could not be tried.
+const proveEvery = 10 * time.Second
+
+// prove tries whether the store refuses what it must, and ends the coordinator where
+// it does not. Nothing is committed before.
+func prove(ctx context.Context, r *repo.Repository, log *slog.Logger) error {
+	for {
+		err := r.Prove(ctx)
+		if err == nil || ivd.KindOf(err) == ivd.Unsupported {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.Warn("trying what the store refuses failed; nothing is committed until it was tried", "err", err)
+		if pause.For(ctx, proveEvery) != nil {
+			return nil
+		}
+	}
 }
 
 // check finds what is wrong with a configuration before anything is opened.

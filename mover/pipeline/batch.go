@@ -15,8 +15,10 @@ type Batch struct {
 	Pages    []ivd.PageRef // of all complete pages of the job, those of zeros left out
 	Nodes    []ivd.NodeRef // of the page begun; spans that are the parent's are left out
 	SealedAt time.Time     // by the store's clock; zero when this batch stored nothing
-	Stats    ivd.Stats     // of this batch alone
-	Done     bool          // it is the job's last one
+	// Incarnation of the repository in which SealedAt counts.
+	Incarnation ivd.IncarnationID
+	Stats       ivd.Stats // of this batch alone
+	Done        bool      // it is the job's last one
 }
 
 // Limits say when a batch is sealed, always at a span's end. Zero values mean the

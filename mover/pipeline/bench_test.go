@@ -51,15 +51,14 @@ func newBench(t testing.TB, memory int64) *bench {
 // point is a committed restore point and the disk as it was.
 type point struct {
 	format.Point
-	committed time.Time
-	disk      *memoryDisk
+	disk *memoryDisk
 }
 
 func (p *point) parent() *job.Parent {
 	if p == nil {
 		return nil
 	}
-	return &job.Parent{Point: p.ID, Committed: p.committed, Geometry: p.Geometry, Pages: p.Pages}
+	return &job.Parent{Point: p.ID, SealedAt: p.SealedAt, Geometry: p.Geometry, Pages: p.Pages}
 }
 
 func (b *bench) lease(kind format.LeaseKind) repo.Lease {
@@ -135,7 +134,7 @@ func seal(rec *job.Record, lease ivd.LeaseID, c Batch) {
 	rec.Next, rec.Pages, rec.Nodes = c.Next, slices.Clone(c.Pages), slices.Clone(c.Nodes)
 	rec.Lease = lease
 	if !c.SealedAt.IsZero() {
-		rec.SealedAt = c.SealedAt
+		rec.SealedAt, rec.Incarnation = c.SealedAt, c.Incarnation
 	}
 	rec.Batches++
 	rec.Stats.Add(c.Stats)
@@ -161,17 +160,19 @@ func (b *bench) commit(l repo.Lease, j job.Job, rec *job.Record, d *memoryDisk) 
 	}
 	b.points++
 	p := format.Point{
-		ID:   ivd.NewPointID(b.disk.ID(), time.Date(2026, 1, b.points, 0, 0, 0, 0, time.UTC), "run"),
-		Disk: b.disk, Geometry: j.Geometry, Run: j.Run, Pages: rec.Pages, Time: time.Now(),
+		ID:     ivd.NewPointID(b.repo.Domain(), b.disk.Source(), b.disk.ID(), time.Date(2026, 1, b.points, 0, 0, 0, 0, time.UTC), "run"),
+		Source: format.PointSource{Kind: format.VCenter, ID: b.disk.Source()}, Disk: format.PointDisk{Kind: ivd.IVD, ID: b.disk.ID()},
+		Tracking: format.Tracking{CBT: format.CBTOff, Mode: format.ReadAllocated}, Consistency: format.CrashConsistent,
+		Geometry: j.Geometry, Run: j.Run, Pages: rec.Pages, Time: time.Now().UTC(),
 	}
-	if err := b.repo.Commit(b.t.Context(), l, p); err != nil {
+	if _, err := b.repo.Commit(b.t.Context(), l, p); err != nil {
 		b.t.Fatal(err)
 	}
-	got, info, err := b.repo.ReadPoint(b.t.Context(), p.ID)
+	got, _, err := b.repo.ReadPoint(b.t.Context(), p.ID)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &point{got, info.Committed, d.clone()}
+	return &point{got, d.clone()}
 }
 
 // backup is a whole backup without an incident.

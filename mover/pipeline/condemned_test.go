@@ -14,6 +14,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
 )
 
 func (b *bench) stored(prefix string) []ivd.PackID {
@@ -34,11 +35,13 @@ func (b *bench) stored(prefix string) []ivd.PackID {
 
 func (b *bench) condemn(packs ...ivd.PackID) {
 	b.t.Helper()
-	body, err := format.Condemned{Repository: b.repo.ID(), ID: "c1", Created: time.Now(), Packs: packs}.Encode()
+	name := "collect/" + b.repo.Domain().String() + "/c1/condemned"
+	head := format.Head{Repository: b.repo.ID(), Domain: b.repo.Domain(), Object: name, Program: "a test"}
+	body, err := format.Condemned{Head: head, Created: time.Now(), Packs: packs}.Encode()
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := b.store.Put(b.t.Context(), "collect/c1/condemned", body); err != nil {
+	if err := b.store.Put(b.t.Context(), store.Name(name), body); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -36,7 +36,7 @@ func (p *parent) page(ctx context.Context, index ivd.PageIndex, g ivd.Geometry) 
 			continue
 		}
 		var err error
-		if pp.page, err = p.trust.ParentPage(ctx, ref, p.of.Committed, p.of.Geometry, g); err != nil {
+		if pp.page, err = p.trust.ParentPage(ctx, ref, p.of.SealedAt, p.of.Geometry, g); err != nil {
 			pp.lost = true
 			return pp, lost(err)
 		}
@@ -85,5 +85,5 @@ func (p *parent) node(ctx context.Context, pp *parentPage, span ivd.SpanIndex) (
 
 // trusted reports whether a pack that the parent names may be relied on.
 func (p *parent) trusted(ctx context.Context, pack ivd.PackID) (bool, error) {
-	return p.trust.Pack(ctx, pack, p.of.Committed)
+	return p.trust.Pack(ctx, pack, p.of.SealedAt)
 }

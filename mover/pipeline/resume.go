@@ -44,7 +44,7 @@ func (b *backup) goodPages(ctx context.Context, refs []ivd.PageRef) (bool, error
 		return true, nil
 	}
 	for _, ref := range refs {
-		page, err := b.Trust.ParentPage(ctx, ref, b.From.SealedAt, b.job.Geometry, b.job.Geometry)
+		page, err := b.Trust.ParentPage(ctx, ref, b.Repository.KnownAt(b.From.SealedAt, b.From.Incarnation), b.job.Geometry, b.job.Geometry)
 		if err != nil {
 			return false, lost(err)
 		}
@@ -122,7 +122,7 @@ func (b *backup) goodNode(ctx context.Context, ref ivd.NodeRef, node *format.Nod
 		return true, nil
 	}
 	for _, p := range append(format.PackSet{ref.Place.PackRef}, node.Packs...) {
-		good, err := b.Trust.Pack(ctx, p.Pack, b.From.SealedAt)
+		good, err := b.Trust.Pack(ctx, p.Pack, b.Repository.KnownAt(b.From.SealedAt, b.From.Incarnation))
 		if err != nil || !good {
 			return false, err
 		}

@@ -45,7 +45,7 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 	if err := b.putIndex(ctx, &x); err != nil {
 		return err
 	}
-	cp := Batch{Next: upTo, Pages: b.pages, SealedAt: x.at, Stats: b.batch.stats, Done: done}
+	cp := Batch{Next: upTo, Pages: b.pages, SealedAt: x.at, Incarnation: b.Writer.Incarnation(), Stats: b.batch.stats, Done: done}
 	if b.page != nil {
 		cp.Nodes = b.page.nodes
 	}

@@ -306,10 +306,12 @@ func state(s job.State) func(job.Record) bool {
 func (b *bench) commit(j job.Job, rec job.Record) format.Point {
 	b.t.Helper()
 	p := format.Point{
-		ID: ivd.NewPointID(j.Disk.ID(), time.Now(), j.Run), Disk: j.Disk, Geometry: j.Geometry,
-		Run: j.Run, Pages: rec.Pages, Time: time.Now(),
+		ID:     ivd.NewPointID(b.repo.Domain(), j.Disk.Source(), j.Disk.ID(), time.Now(), j.Run),
+		Source: format.PointSource{Kind: format.VCenter, ID: j.Disk.Source()}, Disk: format.PointDisk{Kind: ivd.IVD, ID: j.Disk.ID()},
+		Tracking: format.Tracking{CBT: format.CBTOff, Mode: format.ReadAllocated}, Consistency: format.CrashConsistent,
+		Geometry: j.Geometry, Run: j.Run, Pages: rec.Pages, Time: time.Now().UTC(),
 	}
-	if err := b.repo.Commit(b.t.Context(), b.lease, p); err != nil {
+	if _, err := b.repo.Commit(b.t.Context(), b.lease, p); err != nil {
 		b.t.Fatal(err)
 	}
 	return p

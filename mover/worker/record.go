@@ -94,7 +94,7 @@ func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) 
 	r.rec.Lease, r.rec.Lost = lease, 0
 	r.rec.Next, r.rec.Pages, r.rec.Nodes = b.Next, slices.Clone(b.Pages), slices.Clone(b.Nodes)
 	if !b.SealedAt.IsZero() {
-		r.rec.SealedAt = b.SealedAt
+		r.rec.SealedAt, r.rec.Incarnation = b.SealedAt, b.Incarnation
 	}
 	r.rec.Batches++
 	r.rec.Stats.Add(b.Stats)

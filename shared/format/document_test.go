@@ -75,7 +75,11 @@ func TestDocument(t *testing.T) {
 	add(p, format.ChunkFrame, nil, 0)
 	frame := p.Len() - header
 	body, _ := p.Finish()
-	record, err := format.SealRecord(format.SummaryMagic, nil)
+	record, err := format.SealRecord(format.RunMagic, nil)
+	list, listErr := format.Condemned{Head: format.Head{Repository: repository}}.Encode()
+	if listErr != nil {
+		t.Fatal(listErr)
+	}
 	want := map[string]int{
 		"Pack header":      header,
 		"Frame header":     frame - format.TagSize,
@@ -88,6 +92,7 @@ func TestDocument(t *testing.T) {
 		"Page header":      emptyPage - ivd.SpansPerPage,
 		"Page entry":       twoSpans - oneSpan + 1 - 4, // a byte of state less, an index of a pack more
 		"Record header":    size(record, err),
+		"List head":        len(list) - size(record, err) - 4*4 - 2*2,
 		"end":              0,
 	}
 	got := documented(t)

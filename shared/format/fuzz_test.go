@@ -172,18 +172,12 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for magic, decode := range map[format.Magic]func([]byte) error{
-			format.PointMagic:     func(b []byte) error { _, err := format.DecodePoint(b); return err },
-			format.LeaseMagic:     func(b []byte) error { _, err := format.DecodeLease(b); return err },
-			format.WriterMagic:    func(b []byte) error { _, err := format.DecodeWriter(b); return err },
-			format.CondemnedMagic: func(b []byte) error { _, err := format.DecodeCondemned(b); return err },
-			format.RetiredMagic:   func(b []byte) error { _, err := format.DecodeRetired(b); return err },
-		} {
+		for magic, decode := range decoders() {
 			sealed, err := format.SealRecord(magic, b)
 			if err != nil {
 				t.Fatal(err)
@@ -197,4 +191,20 @@ func FuzzRecord(f *testing.F) {
 			}
 		}
 	})
+}
+
+// decoders are those of all kinds of record, each for the golden one.
+func decoders() map[format.Magic]func([]byte) error {
+	return map[format.Magic]func([]byte) error{
+		format.PointMagic:     func(b []byte) error { _, err := format.DecodePoint(b, repository, goldenPoint); return err },
+		format.LeaseMagic:     func(b []byte) error { _, err := format.DecodeLease(b, repository, goldenLease); return err },
+		format.WriterMagic:    func(b []byte) error { _, err := format.DecodeWriter(b, at(writerObject)); return err },
+		format.CondemnedMagic: func(b []byte) error { _, err := format.DecodeCondemned(b, at(listObject)); return err },
+		format.HooksMagic:     func(b []byte) error { _, err := format.DecodeHooks(b, at(hooksObject)); return err },
+		format.RunMagic:       func(b []byte) error { _, err := format.DecodeRun(b, at(runObject)); return err },
+		format.RetiredMagic: func(b []byte) error {
+			_, err := format.DecodePackList(format.RetiredMagic, b, at(markObject))
+			return err
+		},
+	}
 }

@@ -34,7 +34,9 @@ type golden struct {
 	lease     format.Lease
 	writer    format.Writer
 	condemned format.Condemned
-	retired   format.Retired
+	retired   format.PackList
+	run       format.Run
+	hooks     format.Hooks
 }
 
 func makeGolden(t *testing.T) golden {
@@ -72,25 +74,70 @@ func makeGolden(t *testing.T) golden {
 		g.page.SetNode(ivd.NodeRef{Span: n.Span, ID: format.Sum(plain), Place: at}, n.Packs)
 	}
 	plain := must(g.page.Encode())
-	at := add(g.index, format.PageFrame, plain, 3)
-	_, at.PackRef = g.index.Finish()
-	disk := ivd.DiskID("6000c298-1111-4222-8333-444455556666")
-	g.point = format.Point{
-		ID: ivd.NewPointID(disk, goldenTime, goldenRun), Repository: repository,
-		Disk: ivd.NewDiskRef("lab", "datastore-52", disk),
-		Name: "pvc-web-1", DatastoreName: "fast", Geometry: goldenGeometry, Run: goldenRun,
-		Lease: goldenLease, LeaseDeadline: goldenTime.Add(24 * time.Hour), Time: goldenTime,
-		Parent: ivd.NewPointID(disk, goldenTime.Add(-24*time.Hour), "20261123t230000z-00000001"), Snapshot: "snap-7",
-		ChangeID: "52 d6 9a 2c/17", CBT: "on", Mode: "changed",
-		Pages:    []ivd.PageRef{{Page: 0, ID: format.Sum(plain), Place: at}},
-		Stats:    ivd.Stats{DiskBytes: goldenGeometry.Capacity, ReadBytes: 3 << 18, ZeroBytes: 1 << 18, NewBytes: 74873, CompressedBytes: 5000, StoredBytes: 6000, Packs: 2},
-		Metadata: map[string]string{"namespace": "shop", "pvc": "web-1"},
-	}
-	g.lease = format.Lease{Repository: repository, ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Run: goldenRun, Opened: goldenTime, Deadline: goldenTime.Add(24 * time.Hour)}
-	g.writer = format.Writer{Repository: repository, ID: writer, Mover: "proxy-1", Lease: goldenLease, Created: goldenTime}
-	g.condemned = format.Condemned{Repository: repository, ID: "3c1d", Created: goldenTime, Packs: []ivd.PackID{data.Pack}, Points: []ivd.PointID{g.point.ID}}
-	g.retired = format.Retired{Repository: repository, Pack: data.Pack, Reason: "mostly dead", Created: goldenTime}
+	page := add(g.index, format.PageFrame, plain, 3)
+	_, page.PackRef = g.index.Finish()
+	g.records(data.Pack, []ivd.PageRef{{Page: 0, ID: format.Sum(plain), Place: page}})
 	return g
+}
+
+// head is what a record begins with that is called so.
+func head(object string) format.Head {
+	return format.Head{Repository: repository, Domain: domain, Object: object, Program: "ivd v1.0.0"}
+}
+
+func at(object string) format.At {
+	return format.At{Repository: repository, Domain: domain, Object: object}
+}
+
+// The names of the golden records, beside those that their ids make.
+const (
+	goldenDisk   = ivd.DiskID("6000c298-1111-4222-8333-444455556666")
+	goldenSource = ivd.SourceID("dbed6e0c-bd88-4ef6-b594-21283e1c677f")
+)
+
+var (
+	goldenPoint  = ivd.NewPointID(domain, goldenSource, goldenDisk, goldenTime, goldenRun)
+	writerObject = "writers/" + domain.String() + "/" + writer.String()
+	listObject   = "collect/" + domain.String() + "/3c1d/condemned"
+	markObject   = "retired/" + domain.String() + "/8f00"
+	hooksObject  = "hooks/" + domain.String() + "/" + string(goldenRun) + "-1"
+	runObject    = "runs/" + domain.String() + "/" + string(goldenRun)
+)
+
+// records fills in the records that name a data pack and pages.
+func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
+	unit := int32(3)
+	const incarnation = ivd.IncarnationID("51a0c0de-0000-4000-8000-000000000001")
+	g.point = format.Point{
+		Head: head("points/" + string(goldenPoint)), ID: goldenPoint,
+		Source: format.PointSource{Kind: format.VCenter, ID: goldenSource, Label: "lab", Product: "VMware vCenter Server", Version: "8.0.3", Build: "24022515"},
+		Disk: format.PointDisk{
+			Kind: ivd.IVD, ID: goldenDisk, Name: "pvc-web-1", Created: goldenTime.Add(-1000 * time.Hour), Path: "[fast] fcd/web-1.vmdk",
+			Datastore:    format.PointDatastore{ID: "datastore-52", Name: "fast", Type: "VMFS", URL: "ds:///vmfs/volumes/6000/"},
+			Provisioning: "thin", BackingUUID: "6000C290-aaaa", Encryption: &format.Encryption{Provider: "kms", KeyID: "k-1"},
+			Attachments: []format.Attachment{{VM: "5029aaaa-0000-4000-8000-000000000002", Name: "node-1", Controller: "ParaVirtualSCSIController 0", Unit: &unit, Mode: "independent_persistent"}},
+			Kubernetes:  &format.Kubernetes{Cluster: "prod", Namespace: "shop", PVC: "web-1", PV: "pvc-1", Labels: []format.Pair{{Key: "app", Value: "web"}, {Key: "App", Value: "Web"}}},
+		},
+		Geometry: goldenGeometry, CutAt: goldenGeometry.Capacity, Time: goldenTime.Add(time.Minute),
+		Snapshot:    format.PointSnapshot{ID: "snap-7", Created: goldenTime.Add(time.Minute)},
+		Tracking:    format.Tracking{CBT: format.CBTOn, ChangeID: "52 d6 9a 2c/17", Mode: format.ReadChanged, Since: "52 d6 9a 2c/12"},
+		Consistency: format.CrashConsistent, Policy: "nightly", Run: goldenRun, Incarnation: incarnation,
+		Lease: goldenLease, LeaseDeadline: goldenTime.Add(24 * time.Hour), SealedAt: goldenTime.Add(time.Hour),
+		Parent: &format.PointParent{Point: ivd.NewPointID(domain, goldenSource, goldenDisk, goldenTime.Add(-24*time.Hour), "20261123t230000z-00000001"), Sum: ivd.ContentID{7}},
+		Pages:  pages,
+		Stats:  ivd.Stats{DiskBytes: goldenGeometry.Capacity, ReadBytes: 3 << 18, ZeroBytes: 1 << 18, NewBytes: 74873, CompressedBytes: 5000, StoredBytes: 6000, Packs: 2},
+	}
+	g.lease = format.Lease{Head: head("leases/" + string(goldenLease)), ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Run: goldenRun, Incarnation: incarnation, Opened: goldenTime, Deadline: goldenTime.Add(24 * time.Hour)}
+	g.writer = format.Writer{Head: head(writerObject), ID: writer, Mover: "proxy-1", Lease: goldenLease, Incarnation: incarnation, Created: goldenTime}
+	g.condemned = format.Condemned{Head: head(listObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []ivd.PackID{data}, Writers: []ivd.WriterID{writer}, Points: []ivd.PointID{g.point.ID}}
+	g.retired = format.PackList{Head: head(markObject), Kind: format.RetiredMagic, Reason: "mostly dead", Created: goldenTime, Packs: []ivd.PackID{data}}
+	g.hooks = format.Hooks{Head: head(hooksObject), Created: goldenTime, Packs: format.PackSet{packRef(1), packRef(2)}, Hooks: []format.Hook{{ID: ivd.ContentID{3}, Pack: 1}, {ID: ivd.ContentID{4}}}}
+	g.run = format.Run{
+		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
+		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
+		Points: []format.RunPoint{{Point: g.point.ID, Sum: ivd.ContentID{5}, Name: "pvc-web-1", Time: g.point.Time, SealedAt: g.point.SealedAt, Mode: format.ReadChanged, Geometry: goldenGeometry, Policy: "nightly", Stats: g.point.Stats}},
+		Failed: []format.RunFailure{{Source: goldenSource, Disk: "7000c298-1111-4222-8333-444455556666", Name: "db-1", State: "failed", Reason: "no mover"}},
+	}
 }
 
 // files is what each golden file is now.
@@ -101,7 +148,7 @@ func (g golden) files(t *testing.T) map[string][]byte {
 	files["index.pack"], _ = g.index.Finish()
 	for name, encode := range map[string]func() ([]byte, error){
 		"node": g.node.Encode, "page": g.page.Encode, "point": g.point.Encode, "lease": g.lease.Encode,
-		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode,
+		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
 	} {
 		b, err := encode()
 		if err != nil {
@@ -150,11 +197,15 @@ func TestGoldenWrite(t *testing.T) {
 			p, err := format.DecodePage(b, goldenGeometry, 0)
 			return encoded(p, err)
 		},
-		"point":     func(b []byte) ([]byte, error) { p, err := format.DecodePoint(b); return encoded(p, err) },
-		"lease":     func(b []byte) ([]byte, error) { l, err := format.DecodeLease(b); return encoded(l, err) },
-		"writer":    func(b []byte) ([]byte, error) { w, err := format.DecodeWriter(b); return encoded(w, err) },
-		"condemned": func(b []byte) ([]byte, error) { c, err := format.DecodeCondemned(b); return encoded(c, err) },
-		"retired":   func(b []byte) ([]byte, error) { r, err := format.DecodeRetired(b); return encoded(r, err) },
+		"point":     func(b []byte) ([]byte, error) { return encoded(format.DecodePoint(b, repository, goldenPoint)) },
+		"lease":     func(b []byte) ([]byte, error) { return encoded(format.DecodeLease(b, repository, goldenLease)) },
+		"writer":    func(b []byte) ([]byte, error) { return encoded(format.DecodeWriter(b, at(writerObject))) },
+		"condemned": func(b []byte) ([]byte, error) { return encoded(format.DecodeCondemned(b, at(listObject))) },
+		"retired": func(b []byte) ([]byte, error) {
+			return encoded(format.DecodePackList(format.RetiredMagic, b, at(markObject)))
+		},
+		"hooks": func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
+		"run":   func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
 	} {
 		old := readGolden(t, name)
 		if b, err := again(old); err != nil || !bytes.Equal(b, old) {
@@ -163,7 +214,7 @@ func TestGoldenWrite(t *testing.T) {
 	}
 }
 
-func encoded(v interface{ Encode() ([]byte, error) }, err error) ([]byte, error) {
+func encoded[T interface{ Encode() ([]byte, error) }](v T, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -178,21 +229,24 @@ func TestGoldenRead(t *testing.T) {
 			t.Errorf("%s: %v\ngot  %+v\nwant %+v", name, err, got, want)
 		}
 	}
-	g.point.Version, g.lease.Version, g.writer.Version, g.condemned.Version, g.retired.Version = 1, 1, 1, 1, 1
-	point, err := format.DecodePoint(readGolden(t, "point"))
+	point, err := format.DecodePoint(readGolden(t, "point"), repository, goldenPoint)
 	// Where pages lie in packs depends on what zstd makes of the nodes.
-	g.point.Pages, g.condemned.Packs, g.retired.Pack = point.Pages, nil, ivd.PackID{}
+	g.point.Pages, g.condemned.Packs, g.retired.Packs = point.Pages, nil, nil
 	check("point", point, g.point, err)
-	lease, err := format.DecodeLease(readGolden(t, "lease"))
+	lease, err := format.DecodeLease(readGolden(t, "lease"), repository, goldenLease)
 	check("lease", lease, g.lease, err)
-	w, err := format.DecodeWriter(readGolden(t, "writer"))
+	w, err := format.DecodeWriter(readGolden(t, "writer"), at(writerObject))
 	check("writer", w, g.writer, err)
-	condemned, err := format.DecodeCondemned(readGolden(t, "condemned"))
+	condemned, err := format.DecodeCondemned(readGolden(t, "condemned"), at(listObject))
 	condemned.Packs = nil
 	check("condemned", condemned, g.condemned, err)
-	retired, err := format.DecodeRetired(readGolden(t, "retired"))
-	retired.Pack = ivd.PackID{}
+	retired, err := format.DecodePackList(format.RetiredMagic, readGolden(t, "retired"), at(markObject))
+	retired.Packs = nil
 	check("retired", retired, g.retired, err)
+	run, err := format.DecodeRun(readGolden(t, "run"), at(runObject))
+	check("run", run, g.run, err)
+	hooks, err := format.DecodeHooks(readGolden(t, "hooks"), at(hooksObject))
+	check("hooks", hooks, g.hooks, err)
 	node, err := format.DecodeNode(readGolden(t, "node"), goldenGeometry, 1)
 	check("node", node.Chunks[255].ID, format.Sum(g.chunks[1]), err)
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)

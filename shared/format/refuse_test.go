@@ -309,24 +309,3 @@ func TestFrameOfOtherContent(t *testing.T) {
 	_, err := format.OpenFrame(nil, frame, other)
 	wantRefused(t, err, ivd.Corrupt, "want "+other.String())
 }
-
-func TestPointRefused(t *testing.T) {
-	for name, lie := range map[string]func(*format.Point){
-		"no name": func(p *format.Point) { p.ID = "" },
-		"another disk": func(p *format.Point) {
-			p.Disk = ivd.NewDiskRef(p.Disk.Source(), p.Disk.Datastore(), "7000c298-1111-4222-8333-444455556666")
-		},
-		"no chunk size":       func(p *format.Point) { p.Geometry.ChunkSize = 0 },
-		"a page past the end": func(p *format.Point) { p.Pages[0].Page = 1 },
-		"a page before zero":  func(p *format.Point) { p.Pages[0].Page = -1 },
-		"one page twice":      func(p *format.Point) { p.Pages = append(p.Pages, p.Pages[0]) },
-		"a page nowhere":      func(p *format.Point) { p.Pages[0].Place.PackRef = ivd.PackRef{} },
-		"a page of nothing":   func(p *format.Point) { p.Pages[0].Place.Length = 1 },
-	} {
-		g := makeGolden(t)
-		lie(&g.point)
-		if _, err := g.point.Encode(); err == nil {
-			t.Errorf("%s is written", name)
-		}
-	}
-}

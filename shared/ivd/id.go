@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +20,22 @@ type DatastoreID string
 // ChangeID is vSphere's mark of a moment in a disk's tracked changes:
 // "<uuid>/<number>". Empty where the disk is not tracked.
 type ChangeID string
+
+// After reports whether the mark was made after o in one and the same series, so
+// that the areas between the two can be asked for. A number that has not grown is
+// that of a disk that was reverted, or copied with its tracking.
+func (c ChangeID) After(o ChangeID) bool {
+	mine, ok := c.number()
+	theirs, known := o.number()
+	return ok && known && c.Series() == o.Series() && mine > theirs
+}
+
+// number is the part behind the slash, where it is one.
+func (c ChangeID) number() (uint64, bool) {
+	_, n, _ := strings.Cut(string(c), "/")
+	v, err := strconv.ParseUint(n, 10, 64)
+	return v, err == nil
+}
 
 // Series is the part before the slash. Two change ids of different series cannot
 // be compared: tracking was reset between them.
@@ -46,6 +62,13 @@ type LeaseID string
 
 // NewLeaseID makes one.
 func NewLeaseID() LeaseID { return LeaseID(uuid.NewString()) }
+
+// IncarnationID is random: an adopted copy of a repository has another one, so that
+// nothing that is known of the original counts for the copy.
+type IncarnationID string
+
+// NewIncarnationID makes one.
+func NewIncarnationID() IncarnationID { return IncarnationID(uuid.NewString()) }
 
 // WriterID names one mover process in one run: who wrote a pack.
 type WriterID [16]byte
@@ -153,34 +176,4 @@ func unhex(dst, text []byte, what string) error {
 		return fmt.Errorf("%s %q: %w", what, text, err)
 	}
 	return nil
-}
-
-// PointID names a restore point: "<disk>/<time>-<run>". It is the object's name
-// below points/, so that a successor of a run writes the same one.
-type PointID string
-
-const pointTime = "20060102T150405Z"
-
-var pointPattern = regexp.MustCompile(`^([0-9a-f-]{36})/([0-9]{8}T[0-9]{6}Z)-([0-9a-z-]{1,64})$`)
-
-// NewPointID composes a point's name from what the run has stored.
-func NewPointID(disk DiskID, at time.Time, run RunID) PointID {
-	return PointID(string(disk) + "/" + at.UTC().Format(pointTime) + "-" + string(run))
-}
-
-// ParsePointID refuses what NewPointID cannot have made.
-func ParsePointID(s string) (PointID, error) {
-	m := pointPattern.FindStringSubmatch(s)
-	if m != nil {
-		if _, err := uuid.Parse(m[1]); err == nil {
-			return PointID(s), nil
-		}
-	}
-	return "", &Error{Kind: Invalid, Op: fmt.Sprintf("restore point %q", s), Err: fmt.Errorf("not <disk>/<time>-<run>"), Remedy: "give an id as `ivd points` lists it"}
-}
-
-// Disk is the disk that the point is a backup of.
-func (p PointID) Disk() DiskID {
-	d, _, _ := strings.Cut(string(p), "/")
-	return DiskID(d)
 }

@@ -104,10 +104,10 @@ type SpanWork struct {
 
 // Parent is the restore point that a backup builds on.
 type Parent struct {
-	Point     ivd.PointID   `json:"point"`
-	Committed time.Time     `json:"committed"` // by the store's clock: when all that it names existed
-	Geometry  ivd.Geometry  `json:"geometry"`
-	Pages     []ivd.PageRef `json:"pages"` // those of the job's pages that it has
+	Point    ivd.PointID   `json:"point"`
+	SealedAt time.Time     `json:"sealed_at,omitzero"` // by the store's clock: when all that it names existed; zero: that is not known
+	Geometry ivd.Geometry  `json:"geometry"`
+	Pages    []ivd.PageRef `json:"pages"` // those of the job's pages that it has
 }
 
 // RestoreSpec is a restore's part of a disk.

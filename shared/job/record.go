@@ -29,7 +29,9 @@ type Record struct {
 	Disk     ivd.DiskID     `json:"disk"`
 	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"`
 	Lease    ivd.LeaseID    `json:"lease"` // under which the last batch was sealed
-	State    State          `json:"state"`
+	// Incarnation of the repository in which it was sealed: SealedAt counts in no other.
+	Incarnation ivd.IncarnationID `json:"incarnation,omitempty"`
+	State       State             `json:"state"`
 
 	Attempt int    `json:"attempt"`           // counted before an attempt starts
 	Lost    int    `json:"lost"`              // attempts in a row that began and neither sealed a batch nor ended

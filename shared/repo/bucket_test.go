@@ -19,11 +19,12 @@ import (
 // bucket is a store in memory whose clock and faults a test decides. It says what
 // was asked of it, in order.
 type bucket struct {
-	mu      sync.Mutex
-	objects map[store.Name]store.Object
-	ahead   time.Duration // of this machine's clock
-	late    bool          // requests are not refused for their age
-	log     []string      // "get repo.json"
+	mu       sync.Mutex
+	objects  map[store.Name]store.Object
+	ahead    time.Duration // of this machine's clock
+	late     bool          // requests are not refused for their age
+	careless bool          // nor creations of a name that is taken
+	log      []string      // "get repo.json"
 	// fault is asked before each call and may answer it; after is asked for the
 	// answer of one that has happened.
 	fault func(op string, name string) error
@@ -177,7 +178,7 @@ func (p *pending) Send(ctx context.Context) error {
 	if !p.b.late && p.b.now().After(p.expiry) {
 		return ivd.Errorf(ivd.Expired, "the request has expired")
 	}
-	if _, err := p.b.find(p.name); err == nil {
+	if _, err := p.b.find(p.name); err == nil && !p.b.careless {
 		return ivd.Errorf(ivd.Exists, "%s is there", p.name)
 	}
 	p.b.put(p.name, p.body)
@@ -187,7 +188,7 @@ func (p *pending) Send(ctx context.Context) error {
 func (*pending) Discard() {}
 
 func (b *bucket) Properties() store.Properties {
-	return store.Properties{ConditionalCreate: true, RefusesLate: !b.late, Connections: 4}
+	return store.Properties{ConditionalCreate: true, Connections: 4}
 }
 
 func (b *bucket) String() string { return "memory" }

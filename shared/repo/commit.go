@@ -24,30 +24,43 @@ const commitExpiry = 15 * time.Minute
 // commitAgain is the back-off of a commit.
 var commitAgain = pause.Backoff{First: 100 * time.Millisecond, Cap: 5 * time.Second, Factor: 4, Attempts: 5}
 
-// Commit makes p a restore point, once (W6). Everything that p names must be
-// stored. The lease's id and deadline become part of the point. Nil: it is
-// committed and durable; the same point committed before counts as that. Kind
-// Exists: another point has its name. Kind Expired: the lease ends too soon.
-func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) error {
-	p.Repository, p.Lease, p.LeaseDeadline = r.info.ID, lease.ID, lease.Deadline.UTC()
+// Commit makes p a restore point, once (W6), and tells the Sum of its object.
+// Everything that p names must be stored. The lease's id and deadline become part of
+// the point, and the present moment is the one at which all that it names is known
+// to exist, unless p says an earlier one. Nil: it is committed and durable; the same
+// point committed before counts as that. Kind Exists: another point has its name.
+// Kind Expired: the lease ends too soon.
+func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) (ivd.ContentID, error) {
+	if err := r.proven(ctx); err != nil {
+		return ivd.ContentID{}, fmt.Errorf("commit %s: %w", p.ID, err)
+	}
+	p.Head = r.head(pointName(p.ID))
+	p.Lease, p.LeaseDeadline, p.Incarnation = lease.ID, lease.Deadline.UTC(), lease.Incarnation
+	if p.SealedAt.IsZero() {
+		p.SealedAt = r.Now().UTC().Truncate(time.Second)
+	}
 	body, err := p.Encode()
 	if err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Err: err}
+		return ivd.ContentID{}, &ivd.Error{Kind: ivd.Invalid, Err: err}
 	}
+	return format.Sum(body), r.commit(ctx, lease, p.ID, body)
+}
+
+func (r *Repository) commit(ctx context.Context, lease Lease, id ivd.PointID, body []byte) error {
 	doubt, failures := false, commitAgain.Series()
 	for {
-		sent, err := r.commitOnce(ctx, lease, pointName(p.ID), body)
+		sent, err := r.commitOnce(ctx, lease, pointName(id), body)
 		if err == nil {
 			return nil
 		}
 		kind := ivd.KindOf(err)
 		if sent && kind == ivd.Exists {
-			same, readErr := r.sameObject(ctx, pointName(p.ID), body)
+			same, readErr := r.sameObject(ctx, pointName(id), body)
 			if readErr == nil && same {
 				return nil
 			}
 			if readErr == nil {
-				return fmt.Errorf("commit %s: another point has this name: %w", p.ID, err)
+				return fmt.Errorf("commit %s: its name is taken by something else, of another program perhaps: %w", id, err)
 			}
 			err, kind = readErr, ivd.KindOf(readErr)
 		}
@@ -58,7 +71,7 @@ func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) er
 			if doubt {
 				err = fmt.Errorf("%w: %w", ErrInDoubt, err)
 			}
-			return fmt.Errorf("commit %s: %w", p.ID, err)
+			return fmt.Errorf("commit %s: %w", id, err)
 		}
 	}
 }

@@ -19,16 +19,36 @@ const disk ivd.DiskID = "6000c298-1111-4222-8333-444455556666"
 
 func storeName(s string) store.Name { return store.Name(s) }
 
-func point(name string) format.Point {
+const source ivd.SourceID = "lab"
+
+// point is a restore point of an empty disk.
+func point(r *repo.Repository, name string) format.Point {
 	at := time.Date(2026, 11, 24, 23, 0, 0, 0, time.UTC)
 	return format.Point{
-		ID:       ivd.NewPointID(disk, at, "run-1"),
-		Disk:     ivd.NewDiskRef("lab", "datastore-1", disk),
-		Name:     name,
-		Geometry: ivd.Geometry{Capacity: 1 << 20, ChunkSize: ivd.DefaultChunkSize},
-		Run:      "run-1",
-		Time:     at,
+		ID:          ivd.NewPointID(r.Domain(), source, disk, at, "run-1"),
+		Source:      format.PointSource{Kind: format.VCenter, ID: source},
+		Disk:        format.PointDisk{Kind: ivd.IVD, ID: disk, Name: name, Datastore: format.PointDatastore{ID: "datastore-1"}},
+		Geometry:    ivd.Geometry{Capacity: 1 << 20, ChunkSize: ivd.DefaultChunkSize},
+		Tracking:    format.Tracking{CBT: format.CBTOff, Mode: format.ReadAllocated},
+		Consistency: format.CrashConsistent,
+		Run:         "run-1",
+		Time:        at,
 	}
+}
+
+func commit(r *repo.Repository, ctx context.Context, l repo.Lease, p format.Point) error {
+	_, err := r.Commit(ctx, l, p)
+	return err
+}
+
+// headOf is what a record of the repository begins with that is called so.
+func headOf(r *repo.Repository, object string) format.Head {
+	return format.Head{Repository: r.ID(), Domain: r.Domain(), Object: object, Program: "a test"}
+}
+
+// headAt is where such a record is found.
+func headAt(r *repo.Repository, object string) format.At {
+	return format.At{Repository: r.ID(), Domain: r.Domain(), Object: object}
 }
 
 func pointObject(p format.Point) string { return "points/" + string(p.ID) }
@@ -61,8 +81,8 @@ func TestCommit(t *testing.T) {
 	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
 	b.forget()
-	p := point("web-1")
-	if err := r.Commit(t.Context(), l, p); err != nil {
+	p := point(r, "web-1")
+	if err := commit(r, t.Context(), l, p); err != nil {
 		t.Fatal(err)
 	}
 	// W6: prepared, then the own lease, then sent, once.
@@ -70,22 +90,24 @@ func TestCommit(t *testing.T) {
 	if got := b.did(); !slices.Equal(got, w6) {
 		t.Fatalf("commit did %q", got)
 	}
-	got, info, err := r.ReadPoint(t.Context(), p.ID)
+	got, sum, err := r.ReadPoint(t.Context(), p.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Version, p.Repository, p.Lease, p.LeaseDeadline, p.Pages = 1, r.ID(), l.ID, l.Deadline, []ivd.PageRef{}
+	if d := b.now().Sub(got.SealedAt); d < 0 || d > time.Minute || got.Program == "" {
+		t.Fatalf("sealed %s ago by %q", d, got.Program)
+	}
+	p.Head = format.Head{Repository: r.ID(), Domain: r.Domain(), Object: pointObject(p), Program: got.Program}
+	p.Lease, p.LeaseDeadline, p.Incarnation, p.SealedAt, p.Pages = l.ID, l.Deadline, r.Incarnation(), got.SealedAt, []ivd.PageRef{}
 	if !reflect.DeepEqual(got, p) {
 		t.Fatalf("read %+v\nwant %+v", got, p)
 	}
-	if info.ID != p.ID || b.now().Sub(info.Committed) > time.Minute {
-		t.Fatalf("info %+v", info)
+	again, err := r.Commit(t.Context(), l, p)
+	if err != nil || again != sum || sum.IsZero() {
+		t.Fatalf("the same point again: %s, was %s: %v", again, sum, err)
 	}
-	if err := r.Commit(t.Context(), l, p); err != nil {
-		t.Fatalf("the same point again: %v", err)
-	}
-	p.Name = "web-2"
-	err = r.Commit(t.Context(), l, p)
+	p.Disk.Name = "web-2"
+	err = commit(r, t.Context(), l, p)
 	wantKind(t, err, ivd.Exists)
 	if errors.Is(err, repo.ErrInDoubt) {
 		t.Fatalf("a definite answer is called doubtful: %v", err)
@@ -106,8 +128,8 @@ func TestCommitUnknownOutcome(t *testing.T) {
 			l := lease(t, r, repo.LeaseSpec{})
 			sends(b, c.before, c.after)
 			b.forget()
-			p := point("web-1")
-			if err := r.Commit(t.Context(), l, p); err != nil {
+			p := point(r, "web-1")
+			if err := commit(r, t.Context(), l, p); err != nil {
 				t.Fatal(err)
 			}
 			if _, _, err := r.ReadPoint(t.Context(), p.ID); err != nil {
@@ -137,15 +159,16 @@ func TestCommitOther(t *testing.T) {
 	l := lease(t, r, repo.LeaseSpec{})
 	other := lease(t, r, repo.LeaseSpec{})
 	sends(b, []error{errOutage}, nil)
-	p := point("web-1")
+	p := point(r, "web-1")
 	theirs := p
-	theirs.Repository, theirs.Lease, theirs.LeaseDeadline = r.ID(), other.ID, other.Deadline
+	theirs.Head = headOf(r, pointObject(p))
+	theirs.Lease, theirs.LeaseDeadline, theirs.SealedAt = other.ID, other.Deadline, other.Opened
 	body, err := theirs.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.put(storeName(pointObject(p)), body)
-	err = r.Commit(t.Context(), l, p)
+	err = commit(r, t.Context(), l, p)
 	wantKind(t, err, ivd.Exists)
 	if got, _, err := r.ReadPoint(t.Context(), p.ID); err != nil || got.Lease != other.ID {
 		t.Fatalf("the other's point is replaced: %v", err)
@@ -155,21 +178,21 @@ func TestCommitOther(t *testing.T) {
 func TestCommitWithoutLease(t *testing.T) {
 	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{Life: 2 * time.Hour})
-	p := point("web-1")
+	p := point(r, "web-1")
 	b.pass(91 * time.Minute)
 	b.forget()
-	wantKind(t, r.Commit(t.Context(), l, p), ivd.Expired)
+	wantKind(t, commit(r, t.Context(), l, p), ivd.Expired)
 	if err := r.EndLease(t.Context(), l.ID); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, r.Commit(t.Context(), l, p), ivd.Expired)
+	wantKind(t, commit(r, t.Context(), l, p), ivd.Expired)
 	if did := b.did(); slices.Contains(did, "send "+pointObject(p)) {
 		t.Fatalf("it was sent: %q", did)
 	}
 	// A deadline that the lease does not have is not put into a point.
 	long := lease(t, r, repo.LeaseSpec{Life: 2 * time.Hour})
 	long.Deadline = long.Deadline.Add(time.Hour)
-	wantKind(t, r.Commit(t.Context(), long, p), ivd.Invalid)
+	wantKind(t, commit(r, t.Context(), long, p), ivd.Invalid)
 }
 
 // Doubt is said, so that the lease is left to expire (W7).
@@ -177,10 +200,10 @@ func TestCommitInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, r := made(t)
 		l := lease(t, r, repo.LeaseSpec{})
-		p := point("web-1")
+		p := point(r, "web-1")
 
 		b.fail("send", "points/")
-		err := r.Commit(t.Context(), l, p)
+		err := commit(r, t.Context(), l, p)
 		wantKind(t, err, ivd.Transient)
 		if !errors.Is(err, repo.ErrInDoubt) {
 			t.Fatalf("no word of doubt: %v", err)
@@ -193,7 +216,7 @@ func TestCommitInDoubt(t *testing.T) {
 			}
 			return nil
 		}
-		err = r.Commit(t.Context(), l, p)
+		err = commit(r, t.Context(), l, p)
 		wantKind(t, err, ivd.Expired)
 		if errors.Is(err, repo.ErrInDoubt) {
 			t.Fatalf("a definite answer is called doubtful: %v", err)
@@ -207,7 +230,7 @@ func TestCommitInDoubt(t *testing.T) {
 			}
 			return nil
 		}
-		err = r.Commit(t.Context(), l, p)
+		err = commit(r, t.Context(), l, p)
 		wantKind(t, err, ivd.Expired)
 		if !errors.Is(err, repo.ErrInDoubt) {
 			t.Fatalf("no word of doubt: %v", err)
@@ -226,7 +249,7 @@ func TestCommitCancelled(t *testing.T) {
 		}
 		return nil
 	}
-	err := r.Commit(ctx, l, point("web-1"))
+	err := commit(r, ctx, l, point(r, "web-1"))
 	wantKind(t, err, ivd.Cancelled)
 	if !errors.Is(err, repo.ErrInDoubt) {
 		t.Fatalf("no word of doubt: %v", err)
@@ -240,15 +263,15 @@ func TestCommitNotPrepared(t *testing.T) {
 		l := lease(t, r, repo.LeaseSpec{})
 		for _, op := range []string{"prepare", "get"} {
 			b.fail(op, "")
-			err := r.Commit(t.Context(), l, point("web-1"))
+			err := commit(r, t.Context(), l, point(r, "web-1"))
 			wantKind(t, err, ivd.Transient)
 			if errors.Is(err, repo.ErrInDoubt) {
 				t.Fatalf("doubt without a request: %v", err)
 			}
 			b.heal()
 		}
-		bad := point("web-1")
+		bad := point(r, "web-1")
 		bad.Geometry.ChunkSize = 5
-		wantKind(t, r.Commit(t.Context(), l, bad), ivd.Invalid)
+		wantKind(t, commit(r, t.Context(), l, bad), ivd.Invalid)
 	})
 }

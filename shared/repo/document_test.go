@@ -141,7 +141,7 @@ func TestDocument(t *testing.T) {
 	}
 	h.want("the repository's version", info.Version, 1)
 	h.domain = info.Domain
-	names, err := filepath.Glob(filepath.Join(goldenFolder, "points", string(disk), "*"))
+	names, err := filepath.Glob(filepath.Join(goldenFolder, "points", info.Domain, string(source), string(disk), "*"))
 	if err != nil || len(names) != 1 {
 		t.Fatalf("points %q: %v", names, err)
 	}
@@ -151,11 +151,15 @@ func TestDocument(t *testing.T) {
 	}
 	record := h.object(filepath.ToSlash(name))
 	h.want("a record's kind", string(record[:8]), "IVDPOINT")
-	h.want("a record's length", len(record), 112+int(binary.LittleEndian.Uint32(record[12:])))
-	h.want("a record's sum", hex.EncodeToString(record[16:48]), sumByHand(record[112:]))
+	h.want("a record's version", binary.LittleEndian.Uint16(record[8:]), uint16(1))
+	h.want("a record's cipher and algorithm", binary.LittleEndian.Uint16(record[10:]), uint16(0))
+	h.want("a record's signature", binary.LittleEndian.Uint32(record[12:]), uint32(0))
+	h.want("a record's length", uint64(len(record)), 112+binary.LittleEndian.Uint64(record[64:]))
+	h.want("a record's sum", hex.EncodeToString(record[80:112]), sumByHand(record[112:]))
 	var p struct {
-		ID         string
+		Object     string
 		Repository string
+		Domain     string
 		Geometry   struct {
 			Capacity  int
 			ChunkSize int `json:"chunk_size"`
@@ -169,8 +173,9 @@ func TestDocument(t *testing.T) {
 	if err := json.Unmarshal(record[112:], &p); err != nil {
 		t.Fatal(err)
 	}
-	h.want("a point's id", "points/"+p.ID, filepath.ToSlash(name))
+	h.want("a point's name", p.Object, filepath.ToSlash(name))
 	h.want("a point's repository", p.Repository, info.ID)
+	h.want("a point's domain", p.Domain, info.Domain)
 	h.want("the disk's capacity", p.Geometry.Capacity, 2*256*65536+777)
 	got := map[ivd.ChunkIndex][]byte{}
 	for _, ref := range p.Pages {

@@ -69,9 +69,9 @@ func writeGolden(t *testing.T, r *repo.Repository) {
 	}
 	id, at := addFrame(index, format.PageFrame, plain)
 	at.PackRef = putPack(t, w, index)
-	p := point("golden")
+	p := point(r, "golden")
 	p.Geometry, p.Pages = goldenGeometry, []ivd.PageRef{{ID: id, Place: at}}
-	if err := r.Commit(t.Context(), lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease}), p); err != nil {
+	if err := commit(r, t.Context(), lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease}), p); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -120,9 +120,15 @@ func TestGoldenRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sameDisk(t, restoreGolden(t, r))
+}
+
+// restoreGolden reads the golden disk.
+func restoreGolden(t *testing.T, r *repo.Repository) map[ivd.ChunkIndex][]byte {
+	t.Helper()
 	got := map[ivd.ChunkIndex][]byte{}
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.ReadLease})
-	for info, err := range r.Points(t.Context(), disk) {
+	for info, err := range r.Points(t.Context(), repo.PointsOf{Source: source, Disk: disk}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +149,7 @@ func TestGoldenRestore(t *testing.T) {
 			}
 		}
 	}
-	sameDisk(t, got)
+	return got
 }
 
 func restoreSpan(t *testing.T, rd *repo.Reader, page *format.Page, span ivd.SpanIndex, into map[ivd.ChunkIndex][]byte) {

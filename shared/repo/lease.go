@@ -33,10 +33,10 @@ const (
 
 // LeaseSpec is what a lease is asked for.
 type LeaseSpec struct {
-	Kind  format.LeaseKind
-	Owner string        // for people: program and host
-	Run   ivd.RunID     // may be empty
-	Life  time.Duration // 0 is DefaultLife; at most MaxLife
+	Kind  format.LeaseKind // empty: WriteLease
+	Owner string           // for people: program and host
+	Run   ivd.RunID        // may be empty
+	Life  time.Duration    // 0 is DefaultLife; at most MaxLife
 }
 
 // OpenLease stores a new lease (W1, R1). Whoever uses it afterwards reads the
@@ -49,15 +49,22 @@ func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) 
 		return Lease{}, ivd.Errorf(ivd.Invalid, "lease of %s: want more than %s and at most %s", s.Life, Margin, MaxLife)
 	}
 	// The deadline is by the store's clock, which every answer carries.
-	o, err := r.get(ctx, repoName, 64<<10)
+	info, now, err := r.refresh(ctx)
+	if err == nil && s.Kind != ReadLease {
+		err = info.Allows(Writing)
+	}
 	if err != nil {
 		return Lease{}, fmt.Errorf("open a lease: %w", err)
 	}
-	now := o.Now.UTC().Truncate(time.Second)
-	l := Lease{
-		Version: format.RecordVersion, Repository: r.info.ID, ID: ivd.NewLeaseID(),
-		Kind: s.Kind, Owner: s.Owner, Run: s.Run, Opened: now, Deadline: now.Add(s.Life),
+	if s.Kind == "" {
+		s.Kind = WriteLease
 	}
+	now = now.UTC().Truncate(time.Second)
+	l := Lease{
+		ID: ivd.NewLeaseID(), Kind: s.Kind, Owner: s.Owner, Run: s.Run, Incarnation: info.Incarnation,
+		Opened: now, Deadline: now.Add(s.Life),
+	}
+	l.Head = r.head(leaseName(l.ID))
 	body, err := l.Encode()
 	if err != nil {
 		return Lease{}, err
@@ -77,9 +84,22 @@ func (r *Repository) CheckLease(ctx context.Context, id ivd.LeaseID, need time.D
 }
 
 // Begin sees that a lease stands, and returns it: whatever is done under a lease
-// begins with this, and reads the lists that stand only then.
-func (r *Repository) Begin(ctx context.Context, id ivd.LeaseID) (Lease, error) {
-	return r.checkLease(ctx, id, 0)
+// begins with this, and reads the lists that stand only then. Repo.json is read anew
+// before: a use that it does not allow is refused, and so is a lease of another
+// incarnation.
+func (r *Repository) Begin(ctx context.Context, id ivd.LeaseID, use Use) (Lease, error) {
+	info, _, err := r.refresh(ctx)
+	if err == nil {
+		err = info.Allows(use)
+	}
+	if err != nil {
+		return Lease{}, err
+	}
+	l, err := r.checkLease(ctx, id, 0)
+	if err == nil && l.Incarnation != info.Incarnation {
+		err = &ivd.Error{Kind: ivd.Expired, Op: fmt.Sprintf("check lease %s", id), Err: fmt.Errorf("it is of incarnation %s of the repository, which is %s now", l.Incarnation, info.Incarnation), Remedy: "start the run again"}
+	}
+	return l, err
 }
 
 func (r *Repository) checkLease(ctx context.Context, id ivd.LeaseID, need time.Duration) (Lease, error) {
@@ -103,12 +123,9 @@ func (r *Repository) readLease(ctx context.Context, id ivd.LeaseID) (Lease, time
 	if err != nil {
 		return Lease{}, time.Time{}, err
 	}
-	l, err := format.DecodeLease(o.Body)
+	l, err := format.DecodeLease(o.Body, r.info.ID, id)
 	if err != nil {
 		return Lease{}, time.Time{}, fmt.Errorf("%s: %w", o.Name, err)
-	}
-	if l.ID != id || l.Repository != r.info.ID {
-		return Lease{}, time.Time{}, ivd.Errorf(ivd.Corrupt, "%s: it is lease %s of repository %s", leaseName(id), l.ID, l.Repository)
 	}
 	if latest := o.Modified.Add(MaxLife); l.Deadline.After(latest) {
 		l.Deadline = latest
@@ -125,20 +142,34 @@ func (r *Repository) EndLease(ctx context.Context, id ivd.LeaseID) error {
 	return nil
 }
 
-// Leases yields the leases that are stored, those past their deadline included.
-// One that ends meanwhile is left out.
-func (r *Repository) Leases(ctx context.Context) iter.Seq2[Lease, error] {
-	return func(yield func(Lease, error) bool) {
+// StoredLease is a lease as others see it.
+type StoredLease struct {
+	Lease
+	// Unknown: it cannot be read, for the reason that is given. It stands until the
+	// latest deadline that a lease can have.
+	Unknown error
+}
+
+// Leases yields the leases that are stored, those past their deadline included, and
+// those that cannot be read. One that ends meanwhile is left out.
+func (r *Repository) Leases(ctx context.Context) iter.Seq2[StoredLease, error] {
+	return func(yield func(StoredLease, error) bool) {
 		for info, err := range r.st.List(ctx, leasesDir) {
 			if err != nil {
-				yield(Lease{}, fmt.Errorf("list %s: %w", leasesDir, err))
+				yield(StoredLease{}, fmt.Errorf("list %s: %w", leasesDir, err))
 				return
 			}
-			l, _, err := r.readLease(ctx, ivd.LeaseID(info.Name[len(leasesDir):]))
-			if ivd.KindOf(err) == ivd.NotFound {
+			id := ivd.LeaseID(info.Name[len(leasesDir):])
+			l, _, err := r.readLease(ctx, id)
+			stored := StoredLease{Lease: l}
+			switch ivd.KindOf(err) {
+			case ivd.NotFound:
 				continue
+			case ivd.Corrupt, ivd.Unsupported:
+				stored = StoredLease{Lease: Lease{ID: id, Deadline: info.Modified.Add(MaxLife)}, Unknown: err}
+				err = nil
 			}
-			if !yield(l, err) {
+			if !yield(stored, err) {
 				return
 			}
 		}

@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -20,14 +21,14 @@ func TestLease(t *testing.T) {
 	if other.ID == l.ID {
 		t.Fatal("a lease's name is used twice (G1)")
 	}
-	found := map[ivd.LeaseID]repo.Lease{}
+	found := map[ivd.LeaseID]repo.StoredLease{}
 	for l, err := range r.Leases(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		found[l.ID] = l
 	}
-	if len(found) != 2 || found[l.ID] != l || found[other.ID] != other {
+	if len(found) != 2 || !reflect.DeepEqual(found[l.ID].Lease, l) || !reflect.DeepEqual(found[other.ID].Lease, other) {
 		t.Fatalf("leases %+v", found)
 	}
 
@@ -73,7 +74,7 @@ func TestLeaseLife(t *testing.T) {
 		wantKind(t, err, ivd.Invalid, life.String())
 	}
 	// A deadline further off than 48 hours after the lease was stored counts as that.
-	long := repo.Lease{Repository: r.ID(), ID: ivd.NewLeaseID(), Deadline: b.now().Add(1000 * time.Hour)}
+	long := repo.Lease{Head: headOf(r, ""), ID: ivd.NewLeaseID(), Kind: repo.WriteLease, Deadline: b.now().Add(1000 * time.Hour).UTC()}
 	putLease(t, b, string(long.ID), long)
 	if err := r.CheckLease(t.Context(), long.ID, 47*time.Hour); err != nil {
 		t.Fatal(err)
@@ -92,23 +93,36 @@ func putLease(t *testing.T, b *bucket, name string, l format.Lease) {
 
 func TestLeaseDamage(t *testing.T) {
 	b, r := made(t)
-	putLease(t, b, "one", repo.Lease{Repository: r.ID(), ID: "other", Deadline: b.now().Add(time.Hour * 5)})
+	at := b.now().Add(5 * time.Hour).UTC()
+	putLease(t, b, "one", repo.Lease{Head: headOf(r, ""), ID: "other", Kind: repo.WriteLease, Deadline: at})
 	wantKind(t, r.CheckLease(t.Context(), "one", 0), ivd.Corrupt, "leases/one", "other")
-	putLease(t, b, "one", repo.Lease{Repository: "elsewhere", ID: "one", Deadline: b.now().Add(time.Hour * 5)})
+	putLease(t, b, "one", repo.Lease{Head: format.Head{Repository: "elsewhere"}, ID: "one", Kind: repo.WriteLease, Deadline: at})
 	wantKind(t, r.CheckLease(t.Context(), "one", 0), ivd.Corrupt, "leases/one", "elsewhere")
 	b.put("leases/one", []byte("half of"))
 	wantKind(t, r.CheckLease(t.Context(), "one", 0), ivd.Corrupt, "leases/one")
-	// One that is damaged does not hide the others.
+	// One that cannot be read hides none of the others, and stands as long as any can.
 	lease(t, r, repo.LeaseSpec{})
 	good, bad := 0, 0
-	for _, err := range r.Leases(t.Context()) {
-		if err != nil {
-			bad++
-		} else {
+	for l, err := range r.Leases(t.Context()) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case l.Unknown == nil:
 			good++
+		case l.ID != "one" || l.Deadline.Sub(b.now()) < 47*time.Hour || l.Deadline.Sub(b.now()) > 48*time.Hour:
+			t.Fatalf("a lease that cannot be read: %+v", l)
+		default:
+			bad++
 		}
 	}
 	if good != 1 || bad != 1 {
 		t.Fatalf("%d leases, %d damaged ones", good, bad)
 	}
+	b.fail("get", "leases/one")
+	for _, err := range r.Leases(t.Context()) {
+		if err != nil {
+			return // an outage is no lease that cannot be read
+		}
+	}
+	t.Fatal("an outage is hidden")
 }

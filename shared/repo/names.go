@@ -15,7 +15,8 @@ const (
 	pointsDir    = "points/"
 	collectDir   = "collect/"
 	retiredDir   = "retired/"
-	summariesDir = "runs/"
+	unretiredDir = "unretired/"
+	runsDir      = "runs/"
 )
 
 // PackName is the object of a pack of the repository's domain:
@@ -29,10 +30,26 @@ func (r *Repository) PackName(kind format.PackKind, id ivd.PackID) store.Name {
 	return store.Name(dir + r.info.Domain.String() + "/" + hex[:2] + "/" + hex)
 }
 
+func leaseName(id ivd.LeaseID) store.Name { return store.Name(leasesDir + string(id)) }
+func pointName(id ivd.PointID) store.Name { return store.Name(pointsDir + string(id)) }
+
 func (r *Repository) writerName(id ivd.WriterID) store.Name {
-	return store.Name(writersDir + r.info.Domain.String() + "/" + id.String())
+	return store.Name(r.folder(writersDir) + id.String())
 }
 
-func leaseName(id ivd.LeaseID) store.Name  { return store.Name(leasesDir + string(id)) }
-func pointName(id ivd.PointID) store.Name  { return store.Name(pointsDir + string(id)) }
-func summaryName(run ivd.RunID) store.Name { return store.Name(summariesDir + string(run)) }
+func (r *Repository) runName(run ivd.RunID) store.Name {
+	return store.Name(r.folder(runsDir) + string(run))
+}
+
+// folder is the domain's part of a folder.
+func (r *Repository) folder(dir string) string { return dir + r.info.Domain.String() + "/" }
+
+// head is what a record of this repository begins with that is called so.
+func (r *Repository) head(name store.Name) format.Head {
+	return format.Head{Repository: r.info.ID, Domain: r.info.Domain, Object: string(name), Program: program()}
+}
+
+// at is where a record of this repository was found.
+func (r *Repository) at(name store.Name) format.At {
+	return format.At{Repository: r.info.ID, Domain: r.info.Domain, Object: string(name)}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -12,17 +11,25 @@ import (
 
 // PointInfo is what the store says of a point.
 type PointInfo struct {
-	ID        ivd.PointID
-	Size      int64     // of the point's object
-	Committed time.Time // by the store's clock: when all that the point names existed
+	ID   ivd.PointID
+	Size int64 // of the point's object
+	// Unknown: the name is none that this release makes, for the reason that is given.
+	// ID is then whatever follows points/. Such an object is shown, and nothing more.
+	Unknown error
 }
 
-// Points yields the committed points of a disk, or of all disks where disk is
-// empty, in no order. Objects whose names are no point's are left out.
-func (r *Repository) Points(ctx context.Context, disk ivd.DiskID) iter.Seq2[PointInfo, error] {
+// PointsOf narrows a list of points.
+type PointsOf struct {
+	Source ivd.SourceID // empty: any
+	Disk   ivd.DiskID   // empty: any
+}
+
+// Points yields the committed points, in no order, partial ones included. An object
+// whose name is not understood is yielded as unknown where all points are asked for.
+func (r *Repository) Points(ctx context.Context, of PointsOf) iter.Seq2[PointInfo, error] {
 	prefix := pointsDir
-	if disk != "" {
-		prefix += string(disk) + "/"
+	if of.Source != "" && of.Disk != "" {
+		prefix += ivd.PointFolder(r.info.Domain, of.Source, of.Disk)
 	}
 	return func(yield func(PointInfo, error) bool) {
 		for info, err := range r.st.List(ctx, prefix) {
@@ -30,37 +37,49 @@ func (r *Repository) Points(ctx context.Context, disk ivd.DiskID) iter.Seq2[Poin
 				yield(PointInfo{}, fmt.Errorf("list %s: %w", prefix, err))
 				return
 			}
-			id, err := ivd.ParsePointID(string(info.Name[len(pointsDir):]))
-			if err != nil {
-				continue
-			}
-			if !yield(PointInfo{ID: id, Size: info.Size, Committed: info.Modified}, nil) {
+			p := r.pointInfo(string(info.Name[len(pointsDir):]))
+			p.Size = info.Size
+			if of.wants(p) && !yield(p, nil) {
 				return
 			}
 		}
 	}
 }
 
-// ReadPoint reads a point. Kind NotFound: there is none. Kind Expired: the object
-// came after its lease's end, where the store does not refuse that itself, and
-// counts as never committed (G3).
-func (r *Repository) ReadPoint(ctx context.Context, id ivd.PointID) (format.Point, PointInfo, error) {
+func (r *Repository) pointInfo(name string) PointInfo {
+	p := PointInfo{ID: ivd.PointID(name)}
+	switch _, err := ivd.ParsePointID(name); {
+	case err != nil:
+		p.Unknown = &ivd.Error{Kind: ivd.Unsupported, Err: err, Remedy: "use a release of ivd that knows this format"}
+	case p.ID.Domain() != r.info.Domain:
+		p.Unknown = ivd.Errorf(ivd.Unsupported, "restore point %s is of another domain than %s", name, r.info.Domain)
+	}
+	return p
+}
+
+func (o PointsOf) wants(p PointInfo) bool {
+	if p.Unknown != nil {
+		return o == PointsOf{}
+	}
+	return (o.Source == "" || p.ID.Source() == o.Source) && (o.Disk == "" || p.ID.Disk() == o.Disk)
+}
+
+// ReadPoint reads a point, and tells the Sum of its object. Kind NotFound: there is
+// none.
+func (r *Repository) ReadPoint(ctx context.Context, id ivd.PointID) (format.Point, ivd.ContentID, error) {
 	if _, err := ivd.ParsePointID(string(id)); err != nil {
-		return format.Point{}, PointInfo{}, err
+		return format.Point{}, ivd.ContentID{}, err
 	}
 	o, err := r.get(ctx, pointName(id), format.MaxRecord)
 	if err != nil {
-		return format.Point{}, PointInfo{}, fmt.Errorf("restore point %s: %w", id, err)
+		return format.Point{}, ivd.ContentID{}, fmt.Errorf("restore point %s: %w", id, err)
 	}
-	p, err := format.DecodePoint(o.Body)
+	p, err := format.DecodePoint(o.Body, r.info.ID, id)
 	if err != nil {
-		return format.Point{}, PointInfo{}, fmt.Errorf("%s: %w", o.Name, err)
+		return format.Point{}, ivd.ContentID{}, fmt.Errorf("%s: %w", o.Name, err)
 	}
-	if p.ID != id || p.Repository != r.info.ID {
-		return format.Point{}, PointInfo{}, ivd.Errorf(ivd.Corrupt, "%s: it is point %s of repository %s", o.Name, p.ID, p.Repository)
+	if p.Domain != r.info.Domain {
+		return format.Point{}, ivd.ContentID{}, ivd.Errorf(ivd.Unsupported, "%s: it is of another domain than %s", o.Name, r.info.Domain)
 	}
-	if !r.st.Properties().RefusesLate && !o.Modified.Before(p.LeaseDeadline) {
-		return format.Point{}, PointInfo{}, ivd.Errorf(ivd.Expired, "%s: stored at %s, after its lease's end at %s: it is void", o.Name, o.Modified.UTC().Format(time.RFC3339), p.LeaseDeadline.Format(time.RFC3339))
-	}
-	return p, PointInfo{ID: id, Size: o.Size, Committed: o.Modified}, nil
+	return p, format.Sum(o.Body), nil
 }

@@ -12,33 +12,47 @@ import (
 func TestPoints(t *testing.T) {
 	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
-	first, second := point("a"), point("b")
-	second.Disk = ivd.NewDiskRef(second.Disk.Source(), second.Disk.Datastore(), "7000c298-1111-4222-8333-444455556666")
-	second.ID = ivd.NewPointID(second.Disk.ID(), second.Time, "run-1")
-	for _, p := range []ivd.PointID{first.ID, second.ID} {
-		q := first
-		if p == second.ID {
-			q = second
-		}
-		if err := r.Commit(t.Context(), l, q); err != nil {
+	const other, second = ivd.SourceID("other"), ivd.DiskID("7000c298-1111-4222-8333-444455556666")
+	p := point(r, "a")
+	for _, of := range []repo.PointsOf{{Source: source, Disk: disk}, {Source: source, Disk: second}, {Source: other, Disk: disk}} {
+		q := p
+		q.Source.ID, q.Disk.ID = of.Source, of.Disk
+		q.ID = ivd.NewPointID(r.Domain(), of.Source, of.Disk, q.Time, q.Run)
+		if err := commit(r, t.Context(), l, q); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b.put("points/"+storeName(string(disk))+"/not-a-point", nil)
-	count := func(disk ivd.DiskID) (n int) {
-		for info, err := range r.Points(t.Context(), disk) {
-			if err != nil || info.Size == 0 || info.Committed.IsZero() {
-				t.Fatalf("%+v: %v", info, err)
+	// What is not understood is not hidden, and is no point of any disk.
+	b.put(storeName("points/"+string(p.ID)+".later"), []byte("a later release's"))
+	b.put("points/elsewhere/x", nil)
+	foreign := ivd.NewPointID(ivd.NewDomainID(), source, disk, p.Time, p.Run)
+	b.put(storeName("points/"+string(foreign)), nil)
+	count := func(of repo.PointsOf) (known, unknown int) {
+		for info, err := range r.Points(t.Context(), of) {
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case info.Unknown != nil:
+				wantKind(t, info.Unknown, ivd.Unsupported, string(info.ID))
+				unknown++
+			case info.Size == 0:
+				t.Fatalf("%+v", info)
+			default:
+				known++
 			}
-			n++
 		}
-		return n
+		return known, unknown
 	}
-	if all, one, none := count(""), count(disk), count("8000c298-1111-4222-8333-444455556666"); all != 2 || one != 1 || none != 0 {
-		t.Fatalf("points: %d, of one disk %d, of none %d", all, one, none)
+	for of, want := range map[repo.PointsOf][2]int{
+		{}: {3, 3}, {Source: source}: {2, 0}, {Disk: disk}: {2, 0}, {Source: source, Disk: disk}: {1, 0},
+		{Source: other, Disk: second}: {0, 0},
+	} {
+		if known, unknown := count(of); known != want[0] || unknown != want[1] {
+			t.Errorf("points of %+v: %d, and %d that are not known", of, known, unknown)
+		}
 	}
 	b.fail("list", "points/")
-	for _, err := range r.Points(t.Context(), "") {
+	for _, err := range r.Points(t.Context(), repo.PointsOf{}) {
 		wantKind(t, err, ivd.Transient)
 	}
 }
@@ -46,14 +60,14 @@ func TestPoints(t *testing.T) {
 func TestReadPointRefuses(t *testing.T) {
 	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{})
-	p := point("a")
+	p := point(r, "a")
 	name := storeName(pointObject(p))
 	_, _, err := r.ReadPoint(t.Context(), p.ID)
 	wantKind(t, err, ivd.NotFound)
 	_, _, err = r.ReadPoint(t.Context(), "../repo.json")
 	wantKind(t, err, ivd.Invalid)
 
-	p.Repository, p.Lease, p.LeaseDeadline = r.ID(), l.ID, l.Deadline
+	p.Head, p.Lease, p.LeaseDeadline, p.SealedAt = headOf(r, ""), l.ID, l.Deadline, l.Opened
 	body, err := p.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +84,7 @@ func TestReadPointRefuses(t *testing.T) {
 	wantKind(t, err, ivd.Unsupported, string(name), "version 9")
 
 	foreign := p
-	foreign.Repository = "elsewhere"
+	foreign.Head.Repository = "elsewhere"
 	if body, err = foreign.Encode(); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +96,7 @@ func TestReadPointRefuses(t *testing.T) {
 	if body, err = p.Encode(); err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := ivd.NewPointID(disk, p.Time, "run-9")
+	elsewhere := ivd.NewPointID(r.Domain(), source, disk, p.Time, "run-9")
 	b.put("points/"+storeName(string(elsewhere)), body)
 	_, _, err = r.ReadPoint(t.Context(), elsewhere)
 	wantKind(t, err, ivd.Corrupt, string(elsewhere))
@@ -92,29 +106,26 @@ func TestReadPointRefuses(t *testing.T) {
 	wantKind(t, err, ivd.Transient)
 }
 
-// Where a store does not refuse requests that are too old, a point that came
-// after its lease's end counts as never committed (G3).
-func TestVoidPoint(t *testing.T) {
+// When an object was stored says nothing of it: a copy, made after the lease's end,
+// is as good as the original was.
+func TestCopiedPoint(t *testing.T) {
 	b, r := made(t)
-	l := lease(t, r, repo.LeaseSpec{})
-	p := point("a")
-	p.Repository, p.Lease, p.LeaseDeadline = r.ID(), l.ID, l.Deadline
-	body, err := p.Encode()
+	p := point(r, "a")
+	if err := commit(r, t.Context(), lease(t, r, repo.LeaseSpec{}), p); err != nil {
+		t.Fatal(err)
+	}
+	want, sum, err := r.ReadPoint(t.Context(), p.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.late = true
-	b.put(storeName(pointObject(p)), body)
-	if _, _, err := r.ReadPoint(t.Context(), p.ID); err != nil {
+	o, err := b.find(storeName(pointObject(p)))
+	if err != nil {
 		t.Fatal(err)
 	}
-	b.pass(25 * time.Hour)
-	b.put(storeName(pointObject(p)), body)
-	_, _, err = r.ReadPoint(t.Context(), p.ID)
-	wantKind(t, err, ivd.Expired, "void")
-	// Where it does, an object that was copied elsewhere is as good as it was.
-	b.late = false
-	if _, _, err := r.ReadPoint(t.Context(), p.ID); err != nil {
-		t.Fatal(err)
+	b.pass(1000 * time.Hour)
+	b.put(storeName(pointObject(p)), o.Body)
+	got, again, err := r.ReadPoint(t.Context(), p.ID)
+	if err != nil || again != sum || !got.SealedAt.Equal(want.SealedAt) {
+		t.Fatalf("sealed at %s, was %s: %v", got.SealedAt, want.SealedAt, err)
 	}
 }

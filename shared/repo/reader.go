@@ -14,14 +14,13 @@ type Reader struct {
 	r     *Repository
 	lease Lease
 	point format.Point
-	info  PointInfo
 }
 
 // OpenReader is R1: the lease stands, then the lists are read, then the point. A
 // point that is condemned is refused, with kind NotFound. Kind Expired: the lease
 // has ended; open another and begin again.
 func (r *Repository) OpenReader(ctx context.Context, lease ivd.LeaseID, id ivd.PointID) (*Reader, error) {
-	l, err := r.checkLease(ctx, lease, 0)
+	l, err := r.Begin(ctx, lease, Reading)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", id, err)
 	}
@@ -29,21 +28,18 @@ func (r *Repository) OpenReader(ctx context.Context, lease ivd.LeaseID, id ivd.P
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", id, err)
 	}
-	p, info, err := r.ReadPoint(ctx, id)
+	p, _, err := r.ReadPoint(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if s.Point(id) {
 		return nil, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open %s", id), Err: fmt.Errorf("the point was given up and is being deleted"), Remedy: "choose another point of `ivd points`"}
 	}
-	return &Reader{r: r, lease: l, point: p, info: info}, nil
+	return &Reader{r: r, lease: l, point: p}, nil
 }
 
 // Point is the point that is read.
 func (rd *Reader) Point() format.Point { return rd.point }
-
-// Info is what the store says of the point.
-func (rd *Reader) Info() PointInfo { return rd.info }
 
 // Deadline is the end of the reader's lease.
 func (rd *Reader) Deadline() time.Time { return rd.lease.Deadline }

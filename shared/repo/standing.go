@@ -3,9 +3,11 @@ package repo
 import (
 	"context"
 	"fmt"
-	"path"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,63 +19,198 @@ import (
 // Standing is what no new point may build on: what the condemned lists name that
 // stood when it was read, and the packs that are retired. It does not change.
 type Standing struct {
-	repository string
-	condemned  map[ivd.PackID]struct{}
-	points     map[ivd.PointID]struct{}
-	retired    map[ivd.PackID]struct{}
-	// Ignored names objects that lie where lists and markers lie and are none of
-	// this repository's. They are for people to look at.
+	r         *Repository
+	condemned map[ivd.PackID]struct{}
+	points    map[ivd.PointID]struct{}
+	judged    map[ivd.PackID]judgement
+	// Ignored names lists of retired packs that cannot be read: what they name is
+	// built on, which is safe. They are for people to look at.
 	Ignored []store.Name
 }
 
-// Pack tells whether a pack is condemned or retired: to be treated as absent by
+// judgement is what the newest list says of a pack.
+type judgement struct {
+	at      time.Time
+	retired bool
+}
+
+// Pack reports whether a pack is condemned or retired: to be treated as absent by
 // writers.
 func (s *Standing) Pack(id ivd.PackID) bool {
 	if _, ok := s.condemned[id]; ok {
 		return true
 	}
-	_, ok := s.retired[id]
-	return ok
+	return s.judged[id].retired
 }
 
-// Point tells whether a point is condemned.
+// Point reports whether a point is condemned.
 func (s *Standing) Point(id ivd.PointID) bool {
 	_, ok := s.points[id]
 	return ok
 }
 
-// Standing reads all condemned lists and retired markers (W2, R1). It must follow
-// the lease under which it is used. A list that cannot be read is an error, since
-// what it names is not known; one that is gone when it is read has been removed,
-// which happens 8 days after its work was done (C5) and is no error.
+// Standing reads all condemned lists and the lists of retired packs (W2, R1). It
+// must follow the lease under which it is used. A condemned list that cannot be read
+// whole is an error, and so is anything else of a collection that is not understood,
+// since what it condemns is not known; a list that is gone when it is read has been
+// removed, which happens 8 days after its work was done (C5) and is no error.
 func (r *Repository) Standing(ctx context.Context) (*Standing, error) {
-	s := &Standing{repository: r.info.ID, condemned: map[ivd.PackID]struct{}{}, points: map[ivd.PointID]struct{}{}, retired: map[ivd.PackID]struct{}{}}
-	lists, err := r.names(ctx, collectDir, func(n string) bool { return path.Base(n) == "condemned" })
+	s := &Standing{r: r, condemned: map[ivd.PackID]struct{}{}, points: map[ivd.PointID]struct{}{}, judged: map[ivd.PackID]judgement{}}
+	lists, err := r.condemnedLists(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.each(ctx, lists, s.addList); err != nil {
-		return nil, fmt.Errorf("read the condemned lists: %w", err)
+	for _, name := range lists {
+		if err := s.readCondemned(ctx, name); err != nil {
+			return nil, fmt.Errorf("read the condemned lists: %w", err)
+		}
 	}
-	markers, err := r.names(ctx, retiredDir, func(string) bool { return true })
-	if err != nil {
-		return nil, err
+	for _, kind := range []struct {
+		dir   string
+		magic format.Magic
+	}{{retiredDir, format.RetiredMagic}, {unretiredDir, format.UnretiredMagic}} {
+		names, err := r.names(ctx, r.folder(kind.dir))
+		if err != nil {
+			return nil, err
+		}
+		err = r.each(ctx, names, func(o store.Object) error { return s.judge(kind.magic, o) })
+		if err != nil {
+			return nil, fmt.Errorf("read the lists of %s packs: %w", strings.TrimSuffix(kind.dir, "/"), err)
+		}
 	}
-	if err := r.each(ctx, markers, s.addMarker); err != nil {
-		return nil, fmt.Errorf("read the retired markers: %w", err)
-	}
+	slices.Sort(s.Ignored)
 	return s, nil
 }
 
-func (r *Repository) names(ctx context.Context, prefix string, want func(string) bool) ([]store.Name, error) {
-	var names []store.Name
-	for info, err := range r.st.List(ctx, prefix) {
+// The objects of a collection, collect/<domain>/<n>/<one of these>. Parts of a
+// condemned list follow its name with "." and their number, from 1.
+const (
+	condemnedLeaf = "condemned"
+	waitsLeaf     = "waits"
+	doneLeaf      = "done"
+)
+
+// condemnedLists lists the condemned lists, and refuses what is not understood
+// beside them.
+func (r *Repository) condemnedLists(ctx context.Context) ([]store.Name, error) {
+	folder := r.folder(collectDir)
+	names, err := r.names(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	var lists []store.Name
+	for _, name := range names {
+		n, leaf, _ := strings.Cut(strings.TrimPrefix(string(name), folder), "/")
+		k, part := strings.CutPrefix(leaf, condemnedLeaf+".")
+		number, err := strconv.Atoi(k)
+		switch {
+		case leaf == condemnedLeaf:
+			lists = append(lists, name)
+		case leaf == waitsLeaf, leaf == doneLeaf, part && err == nil && number > 0:
+			// A collector's own; parts are those that a list names.
+		default:
+			return nil, &ivd.Error{
+				Kind: ivd.Unsupported, Op: "collection " + n, Err: fmt.Errorf("%s is not understood: what it condemns is not known", name),
+				Remedy: "use a release of ivd that knows this format",
+			}
+		}
+	}
+	return lists, nil
+}
+
+// readCondemned reads a list and all of its parts.
+func (s *Standing) readCondemned(ctx context.Context, name store.Name) error {
+	o, err := s.r.get(ctx, name, format.MaxRecord)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	list, err := format.DecodeCondemned(o.Body, s.r.at(name))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	parts := []format.Condemned{list}
+	for i, sum := range list.Parts {
+		part, err := s.readPart(ctx, name, i+1, sum)
+		if ivd.KindOf(err) == ivd.NotFound {
+			return s.missing(ctx, name, i+1)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", prefix, err)
+			return err
 		}
-		if want(string(info.Name)) {
-			names = append(names, info.Name)
+		parts = append(parts, part)
+	}
+	for _, p := range parts {
+		for _, pack := range p.Packs {
+			s.condemned[pack] = struct{}{}
 		}
+		for _, point := range p.Points {
+			s.points[point] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// missing tells a list that was removed while it was read, which goes before its
+// parts, from one without a part.
+func (s *Standing) missing(ctx context.Context, list store.Name, number int) error {
+	_, err := s.r.st.Stat(ctx, list)
+	switch {
+	case ivd.KindOf(err) == ivd.NotFound:
+		return nil
+	case err != nil:
+		return fmt.Errorf("ask for %s: %w", list, err)
+	}
+	return ivd.Errorf(ivd.Corrupt, "%s: part %d is missing", list, number)
+}
+
+func (s *Standing) readPart(ctx context.Context, list store.Name, number int, sum ivd.ContentID) (format.Condemned, error) {
+	name := store.Name(fmt.Sprintf("%s.%d", list, number))
+	o, err := s.r.get(ctx, name, format.MaxRecord)
+	if err != nil {
+		return format.Condemned{}, err
+	}
+	if format.Sum(o.Body) != sum {
+		return format.Condemned{}, ivd.Errorf(ivd.Corrupt, "%s is not the part that its list names", name)
+	}
+	part, err := format.DecodeCondemned(o.Body, s.r.at(name))
+	if err == nil && len(part.Parts) > 0 {
+		err = ivd.Errorf(ivd.Corrupt, "a part has %d parts", len(part.Parts))
+	}
+	if err != nil {
+		return format.Condemned{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return part, nil
+}
+
+// judge takes a list's word where it is the newest. At the same moment, retired
+// counts.
+func (s *Standing) judge(kind format.Magic, o store.Object) error {
+	list, err := format.DecodePackList(kind, o.Body, s.r.at(o.Name))
+	if err != nil { // to build on a damaged pack costs a backup, and to stop here all of them
+		s.Ignored = append(s.Ignored, o.Name)
+		return nil
+	}
+	retired := kind == format.RetiredMagic
+	for _, pack := range list.Packs {
+		old, known := s.judged[pack]
+		if !known || list.Created.After(old.at) || list.Created.Equal(old.at) && retired {
+			s.judged[pack] = judgement{list.Created, retired}
+		}
+	}
+	return nil
+}
+
+// names lists the objects below a folder.
+func (r *Repository) names(ctx context.Context, folder string) ([]store.Name, error) {
+	var names []store.Name
+	for info, err := range r.st.List(ctx, folder) {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", folder, err)
+		}
+		names = append(names, info.Name)
 	}
 	return names, nil
 }
@@ -105,38 +242,3 @@ func (r *Repository) each(ctx context.Context, names []store.Name, add func(stor
 }
 
 func (r *Repository) connections() int { return max(1, r.st.Properties().Connections) }
-
-func (s *Standing) addList(o store.Object) error {
-	c, err := format.DecodeCondemned(o.Body)
-	if err != nil {
-		return err
-	}
-	if c.Repository != s.repository {
-		s.Ignored = append(s.Ignored, o.Name)
-		return nil
-	}
-	for _, p := range c.Packs {
-		s.condemned[p] = struct{}{}
-	}
-	for _, p := range c.Points {
-		s.points[p] = struct{}{}
-	}
-	return nil
-}
-
-// addMarker takes a marker that cannot be read for what its name says: to treat a
-// pack as absent costs space, and never safety.
-func (s *Standing) addMarker(o store.Object) error {
-	id, err := ivd.ParsePackID(strings.TrimPrefix(string(o.Name), retiredDir))
-	if err != nil {
-		s.Ignored = append(s.Ignored, o.Name)
-		return nil
-	}
-	m, err := format.DecodeRetired(o.Body)
-	if err == nil && (m.Repository != s.repository || m.Pack != id) {
-		s.Ignored = append(s.Ignored, o.Name)
-		return nil
-	}
-	s.retired[id] = struct{}{}
-	return nil
-}

@@ -114,11 +114,12 @@ func trustReal(t *testing.T, st store.Store, r *repo.Repository, x tree) {
 			t.Errorf("pack %s is trusted: %t, want %t: %v", pack, ok, want, err)
 		}
 	}
-	body, err := format.Condemned{Repository: r.ID(), ID: "n", Packs: []ivd.PackID{x.data[0]}}.Encode()
+	list := folder(r, "collect") + "n/condemned"
+	body, err := format.Condemned{Head: headOf(r, list), Packs: []ivd.PackID{x.data[0]}}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := st.Put(t.Context(), "collect/n/condemned", body); err != nil {
+	if err := st.Put(t.Context(), store.Name(list), body); err != nil {
 		t.Fatal(err)
 	}
 	w = trustOf(t, r)
@@ -129,7 +130,7 @@ func trustReal(t *testing.T, st store.Store, r *repo.Repository, x tree) {
 	if p.Takeable(0) || !p.Takeable(1) || p.Takeable(2) {
 		t.Error("a span that needs a condemned pack is taken over")
 	}
-	if err := st.Delete(t.Context(), "collect/n/condemned"); err != nil {
+	if err := st.Delete(t.Context(), store.Name(list)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -142,12 +143,13 @@ func raceCommit(t *testing.T, r *repo.Repository) {
 	for i := range leases {
 		leases[i] = lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
 	}
-	p := point("raced")
-	p.ID = ivd.NewPointID(disk, p.Time, "run-2")
+	p := point(r, "raced")
+	p.Run = "run-2"
+	p.ID = ivd.NewPointID(r.Domain(), source, disk, p.Time, p.Run)
 	var wg sync.WaitGroup
 	errs := [len(leases)]error{}
 	for i, l := range leases {
-		wg.Go(func() { errs[i] = r.Commit(t.Context(), l, p) })
+		wg.Go(func() { errs[i] = commit(r, t.Context(), l, p) })
 	}
 	wg.Wait()
 	got, _, err := r.ReadPoint(t.Context(), p.ID)
@@ -167,8 +169,9 @@ func raceCommit(t *testing.T, r *repo.Repository) {
 	if err := r.EndLease(t.Context(), late.ID); err != nil {
 		t.Fatal(err)
 	}
-	p.ID = ivd.NewPointID(disk, p.Time, "run-3")
-	wantKind(t, r.Commit(t.Context(), late, p), ivd.Expired)
+	p.Run = "run-3"
+	p.ID = ivd.NewPointID(r.Domain(), source, disk, p.Time, p.Run)
+	wantKind(t, commit(r, t.Context(), late, p), ivd.Expired)
 	_, _, err = r.ReadPoint(t.Context(), p.ID)
 	wantKind(t, err, ivd.NotFound)
 }

@@ -99,11 +99,11 @@ func plant(t *testing.T, r *repo.Repository, w *repo.Writer) tree {
 	id, at := addFrame(p, format.PageFrame, plain)
 	at.PackRef = putPack(t, w, p)
 	x.home = at.Pack
-	x.point = point("web-1")
+	x.point = point(r, "web-1")
 	x.point.Geometry = geometry
 	x.point.Pages = []ivd.PageRef{{ID: id, Place: at}}
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
-	if err := r.Commit(t.Context(), l, x.point); err != nil {
+	if err := commit(r, t.Context(), l, x.point); err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -122,9 +122,9 @@ func TestPutPack(t *testing.T) {
 	data := putPack(t, w, p)
 	index := putPack(t, w, newPack(w, format.IndexPack))
 	area := r.Domain().String() + "/"
-	name := func(p ivd.PackRef) string { return area + p.Pack.String()[:2] + "/" + p.Pack.String() }
+	packName := func(p ivd.PackRef) string { return area + p.Pack.String()[:2] + "/" + p.Pack.String() }
 	record := "put writers/" + area + w.ID().String()
-	want := []string{record, record, "put data/" + name(data), "put index/" + name(index)}
+	want := []string{record, record, "put data/" + packName(data), "put index/" + packName(index)}
 	for i, got := range b.did() {
 		if got != want[i] {
 			t.Fatalf("W5: %q, want %q", b.did(), want)
@@ -134,10 +134,11 @@ func TestPutPack(t *testing.T) {
 	if err != nil || format.PackSum(o.Body) != data.Pack {
 		t.Fatalf("the pack's name is not its sum: %v", err)
 	}
-	if o, err = b.find(store.Name("writers/" + area + w.ID().String())); err != nil {
+	name := "writers/" + r.Domain().String() + "/" + w.ID().String()
+	if o, err = b.find(store.Name(name)); err != nil {
 		t.Fatal(err)
 	}
-	if rec, err := format.DecodeWriter(o.Body); err != nil || rec.ID != w.ID() || rec.Mover != "proxy-1" || rec.Repository != r.ID() || rec.Lease != w.Lease() {
+	if rec, err := format.DecodeWriter(o.Body, headAt(r, name)); err != nil || rec.ID != w.ID() || rec.Mover != "proxy-1" || rec.Program == "" || rec.Incarnation != r.Incarnation() || rec.Lease != w.Lease() {
 		t.Fatalf("writer's record %+v: %v", rec, err)
 	}
 
@@ -172,10 +173,10 @@ func TestPutPack(t *testing.T) {
 
 func TestBegin(t *testing.T) {
 	_, r := made(t)
-	_, err := r.Begin(t.Context(), "none")
+	_, err := r.Begin(t.Context(), "none", repo.Writing)
 	wantKind(t, err, ivd.Expired)
 	l := lease(t, r, repo.LeaseSpec{})
-	if got, err := r.Begin(t.Context(), l.ID); err != nil || got.ID != l.ID || !got.Deadline.Equal(l.Deadline) {
+	if got, err := r.Begin(t.Context(), l.ID, repo.Writing); err != nil || got.ID != l.ID || !got.Deadline.Equal(l.Deadline) {
 		t.Fatalf("lease %+v: %v", got, err)
 	}
 }

@@ -33,6 +33,10 @@ func (w *Writer) ID() ivd.WriterID { return w.id }
 // Lease is the lease under which the writer works.
 func (w *Writer) Lease() ivd.LeaseID { return w.lease.ID }
 
+// Incarnation is the repository's in which the writer works, and what it stores
+// counts.
+func (w *Writer) Incarnation() ivd.IncarnationID { return w.lease.Incarnation }
+
 // PackHeader is the header of a new pack of this writer: its nonce is like no other.
 func (w *Writer) PackHeader(kind format.PackKind) format.PackHeader {
 	return format.PackHeader{Kind: kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.id, Nonce: ivd.NewNonce()}
@@ -68,14 +72,14 @@ func (w *Writer) putRecord(ctx context.Context) error {
 	if w.written {
 		return nil
 	}
+	name := w.r.writerName(w.id)
 	body, err := format.Writer{
-		Repository: w.r.ID(), ID: w.id, Mover: w.mover, Lease: w.lease.ID,
-		Created: w.r.Now().UTC().Truncate(time.Second),
+		Head: w.r.head(name), ID: w.id, Mover: w.mover, Lease: w.lease.ID,
+		Incarnation: w.lease.Incarnation, Created: w.r.Now().UTC().Truncate(time.Second),
 	}.Encode()
 	if err != nil {
 		return err
 	}
-	name := w.r.writerName(w.id)
 	if err := w.r.st.Put(ctx, name, body); err != nil {
 		return fmt.Errorf("store %s: %w", name, err)
 	}

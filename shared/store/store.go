@@ -65,7 +65,7 @@ type Store interface {
 	// Prepare makes everything ready for creating name once, on behalf of a
 	// lease, so that only Send remains. The caller then checks its lease, and then
 	// calls Send. The prepared request is dead after expiry at the latest, by the
-	// store's clock (where the store can enforce it: see Properties).
+	// store's clock.
 	Prepare(ctx context.Context, lease ivd.LeaseID, name Name, body []byte, expiry time.Duration) (Pending, error)
 
 	// Properties say what this store can do.
@@ -89,6 +89,5 @@ type Pending interface {
 // Properties of a store, as data.
 type Properties struct {
 	ConditionalCreate bool // Send never replaces an object
-	RefusesLate       bool // Send after its expiry is refused by the store itself
 	Connections       int  // how many requests at once are worth while
 }

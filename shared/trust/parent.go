@@ -34,10 +34,10 @@ func (p *ParentPage) Takeable(span ivd.SpanIndex) bool {
 func (p *ParentPage) Whole() (ivd.PageRef, bool) { return p.ref, p.whole }
 
 // ParentPage reads a page of the parent and finds out what of it the child may
-// take over (W4). Committed is the parent point's commit; parent and child are how
-// their disks are cut. Kind NotFound: the page is gone, and nothing of it may be
+// take over (W4). SealedAt is the parent point's, as far as it counts
+// (repo.KnownAt); parent and child are how their disks are cut. Kind NotFound: the page is gone, and nothing of it may be
 // taken over.
-func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, committed time.Time, parent, child ivd.Geometry) (*ParentPage, error) {
+func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, sealedAt time.Time, parent, child ivd.Geometry) (*ParentPage, error) {
 	if parent.ChunkSize != child.ChunkSize {
 		return nil, ivd.Errorf(ivd.Invalid, "page %d: the parent's chunks are of %d bytes, the child's of %d", ref.Page, parent.ChunkSize, child.ChunkSize)
 	}
@@ -48,11 +48,11 @@ func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, committed time.
 		}
 		return nil, fmt.Errorf("read the parent: %w", err)
 	}
-	ok, err := t.packs(ctx, page, committed)
+	ok, err := t.packs(ctx, page, sealedAt)
 	if err != nil {
 		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
 	}
-	home, err := t.pack(ctx, ref.Place.Pack, committed, format.IndexPack)
+	home, err := t.pack(ctx, ref.Place.Pack, sealedAt, format.IndexPack)
 	if err != nil {
 		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
 	}
@@ -71,7 +71,7 @@ func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, committed time.
 }
 
 // packs is Pack for each pack of a page's set.
-func (t *Trust) packs(ctx context.Context, page *format.Page, committed time.Time) ([]bool, error) {
+func (t *Trust) packs(ctx context.Context, page *format.Page, sealedAt time.Time) ([]bool, error) {
 	homes := make(map[ivd.PackID]struct{}, len(page.Spans))
 	for _, s := range page.Spans {
 		homes[s.Place.Pack] = struct{}{}
@@ -85,7 +85,7 @@ func (t *Trust) packs(ctx context.Context, page *format.Page, committed time.Tim
 			kind = format.IndexPack
 		}
 		g.Go(func() (err error) {
-			ok[i], err = t.pack(ctx, ref.Pack, committed, kind)
+			ok[i], err = t.pack(ctx, ref.Pack, sealedAt, kind)
 			return err
 		})
 	}

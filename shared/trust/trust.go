@@ -37,7 +37,7 @@ type Trust struct {
 // Open sees that the lease stands (W1), and then reads the lists (W2). Kind Expired:
 // it does not stand.
 func Open(ctx context.Context, r *repo.Repository, lease ivd.LeaseID) (*Trust, error) {
-	l, err := r.Begin(ctx, lease)
+	l, err := r.Begin(ctx, lease, repo.Writing)
 	if err != nil {
 		return nil, fmt.Errorf("open the repository for writing: %w", err)
 	}
@@ -53,8 +53,8 @@ func (t *Trust) Lease() repo.Lease { return t.lease }
 
 // Pack reports whether a new point may name a pack (W3): it is neither condemned
 // nor retired, and it exists. KnownAt is the last moment, by the store's clock, at
-// which it is known to have existed: the commit of the parent that names it, or
-// when it was stored. Where that is too long ago the store is asked, once.
+// which it is known to have existed: when the parent that names it was sealed, or
+// when it was stored; zero where that does not count (repo.KnownAt). Where that is too long ago the store is asked, once.
 func (t *Trust) Pack(ctx context.Context, pack ivd.PackID, knownAt time.Time) (bool, error) {
 	return t.pack(ctx, pack, knownAt, format.DataPack, format.IndexPack)
 }

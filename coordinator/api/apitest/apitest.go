@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -231,6 +232,15 @@ func (f *Rooms) Point(_ context.Context, id ivd.PointID) (api.Point, error) {
 		}
 	}
 	return api.Point{}, ivd.Errorf(ivd.NotFound, "no restore point %s", id)
+}
+
+// Resolve finds one of the list as the coordinator does.
+func (f *Rooms) Resolve(_ context.Context, text string) (ivd.PointID, error) {
+	var points []catalogue.Point
+	for _, p := range f.PointList {
+		points = append(points, catalogue.Point{ID: p.ID, Name: p.Name, Time: p.Time, SealedAt: p.SealedAt, Partial: p.Partial, Failure: p.Failure})
+	}
+	return catalogue.Resolve(points, text)
 }
 
 // Repository gives the info.

@@ -29,6 +29,9 @@ type Point struct {
 // DiskID is the disk that all points are of.
 const DiskID ivd.DiskID = "5f0c1b1e-0000-4000-8000-0000000000d1"
 
+// Source is where that disk lives.
+const Source ivd.SourceID = "source"
+
 // Save stores a disk and commits it as a point. Chunks whose content is stored
 // already are named where they lie.
 func (r *Repository) Save(d *Disk, l Layout) Point {
@@ -40,11 +43,14 @@ func (r *Repository) Save(d *Disk, l Layout) Point {
 	r.points++
 	at := time.Date(2026, 1, 1, 0, 0, r.points, 0, time.UTC)
 	p := format.Point{
-		ID: ivd.NewPointID(DiskID, at, "run-1"), Disk: ivd.NewDiskRef("source", "datastore-1", DiskID),
+		ID:     ivd.NewPointID(r.Domain(), Source, DiskID, at, "run-1"),
+		Source: format.PointSource{Kind: format.VCenter, ID: Source}, Disk: format.PointDisk{Kind: ivd.IVD, ID: DiskID},
+		Tracking: format.Tracking{CBT: format.CBTOff, Mode: format.ReadAllocated}, Consistency: format.CrashConsistent,
 		Geometry: d.Geometry, Run: "run-1", Time: at, Pages: pages,
 	}
-	must(r.t, r.Commit(r.t.Context(), lease, p))
-	p, _, err := r.ReadPoint(r.t.Context(), p.ID)
+	_, err := r.Commit(r.t.Context(), lease, p)
+	must(r.t, err)
+	p, _, err = r.ReadPoint(r.t.Context(), p.ID)
 	must(r.t, err)
 	must(r.t, r.EndLease(r.t.Context(), lease.ID))
 	return Point{Point: p, Disk: d.Clone(), Nodes: s.nodes}

@@ -74,18 +74,25 @@ func (r *Repository) Pass(d time.Duration) {
 func (r *Repository) Condemn(packs []ivd.PackID, points ...ivd.PointID) {
 	r.t.Helper()
 	r.lists++
-	id := fmt.Sprintf("list-%d", r.lists)
-	body, err := format.Condemned{Repository: r.ID(), ID: id, Created: r.Now(), Packs: packs, Points: points}.Encode()
+	head := r.head(fmt.Sprintf("collect/%s/list-%d/condemned", r.Domain(), r.lists))
+	body, err := format.Condemned{Head: head, Created: r.Now(), Packs: packs, Points: points}.Encode()
 	must(r.t, err)
-	r.put(store.Name("collect/"+id+"/condemned"), body)
+	r.put(store.Name(head.Object), body)
 }
 
-// Retire marks a pack that nothing new builds on.
+// Retire lists a pack that nothing new builds on.
 func (r *Repository) Retire(pack ivd.PackID) {
 	r.t.Helper()
-	body, err := format.Retired{Repository: r.ID(), Pack: pack, Reason: "a test", Created: r.Now()}.Encode()
+	r.lists++
+	head := r.head(fmt.Sprintf("retired/%s/list-%d", r.Domain(), r.lists))
+	body, err := format.PackList{Head: head, Kind: format.RetiredMagic, Reason: "a test", Created: r.Now(), Packs: []ivd.PackID{pack}}.Encode()
 	must(r.t, err)
-	r.put(store.Name("retired/"+pack.String()), body)
+	r.put(store.Name(head.Object), body)
+}
+
+// head is what a record begins with that is called so.
+func (r *Repository) head(object string) format.Head {
+	return format.Head{Repository: r.ID(), Domain: r.Domain(), Object: object, Program: "a test"}
 }
 
 // Delete removes a pack, as a collector does.

@@ -74,10 +74,9 @@ func Open(folder string) (*Store, error) {
 func (s *Store) Close() error { return s.root.Close() }
 
 // Properties say what a folder can do. A late Send is refused by this process's
-// own look at the clock and by a staging folder that is gone, not by the file
-// system's knowledge of an expiry.
+// own look at the file system's clock, and by a staging folder that is gone.
 func (s *Store) Properties() store.Properties {
-	return store.Properties{ConditionalCreate: true, RefusesLate: false, Connections: 8}
+	return store.Properties{ConditionalCreate: true, Connections: 8}
 }
 
 func (s *Store) String() string { return "dir://" + s.path }

@@ -99,7 +99,7 @@ func (s *Store) Close() error {
 // Properties say what S3 can do. That this service does it too is a test of its
 // own.
 func (s *Store) Properties() store.Properties {
-	return store.Properties{ConditionalCreate: true, RefusesLate: true, Connections: connections}
+	return store.Properties{ConditionalCreate: true, Connections: connections}
 }
 
 func (s *Store) String() string {

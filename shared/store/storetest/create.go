@@ -96,9 +96,6 @@ func createDiscarded(t *testing.T, s store.Store) {
 
 // createLate waits, by the store's clock, until a prepared request is dead.
 func createLate(t *testing.T, s store.Store) {
-	if !s.Properties().RefusesLate {
-		return
-	}
 	put(t, s, "leases/l", nil)
 	p, err := s.Prepare(t.Context(), lease, "points/d/late", []byte("x"), time.Second)
 	if err != nil {

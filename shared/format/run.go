@@ -1,0 +1,89 @@
+package format
+
+import (
+	"fmt"
+	"time"
+
+	"ivdmover/shared/ivd"
+)
+
+// Run is the record of a run that is over, runs/<domain>/<run>: what it was, and
+// which points it committed, so that a catalogue is made of one object a run.
+type Run struct {
+	Head
+	ID          ivd.RunID         `json:"run"`
+	Kind        string            `json:"kind"`  // "backup", …
+	State       string            `json:"state"` // "done", "partial", "failed", "cancelled"
+	Policy      string            `json:"policy,omitempty"`
+	Coordinator string            `json:"coordinator"`
+	Incarnation ivd.IncarnationID `json:"incarnation"`
+	Lease       ivd.LeaseID       `json:"lease"` // the last one
+	Started     time.Time         `json:"started"`
+	Ended       time.Time         `json:"ended"`
+	Points      []RunPoint        `json:"points"`
+	Failed      []RunFailure      `json:"failed,omitempty"`
+	LeftOut     string            `json:"left_out,omitempty"` // what could not even be listed
+}
+
+// RunPoint is a point that the run committed.
+type RunPoint struct {
+	Point    ivd.PointID   `json:"point"`
+	Sum      ivd.ContentID `json:"sum"`  // of its object
+	Name     string        `json:"name"` // the disk's
+	Time     time.Time     `json:"time"`
+	SealedAt time.Time     `json:"sealed_at"`
+	Mode     ReadMode      `json:"mode"`
+	Geometry ivd.Geometry  `json:"geometry"`
+	Policy   string        `json:"policy,omitempty"`
+	Stats    ivd.Stats     `json:"stats"`
+}
+
+// RunFailure is a disk without a point of the run.
+type RunFailure struct {
+	Source ivd.SourceID `json:"source"`
+	Disk   ivd.DiskID   `json:"disk"`
+	Name   string       `json:"name"`
+	State  string       `json:"state"` // "failed" or "cancelled"
+	Reason string       `json:"reason,omitempty"`
+}
+
+// Encode is the run's object.
+func (r Run) Encode() ([]byte, error) {
+	if r.Points == nil {
+		r.Points = []RunPoint{}
+	}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("encode run %s: %w", r.ID, err)
+	}
+	return encodeRecord(RunMagic, r)
+}
+
+// DecodeRun reads a run's object.
+func DecodeRun(b []byte, at At) (Run, error) {
+	var r Run
+	if err := decodeRecord(RunMagic, b, at, &r); err != nil {
+		return Run{}, err
+	}
+	if err := r.check(); err != nil {
+		return Run{}, fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	return r, nil
+}
+
+func (r Run) check() error {
+	if err := known("kind", r.Kind, "backup"); err != nil {
+		return err
+	}
+	if err := known("state", r.State, "done", "partial", "failed", "cancelled"); err != nil {
+		return err
+	}
+	for _, p := range r.Points {
+		if p.Point.Run() != r.ID {
+			return corrupt("point %s is of another run", p.Point)
+		}
+		if err := known("points' mode", p.Mode, ReadChanged, ReadInUse, ReadAllocated); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package ivd_test
+
+import (
+	"testing"
+	"time"
+
+	"ivdmover/shared/ivd"
+)
+
+func TestPointID(t *testing.T) {
+	domain := ivd.DomainID{0x7d, 0x1f}
+	at := time.Date(2026, 11, 24, 23, 15, 2, 999, time.FixedZone("", 3600))
+	for _, disk := range []ivd.DiskID{"0b7c9d4e-1111-4222-8333-444455556666", "5029aaaa-0000-4000-8000-000000000002.2000"} {
+		id := ivd.NewPointID(domain, "lab.example", disk, at, "20261124t231500z-1f0c2a9b")
+		if want := "7d1f0000-0000-0000-0000-000000000000/lab.example/" + string(disk) + "/20261124T221502Z-20261124t231500z-1f0c2a9b"; string(id) != want {
+			t.Fatalf("%s, want %s", id, want)
+		}
+		for k, p := range map[int]ivd.PointID{0: id, 3: id.Part(3)} {
+			if parsed, err := ivd.ParsePointID(string(p)); err != nil || parsed != p {
+				t.Errorf("%s: %v", p, err)
+			}
+			if p.Domain() != domain || p.Source() != "lab.example" || p.Disk() != disk || p.Run() != "20261124t231500z-1f0c2a9b" || !p.Time().Equal(at.Truncate(time.Second)) {
+				t.Errorf("%s: %s, %s, %s, %s, %s", p, p.Domain(), p.Source(), p.Disk(), p.Run(), p.Time())
+			}
+			if n, partial := p.Partial(); n != k || partial != (k > 0) {
+				t.Errorf("%s: part %d, %t", p, n, partial)
+			}
+		}
+	}
+	good := string(ivd.NewPointID(domain, "lab", "disk", at, "run"))
+	for _, bad := range []string{
+		"", "/", "lab/disk/20261124T221502Z-run", good + "/x", "x/" + good, good + ".p0", good + ".p", good + ".px", good + ".x", good + ".p1.p2",
+		"7D1F0000-0000-0000-0000-000000000000/lab/disk/20261124T221502Z-run",
+		"7d1f0000-0000-0000-0000-000000000000/Lab/disk/20261124T221502Z-run",
+		"7d1f0000-0000-0000-0000-000000000000/../disk/20261124T221502Z-run",
+		"7d1f0000-0000-0000-0000-000000000000/lab/disk/20261324T221502Z-run",
+		"7d1f0000-0000-0000-0000-000000000000/lab/disk/20261124T221502Z-",
+		"7d1f0000-0000-0000-0000-000000000000/lab/disk/20261124T221502Z-Run",
+	} {
+		p, err := ivd.ParsePointID(bad)
+		if err == nil || ivd.KindOf(err) != ivd.Invalid {
+			t.Errorf("%q is %q: %v", bad, p, err)
+		}
+		_, _, _, _ = ivd.PointID(bad).Domain(), ivd.PointID(bad).Time(), ivd.PointID(bad).Run(), ivd.PointID(bad).Disk() // which must not panic
+	}
+}
+
+// Areas between two marks can be asked for only in one series, and only forwards.
+func TestChangeIDAfter(t *testing.T) {
+	for _, c := range []struct {
+		later, earlier ivd.ChangeID
+		want           bool
+	}{
+		{"52 d6/17", "52 d6/12", true},
+		{"52 d6/100", "52 d6/99", true},
+		{"52 d6/12", "52 d6/12", false},
+		{"52 d6/11", "52 d6/12", false},
+		{"52 d6/17", "53 d6/12", false},
+		{"52 d6/x", "52 d6/12", false},
+		{"52 d6/17", "52 d6", false},
+		{"", "", false},
+	} {
+		if got := c.later.After(c.earlier); got != c.want {
+			t.Errorf("%q after %q: %t", c.later, c.earlier, got)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// PutRun stores the record of a run that is over, runs/<domain>/<run>. To store it
+// again is no error.
+func (r *Repository) PutRun(ctx context.Context, run format.Run) error {
+	name := r.runName(run.ID)
+	run.Head, run.Incarnation = r.head(name), r.Incarnation()
+	body, err := run.Encode()
+	if err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Err: err}
+	}
+	if err := r.st.Put(ctx, name, body); err != nil {
+		return fmt.Errorf("store %s: %w", name, err)
+	}
+	return nil
+}
+
+// ReadRun reads the record of a run.
+func (r *Repository) ReadRun(ctx context.Context, id ivd.RunID) (format.Run, error) {
+	o, err := r.get(ctx, r.runName(id), format.MaxRecord)
+	if err != nil {
+		return format.Run{}, err
+	}
+	run, err := format.DecodeRun(o.Body, r.at(o.Name))
+	if err != nil {
+		return format.Run{}, fmt.Errorf("%s: %w", o.Name, err)
+	}
+	return run, nil
+}
+
+// Runs yields the runs that have a record, in no order.
+func (r *Repository) Runs(ctx context.Context) iter.Seq2[ivd.RunID, error] {
+	folder := r.folder(runsDir)
+	return func(yield func(ivd.RunID, error) bool) {
+		for info, err := range r.st.List(ctx, folder) {
+			if err != nil {
+				yield("", fmt.Errorf("list %s: %w", folder, err))
+				return
+			}
+			if !yield(ivd.RunID(info.Name[len(folder):]), nil) {
+				return
+			}
+		}
+	}
+}
