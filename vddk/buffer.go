@@ -14,7 +14,7 @@ import (
 	"unsafe"
 )
 
-// BufferAlignment, in bytes, is no less than HotAdd and UNBUFFERED writes ask for.
+// BufferAlignment is in bytes, and no less than HotAdd and UNBUFFERED writes ask for.
 const BufferAlignment = 4096
 
 // Buffer is memory outside Go's heap, which never moves: the library may use it
