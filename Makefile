@@ -31,9 +31,11 @@ build: packages lab-library ## bin/ivd, bin/ivd-mover and the laboratory's libvi
 	@echo bin/ivd
 	@CGO_ENABLED=0 $(GO_BUILD) -o bin/ivd ./coordinator
 	@echo bin/ivd-mover
-	@CGO_ENABLED=1 $(GO_BUILD) -tags netgo,osusergo -o bin/ivd-mover ./mover
+	@CGO_ENABLED=1 $(GO_BUILD) -o bin/ivd-mover ./mover
 
-GO_BUILD = deploy/setup/quiet.sh go build -trimpath -ldflags='$(LDFLAGS)'
+# The tags are for the mover, whose C must not bring the C library's look-ups along;
+# ivd has them too, so that what both import is compiled once.
+GO_BUILD = deploy/setup/quiet.sh go build -trimpath -tags netgo,osusergo -ldflags='$(LDFLAGS)'
 
 .PHONY: release
 release: LDFLAGS := -s -w
