@@ -30,14 +30,13 @@ func Fleet(handles int) int {
 	return handles + 1 + handles/8
 }
 
-// Holding is the tokens of somebody who was admitted.
-type Holding struct {
-	Tokens []Token
-	// Done: it has ended and holds nothing. Those of the runs under way are worth
-	// passing: among datastores with equally many disks under way, the one that
-	// was served least comes first.
-	Done bool
-}
+// Holding is the tokens of somebody who was admitted and has not ended.
+type Holding []Token
+
+// Served counts those of the runs under way that have ended, by the datastore of
+// their line (LineOf): among datastores with equally many disks under way, the one
+// that was served least comes first.
+type Served map[Token]int
 
 // Want is somebody who waits.
 type Want struct {
@@ -48,8 +47,8 @@ type Want struct {
 // Next returns the indices of the wants that may start now, in the order of
 // starting; the wants are given in the order in which they came. Where several
 // wait for one disk, the first of them starts.
-func Next(limits Limits, holding []Holding, waiting []Want) []int {
-	s := newState(limits, holding)
+func Next(limits Limits, holding []Holding, served Served, waiting []Want) []int {
+	s := newState(limits, holding, served)
 	var started []int
 	for _, urgent := range []bool{true, false} {
 		lines := queueUp(waiting, urgent)
@@ -87,7 +86,7 @@ func queueUp(waiting []Want, urgent bool) []*line {
 		if want.Urgent != urgent {
 			continue
 		}
-		p := placeOf(want.Tokens)
+		p := LineOf(want.Tokens)
 		if at[p] == nil {
 			at[p] = &line{at: p}
 			lines = append(lines, at[p])

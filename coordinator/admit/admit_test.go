@@ -27,9 +27,15 @@ func want(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r)} }
 
 func urgent(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r), Urgent: true} }
 
-func holding(r ivd.DiskRef) Holding { return Holding{Tokens: OfDisk(r)} }
+func holding(r ivd.DiskRef) []Holding { return []Holding{OfDisk(r)} }
 
-func done(r ivd.DiskRef) Holding { return Holding{Tokens: OfDisk(r), Done: true} }
+func done(refs ...ivd.DiskRef) Served {
+	s := Served{}
+	for _, r := range refs {
+		s[LineOf(OfDisk(r))]++
+	}
+	return s
+}
 
 // group is a want of several disks.
 func group(refs ...ivd.DiskRef) Want {
@@ -61,46 +67,48 @@ func TestNext(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits  Limits
 		running []Holding
+		served  Served
 		waiting []Want
 		want    []string
 	}{
-		"no movers":              {Limits{}, nil, backlog, []string{}},
-		"round robin":            {Limits{Fleet: 4}, nil, backlog, []string{"a1", "b1", "c1", "a2"}},
-		"datastore's limit":      {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, backlog, []string{"a1", "b1", "c1"}},
-		"limit zero":             {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 0}}, nil, backlog, []string{}},
-		"fewest under way first": {Limits{Fleet: 3}, []Holding{holding(ref("a", "x"))}, backlog, []string{"b1", "c1"}},
-		"served least first":     {Limits{Fleet: 1}, []Holding{done(ref("a", "x")), done(ref("b", "y"))}, backlog, []string{"c1"}},
-		"locked by another run":  {Limits{Fleet: 9}, []Holding{holding(ref("b", "a1"))}, wants(ref("a", "a1"), ref("a", "a2")), []string{"a2"}},
-		"wanted twice":           {Limits{Fleet: 9}, nil, wants(ref("a", "a1"), ref("a", "a1")), []string{"a1"}},
+		"no movers":              {Limits{}, nil, nil, backlog, []string{}},
+		"round robin":            {Limits{Fleet: 4}, nil, nil, backlog, []string{"a1", "b1", "c1", "a2"}},
+		"datastore's limit":      {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, nil, backlog, []string{"a1", "b1", "c1"}},
+		"limit zero":             {Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 0}}, nil, nil, backlog, []string{}},
+		"fewest under way first": {Limits{Fleet: 3}, holding(ref("a", "x")), nil, backlog, []string{"b1", "c1"}},
+		"served least first":     {Limits{Fleet: 1}, nil, done(ref("a", "x"), ref("b", "y")), backlog, []string{"c1"}},
+		"locked by another run":  {Limits{Fleet: 9}, holding(ref("b", "a1")), nil, wants(ref("a", "a1"), ref("a", "a2")), []string{"a2"}},
+		"wanted twice":           {Limits{Fleet: 9}, nil, nil, wants(ref("a", "a1"), ref("a", "a1")), []string{"a1"}},
 		"restores first": {
 			Limits{Fleet: 2},
+			nil,
 			nil,
 			append(wants(ref("a", "a1"), ref("b", "b1")), urgent(ref("a", "")), urgent(ref("a", ""))),
 			[]string{"", ""},
 		},
 		"a restore that waits for its datastore does not stop others": {
 			Limits{Fleet: 3, Datastore: map[ivd.SourceID]int{"vc": 1}},
-			[]Holding{holding(ref("a", "x"))},
+			holding(ref("a", "x")), nil,
 			append(wants(ref("a", "a1"), ref("b", "b1")), urgent(ref("a", "r"))),
 			[]string{"b1"},
 		},
 		"a group takes all or none": {
 			Limits{Fleet: 9, Datastore: map[ivd.SourceID]int{"vc": 2}},
-			[]Holding{holding(ref("a", "x"))},
+			holding(ref("a", "x")), nil,
 			[]Want{group(ref("a", "a1"), ref("a", "a2")), want(ref("a", "a3")), want(ref("b", "b1"))},
 			[]string{"b1"},
 		},
 		"a group waits while one of its disks is held": {
-			Limits{Fleet: 9}, []Holding{holding(ref("a", "a2"))}, []Want{group(ref("a", "a1"), ref("a", "a2")), want(ref("a", "a3"))}, []string{"a3"},
+			Limits{Fleet: 9}, holding(ref("a", "a2")), nil, []Want{group(ref("a", "a1"), ref("a", "a2")), want(ref("a", "a3"))}, []string{"a3"},
 		},
 		"nobody passes by a group that waits for slots": {
-			Limits{Fleet: 3}, []Holding{holding(ref("b", "x"))}, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{},
+			Limits{Fleet: 3}, holding(ref("b", "x")), nil, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{},
 		},
 		"a group beyond a limit starts alone": {
-			Limits{Fleet: 2, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{"a1"},
+			Limits{Fleet: 2, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, nil, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{"a1"},
 		},
 	} {
-		if got := names(c.waiting, Next(c.limits, c.running, c.waiting)); !reflect.DeepEqual(got, c.want) {
+		if got := names(c.waiting, Next(c.limits, c.running, c.served, c.waiting)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -128,16 +136,16 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 		limits := Limits{Fleet: rapid.IntRange(0, 8).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(0, 4).Draw(t, "handles")}}
 		var running []Holding
 		before := drawWants(t, "running")
-		for _, i := range Next(limits, nil, before) {
-			running = append(running, Holding{Tokens: before[i].Tokens})
+		for _, i := range Next(limits, nil, nil, before) {
+			running = append(running, before[i].Tokens)
 		}
 		waiting := drawWants(t, "waiting")
 		input := fmt.Sprint(running, waiting)
-		started := Next(limits, running, waiting)
+		started := Next(limits, running, nil, waiting)
 		if fmt.Sprint(running, waiting) != input {
 			t.Fatal("the input was changed")
 		}
-		now := newState(Limits{Fleet: 1 << 30}, running)
+		now := newState(Limits{Fleet: 1 << 30}, running, nil)
 		starts := map[int]bool{}
 		for _, i := range started {
 			if starts[i] || !now.free(waiting[i].Tokens, disk) {
@@ -156,7 +164,7 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 		}
 		// Whoever was left out lacks a token, now that all others have started.
 		for i, w := range waiting {
-			if !starts[i] && now.held[Slot()] < limits.Fleet && now.held[placeOf(w.Tokens)] < limits.Datastore["vc"] && now.free(w.Tokens, disk) {
+			if !starts[i] && now.held[Slot()] < limits.Fleet && now.held[LineOf(w.Tokens)] < limits.Datastore["vc"] && now.free(w.Tokens, disk) {
 				t.Fatalf("%v may start and does not", w)
 			}
 		}
@@ -181,20 +189,17 @@ func TestGroupsAreServed(t *testing.T) {
 				t.Fatalf("%d groups never start", len(waiting))
 			}
 			var left []Want
-			started := Next(limits, running, waiting)
+			started := Next(limits, running, nil, waiting)
 			for i, w := range waiting {
 				if slices.Contains(started, i) {
-					running = append(running, Holding{Tokens: w.Tokens})
+					running = append(running, w.Tokens)
 				} else {
 					left = append(left, w)
 				}
 			}
 			waiting = left
-			for i := range running { // the oldest ends
-				if !running[i].Done {
-					running[i].Done = true
-					break
-				}
+			if len(running) > 0 { // the oldest ends
+				running = running[1:]
 			}
 		}
 	})
@@ -210,23 +215,24 @@ func TestNoDatastoreStarves(t *testing.T) {
 				waiting = append(waiting, wants(ref(fmt.Sprint("ds", d), fmt.Sprint(d, "-", i)))...)
 			}
 		}
-		var ended []Holding
+		served, ended := Served{}, 0
 		lastIndex := map[ivd.DatastoreID]int{}
 		for len(waiting) > 0 {
-			started := Next(Limits{Fleet: 1}, ended, waiting)
+			started := Next(Limits{Fleet: 1}, nil, served, waiting)
 			if len(started) != 1 {
 				t.Fatalf("%d started with one slot", len(started))
 			}
-			turn := len(ended) / len(sizes)
+			turn := ended / len(sizes)
 			for d := range sizes {
 				ds := ivd.DatastoreID(fmt.Sprint("ds", d))
-				if turn >= 1 && len(ended)%len(sizes) == 0 && lastIndex[ds] < min(turn, sizes[d]) {
+				if turn >= 1 && ended%len(sizes) == 0 && lastIndex[ds] < min(turn, sizes[d]) {
 					t.Fatalf("%s was served %d times in %d turns", ds, lastIndex[ds], turn)
 				}
 			}
 			i := started[0]
-			lastIndex[ivd.DatastoreID(placeOf(waiting[i].Tokens).name)]++
-			ended = append(ended, Holding{Tokens: waiting[i].Tokens, Done: true})
+			lastIndex[ivd.DatastoreID(LineOf(waiting[i].Tokens).name)]++
+			served[LineOf(waiting[i].Tokens)]++
+			ended++
 			waiting = append(waiting[:i:i], waiting[i+1:]...)
 		}
 	})

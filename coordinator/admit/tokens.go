@@ -1,6 +1,10 @@
 package admit
 
-import "ivdmover/shared/ivd"
+import (
+	"cmp"
+
+	"ivdmover/shared/ivd"
+)
 
 // Token is one of something of which there are few. Equal tokens stand for the
 // same thing.
@@ -41,8 +45,8 @@ func OfDisk(ref ivd.DiskRef) []Token {
 	return tokens
 }
 
-// placeOf is the datastore whose line a want stands in: the first that it names.
-func placeOf(tokens []Token) Token {
+// LineOf is the datastore whose line a want stands in: the first that it names.
+func LineOf(tokens []Token) Token {
 	for _, t := range tokens {
 		if t.kind == datastore {
 			return t
@@ -55,17 +59,13 @@ func placeOf(tokens []Token) Token {
 type state struct {
 	limits Limits
 	held   map[Token]int // under way
-	served map[Token]int // under way or done
+	done   Served
 }
 
-func newState(limits Limits, holding []Holding) *state {
-	s := &state{limits: limits, held: map[Token]int{}, served: map[Token]int{}}
+func newState(limits Limits, holding []Holding, served Served) *state {
+	s := &state{limits: limits, held: map[Token]int{}, done: served}
 	for _, h := range holding {
-		if h.Done {
-			s.served[placeOf(h.Tokens)]++
-		} else {
-			s.take(h.Tokens)
-		}
+		s.take(h)
 	}
 	return s
 }
@@ -74,7 +74,6 @@ func (s *state) take(tokens []Token) {
 	for _, t := range tokens {
 		s.held[t]++
 	}
-	s.served[placeOf(tokens)]++
 }
 
 // limit is how many there are of a token.
@@ -127,9 +126,8 @@ func (s *state) free(tokens []Token, of kind) bool {
 	return true
 }
 
+// before reports whether a is to be served before b: it has fewer disks under way or,
+// with as many, fewer that are done.
 func (s *state) before(a, b Token) bool {
-	if s.held[a] != s.held[b] {
-		return s.held[a] < s.held[b]
-	}
-	return s.served[a] < s.served[b]
+	return cmp.Or(cmp.Compare(s.held[a], s.held[b]), cmp.Compare(s.done[a], s.done[b])) < 0
 }

@@ -14,22 +14,17 @@ type gate struct {
 	mu      sync.Mutex
 	limits  admit.Limits // guarded by mu, like all below
 	inside  []*entrant   // in the order of entry
-	held    int          // of them, those that are not done
+	served  admit.Served // who has left, as long as others are under way
 	waiting []*entrant   // in the order of arrival
 }
 
-// keptDone bounds how many groups that are done are remembered, however long the
-// gate is never idle.
-const keptDone = 4096
-
-// entrant is a group that waits, is in, or was.
+// entrant is a group that waits or is in.
 type entrant struct {
 	admit.Want
-	in   chan struct{} // closed by the gate when admitted
-	done bool
+	in chan struct{} // closed by the gate when admitted
 }
 
-func newGate(l admit.Limits) *gate { return &gate{limits: l} }
+func newGate(l admit.Limits) *gate { return &gate{limits: l, served: admit.Served{}} }
 
 func (g *gate) setFleet(handles int) {
 	g.mu.Lock()
@@ -69,50 +64,35 @@ func (g *gate) enter(ctx context.Context, w admit.Want) (leave func(), err error
 	return nil, context.Cause(ctx)
 }
 
-// leave gives the group's tokens back. It stays known as done while others are
-// under way: admit serves those next who were served least.
+// leave gives the group's tokens back. That it was served is remembered while others
+// are under way: admit serves those next who were served least.
 func (g *gate) leave(x *entrant) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	x.done = true
-	g.held--
-	switch done := len(g.inside) - g.held; {
-	case g.held == 0 && len(g.waiting) == 0:
-		g.inside = nil
-	case done > keptDone:
-		g.forget(done / 2)
+	g.inside = slices.DeleteFunc(g.inside, func(o *entrant) bool { return o == x })
+	g.served[admit.LineOf(x.Tokens)]++
+	if len(g.inside) == 0 && len(g.waiting) == 0 {
+		clear(g.served)
 	}
 	g.letIn()
 }
 
-// forget forgets the n oldest of those that are done. The caller holds mu.
-func (g *gate) forget(n int) {
-	g.inside = slices.DeleteFunc(g.inside, func(x *entrant) bool {
-		if x.done && n > 0 {
-			n--
-			return true
-		}
-		return false
-	})
-}
-
 // letIn admits whom it can. The caller holds mu.
 func (g *gate) letIn() {
-	if len(g.waiting) == 0 || g.limits.Fleet == 0 || g.held >= g.limits.Fleet {
+	if len(g.waiting) == 0 || len(g.inside) >= g.limits.Fleet {
 		return
 	}
 	holding := make([]admit.Holding, len(g.inside))
 	for i, x := range g.inside {
-		holding[i] = admit.Holding{Tokens: x.Tokens, Done: x.done}
+		holding[i] = x.Tokens
 	}
 	wants := make([]admit.Want, len(g.waiting))
 	for i, x := range g.waiting {
 		wants[i] = x.Want
 	}
-	started := admit.Next(g.limits, holding, wants)
+	started := admit.Next(g.limits, holding, g.served, wants)
 	for _, i := range started {
 		g.inside = append(g.inside, g.waiting[i])
-		g.held++
 		close(g.waiting[i].in)
 	}
 	slices.Sort(started)

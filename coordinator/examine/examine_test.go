@@ -78,7 +78,7 @@ func TestExamination(t *testing.T) {
 	d, other := b.Disk("a", 8), b.Disk("b", 8)
 	byHand, err := b.VC.CreateSnapshot(t.Context(), b.InLab(d.Ref), "by hand")
 	b.Must(err)
-	s, _ := b.Serving("one")
+	s, _ := examining(b, "one")
 	for _, text := range []string{string(d.Ref.ID()), strings.ToUpper(string(d.Ref.ID())), string(d.Ref.ID())[:30], "a"} {
 		v := visit(b, text)
 		x, err := v.begin(nil)
