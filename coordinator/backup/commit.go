@@ -28,6 +28,9 @@ func (t *task) prove(ctx context.Context, recs []job.Record) error {
 		return err
 	}
 	known, err := t.w.trust(ctx, t.g.Lease().ID)
+	if ivd.KindOf(err) == ivd.Expired {
+		return engine.Outlived(err)
+	}
 	if err != nil {
 		return err
 	}
