@@ -91,12 +91,9 @@ func (s *state) limit(t Token) (n int, limited bool) {
 }
 
 // pick is the line to serve next, with a want that may start at its head; nil when
-// none may. Full: its want, or any, waits for slots of the fleet. Wants whose disk
+// none may. Full: its want waits for slots of the fleet. Wants whose disk
 // is held are dropped from the heads: it stays held for the rest of this decision.
 func (s *state) pick(lines []*line) (best *line, full bool) {
-	if s.held[Slot()] >= s.limits.Fleet {
-		return nil, true
-	}
 	for _, l := range lines {
 		for len(l.wants) > 0 && !s.free(l.wants[0].Tokens, disk) {
 			l.wants = l.wants[1:]

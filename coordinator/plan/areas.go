@@ -26,7 +26,7 @@ func bitmaps(d Disk) (work, error) {
 		end := d.Parent.Geometry.Capacity
 		if end < d.Geometry.Capacity {
 			end -= end % d.Geometry.ChunkSize
-			w.mark(d.Geometry, ivd.Extent{Offset: end, Length: d.Geometry.Capacity - end})
+			w.mark(d.Geometry, ivd.Extent{Offset: end, Length: d.Geometry.Capacity}) // to the disk's end
 		}
 	}
 	return w, nil
