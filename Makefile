@@ -34,8 +34,9 @@ build: packages lab-library ## bin/ivd, bin/ivd-mover and the laboratory's libvi
 	@CGO_ENABLED=1 $(GO_BUILD) -o bin/ivd-mover ./mover
 
 # The tags are for the mover, whose C must not bring the C library's look-ups along;
-# ivd has them too, so that what both import is compiled once.
-GO_BUILD = deploy/setup/quiet.sh go build -trimpath -tags netgo,osusergo -ldflags='$(LDFLAGS)'
+# all else has them too, so that what several import is compiled once.
+BUILD_FLAGS := -trimpath -tags=netgo,osusergo
+GO_BUILD = deploy/setup/quiet.sh go build $(BUILD_FLAGS) -ldflags='$(LDFLAGS)'
 
 .PHONY: release
 release: LDFLAGS := -s -w
@@ -59,7 +60,6 @@ quick: ## while you write: the rooms that need neither C nor a server, in second
 
 .PHONY: test
 test: build versitygw ## before you push: every test, with the race detector
-	go vet ./...
 	go test -race -timeout 15m ./...
 
 .PHONY: soak
@@ -85,10 +85,11 @@ vuln: govulncheck ## known vulnerabilities of what is imported; needs the vulner
 	deploy/setup/vuln.sh
 
 .PHONY: lint
-lint: build linters ## formatting, linters, a tidy go.mod
+lint: build linters ## before you push: formatting, go vet, linters, a tidy go.mod
 	@unformatted=$$($(TOOLS)/gofumpt -l coordinator mover shared vddk deploy); \
 	test -z "$$unformatted" || { echo "$$unformatted"; echo "run .tools/bin/gofumpt -w on these"; exit 1; }
-	$(TOOLS)/golangci-lint run ./...
+	go vet $(BUILD_FLAGS) ./...
+	GOFLAGS="$$(go env GOFLAGS) $(BUILD_FLAGS)" $(TOOLS)/golangci-lint run ./...
 	go mod tidy -diff
 
 .PHONY: bench

@@ -48,10 +48,10 @@ func run(m *testing.M) int {
 	if os.Getenv("IVD_VDDK_LIBDIR") == "" {
 		os.Setenv("IVD_VDDK_LIBDIR", library)
 	}
-	builds := [][]string{
+	builds := [][]string{ // as `make build` does, so that little is compiled again
 		{"", "make", "-s", "-C", filepath.Join("..", "..", "vddk", "lab"), "OUT=" + os.Getenv("IVD_VDDK_LIBDIR")},
-		{"CGO_ENABLED=0", "go", "build", "-o", filepath.Join(dir, "ivd"), "ivdmover/coordinator"},
-		{"CGO_ENABLED=1", "go", "build", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd-mover"), "ivdmover/mover"},
+		{"CGO_ENABLED=0", "go", "build", "-trimpath", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd"), "ivdmover/coordinator"},
+		{"CGO_ENABLED=1", "go", "build", "-trimpath", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd-mover"), "ivdmover/mover"},
 	}
 	for _, b := range builds {
 		cmd := exec.Command(b[1], b[2:]...)

@@ -12,9 +12,10 @@ cd "$(dirname "$0")/../.."
 
 gremlins=$PWD/.tools/bin/gremlins
 out=$PWD/build/mutants
-rm -rf "$out/copy"
-mkdir -p "$out/copy" "$out/bin"
-git ls-files -z --cached --others --exclude-standard -- '*.go' 'go.*' '*/testdata/*' | xargs -0 cp --parents -t "$out/copy"
+mkdir -p "$out/bin"
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+git ls-files -z --cached --others --exclude-standard -- '*.go' 'go.*' '*/testdata/*' | xargs -0 cp --parents -t "$copy"
 
 go=$(command -v go)
 cat >"$out/bin/go" <<EOF
@@ -22,13 +23,14 @@ cat >"$out/bin/go" <<EOF
 set -euo pipefail
 [ "\$1" = test ] || exec $go "\$@"
 shift
+ulimit -v 8388608 # KiB: a loop that a mutant made endless may fill the memory
 $go test -short "\$@"
 while [ \$# -gt 0 ] && [ "\$1" != -coverprofile ]; do shift; done
 [ \$# = 0 ] || sed -nEi '1p; s/^([^:]+):.* [1-9][0-9]*\$/\1:1.1,1000000.1 1 1/p' "\$2"
 EOF
 chmod +x "$out/bin/go"
 
-cd "$out/copy"
+cd "$copy"
 for folder in "$@"; do
   report=$out/${folder//\//-}.txt
   echo "$folder:"
@@ -36,4 +38,3 @@ for folder in "$@"; do
     echo "gremlins ended with status $? (124: the time was up)" >>"$report"
   grep -v '^Gathering\|^Starting\|^done in\|^Executing' "$report"
 done
-rm -rf "$out/copy"
