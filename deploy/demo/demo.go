@@ -60,6 +60,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	s := &show{Options: o, Stage: st, disks: map[string]owner.Disk{}}
+	s.Config.AckWait = "5s" // the default of 20 s is long to watch
 	s.Say = func(format string, args ...any) { fmt.Fprintf(o.Story, format+"\n", args...) }
 	defer func() { err = errors.Join(err, s.strike(ctx)) }()
 	return s.play(ctx)
