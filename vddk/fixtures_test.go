@@ -32,7 +32,7 @@ func (r *recorder) Handle(_ context.Context, line slog.Record) error {
 	return nil
 }
 
-// contains tells whether a line of the level has the text in it.
+// contains reports whether a line of the level has the text in it.
 func (r *recorder) contains(level slog.Level, text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -74,7 +74,7 @@ func guard(t tokens, next http.Handler) http.Handler {
 	})
 }
 
-// isLoopback tells whether a host, with or without its port, is this machine
+// isLoopback reports whether a host, with or without its port, is this machine
 // seen from itself.
 func isLoopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)

@@ -59,7 +59,7 @@ func (t *task) since(parent *parentPoint) (ivd.ChangeID, string) {
 		return "", "first backup"
 	case t.disk.CBT == cbtOff:
 		return "", "the policy does not use changed block tracking"
-	case t.vc.Alone():
+	case t.vc.Standalone():
 		return "", "a host without a vCenter tells no changes"
 	case t.disk.ChangeID == "":
 		return "", "changed block tracking is off"
@@ -88,13 +88,13 @@ func (t *task) order() (o Order) {
 	return o
 }
 
-// noAccess is the note of a disk whose relocation was not disabled: on a host alone
+// noAccess is the note of a disk whose relocation was not disabled: on a standalone host
 // there is nothing that could be relocated, and VDDK's call fails.
-const noAccess = "no access preparation on an ESXi host alone"
+const noAccess = "no access preparation on a standalone ESXi host"
 
-// aloneNote adds to a disk's note what is not done on an ESXi host alone.
-func (t *task) aloneNote(note string) string {
-	if !t.vc.Alone() || strings.HasSuffix(note, noAccess) { // noted before a restart
+// standaloneNote adds to a disk's note what is not done on a standalone ESXi host.
+func (t *task) standaloneNote(note string) string {
+	if !t.vc.Standalone() || strings.HasSuffix(note, noAccess) { // noted before a restart
 		return note
 	}
 	return strings.TrimPrefix(note+"; "+noAccess, "; ")

@@ -147,7 +147,7 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if err != nil {
 		return nil, err
 	}
-	t.disk.Mode, t.disk.Note, t.disk.Since = mode, t.aloneNote(note), ""
+	t.disk.Mode, t.disk.Note, t.disk.Since = mode, t.standaloneNote(note), ""
 	if mode == plan.Changed {
 		t.disk.Since = parent.Tracking.ChangeID
 	}

@@ -57,7 +57,7 @@ func utc(t time.Time) time.Time {
 func sourceFacts(v *inventory.VCenter) format.PointSource {
 	p := v.Product()
 	kind := format.VCenter
-	if v.Alone() {
+	if v.Standalone() {
 		kind = format.ESXi
 	}
 	return format.PointSource{Kind: kind, ID: v.Source(), Label: v.Name(), Product: p.Name, Version: p.Version, Build: p.Build}

@@ -35,7 +35,7 @@ func identity(id ivd.RunID, disk ivd.DiskID) string {
 // says so, and has a mover prepare the VMs that the disk is attached to.
 func (t *task) access(ctx context.Context) error {
 	disk, err := t.find(ctx)
-	if err != nil || t.vc.Alone() {
+	if err != nil || t.vc.Standalone() {
 		return err
 	}
 	a := access{Disk: t.disk.Ref, Identity: identity(t.run(), t.disk.Ref.ID())}

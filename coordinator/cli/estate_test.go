@@ -60,7 +60,7 @@ func estate() *apitest.Rooms {
 func backup(state api.State) api.RunDetail {
 	a := api.RunDisk{Key: string(diskA), ID: diskA, VCenter: "lab", DatastoreID: "datastore-52", Name: "data-01", Step: api.Moving, Mode: "changed", Started: evening, Capacity: 40 << 30, ChunkSize: 256 << 10, Movers: []string{"proxy-1"}}
 	a.Retries, a.Retried = 2, "14009: the server refused the connection"
-	a.Transports, a.Note = []string{"nbdssl"}, "no access preparation on an ESXi host alone"
+	a.Transports, a.Note = []string{"nbdssl"}, "no access preparation on a standalone ESXi host"
 	a.Refused = []job.Refusal{{Transport: "san", Reason: "this machine sees none of the datastore's LUNs"}}
 	a.Stats = ivd.Stats{DiskBytes: 10 << 30, ReadBytes: 155 << 20, ZeroBytes: 5 << 20, DedupBytes: 20 << 20, NewBytes: 130 << 20, StoredBytes: 115 << 20, Packs: 9}
 	b := api.RunDisk{Key: string(diskB), ID: diskB, VCenter: "lab", DatastoreID: "datastore-53", Name: "größe", Datastore: "nfs", Step: api.Waiting}

@@ -9,13 +9,13 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// An ESXi host alone does all that a backup and a restore need, except that it has no
+// A standalone ESXi host does all that a backup and a restore need, except that it has no
 // answers about changes.
 func TestHostAlone(t *testing.T) {
 	ctx := t.Context()
 	v, l, _ := laboratory(t, lab.Options{ESX: true, Disks: 3, DiskSize: 2 * mib})
-	if !v.Alone() || v.Version() == "" {
-		t.Errorf("alone: %v, version %q", v.Alone(), v.Version())
+	if !v.Standalone() || v.Version() == "" {
+		t.Errorf("alone: %v, version %q", v.Standalone(), v.Version())
 	}
 	if n := len(listed(t, v)); n != 3 {
 		t.Fatalf("%d disks", n)
@@ -39,8 +39,8 @@ func TestHostAlone(t *testing.T) {
 		t.Errorf("change id %q", id)
 	}
 	_, err := v.ChangedAreas(ctx, ref, snap, InUse, 3*mib)
-	wantKind(t, "changed areas", err, ivd.Unsupported, "ESXi host alone")
-	wantKind(t, "tracking", v.EnableCBT(ctx, ref), ivd.Unsupported, "ESXi host alone")
+	wantKind(t, "changed areas", err, ivd.Unsupported, "standalone ESXi host")
+	wantKind(t, "tracking", v.EnableCBT(ctx, ref), ivd.Unsupported, "standalone ESXi host")
 	for range 2 {
 		if err := v.DeleteSnapshot(ctx, ref, snap); err != nil {
 			t.Fatal(err)

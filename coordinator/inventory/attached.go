@@ -20,7 +20,7 @@ func (v *VCenter) attach(ctx context.Context, disks []Disk) error {
 	if len(disks) == 0 {
 		return nil
 	}
-	if v.Alone() { // a host has no associations
+	if v.Standalone() { // a host has no associations
 		return v.nameVMs(ctx, disks)
 	}
 	req := &types.RetrieveVStorageObjectAssociations{This: v.manager()}

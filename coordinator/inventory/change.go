@@ -14,9 +14,9 @@ import (
 const InUse ivd.ChangeID = "*"
 
 // ChangeID is a snapshot's mark in the disk's tracked changes; empty where the
-// disk is not tracked or the vCenter cannot tell, and always on an ESXi host alone.
+// disk is not tracked or the vCenter cannot tell, and always on a standalone ESXi host.
 func (v *VCenter) ChangeID(ctx context.Context, ref ivd.DiskRef, snap ivd.SnapshotID) (ivd.ChangeID, error) {
-	if v.Alone() {
+	if v.Standalone() {
 		return "", nil
 	}
 	res, err := methods.RetrieveSnapshotDetails(ctx, v.client(), &types.RetrieveSnapshotDetails{
@@ -41,8 +41,8 @@ func (v *VCenter) ChangeID(ctx context.Context, ref ivd.DiskRef, snap ivd.Snapsh
 // answer for this disk. Either way the disk is to be read without them.
 func (v *VCenter) ChangedAreas(ctx context.Context, ref ivd.DiskRef, snap ivd.SnapshotID, since ivd.ChangeID, capacity int64) ([]ivd.Extent, error) {
 	op := fmt.Sprintf("query the areas of disk %s on %s changed from %s to snapshot %s", ref.ID(), ref.Datastore(), since, snap)
-	if v.Alone() {
-		return nil, ivd.Errorf(ivd.Unsupported, "%s: an ESXi host alone tells none", op)
+	if v.Standalone() {
+		return nil, ivd.Errorf(ivd.Unsupported, "%s: a standalone ESXi host tells none", op)
 	}
 	var areas []ivd.Extent
 	for offset := int64(0); offset < capacity; {
@@ -73,11 +73,11 @@ func (v *VCenter) ChangedAreas(ctx context.Context, ref ivd.DiskRef, snap ivd.Sn
 
 // EnableCBT turns change tracking on. Areas can be asked for from the next
 // snapshot on. VMware KB 88193 tells what it does to container volumes. Kind
-// Unsupported on an ESXi host alone, where nothing would be won.
+// Unsupported on a standalone ESXi host, where nothing would be won.
 func (v *VCenter) EnableCBT(ctx context.Context, ref ivd.DiskRef) error {
 	op := fmt.Sprintf("enable change tracking of disk %s on %s", ref.ID(), ref.Datastore())
-	if v.Alone() {
-		return ivd.Errorf(ivd.Unsupported, "%s: an ESXi host alone tells no changed areas", op)
+	if v.Standalone() {
+		return ivd.Errorf(ivd.Unsupported, "%s: a standalone ESXi host tells no changed areas", op)
 	}
 	_, err := methods.SetVStorageObjectControlFlags(ctx, v.client(), &types.SetVStorageObjectControlFlags{
 		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()),

@@ -83,7 +83,7 @@ type device struct {
 // that vSphere does not show, is told of by what is known of it.
 func (v *VCenter) attachment(ctx context.Context, vm VM, id ivd.DiskID) (Attachment, device, error) {
 	a := Attachment{VM: vm}
-	if !strings.HasPrefix(vm.ID, "vm-") && !v.Alone() {
+	if !strings.HasPrefix(vm.ID, "vm-") && !v.Standalone() {
 		return a, device{}, nil
 	}
 	ref := types.ManagedObjectReference{Type: "VirtualMachine", Value: vm.ID}

@@ -88,7 +88,7 @@ func (v *VCenter) DisksOf(ctx context.Context, d Datastore) iter.Seq2[Disk, erro
 	return func(yield func(Disk, error) bool) { v.disksOf(ctx, d, yield) }
 }
 
-// disksOf yields the disks of one datastore and tells whether to go on.
+// disksOf yields the disks of one datastore and reports whether to go on.
 func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, error) bool) bool {
 	op := fmt.Sprintf("list the disks of datastore %s", d.Name)
 	all, err := v.listObjects(ctx, d.ID)

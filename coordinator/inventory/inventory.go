@@ -1,6 +1,6 @@
 // Package inventory is one vCenter as the coordinator needs it: its datastores,
 // their disks, snapshots, changed areas, new disks, logins for movers, and the facts
-// that a mover's transports depend on. An ESXi host alone is one too, with less.
+// that a mover's transports depend on. A standalone ESXi host is one too, with less.
 //
 // What it promises: the session is kept alive and renewed when it or the vCenter
 // was restarted; the server is known by its certificate's thumbprint or by the
@@ -50,7 +50,7 @@ const (
 	deleteTimeout = 4 * time.Hour // of a snapshot: what was written since is consolidated
 )
 
-// VCenter is a vCenter, or an ESXi host alone, that is connected.
+// VCenter is a vCenter, or a standalone ESXi host, that is connected.
 type VCenter struct {
 	cfg        Config
 	source     ivd.SourceID // set once, by Connect

@@ -10,12 +10,12 @@ import (
 )
 
 // The manager of virtual storage objects is a VcenterVStorageObjectManager, or on an
-// ESXi host alone a HostVStorageObjectManager, which has the same calls under other
+// standalone ESXi host a HostVStorageObjectManager, which has the same calls under other
 // names. This file is the one place that knows both.
 
-// Alone tells whether this is an ESXi host without a vCenter: it tells no change ids
+// Alone reports whether this is an ESXi host without a vCenter: it tells no change ids
 // and no changed areas, and VDDK's PrepareForAccess fails on it.
-func (v *VCenter) Alone() bool { return !v.client().IsVC() }
+func (v *VCenter) Standalone() bool { return !v.client().IsVC() }
 
 // manager is what the vCenter's or host's disks are managed by.
 func (v *VCenter) manager() types.ManagedObjectReference {
@@ -24,7 +24,7 @@ func (v *VCenter) manager() types.ManagedObjectReference {
 
 func (v *VCenter) listObjects(ctx context.Context, ds ivd.DatastoreID) ([]types.ID, error) {
 	req := types.ListVStorageObject{This: v.manager(), Datastore: datastoreRef(ds)}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostListVStorageObject(req)
 		res, err := methods.HostListVStorageObject(ctx, v.client(), &r)
 		if err != nil {
@@ -41,7 +41,7 @@ func (v *VCenter) listObjects(ctx context.Context, ds ivd.DatastoreID) ([]types.
 
 func (v *VCenter) retrieveObject(ctx context.Context, ds ivd.DatastoreID, id types.ID) (types.VStorageObject, error) {
 	req := types.RetrieveVStorageObject{This: v.manager(), Id: id, Datastore: datastoreRef(ds)}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostRetrieveVStorageObject(req)
 		res, err := methods.HostRetrieveVStorageObject(ctx, v.client(), &r)
 		if err != nil {
@@ -58,7 +58,7 @@ func (v *VCenter) retrieveObject(ctx context.Context, ds ivd.DatastoreID, id typ
 
 func (v *VCenter) snapshotInfo(ctx context.Context, ref ivd.DiskRef) (types.VStorageObjectSnapshotInfo, error) {
 	req := types.RetrieveSnapshotInfo{This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore())}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostVStorageObjectRetrieveSnapshotInfo(req)
 		res, err := methods.HostVStorageObjectRetrieveSnapshotInfo(ctx, v.client(), &r)
 		if err != nil {
@@ -75,7 +75,7 @@ func (v *VCenter) snapshotInfo(ctx context.Context, ref ivd.DiskRef) (types.VSto
 
 func (v *VCenter) renameObject(ctx context.Context, ref ivd.DiskRef, name string) error {
 	req := types.RenameVStorageObject{This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), Name: name}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostRenameVStorageObject(req)
 		_, err := methods.HostRenameVStorageObject(ctx, v.client(), &r)
 		return err
@@ -88,7 +88,7 @@ func (v *VCenter) renameObject(ctx context.Context, ref ivd.DiskRef, name string
 
 func (v *VCenter) beginCreateDisk(ctx context.Context, spec types.VslmCreateSpec) (types.ManagedObjectReference, error) {
 	req := types.CreateDisk_Task{This: v.manager(), Spec: spec}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostCreateDisk_Task(req)
 		res, err := methods.HostCreateDisk_Task(ctx, v.client(), &r)
 		return begun((*types.CreateDisk_TaskResponse)(res), err)
@@ -98,7 +98,7 @@ func (v *VCenter) beginCreateDisk(ctx context.Context, spec types.VslmCreateSpec
 
 func (v *VCenter) beginDeleteDisk(ctx context.Context, ref ivd.DiskRef) (types.ManagedObjectReference, error) {
 	req := types.DeleteVStorageObject_Task{This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore())}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostDeleteVStorageObject_Task(req)
 		res, err := methods.HostDeleteVStorageObject_Task(ctx, v.client(), &r)
 		return begun((*types.DeleteVStorageObject_TaskResponse)(res), err)
@@ -110,7 +110,7 @@ func (v *VCenter) beginSnapshot(ctx context.Context, ref ivd.DiskRef, descriptio
 	req := types.VStorageObjectCreateSnapshot_Task{
 		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), Description: description,
 	}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostVStorageObjectCreateSnapshot_Task(req)
 		res, err := methods.HostVStorageObjectCreateSnapshot_Task(ctx, v.client(), &r)
 		return begun((*types.VStorageObjectCreateSnapshot_TaskResponse)(res), err)
@@ -122,7 +122,7 @@ func (v *VCenter) beginDeleteSnapshot(ctx context.Context, ref ivd.DiskRef, id i
 	req := types.DeleteSnapshot_Task{
 		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), SnapshotId: types.ID{Id: string(id)},
 	}
-	if v.Alone() {
+	if v.Standalone() {
 		r := types.HostVStorageObjectDeleteSnapshot_Task(req)
 		res, err := methods.HostVStorageObjectDeleteSnapshot_Task(ctx, v.client(), &r)
 		return begun((*types.DeleteSnapshot_TaskResponse)(res), err)

@@ -25,7 +25,7 @@ type Proxy struct {
 	Encrypted  bool              // the machine is: it may be given encrypted disks
 }
 
-// Sees tells whether its host sees a datastore.
+// Sees reports whether its host sees a datastore.
 func (p Proxy) Sees(ds ivd.DatastoreID) bool { return slices.Contains(p.Datastores, ds) }
 
 const (

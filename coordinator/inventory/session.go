@@ -85,10 +85,10 @@ func (s *session) open(ctx context.Context) error {
 	return s.login(ctx, 0)
 }
 
-// hostAgent is what an ESXi host alone calls its API.
+// hostAgent is what a standalone ESXi host calls its API.
 const hostAgent = "HostAgent"
 
-// usable tells whether what answers is a vCenter or an ESXi host with IVDs.
+// usable reports whether what answers is a vCenter or an ESXi host with IVDs.
 func (s *session) usable(c *vim25.Client) error {
 	about := c.ServiceContent.About
 	switch {
@@ -148,7 +148,7 @@ func (s *session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
 	return s.soap.RoundTrip(ctx, req, res)
 }
 
-// unauthenticated tells whether a call was refused for want of a session. A
+// unauthenticated reports whether a call was refused for want of a session. A
 // property collector says so beside each property instead.
 func unauthenticated(res soap.HasFault, err error) bool {
 	var objects []types.ObjectContent

@@ -12,7 +12,7 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// sourceOf asks what a vCenter or a host is called for ever. A host alone has no
+// sourceOf asks what a vCenter or a host is called for ever. A standalone host has no
 // instance UUID of its own (AboutInfo.instanceUuid is a vCenter's).
 func sourceOf(ctx context.Context, c *vim25.Client) (ivd.SourceID, error) {
 	const op = "ask for the server's UUID"

@@ -64,7 +64,7 @@ func (v *VCenter) taskError(ctx context.Context, op string, limit time.Duration,
 	return fail(ctx, op, err)
 }
 
-// busy tells whether the disk was in use by another task.
+// busy reports whether the disk was in use by another task.
 func busy(err error) bool {
 	switch faultName(err) {
 	case "TaskInProgress", "InvalidState", "ConcurrentAccess", "ResourceInUse", "FileLocked":

@@ -52,7 +52,7 @@ func packages(t *testing.T) []pkg {
 	return all
 }
 
-// within tells whether path is folder or lies below it.
+// within reports whether path is folder or lies below it.
 func within(path, folder string) bool {
 	return path == folder || strings.HasPrefix(path, folder+"/")
 }

@@ -7,7 +7,7 @@ import (
 	"ivdmover/deploy/lab/script"
 )
 
-// An ESXi host alone is backed up and restored like a vCenter, except that nothing is
+// A standalone ESXi host is backed up and restored like a vCenter, except that nothing is
 // known of changes and no access is prepared; the run says so.
 func TestAnESXiHostAlone(t *testing.T) {
 	t.Parallel()
@@ -41,13 +41,13 @@ func TestAnESXiHostAlone(t *testing.T) {
 	}
 	must(t, s.Ask(ctx, &shown, "run", "show", second.ID))
 	for _, x := range shown.Disks {
-		if x.Mode != "allocated" || x.Retries != 0 || !strings.Contains(x.Note, "no access preparation on an ESXi host alone") {
+		if x.Mode != "allocated" || x.Retries != 0 || !strings.Contains(x.Note, "no access preparation on a standalone ESXi host") {
 			t.Errorf("disk %s: mode %q, %d retries, note %q", x.Name, x.Mode, x.Retries, x.Note)
 		}
 	}
 	forPeople, _, err := s.Command(ctx, "run", "show", second.ID)
 	must(t, err)
-	if !strings.Contains(forPeople, "no access preparation on an ESXi host alone") {
+	if !strings.Contains(forPeople, "no access preparation on a standalone ESXi host") {
 		t.Errorf("the run is shown as\n%s", forPeople)
 	}
 	accessEnded(t, s, s.Lab, coordinator)

@@ -68,7 +68,7 @@ func killMovers(t *testing.T, seed uint64, kills int) {
 	}
 }
 
-// ended waits for a while and tells whether the run has ended by then.
+// ended waits for a while and reports whether the run has ended by then.
 func ended(t *testing.T, s *stage.Stage, p *stage.Process, id string, wait time.Duration) bool {
 	t.Helper()
 	until := time.Now().Add(wait)

@@ -9,7 +9,7 @@ import (
 	"ivdmover/deploy/lab"
 )
 
-// An ESXi host alone has its own manager, with its own names for the calls
+// A standalone ESXi host has its own manager, with its own names for the calls
 // (VMware's notes on IVDs, 3), and neither changed areas nor snapshot details.
 func TestHostAlone(t *testing.T) {
 	w := newWorld(t, lab.Options{ESX: true, Disks: 2, DiskSize: 4 << 20})

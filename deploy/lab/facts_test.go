@@ -82,7 +82,7 @@ func (w *world) checkDisk(id ivd.DiskID, provisioning, key string) {
 	}
 }
 
-// A vCenter, its hosts, and a host alone say the same version of themselves: one that
+// A vCenter, its hosts, and a standalone host say the same version of themselves: one that
 // has all calls that the laboratory answers.
 func TestVersions(t *testing.T) {
 	for name, esx := range map[string]bool{"vCenter": false, "ESXi host": true} {

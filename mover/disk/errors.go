@@ -45,7 +45,7 @@ func code(err error) uint64 {
 	return 0
 }
 
-// abandoned tells whether a call was given up: the library may still be at it.
+// abandoned reports whether a call was given up: the library may still be at it.
 func abandoned(err error) bool { return errors.Is(err, vddk.ErrAbandoned) }
 
 // classify gives an error of the library its kind and its remedy.

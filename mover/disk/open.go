@@ -108,7 +108,7 @@ func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, fa
 	return nil, failed, last
 }
 
-// fallsBack tells whether the next transport is worth a try. San and HotAdd depend
+// fallsBack reports whether the next transport is worth a try. San and HotAdd depend
 // on more than the others: on devices, slots, rights of their own. What another
 // transport would meet as well is not tried again: a wrong password, asked often,
 // locks the account.

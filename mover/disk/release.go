@@ -14,7 +14,7 @@ import (
 func (h *Host) Left() []Attachment { return h.left.all() }
 
 // Release has the library release what was left of a vCenter, with the login for one
-// of the disks, and tells whether that is done. While a disk is attached it is not.
+// of the disks, and reports whether that is done. While a disk is attached it is not.
 func (h *Host) Release(ctx context.Context, a Attachment, l job.Login) bool {
 	h.cleanUp(ctx, a.Disk, l)
 	h.mu.Lock()
@@ -33,7 +33,7 @@ func (h *Host) noted(err error) {
 	}
 }
 
-// hotAdds tells whether this host ever attaches anything.
+// hotAdds reports whether this host ever attaches anything.
 func (h *Host) hotAdds() bool { return h.machine.VM && slices.Contains(h.modes, hotadd) }
 
 // attaching opens by HotAdd: not while Cleanup looks for what is left, and never
@@ -92,7 +92,7 @@ func (h *Host) cleanUp(ctx context.Context, ref ivd.DiskRef, l job.Login) {
 	}
 }
 
-// dirty tells whether Cleanup is due: not while a disk is attached.
+// dirty reports whether Cleanup is due: not while a disk is attached.
 func (h *Host) dirty(server string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -98,7 +98,7 @@ type Check struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Good tells whether all steps were.
+// Good reports whether all steps were.
 func (r *Report) Good() bool {
 	for _, c := range r.Checks {
 		if !c.Good {

@@ -57,7 +57,7 @@ type SourceKind string
 // The kinds.
 const (
 	VCenter SourceKind = "vcenter"
-	ESXi    SourceKind = "esxi" // a host alone
+	ESXi    SourceKind = "esxi" // a standalone host
 )
 
 // PointParent is the point that a backup builds on. It needs nothing of it.

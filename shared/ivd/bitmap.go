@@ -14,7 +14,7 @@ type Bitmap [ChunksPerSpan / 8]byte
 // Set marks chunk i of the span.
 func (b *Bitmap) Set(i int) { b[i>>3] |= 1 << (i & 7) }
 
-// Has tells whether chunk i of the span is marked.
+// Has reports whether chunk i of the span is marked.
 func (b *Bitmap) Has(i int) bool { return b[i>>3]&(1<<(i&7)) != 0 }
 
 // SetRange marks the chunks from, from+1, …, to-1.

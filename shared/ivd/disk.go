@@ -10,7 +10,7 @@ import (
 )
 
 // SourceID names where a disk lives: a vCenter by its instance UUID
-// (about.instanceUuid), or an ESXi host alone by its hardware UUID. It outlives
+// (about.instanceUuid), or a standalone ESXi host by its hardware UUID. It outlives
 // renamings; the name in a configuration is only a label.
 type SourceID string
 

@@ -29,7 +29,7 @@ const (
 	Cancelled   Kind = "cancelled"   // somebody asked to stop
 )
 
-// Retry tells whether doing the same again, later, can help.
+// Retry reports whether doing the same again, later, can help.
 func (k Kind) Retry() bool {
 	switch k {
 	case Unknown, Transient, Locked, Conflict, Expired:

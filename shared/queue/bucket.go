@@ -154,7 +154,7 @@ func (b *Bucket) DeletePrefix(ctx context.Context, prefix string) error {
 	return fail(b.q.purge(ctx, "KV_"+b.name, b.subject(below(prefix))), "delete the keys below %s", prefix)
 }
 
-// marker tells whether the key is deleted, and the revision that a creation then
+// marker reports whether the key is deleted, and the revision that a creation then
 // follows.
 func (b *Bucket) marker(ctx context.Context, key string) (revision uint64, deleted bool, err error) {
 	m, err := b.last(ctx, b.subject(key))
@@ -201,7 +201,7 @@ func (b *Bucket) put(ctx context.Context, key string, v any, revision *uint64) (
 }
 
 // write stores a message of a key. When a try got no answer and the next one is
-// told that somebody wrote in between, the mark of what is there tells whether
+// told that somebody wrote in between, the mark of what is there reports whether
 // that was the first try.
 func (b *Bucket) write(ctx context.Context, m *nats.Msg, revision *uint64) (uint64, error) {
 	mark := nuid.Next()

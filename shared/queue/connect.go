@@ -223,7 +223,7 @@ func (q *Queue) onLine(ctx context.Context, limit time.Duration) (context.Contex
 	return ctx, func() { stop(); cancel() }
 }
 
-// justBack tells whether the connection came back less than d ago.
+// justBack reports whether the connection came back less than d ago.
 func (q *Queue) justBack(d time.Duration) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

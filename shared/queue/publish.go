@@ -67,7 +67,7 @@ func (q *Queue) send(ctx context.Context, subject, id string, body []byte) (ack 
 	return ack, err
 }
 
-// waits tells whether the last message of a subject has this id: it is there as
+// waits reports whether the last message of a subject has this id: it is there as
 // long as nobody acknowledged it.
 func (q *Queue) waits(ctx context.Context, subject, id string) (yes bool, err error) {
 	err = q.retry(ctx, func(ctx context.Context) error {

@@ -77,7 +77,7 @@ func parse(text string) (d Disk, start string) {
 	return d, start
 }
 
-// lives tells whether a process is there and is the one that began then: numbers
+// lives reports whether a process is there and is the one that began then: numbers
 // of processes come again.
 func lives(pid int, start string) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

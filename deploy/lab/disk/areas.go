@@ -126,7 +126,7 @@ func (d *Disk) TrackChanges(on bool) error {
 	})
 }
 
-// Tracking tells whether changes are tracked.
+// Tracking reports whether changes are tracked.
 func (d *Disk) Tracking() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

@@ -129,7 +129,7 @@ func (e *Estate) Holds() []Hold {
 	return slices.Clone(e.state.Holds)
 }
 
-// Held tells whether a machine must not be relocated, and for whom.
+// Held reports whether a machine must not be relocated, and for whom.
 func (e *Estate) Held(machine string) (identity string, held bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

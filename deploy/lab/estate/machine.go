@@ -51,7 +51,7 @@ func (e *Estate) At(datastore, path string) (Disk, error) {
 	return Disk{}, ivd.Errorf(ivd.NotFound, "no disk [%s] %s", datastore, path)
 }
 
-// On tells whether a machine runs.
+// On reports whether a machine runs.
 func (e *Estate) On(machine string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -11,14 +11,14 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// errAlone is an ESXi host's answer to VDDK: methods are disabled by a vCenter only.
-var errAlone = ivd.Errorf(ivd.Unsupported, "an ESXi host alone has no methods to disable: ask its vCenter")
+// errStandalone is an ESXi host's answer to VDDK: methods are disabled by a vCenter only.
+var errStandalone = ivd.Errorf(ivd.Unsupported, "a standalone ESXi host has no methods to disable: ask its vCenter")
 
 // Prepare disables the relocation of all machines that a disk is attached to, for
 // an identity; several may hold it. It stops at the first of those that refuse.
 func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string, refusing []string) error {
 	if v.o.ESX {
-		return errAlone
+		return errStandalone
 	}
 	machines, err := v.o.Estate.Prepare(datastore, id, identity, refusing)
 	for _, name := range machines {
@@ -30,7 +30,7 @@ func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string, refu
 // End lifts what Prepare did. To repeat it does no harm.
 func (v *VCenter) End(id ivd.DiskID, identity string) error {
 	if v.o.ESX {
-		return errAlone
+		return errStandalone
 	}
 	machines, err := v.o.Estate.End(id, identity)
 	for _, name := range machines {

@@ -7,7 +7,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// host answers as the HostVStorageObjectManager of an ESXi host alone: what the
+// host answers as the HostVStorageObjectManager of a standalone ESXi host: what the
 // vCenter's manager does, under the names that a host has for it. It has neither
 // changed areas nor snapshot details nor associations.
 type host struct {

@@ -121,7 +121,7 @@ func (m *manager) CreateDiskTask(ctx *simulator.Context, req *types.CreateDisk_T
 	return &methods.CreateDisk_TaskBody{Res: &types.CreateDisk_TaskResponse{Returnval: ref}}
 }
 
-// asked makes a new disk what was asked for beside its size, and tells whether that
+// asked makes a new disk what was asked for beside its size, and reports whether that
 // is anything.
 func asked(d *estate.Disk, spec types.VslmCreateSpec) bool {
 	d.KeepAfterDeleteVM = spec.KeepAfterDeleteVm != nil && *spec.KeepAfterDeleteVm

@@ -7,7 +7,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// Live tells whether a cookie's value is that of a session that has not ended.
+// Live reports whether a cookie's value is that of a session that has not ended.
 func (v *VCenter) Live(cookie string) bool {
 	for _, s := range v.sessions().SessionList {
 		if s.Key == cookie {

@@ -31,7 +31,7 @@ type Options struct {
 	Username string
 	Password string
 	Host     string // host:port that clients use
-	// ESX makes it an ESXi host alone, with the API that such a host has.
+	// ESX makes it a standalone ESXi host, with the API that such a host has.
 	ESX bool
 	// AreasPerAnswer bounds the changed areas of one answer.
 	AreasPerAnswer int
@@ -86,7 +86,7 @@ func (v *VCenter) Close() {
 	v.work.Wait()
 }
 
-// Authenticate tells whether a user's password is right.
+// Authenticate reports whether a user's password is right.
 func (v *VCenter) Authenticate(user, password string) bool {
 	u := subtle.ConstantTimeCompare([]byte(user), []byte(v.o.Username))
 	p := subtle.ConstantTimeCompare([]byte(password), []byte(v.o.Password))

@@ -85,7 +85,7 @@ func (p *pending) send(ctx context.Context) error {
 	return nil
 }
 
-// gone tells whether the staged file is definitely not there.
+// gone reports whether the staged file is definitely not there.
 func (p *pending) gone() bool {
 	_, err := p.s.root.Stat(p.staged)
 	return errors.Is(err, fs.ErrNotExist) && p.s.there() == nil

@@ -37,7 +37,7 @@ func racing(err error) error {
 
 var errGone = errors.New("the repository's folder has been removed")
 
-// there tells whether the folder itself still exists: without it, every name in
+// there reports whether the folder itself still exists: without it, every name in
 // it looks absent.
 func (s *Store) there() error {
 	info, err := s.root.Stat(".")
