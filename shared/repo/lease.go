@@ -40,7 +40,7 @@ type LeaseSpec struct {
 }
 
 // OpenLease stores a new lease (W1, R1). Whoever uses it afterwards reads the
-// lists that stand only then: package trust does, and OpenReader.
+// lists that stand only then: package trust does, and OpenPoint.
 func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) {
 	if s.Life == 0 {
 		s.Life = DefaultLife
@@ -50,6 +50,9 @@ func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) 
 	}
 	// The deadline is by the store's clock, which every answer carries.
 	info, now, err := r.refresh(ctx)
+	if err == nil {
+		err = timed(repoName, now)
+	}
 	if err == nil && s.Kind != ReadLease {
 		err = info.Allows(Writing)
 	}
@@ -121,6 +124,9 @@ func (r *Repository) checkLease(ctx context.Context, id ivd.LeaseID, need time.D
 func (r *Repository) readLease(ctx context.Context, id ivd.LeaseID) (Lease, time.Time, error) {
 	o, err := r.get(ctx, leaseName(id), maxLease)
 	if err != nil {
+		return Lease{}, time.Time{}, err
+	}
+	if err := timed(o.Name, o.Now); err != nil {
 		return Lease{}, time.Time{}, err
 	}
 	l, err := format.DecodeLease(o.Body, r.info.ID, id)

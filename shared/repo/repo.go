@@ -140,9 +140,17 @@ func (r *Repository) get(ctx context.Context, name store.Name, limit int64) (sto
 	if err != nil {
 		return o, fmt.Errorf("read %s: %w", name, err)
 	}
-	if o.Now.IsZero() {
-		return o, ivd.Errorf(ivd.Unsupported, "read %s: the store does not say what time it is", name)
+	if !o.Now.IsZero() {
+		r.clock.set(o.Now)
 	}
-	r.clock.set(o.Now)
 	return o, nil
+}
+
+// timed refuses an answer that does not say what time it is, where something depends
+// on it.
+func timed(name store.Name, now time.Time) error {
+	if now.IsZero() {
+		return ivd.Errorf(ivd.Unsupported, "read %s: the store does not say what time it is", name)
+	}
+	return nil
 }

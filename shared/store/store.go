@@ -35,7 +35,7 @@ type Info struct {
 type Object struct {
 	Info
 	Body []byte
-	Now  time.Time // the store's clock when it answered (its Date header)
+	Now  time.Time // the store's clock when it answered (its Date header); zero where it was opened for reading only and tells none
 }
 
 // Store is one repository's objects.

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ type pending struct {
 // ends the lease renames the staging folder away first, and Send finds nothing.
 func (s *Store) Prepare(ctx context.Context, lease ivd.LeaseID, name store.Name, body []byte, expiry time.Duration) (store.Pending, error) {
 	op := "prepare " + string(name)
-	if err := errors.Join(name.Validate(), store.Name(lease).Validate()); err != nil {
+	if err := cmp.Or(name.Validate(), store.Name(lease).Validate(), s.mayWrite()); err != nil {
 		return nil, s.failed(op, err)
 	}
 	now, err := s.now()

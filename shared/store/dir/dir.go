@@ -38,8 +38,9 @@ const (
 // Store is a folder of objects. It is safe for concurrent use, also by several
 // processes.
 type Store struct {
-	path string
-	root *os.Root
+	path     string
+	root     *os.Root
+	readOnly bool
 
 	// made are the folders that this process has made or seen, and synced up to
 	// the root. That another process made one does not say that it is durable.
@@ -50,6 +51,34 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the folder, which must exist and be writable.
 func Open(folder string) (*Store, error) {
+	s, err := openFolder(folder, unix.R_OK|unix.W_OK|unix.X_OK)
+	if err != nil {
+		return nil, err
+	}
+	s.sweep()
+	return s, nil
+}
+
+// OpenReadOnly opens a folder that need not be writable. The store refuses whatever
+// writes, with kind Denied, and tells no time: it does not know the file system's.
+func OpenReadOnly(folder string) (*Store, error) {
+	s, err := openFolder(folder, unix.R_OK|unix.X_OK)
+	if err != nil {
+		return nil, err
+	}
+	s.readOnly = true
+	return s, nil
+}
+
+// mayWrite refuses to write in a store that is for reading only.
+func (s *Store) mayWrite() error {
+	if s.readOnly {
+		return &ivd.Error{Kind: ivd.Denied, Err: errors.New("it was opened for reading only")}
+	}
+	return nil
+}
+
+func openFolder(folder string, access uint32) (*Store, error) {
 	op := "open repository folder " + folder
 	folder, err := filepath.Abs(folder)
 	if err != nil {
@@ -62,12 +91,10 @@ func Open(folder string) (*Store, error) {
 	if err != nil {
 		return nil, openError(op, folder, err)
 	}
-	if err := unix.Access(folder, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
+	if err := unix.Access(folder, access); err != nil {
 		return nil, openError(op, folder, errors.Join(err, root.Close()))
 	}
-	s := &Store{path: folder, root: root}
-	s.sweep()
-	return s, nil
+	return &Store{path: folder, root: root}, nil
 }
 
 // Close gives the folder's descriptor back. Nothing may use the store after it.

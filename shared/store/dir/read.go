@@ -16,7 +16,8 @@ import (
 	"ivdmover/shared/store"
 )
 
-// Get reads a whole file, and asks the file system for the time.
+// Get reads a whole file, and asks the file system for the time where that may be
+// asked.
 func (s *Store) Get(ctx context.Context, name store.Name, limit int64) (store.Object, error) {
 	op := "get " + string(name)
 	f, info, err := s.open(ctx, name)
@@ -31,11 +32,13 @@ func (s *Store) Get(ctx context.Context, name store.Name, limit int64) (store.Ob
 	if _, err := io.ReadFull(f, body); err != nil {
 		return store.Object{}, s.failed(op, short(err))
 	}
-	now, err := s.now()
-	if err != nil {
-		return store.Object{}, s.failed(op, err)
+	o := store.Object{Info: info, Body: body}
+	if !s.readOnly {
+		if o.Now, err = s.now(); err != nil {
+			return store.Object{}, s.failed(op, err)
+		}
 	}
-	return store.Object{Info: info, Body: body, Now: now}, nil
+	return o, nil
 }
 
 // ReadAt reads a part of a file.

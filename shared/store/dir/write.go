@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -21,6 +22,9 @@ const pieceSize = 1 << 20
 func (s *Store) Put(ctx context.Context, name store.Name, body []byte) error {
 	if err := name.Validate(); err != nil {
 		return err
+	}
+	if err := s.mayWrite(); err != nil {
+		return s.failed("put "+string(name), err)
 	}
 	temp, err := s.write(ctx, tempDir, body)
 	if err != nil {
@@ -110,7 +114,7 @@ func writeAll(ctx context.Context, f *os.File, body []byte) error {
 // gone does not come back with a crash.
 func (s *Store) Delete(ctx context.Context, name store.Name) error {
 	op := "delete " + string(name)
-	if err := errors.Join(name.Validate(), ctx.Err()); err != nil {
+	if err := cmp.Or(name.Validate(), ctx.Err(), s.mayWrite()); err != nil {
 		return s.failed(op, err)
 	}
 	err := s.root.Remove(string(name))

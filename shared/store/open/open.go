@@ -53,6 +53,17 @@ func Open(ctx context.Context, r config.Repository) (store.Store, error) {
 	return opened(s3.Open(ctx, c))
 }
 
+// OpenReadOnly opens the store of a repository that need not be writable, to read it
+// without a lease. Of a folder nothing can be written through it; of a bucket that is
+// for the credentials to say.
+func OpenReadOnly(ctx context.Context, r config.Repository) (store.Store, error) {
+	where, err := config.ParseLocation(r.URL)
+	if err == nil && where.Scheme == "dir" {
+		return opened(dir.OpenReadOnly(where.Folder))
+	}
+	return Open(ctx, r)
+}
+
 // opened keeps a nil pointer from becoming a store that is not nil.
 func opened[S store.Store](s S, err error) (store.Store, error) {
 	if err != nil {
