@@ -15,7 +15,7 @@ GREMLINS_VERSION := v0.6.0
 GOVULNCHECK_VERSION := v1.9.0
 
 # What `make mutants` changes: the rooms that compute, and those that data rests on.
-MUTANTS ?= coordinator/plan coordinator/admit coordinator/policy shared/format shared/repo
+MUTANTS ?= coordinator/plan coordinator/admit coordinator/policy shared/format shared/repo shared/trust shared/image
 
 export IVD_TOOLS := $(TOOLS)
 export IVD_VDDK_LIBDIR := $(LIBDIR)

@@ -208,12 +208,14 @@ func (b *bench) restoreJob(p *point, blank bool) *job.Job {
 
 func (b *bench) restoreAttempt(ctx context.Context, j job.Job, rec *job.Record, d Target, stop chan struct{}) error {
 	b.t.Helper()
-	rd, err := b.repo.OpenReader(b.t.Context(), b.lease(repo.ReadLease).ID, j.Restore.Point)
+	j.Lease = b.lease(repo.ReadLease).ID
+	im, err := OpenImage(ctx, b.repo, j, b.memory, b.request, "test")
 	if err != nil {
-		b.t.Fatal(err)
+		return err
 	}
+	defer im.Close(ctx)
 	return Restore{
-		Job: j, From: *rec, Target: d, Reader: rd, Memory: b.memory, Meter: new(Meter), Limits: b.limits, Stop: stop,
+		Job: j, From: *rec, Target: d, Image: im, Meter: new(Meter), Limits: b.limits, Stop: stop,
 		InFlight: b.depth, Request: b.request,
 		Checkpoint: func(_ context.Context, c Batch) error { seal(rec, j.Lease, c); return nil },
 	}.Run(ctx)

@@ -91,8 +91,7 @@ func TestGrownPartIsReadUnasked(t *testing.T) {
 	b.restore(p)
 }
 
-// Chunks of one content, one after another, are one frame; they are fetched once
-// with their neighbours.
+// Chunks of one content, one after another, are one frame.
 func TestRepeatedChunksShareAFrame(t *testing.T) {
 	b := newBench(t, 64<<20)
 	d := newMemoryDisk(64 * cs)
@@ -104,18 +103,6 @@ func TestRepeatedChunksShareAFrame(t *testing.T) {
 		t.Errorf("stats %+v", stats)
 	}
 	b.restore(p)
-	r := &restore{Restore: Restore{}, job: b.restoreJob(p, true)}
-	page, err := b.repo.Page(t.Context(), p.Pages[0], p.Geometry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := b.repo.Node(t.Context(), page.Ref(0), p.Geometry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if units := r.units(spanNode{span: 0, node: node}); len(units) != 1 || len(units[0].chunks) != 14 {
-		t.Errorf("%d requests for chunks that lie together", len(units))
-	}
 }
 
 // A chunk that was left to one before it, which by its turn is stored and forgotten

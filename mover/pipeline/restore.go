@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ivdmover/shared/budget"
-	"ivdmover/shared/format"
+	"ivdmover/shared/image"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
@@ -23,8 +24,7 @@ type Restore struct {
 	Job    job.Job
 	From   job.Record // the checkpoint to go on from
 	Target Target
-	Reader *repo.Reader
-	Memory *budget.Memory
+	Image  *image.Image // OpenImage's, for this job alone
 	Meter  *Meter
 	Limits Limits // Bytes are those written: 4 GiB
 
@@ -37,31 +37,47 @@ type Restore struct {
 	Stop <-chan struct{}
 }
 
-const (
-	restoreBytes = 4 << 30
-	ownUnits     = 3 // reserved
-	extraUnits   = 8 // taken from what is free
-)
+const restoreBytes = 4 << 30
 
-// RestoreMemory is what a restore to a disk that is cut so reserves.
-func RestoreMemory(g ivd.Geometry) int64 { return ownUnits * unitCost(g) }
+// RestoreMemory is what a restore to a disk that is cut so, and written with such
+// requests, reserves.
+func RestoreMemory(g ivd.Geometry, request int64) int64 {
+	return image.Options{Piece: requestBytes(request)}.Need(g)
+}
 
 // NeedMemory is what a job of either kind reserves, with requests and packs of that
 // size.
 func NeedMemory(g ivd.Geometry, request int64, packSize int) int64 {
-	return max(BackupMemory(g, request, packSize), RestoreMemory(g))
+	return max(BackupMemory(g, request, packSize), RestoreMemory(g, request))
+}
+
+// OpenImage opens what a restore job reads, for a disk that is written with such
+// requests: under the job's lease and, when that comes to its end, under leases of
+// this mover's own.
+func OpenImage(ctx context.Context, r *repo.Repository, j job.Job, m *budget.Memory, request int64, mover string) (*image.Image, error) {
+	if err := checkRestore(j); err != nil {
+		return nil, restoreError(j, err)
+	}
+	im, err := image.Open(ctx, r, image.Options{
+		Point: j.Restore.Point, Lease: j.Lease, Owner: mover, Memory: m, Fill: !j.Restore.Blank, Piece: requestBytes(request),
+	})
+	return im, tooLittle(err, RestoreMemory(j.Geometry, request))
 }
 
 // reserve takes a job's memory.
 func reserve(ctx context.Context, m *budget.Memory, need int64) error {
-	err := m.Reserve(ctx, need)
-	if ivd.KindOf(err) == ivd.Invalid {
-		return &ivd.Error{
-			Kind: ivd.Invalid, Op: "one disk with chunks of this size", Err: err,
-			Remedy: fmt.Sprintf("set mover.memory to %d MiB for each of mover.handles", (need+1<<20-1)>>20),
-		}
+	return tooLittle(m.Reserve(ctx, need), need)
+}
+
+// tooLittle says what to do where a job can never have its memory.
+func tooLittle(err error, need int64) error {
+	if !errors.Is(err, budget.ErrTooLittle) {
+		return err
 	}
-	return err
+	return &ivd.Error{
+		Kind: ivd.Invalid, Op: "one disk with chunks of this size", Err: err,
+		Remedy: fmt.Sprintf("set mover.memory to %d MiB for each of mover.handles", (need+1<<20-1)>>20),
+	}
 }
 
 // Run does the job, or what is left of it. It returns nil when all is written,
@@ -69,41 +85,53 @@ func reserve(ctx context.Context, m *budget.Memory, need int64) error {
 // stop.
 func (r Restore) Run(ctx context.Context) error {
 	if err := r.check(); err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("restore to disk %s", r.Job.Disk.ID()), Err: err}
+		return restoreError(r.Job, err)
 	}
 	if r.Limits.Bytes <= 0 {
 		r.Limits.Bytes = restoreBytes
 	}
 	r.Limits.defaults(0)
-	need := RestoreMemory(r.Job.Geometry)
-	if err := reserve(ctx, r.Memory, need); err != nil {
-		return err
-	}
-	defer r.Memory.Release(need)
-
-	w := newRestore(r)
-	defer w.scratch.Close()
 	g, ctx := errgroup.WithContext(ctx)
-	w.group = g
-	nodes := make(chan chan spanNode, decideAhead)
-	g.Go(func() error { return closing(nodes, w.readNodes(ctx, nodes)) })
-	g.Go(func() error { return w.fetchAll(ctx, nodes) })
+	w := &restore{Restore: r, group: g, requests: newRequests(r.InFlight, r.Request), begun: time.Now()}
+	g.Go(func() error { return w.moveAll(ctx) })
 	return g.Wait()
 }
 
-func (r *Restore) check() error {
-	if err := r.Job.Geometry.Validate(); err != nil {
+func restoreError(j job.Job, err error) error {
+	return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("restore to disk %s", j.Disk.ID()), Err: err}
+}
+
+// checkRestore refuses a job that no plan makes, before its figures are used.
+func checkRestore(j job.Job) error {
+	if err := j.Geometry.Validate(); err != nil {
 		return err
 	}
-	if r.Job.Restore == nil || len(r.Job.Restore.Pages) == 0 {
+	if j.Restore == nil || len(j.Restore.Pages) == 0 {
 		return errors.New("a restore job without pages")
 	}
 	last := ivd.PageIndex(-1)
-	for _, p := range r.Job.Restore.Pages {
-		if p.Page <= last || p.Page >= r.Job.Geometry.Pages() {
-			return fmt.Errorf("page %d after page %d of %d", p.Page, last, r.Job.Geometry.Pages())
+	for _, p := range j.Restore.Pages {
+		if p.Page <= last || p.Page >= j.Geometry.Pages() {
+			return fmt.Errorf("page %d after page %d of %d", p.Page, last, j.Geometry.Pages())
 		}
 		last = p.Page
+	}
+	return nil
+}
+
+// check sees that the job and the image are of one point.
+func (r *Restore) check() error {
+	if err := checkRestore(r.Job); err != nil {
+		return err
+	}
+	if p := r.Image.Point(); p.ID != r.Job.Restore.Point || p.Geometry != r.Job.Geometry {
+		return fmt.Errorf("the job is of point %s, the image of %s", r.Job.Restore.Point, p.ID)
+	}
+	for _, want := range r.Job.Restore.Pages {
+		got, stored := r.Image.PageRef(want.Page)
+		if stored == want.ID.IsZero() || stored && got != want {
+			return fmt.Errorf("page %d of the job is not the point's", want.Page)
+		}
 	}
 	return nil
 }
@@ -111,129 +139,110 @@ func (r *Restore) check() error {
 // restore is a Restore under way.
 type restore struct {
 	Restore
-	job      *job.Job
 	group    *errgroup.Group
-	scratch  *budget.Lane[scratch]
 	requests requests
 
-	underway sync.WaitGroup // units between their beginning and their last write
-	failed   atomic.Bool    // set before a unit that failed is no longer under way
+	underway sync.WaitGroup // pieces between their beginning and their end
+	failed   atomic.Bool    // set before a piece that failed is no longer under way
 	begun    time.Time      // of the batch
 	sealed   ivd.Stats
 }
 
-// spanNode is a span with its node; nil: zeros.
-type spanNode struct {
-	span ivd.SpanIndex
-	node *format.Node
-}
-
-func newRestore(r Restore) *restore {
-	w := &restore{Restore: r, job: &r.Job, requests: newRequests(r.InFlight, r.Request), begun: time.Now()}
-	w.scratch = budget.NewLane(r.Memory, unitCost(r.Job.Geometry), ownUnits, extraUnits,
-		func() scratch { return newScratch(r.Memory, r.Job.Geometry) }, dropScratch)
-	return w
-}
-
-// readNodes reads pages and, ahead of their turn, nodes.
-func (r *restore) readNodes(ctx context.Context, nodes chan<- chan spanNode) error {
-	g := r.job.Geometry
-	for _, ref := range r.job.Restore.Pages {
-		if pageEnd(g, ref.Page) <= r.From.Next {
-			continue
-		}
-		page := format.NewPage(g, ref.Page)
-		if !ref.ID.IsZero() {
-			var err error
-			if page, err = r.Reader.Page(ctx, ref); err != nil {
-				return err
-			}
-			r.Meter.tick()
-		}
-		for span := max(ref.Page.FirstSpan(), r.From.Next); span < pageEnd(g, ref.Page); span++ {
-			if err := r.readNode(ctx, page, span, nodes); err != nil {
-				return err
-			}
-		}
+// moveAll writes piece by piece, many at once, and says now and then how far
+// everything is written.
+func (r *restore) moveAll(ctx context.Context) error {
+	g, span := r.Job.Geometry, ivd.SpanIndex(-1)
+	var done, todo int64
+	for e := range r.extents() {
+		todo += e.Length
 	}
-	return nil
-}
-
-func (r *restore) readNode(ctx context.Context, page *format.Page, span ivd.SpanIndex, nodes chan<- chan spanNode) error {
-	answer := make(chan spanNode, 1)
-	select {
-	case nodes <- answer:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if page.Entry(span).State == format.SpanZero {
-		answer <- spanNode{span: span}
-		return nil
-	}
-	r.group.Go(func() error {
-		node, err := r.Reader.Node(ctx, page, span)
+	for p, err := range r.Image.Pieces(ctx, r.extents()) {
 		if err != nil {
 			return err
 		}
 		r.Meter.tick()
-		answer <- spanNode{span: span, node: node}
-		return nil
-	})
-	return nil
-}
-
-// fetchAll fetches and writes span by span, many units at once, and says now and
-// then how far everything is written.
-func (r *restore) fetchAll(ctx context.Context, nodes <-chan chan spanNode) error {
-	end := pageEnd(r.job.Geometry, r.job.Restore.Pages[len(r.job.Restore.Pages)-1].Page)
-	for {
-		answer, more, err := next(ctx, nodes)
-		if err != nil {
-			return err
-		}
-		if !more {
-			return r.seal(ctx, end, true)
-		}
-		s, _, err := next(ctx, answer)
-		if err != nil {
-			return err
-		}
-		for _, u := range r.units(s) {
-			if err := r.begin(ctx, u); err != nil {
+		if at := ivd.SpanIndex(p.Offset / g.SpanSize()); at != span {
+			if err := r.between(ctx, span, at); err != nil {
+				p.Release()
 				return err
 			}
+			span = at
 		}
-		r.Meter.add(ivd.Stats{DiskBytes: r.job.Geometry.Span(s.span).Length})
-		stop := r.stopped() && s.span+1 < end
-		if !stop && !r.due() {
-			continue
-		}
-		if err := r.seal(ctx, s.span+1, false); err != nil {
-			return err
-		}
-		if stop {
-			return ErrStopped
+		done += p.Length
+		r.Meter.add(ivd.Stats{DiskBytes: p.Length})
+		r.begin(ctx, p)
+	}
+	if done != todo {
+		return ivd.Errorf(ivd.Permanent, "restore to disk %s: %d bytes are done of %d", r.Job.Disk.ID(), done, todo)
+	}
+	return r.seal(ctx, r.end(), true)
+}
+
+// extents yields what is left of the job's pages.
+func (r *restore) extents() iter.Seq[ivd.Extent] {
+	g := r.Job.Geometry
+	return func(yield func(ivd.Extent) bool) {
+		for _, ref := range r.Job.Restore.Pages {
+			first, end := max(ref.Page.FirstSpan(), r.From.Next), pageEnd(g, ref.Page)
+			if first >= end {
+				continue
+			}
+			off := g.Span(first).Offset
+			if !yield(ivd.Extent{Offset: off, Length: g.Span(end-1).End() - off}) {
+				return
+			}
 		}
 	}
 }
 
-// begin starts a unit when there is memory for it.
-func (r *restore) begin(ctx context.Context, u *unit) error {
-	slot, err := r.scratch.Get(ctx)
-	if err != nil {
+// end is the first span after the job.
+func (r *restore) end() ivd.SpanIndex {
+	pages := r.Job.Restore.Pages
+	return pageEnd(r.Job.Geometry, pages[len(pages)-1].Page)
+}
+
+// between is where a span has been begun whole, and the next one not.
+func (r *restore) between(ctx context.Context, last, next ivd.SpanIndex) error {
+	stop := r.stopped()
+	if last < 0 || !stop && !r.due() {
+		return nil
+	}
+	if err := r.seal(ctx, next, false); err != nil {
 		return err
+	}
+	if stop {
+		return ErrStopped
+	}
+	return nil
+}
+
+// begin writes a piece; zeros are left out where the disk reads as zeros anyway.
+func (r *restore) begin(ctx context.Context, p *image.Piece) {
+	if p.Data == nil {
+		p.Release()
+		return
 	}
 	r.underway.Add(1)
 	r.group.Go(func() error {
 		defer r.underway.Done()
-		if err := r.move(ctx, u, slot.Value); err != nil {
+		defer p.Release()
+		err := r.write(ctx, p.Data, p.Offset)
+		if err != nil {
 			r.failed.Store(true)
+		}
+		return err
+	})
+}
+
+func (r *restore) write(ctx context.Context, buf []byte, off int64) error {
+	return r.requests.do(ctx, buf, off, func(ctx context.Context, buf []byte, off int64) error {
+		if err := r.Target.WriteAt(ctx, buf, off); err != nil {
 			return err
 		}
-		r.scratch.Put(slot)
+		r.Meter.tick()
+		r.Meter.add(ivd.Stats{WrittenBytes: int64(len(buf))})
 		return nil
 	})
-	return nil
 }
 
 // seal waits until everything before upTo is written and durable, then says so.

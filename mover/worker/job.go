@@ -183,13 +183,14 @@ func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
 }
 
 func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
-	reader, err := t.w.Repository.OpenReader(ctx, t.job.Lease, t.job.Restore.Point)
+	im, err := pipeline.OpenImage(ctx, t.w.Repository, *t.job, t.w.Memory, d.Tuning().Request, t.w.Name)
 	if err != nil {
 		return err
 	}
+	defer im.Close(ctx)
 	return pipeline.Restore{
-		Job: *t.job, From: t.record.rec, Target: d, Reader: reader,
-		Memory: t.w.Memory, Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth, Request: d.Tuning().Request,
+		Job: *t.job, From: t.record.rec, Target: d, Image: im,
+		Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth, Request: d.Tuning().Request,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
 }

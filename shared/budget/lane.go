@@ -85,11 +85,15 @@ func (l *Lane[T]) takeLocked(extra bool) *Slot[T] {
 	return s
 }
 
-// Put gives a slot back; nobody uses its value any more.
+// Put gives a slot back; nobody uses its value any more. A slot that was given back
+// already, or whose lane is closed, is left alone.
 func (l *Lane[T]) Put(s *Slot[T]) {
 	m := l.memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !l.out[s] {
+		return // it was given back before, or the lane is closed
+	}
 	delete(l.out, s)
 	if s.extra {
 		l.drop(s.Value)

@@ -10,6 +10,7 @@ package budget
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -86,14 +87,17 @@ func (m *Memory) Compute(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// Reserve waits until n bytes are free and takes them. Kind Invalid: there are
-// never as many.
+// ErrTooLittle is in the chain of Reserve's error where there is never as much.
+var ErrTooLittle = errors.New("the memory is too little")
+
+// Reserve waits until n bytes are free and takes them. Kind Invalid, and
+// ErrTooLittle: there are never as many.
 func (m *Memory) Reserve(ctx context.Context, n int64) error {
 	if n > m.total {
 		return &ivd.Error{
 			Kind: ivd.Invalid,
 			Op:   "reserve memory",
-			Err:  fmt.Errorf("%d MiB are needed, and there are %d MiB in all", ceilMiB(n), ceilMiB(m.total)),
+			Err:  fmt.Errorf("%w: %d MiB are needed, and there are %d MiB in all", ErrTooLittle, ceilMiB(n), ceilMiB(m.total)),
 		}
 	}
 	m.mu.Lock()

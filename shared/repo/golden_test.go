@@ -6,9 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
+	"ivdmover/shared/image"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
@@ -127,52 +130,40 @@ func TestGoldenRestore(t *testing.T) {
 func restoreGolden(t *testing.T, r *repo.Repository) map[ivd.ChunkIndex][]byte {
 	t.Helper()
 	got := map[ivd.ChunkIndex][]byte{}
-	l := lease(t, r, repo.LeaseSpec{Kind: repo.ReadLease})
 	for info, err := range r.Points(t.Context(), repo.PointsOf{Source: source, Disk: disk}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rd, err := r.OpenReader(t.Context(), l.ID, info.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, ref := range rd.Point().Pages {
-			page, err := rd.Page(t.Context(), ref)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, s := range page.Spans {
-				if s.State == format.SpanZero {
-					continue
-				}
-				restoreSpan(t, rd, page, ref.Page.FirstSpan()+ivd.SpanIndex(i), got)
-			}
-		}
+		readPoint(t, r, info.ID, got)
 	}
 	return got
 }
 
-func restoreSpan(t *testing.T, rd *repo.Reader, page *format.Page, span ivd.SpanIndex, into map[ivd.ChunkIndex][]byte) {
+// readPoint reads the chunks of a point that are stored.
+func readPoint(t *testing.T, r *repo.Repository, id ivd.PointID, into map[ivd.ChunkIndex][]byte) {
 	t.Helper()
-	n, err := rd.Node(t.Context(), page, span)
+	memory := budget.NewMemory(64<<20, func(n int) budget.Buffer { return goBuffer(make([]byte, n)) })
+	im, err := image.Open(t.Context(), r, image.Options{Point: id, Memory: memory})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, c := range n.Chunks {
-		if c.Zero() {
-			continue
-		}
-		frame, err := rd.ReadRange(t.Context(), c.Place.Pack, c.Place.Offset, c.Place.Length)
+	defer im.Close(t.Context())
+	size := im.Point().Geometry.ChunkSize
+	for p, err := range im.Pieces(t.Context(), slices.Values([]ivd.Extent{im.Whole()})) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain, err := format.OpenFrame(nil, frame, c.ID)
-		if err != nil {
-			t.Fatal(err)
+		for n := int64(0); !p.Zero() && n < p.Length; n += size {
+			into[ivd.ChunkIndex((p.Offset+n)/size)] = bytes.Clone(p.Data[n:min(n+size, p.Length)])
 		}
-		into[span.FirstChunk()+ivd.ChunkIndex(i)] = plain
+		p.Release()
 	}
 }
+
+type goBuffer []byte
+
+func (b goBuffer) Bytes() []byte { return b }
+func (goBuffer) Free()           {}
 
 func sameDisk(t *testing.T, got map[ivd.ChunkIndex][]byte) {
 	t.Helper()

@@ -152,7 +152,7 @@ func TestFeatures(t *testing.T) {
 	wantKind(t, err, ivd.Unsupported, "quill")
 	_, err = trust.Open(t.Context(), r, write.ID)
 	wantKind(t, err, ivd.Unsupported, "quill")
-	if _, err := r.OpenReader(t.Context(), lease(t, r, repo.LeaseSpec{Kind: repo.ReadLease}).ID, x.point.ID); err != nil {
+	if _, _, err := r.OpenPoint(t.Context(), lease(t, r, repo.LeaseSpec{Kind: repo.ReadLease}).ID, x.point.ID); err != nil {
 		t.Fatal(err)
 	}
 	if again, err := repo.Open(t.Context(), b); err != nil || again.Info().Generation != info.Generation {
@@ -162,7 +162,9 @@ func TestFeatures(t *testing.T) {
 	info.Generation++
 	info.Features.Read = []string{"tapes"}
 	describe(t, b, info)
-	_, err = r.OpenReader(t.Context(), read.ID, x.point.ID)
+	_, _, err = r.OpenPoint(t.Context(), read.ID, x.point.ID)
+	wantKind(t, err, ivd.Unsupported, "tapes")
+	_, err = r.OpenPointWithoutLease(t.Context(), x.point.ID)
 	wantKind(t, err, ivd.Unsupported, "tapes")
 	_, err = repo.Open(t.Context(), b)
 	wantKind(t, err, ivd.Unsupported, "tapes")
@@ -213,7 +215,7 @@ func TestIncarnations(t *testing.T) {
 	describe(t, b, info)
 	_, err := trust.Open(t.Context(), r, old.ID)
 	wantKind(t, err, ivd.Expired, string(old.Incarnation), string(info.Incarnation))
-	_, err = r.OpenReader(t.Context(), old.ID, x.point.ID)
+	_, _, err = r.OpenPoint(t.Context(), old.ID, x.point.ID)
 	wantKind(t, err, ivd.Expired)
 	w, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{}).ID)
 	if err != nil {

@@ -250,7 +250,7 @@ func TestOrder(t *testing.T) {
 		t.Fatalf("a writer did %q, want %q", got, want)
 	}
 	b.forget()
-	if _, err := r.OpenReader(t.Context(), l.ID, p.ID); err != nil {
+	if _, _, err := r.OpenPoint(t.Context(), l.ID, p.ID); err != nil {
 		t.Fatal(err)
 	}
 	want = append(want[2:], "get "+pointObject(p))

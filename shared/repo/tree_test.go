@@ -60,7 +60,7 @@ func plant(t *testing.T, r *repo.Repository, w *repo.Writer) tree {
 	var places [2]ivd.Place
 	for i := range 2 {
 		p := newPack(w, format.DataPack)
-		ids[i], places[i] = addFrame(p, format.ChunkFrame, []byte{byte(i), 1, 2, 3})
+		ids[i], places[i] = addFrame(p, format.ChunkFrame, append([]byte{byte(i), 1, 2, 3}, make([]byte, geometry.ChunkSize-4)...))
 		places[i].PackRef = putPack(t, w, p)
 		x.data[i] = places[i].Pack
 	}

@@ -1,0 +1,152 @@
+package image_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
+
+	"ivdmover/shared/image"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo/repotest"
+)
+
+// drawDisk makes a disk of a few spans, with an end that fits nothing.
+func drawDisk(t *rapid.T) *repotest.Disk {
+	chunk := rapid.SampledFrom([]int64{cs, 4 * cs}).Draw(t, "chunk size")
+	spans := rapid.Int64Range(0, 4).Draw(t, "spans")
+	capacity := spans*ivd.ChunksPerSpan*chunk + rapid.SampledFrom([]int64{0, 1, 512, chunk - 1, 3*chunk + 512}).Draw(t, "and a bit")
+	d := repotest.NewDisk(ivd.Geometry{Capacity: capacity, ChunkSize: chunk})
+	rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+	if capacity > 0 {
+		d.Fill(rnd, rapid.IntRange(0, 25).Draw(t, "writes"), 6*chunk)
+	}
+	if same := rapid.IntRange(0, 6).Draw(t, "repeated chunks"); same > 0 && capacity > 8*chunk {
+		b := bytes.Repeat([]byte{7}, int(chunk))
+		for i := range int64(same) { // one content, in neighbours too
+			_, _ = d.WriteAt(b, (1+i/2+i%2*3)*chunk)
+		}
+	}
+	return d
+}
+
+func drawLayout(t *rapid.T) repotest.Layout {
+	l := repotest.Layout{
+		ChunksPerPack: rapid.SampledFrom([]int{0, 1, 3, 40}).Draw(t, "chunks a pack"),
+		NodesPerPack:  rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "nodes a pack"),
+	}
+	if rapid.Bool().Draw(t, "out of order") {
+		l.Order = func(list []ivd.ChunkIndex) []ivd.ChunkIndex {
+			list = slices.Clone(list)
+			rand.New(rand.NewPCG(3, 4)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+			return list
+		}
+	}
+	return l
+}
+
+func drawRange(t *rapid.T, size int64) ivd.Extent {
+	off := rapid.Int64Range(0, size).Draw(t, "offset")
+	return ivd.Extent{Offset: off, Length: rapid.Int64Range(0, min(size-off, 40*cs)).Draw(t, "length")}
+}
+
+// However a disk was stored, the image is the disk: at random, in order, of some
+// ranges, and in what it says of data and zeros; with memory to the byte or plenty.
+func TestImageIsTheDisk(t *testing.T) {
+	r := repotest.New(t) // one for all: what is stored already is shared
+	rapid.Check(t, func(rt *rapid.T) {
+		d := drawDisk(rt)
+		p := r.Save(d, drawLayout(rt))
+		o := image.Options{
+			Point: p.ID, Fill: rapid.Bool().Draw(rt, "fill"),
+			Cache: rapid.SampledFrom([]int64{0, 2 * d.ChunkSize, 1 << 20}).Draw(rt, "cache"),
+			Piece: rapid.SampledFrom([]int64{0, 2 << 20, 3<<20 + 5}).Draw(rt, "piece"),
+		}
+		total := o.Need(d.Geometry)
+		if rapid.Bool().Draw(rt, "plenty of memory") {
+			total = 256 << 20
+		}
+		o.Memory = memory(t, total)
+		im, err := image.Open(t.Context(), r.Repository, o)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer im.Close(t.Context())
+		if im.Size() != d.Capacity || im.Point().ID != p.ID {
+			rt.Fatalf("an image of %d bytes of %s", im.Size(), im.Point().ID)
+		}
+		inOrder(rt, t, im, d, im.Whole())
+		var some []ivd.Extent
+		for range rapid.IntRange(0, 6).Draw(rt, "ranges") {
+			some = append(some, drawRange(rt, d.Capacity))
+		}
+		inOrder(rt, t, im, d, some...)
+		atRandom(rt, t, im, d)
+		extents(rt, t, im, d, im.Whole())
+		extents(rt, t, im, d, drawRange(rt, d.Capacity))
+	})
+}
+
+func inOrder(rt *rapid.T, t *testing.T, im *image.Image, d *repotest.Disk, list ...ivd.Extent) {
+	rt.Helper()
+	got, err := readAll(t.Context(), im, list...)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	if want := content(t, d, list...); !bytes.Equal(got, want) {
+		rt.Fatalf("%d bytes of %v are not the disk's %d", len(got), list, len(want))
+	}
+}
+
+func atRandom(rt *rapid.T, t *testing.T, im *image.Image, d *repotest.Disk) {
+	rt.Helper()
+	var g errgroup.Group
+	for range rapid.IntRange(1, 8).Draw(rt, "reads") {
+		e := drawRange(rt, d.Capacity)
+		beyond := rapid.SampledFrom([]int64{0, 0, 1, 5000}).Draw(rt, "beyond")
+		g.Go(func() error {
+			got, want := make([]byte, e.Length+beyond), make([]byte, e.Length+beyond)
+			n, err := im.ReaderAt(t.Context()).ReadAt(got, e.Offset)
+			wantN, wantErr := d.ReadAt(want, e.Offset)
+			if n != wantN || !errors.Is(err, wantErr) || !bytes.Equal(got[:n], want[:n]) {
+				return ivd.Errorf(ivd.Permanent, "%d bytes at %d: %d, %v, want %d, %v", len(got), e.Offset, n, err, wantN, wantErr)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		rt.Fatal(err)
+	}
+	if n, err := im.ReadAt(t.Context(), make([]byte, 1), d.Capacity); n != 0 || !errors.Is(err, io.EOF) {
+		rt.Fatalf("at the end: %d, %v", n, err)
+	}
+}
+
+// extents compares with the disk: what is zero by whole chunks, in the longest ranges.
+func extents(rt *rapid.T, t *testing.T, im *image.Image, d *repotest.Disk, within ivd.Extent) {
+	rt.Helper()
+	off, last := within.Offset, image.Extent{}
+	for e, err := range im.Extents(t.Context(), within) {
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if e.Offset != off || e.Length <= 0 || last.Length > 0 && e.Zero == last.Zero {
+			rt.Fatalf("%+v follows %+v", e, last)
+		}
+		for o := e.Offset; o < e.End(); o = (o/d.ChunkSize + 1) * d.ChunkSize {
+			chunk := d.Chunk(ivd.ChunkIndex(o / d.ChunkSize))
+			if zero := len(bytes.Trim(content(t, d, chunk), "\x00")) == 0; zero != e.Zero {
+				rt.Fatalf("%+v says of the chunk at %d that it is zeros: %t", e, chunk.Offset, e.Zero)
+			}
+		}
+		off, last = e.End(), e
+	}
+	if off != within.End() {
+		rt.Fatalf("extents of %+v end at %d", within, off)
+	}
+}
