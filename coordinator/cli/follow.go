@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"ivdmover/coordinator/api"
@@ -31,10 +33,16 @@ func (a *app) toEnd(ctx context.Context, c *api.Client, id ivd.RunID) error {
 	if err != nil {
 		return err
 	}
-	if err := a.show(v, func(w io.Writer) error { return writeRun(w, v) }); err != nil {
+	if err := a.showRun(v); err != nil {
 		return err
 	}
 	return verdict(v)
+}
+
+// showRun shows a run with its disks by name.
+func (a *app) showRun(v api.RunDetail) error {
+	slices.SortStableFunc(v.Disks, func(x, y api.RunDisk) int { return strings.Compare(nameOf(x), nameOf(y)) })
+	return a.show(v, func(w io.Writer) error { return writeRun(w, v) })
 }
 
 // follow shows a run's progress on standard error until it has ended.

@@ -60,7 +60,7 @@ none is done.`,
 			if err != nil {
 				return err
 			}
-			return a.show(v, func(w io.Writer) error { return writeRun(w, v) })
+			return a.showRun(v)
 		}),
 	}
 	c.Flags().BoolVar(&follow, "follow", false, "show the progress until the run has ended")

@@ -30,7 +30,11 @@ func (s *show) restoreAll(ctx context.Context) error {
 }
 
 func (s *show) restore(ctx context.Context, point, name, want string) error {
-	id, err := s.Restore(ctx, point, name)
+	short, err := s.ShortID(ctx, point)
+	if err != nil {
+		return err
+	}
+	id, err := s.Restore(ctx, short, name)
 	if err != nil {
 		return err
 	}

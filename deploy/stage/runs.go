@@ -64,6 +64,23 @@ func (s *Stage) Restore(ctx context.Context, point, name string) (string, error)
 	return begun.ID, err
 }
 
+// ShortID is what people call a point.
+func (s *Stage) ShortID(ctx context.Context, point string) (string, error) {
+	var points []struct {
+		ID      string `json:"id"`
+		ShortID string `json:"short_id"`
+	}
+	if err := s.Quietly(ctx, &points, "points"); err != nil {
+		return "", err
+	}
+	for _, p := range points {
+		if p.ID == point {
+			return p.ShortID, nil
+		}
+	}
+	return "", fmt.Errorf("`ivd points` does not list %s", point)
+}
+
 // Ended waits for the end of a run while p lives. A run that is not done wholly is
 // an error.
 func (s *Stage) Ended(ctx context.Context, p *Process, id string, limit time.Duration) (Run, error) {
