@@ -293,7 +293,7 @@ func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 	return b.seal(ctx, b.end(), true)
 }
 
-// roomForSpan tells whether the batch may have one more span with chunks of its
+// roomForSpan reports whether the batch may have one more span with chunks of its
 // own; it never waits for memory to make it longer.
 func (b *backup) roomForSpan() bool {
 	for b.batch.own >= len(b.batch.indexes)*indexSpans {

@@ -145,7 +145,7 @@ func all(g ivd.Geometry, span ivd.SpanIndex) (b ivd.Bitmap) {
 	return b
 }
 
-// stored tells whether a chunk that was read is stored already, as far as that
+// stored reports whether a chunk that was read is stored already, as far as that
 // can be known out of order.
 func (b *backup) stored(ctx context.Context, s *span, i ivd.ChunkIndex, id ivd.ContentID) (ivd.Place, bool, error) {
 	if n := int(i - s.index.FirstChunk()); s.old != nil && n < len(s.old.Chunks) {

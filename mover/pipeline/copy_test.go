@@ -26,7 +26,7 @@ func (f *filled) ReadAt(_ context.Context, buf []byte, _ int64) error {
 	return nil
 }
 
-// within tells whether a lies in b's memory.
+// within reports whether a lies in b's memory.
 func within(a, b []byte) bool {
 	from, at := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(a)))
 	return from <= at && at+uintptr(len(a)) <= from+uintptr(len(b))

@@ -63,13 +63,13 @@ func (pp *parentPage) entry(span ivd.SpanIndex) *format.Span {
 	return &pp.page.Spans[i]
 }
 
-// zero tells that the span is known to be zeros, or that there is no parent.
+// zero reports whether the span is known to be zeros, or there is no parent.
 func (pp *parentPage) zero(span ivd.SpanIndex) bool {
 	e := pp.entry(span)
 	return e == nil || e.State == format.SpanZero
 }
 
-// takeable tells whether a span that the parent has may be taken over by reference.
+// takeable reports whether a span that the parent has may be taken over by reference.
 func (pp *parentPage) takeable(span ivd.SpanIndex) bool {
 	return pp.page != nil && pp.page.Takeable(span)
 }

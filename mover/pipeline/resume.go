@@ -36,7 +36,7 @@ func (b *backup) resume(ctx context.Context) error {
 	return nil
 }
 
-// goodPages tells whether all packs behind complete pages may be relied on. Those
+// goodPages reports whether all packs behind complete pages may be relied on. Those
 // sealed under the job's own lease are: nothing that appeared since it was
 // written is deleted while it stands.
 func (b *backup) goodPages(ctx context.Context, refs []ivd.PageRef) (bool, error) {

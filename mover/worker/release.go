@@ -33,7 +33,7 @@ func (w *Worker) release(ctx context.Context, left []disk.Attachment) {
 	}
 }
 
-// releaseOne tells whether there is nothing more to try.
+// releaseOne reports whether there is nothing more to try.
 func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
 	login, err := w.login(ctx, a.Run, a.Disk, func() {})
 	switch {

@@ -44,7 +44,7 @@ type Disks interface {
 type Devices interface {
 	// Left are those that are not released.
 	Left() []disk.Attachment
-	// Release releases all of the vCenter that one is of, and tells whether it did.
+	// Release releases all of the vCenter that one is of, and reports whether it did.
 	Release(ctx context.Context, a disk.Attachment, login job.Login) bool
 	// GiveUp forgets one that there is no login for.
 	GiveUp(a disk.Attachment)

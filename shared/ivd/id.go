@@ -138,7 +138,7 @@ type ContentID [32]byte
 
 func (c ContentID) String() string { return hex.EncodeToString(c[:]) }
 
-// IsZero tells an id that was never set.
+// IsZero reports whether the id was never set.
 func (c ContentID) IsZero() bool { return c == ContentID{} }
 
 // MarshalText writes 64 lower-case hexadecimal digits.
@@ -152,7 +152,7 @@ type PackID [32]byte
 
 func (p PackID) String() string { return hex.EncodeToString(p[:]) }
 
-// IsZero tells an id that was never set.
+// IsZero reports whether the id was never set.
 func (p PackID) IsZero() bool { return p == PackID{} }
 
 // MarshalText writes 64 lower-case hexadecimal digits.

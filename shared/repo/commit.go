@@ -93,7 +93,7 @@ func (r *Repository) commitOnce(ctx context.Context, lease Lease, name store.Nam
 	return true, pending.Send(ctx)
 }
 
-// sameObject tells whether the object is exactly this one.
+// sameObject reports whether the object is exactly this one.
 func (r *Repository) sameObject(ctx context.Context, name store.Name, body []byte) (bool, error) {
 	o, err := r.get(ctx, name, format.MaxRecord)
 	if err != nil {
