@@ -13,7 +13,7 @@ import (
 // standalone ESXi host a HostVStorageObjectManager, which has the same calls under other
 // names. This file is the one place that knows both.
 
-// Alone reports whether this is an ESXi host without a vCenter: it tells no change ids
+// Standalone reports whether this is an ESXi host without a vCenter: it tells no change ids
 // and no changed areas, and VDDK's PrepareForAccess fails on it.
 func (v *VCenter) Standalone() bool { return !v.client().IsVC() }
 
