@@ -99,7 +99,7 @@ func (r *runs) run(v engine.View) api.Run {
 		}
 	}
 	for _, it := range v.Items {
-		out.Counts.Add(r.disk(v.Kind, it))
+		out.Counts.Add(api.RunDisk{Step: string(it.Step), Result: api.State(it.Result)})
 	}
 	return out
 }
