@@ -73,11 +73,11 @@ func (c *crashing) publish(n, lost int) {
 	j := job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
 		Lease: c.lease.ID, Deadline: c.lease.Deadline, Repository: c.repo.ID(),
-		Disk: c.ward.refs[n], Name: "disk", Geometry: g,
+		Disk: job.IVD(c.ward.refs[n]), Name: "disk", Geometry: g,
 		Backup: &job.BackupSpec{Snapshot: c.ward.snapshots[n], Pages: []ivd.PageIndex{0}, Unread: job.UnreadZero, Allocated: true},
 	}
 	rec := job.Record{
-		Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.ID(), Lease: j.Lease,
+		Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Ref.ID(), Lease: j.Lease,
 		State: job.Queued, Lost: lost, Attempt: lost,
 	}
 	if err := c.queue.CreateJobRecord(c.t.Context(), rec); err != nil {

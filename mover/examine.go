@@ -191,7 +191,7 @@ func (p *doctorFlags) request() (childRequest, error) {
 	login := p.login
 	login.Password = ivd.Secret(strings.TrimRight(string(password), "\r\n"))
 	return childRequest{
-		Disk:     ivd.NewDiskRef("", ivd.DatastoreID(p.datastore), ivd.DiskID(p.disk)),
+		Disk:     job.IVD(ivd.NewDiskRef("", ivd.DatastoreID(p.datastore), ivd.DiskID(p.disk))),
 		Snapshot: ivd.SnapshotID(p.snapshot), Login: expose(login), Capacity: int64(p.capacity), Measure: int64(p.measure),
 	}, nil
 }

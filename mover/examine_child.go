@@ -34,7 +34,7 @@ const closeGrace = 30 * time.Second
 // childRequest is what a child is asked to examine. It is written to its standard
 // input, since secrets belong on no command line and in no environment.
 type childRequest struct {
-	Disk     ivd.DiskRef    `json:"disk"` // empty: the library alone
+	Disk     job.Disk       `json:"disk"` // empty: the library alone
 	Snapshot ivd.SnapshotID `json:"snapshot"`
 	Login    exposedLogin   `json:"login"`
 	Capacity int64          `json:"capacity"`
@@ -88,7 +88,7 @@ func (d doctorRunner) examine(stop *interruption, r childRequest) (doctor.Report
 			Remedy: "send this report: the library took its process down",
 		})
 	}
-	if died != nil && report.VM && r.Disk.ID() != "" && slices.Contains(d.config.Mover.VDDK.Transports, "hotadd") {
+	if died != nil && report.VM && r.Disk.Ref.ID() != "" && slices.Contains(d.config.Mover.VDDK.Transports, "hotadd") {
 		report.Checks = append(report.Checks, d.release(stop.twice, r))
 	}
 	return report, nil

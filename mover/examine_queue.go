@@ -86,7 +86,7 @@ func beginExamination(ctx context.Context, c *config.Config, p *doctorFlags) (*e
 		}
 		return nil, err
 	}
-	x.asked.Disk = string(x.found.Disk.ID())
+	x.asked.Disk = string(x.found.Disk.Ref.ID())
 	return x, nil
 }
 

@@ -154,7 +154,11 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if err := t.save(ctx); err != nil {
 		return nil, err
 	}
-	return plan.Backup(t.template(ctx), plan.Disk{
+	template, err := t.template(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Backup(template, plan.Disk{
 		Geometry: t.disk.Geometry, Snapshot: t.disk.Snapshot, Mode: mode, Areas: areas, Parent: t.builtOn(parent),
 	})
 }
@@ -226,8 +230,9 @@ func (t *task) save(ctx context.Context) error { return t.Save(ctx, t.disk) }
 func (t *task) run() ivd.RunID { return t.Item().Run }
 
 // template is what all jobs of the disk have in common.
-func (t *task) template(ctx context.Context) job.Job {
-	return job.Job{Kind: job.Backup, Disk: t.disk.Ref, Name: t.disk.Name, Identity: identity(t.run(), t.disk.Ref.ID()), Allows: t.allows(ctx)}
+func (t *task) template(ctx context.Context) (job.Job, error) {
+	d, err := t.vc.Opens(t.disk.Ref)
+	return job.Job{Kind: job.Backup, Disk: d, Name: t.disk.Name, Identity: identity(t.run(), t.disk.Ref.ID()), Allows: t.allows(ctx)}, err
 }
 
 // allows is what of the disk bears on the transports of the movers there are now.

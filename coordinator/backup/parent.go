@@ -124,7 +124,11 @@ func (t *task) capacity(ctx context.Context, parent *parentPoint) (int64, error)
 	if parent != nil && parent.Geometry.Capacity>>20 == disk.Capacity>>20 {
 		return parent.Geometry.Capacity, nil // a disk grows by whole MiB
 	}
-	reply, err := t.w.Fleet.Ask(ctx, job.Request{Op: job.Inspect, Run: t.run(), Disk: t.disk.Ref, Snapshot: t.disk.Snapshot, Allows: t.allows(ctx)})
+	opens, err := t.vc.Opens(t.disk.Ref)
+	if err != nil {
+		return 0, err
+	}
+	reply, err := t.w.Fleet.Ask(ctx, job.Request{Op: job.Inspect, Run: t.run(), Disk: opens, Snapshot: t.disk.Snapshot, Allows: t.allows(ctx)})
 	return reply.Capacity, err
 }
 

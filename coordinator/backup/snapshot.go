@@ -38,7 +38,10 @@ func (t *task) access(ctx context.Context) error {
 	if err != nil || t.vc.Standalone() {
 		return err
 	}
-	a := access{Disk: t.disk.Ref, Identity: identity(t.run(), t.disk.Ref.ID())}
+	a := access{Identity: identity(t.run(), t.disk.Ref.ID())}
+	if a.Disk, err = t.vc.Opens(t.disk.Ref); err != nil {
+		return err
+	}
 	if _, err := t.w.Ledger.Open(ctx, t.obligation(accessKind), a); err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ const (
 
 // access is that of a mover to a disk's VMs, which are not relocated until it ends.
 type access struct {
-	Disk     ivd.DiskRef `json:"disk"`
-	Identity string      `json:"identity"`
+	Disk     job.Disk `json:"disk"`
+	Identity string   `json:"identity"`
 }
 
 // snapshot is one of a disk, known by its description.
@@ -33,7 +33,7 @@ func (w *Workflow) register() {
 		if err := o.Decode(&a); err != nil {
 			return false, err
 		}
-		if _, err := w.Sources.Of(a.Disk.Source()); err != nil {
+		if _, err := w.Sources.Of(a.Disk.Ref.Source()); err != nil {
 			return false, err
 		}
 		return true, w.endAccess(ctx, o.Run, a)

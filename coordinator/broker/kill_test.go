@@ -157,6 +157,6 @@ func writeUntilKilled(t *testing.T, url string, kill func(), round int, acknowle
 func testJob(id ivd.JobID) job.Job {
 	return job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: id, Run: "run",
-		Disk: ivd.NewDiskRef("lab", "datastore-1", "11111111-2222-3333-4444-555555555555"),
+		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", "11111111-2222-3333-4444-555555555555")),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"ivdmover/coordinator/login"
 	"ivdmover/coordinator/restore"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
@@ -229,7 +230,7 @@ func (b *Bench) Abandoned(c *Coordinator, ref ivd.DiskRef, asked bool) ivd.RunID
 	key := engine.ItemKey(ref.ID())
 	b.Store(r, engine.Item{Key: key, Step: engine.Ended, Result: engine.Failed, Body: Body(backup.Disk{Ref: ref})})
 	o := ledger.Obligation{Run: r.ID, Item: string(key), Kind: "access"}
-	_, err := c.Ledger.Open(b.Context(), o, map[string]any{"disk": ref, "identity": "who"})
+	_, err := c.Ledger.Open(b.Context(), o, map[string]any{"disk": job.IVD(ref), "identity": "who"})
 	b.Must(err)
 	o.Kind, o.Asked = "snapshot", asked
 	_, err = c.Ledger.Open(b.Context(), o, map[string]any{"disk": ref, "mark": backup.Mark(r.ID)})

@@ -97,7 +97,7 @@ func (p *Puppet) serve(ctx context.Context, r job.Request) job.Reply {
 	p.mu.Unlock()
 	reply := job.Reply{Version: job.Version, Capacity: 1 << 20}
 	if r.Op == job.Inspect {
-		if d, err := p.b.VC.Disk(ctx, r.Disk); err == nil {
+		if d, err := p.b.VC.Disk(ctx, r.Disk.Ref); err == nil {
 			reply.Capacity = d.Capacity
 		}
 	}
@@ -128,7 +128,7 @@ func (p *Puppet) pull(ctx context.Context, kind job.Kind) {
 
 // do does a job as a mover does: it counts the attempt, and stores how it ended.
 func (p *Puppet) do(ctx context.Context, j job.Job) error {
-	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.ID(), j.ID)
+	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
 	if err != nil || rec.State == job.Done || rec.State == job.Failed {
 		return nil
 	}

@@ -52,7 +52,7 @@ func (p *pairs) Prepare(ctx context.Context, g *Group) error {
 }
 
 func (p *pairs) Plan(_ context.Context, _ *Group, t *Task) ([]job.Job, error) {
-	return []job.Job{{Kind: job.Backup, ID: "j0001", Disk: ivd.NewDiskRef("lab", "ds", diskOf(t.Item().Key))}}, nil
+	return []job.Job{{Kind: job.Backup, ID: "j0001", Disk: job.IVD(ivd.NewDiskRef("lab", "ds", diskOf(t.Item().Key)))}}, nil
 }
 
 func (p *pairs) Finish(_ context.Context, _ *Group, done map[ItemKey][]job.Record) error {
@@ -86,7 +86,7 @@ func pairsEngine(t *testing.T, do func(*job.Record)) (*Engine, *pairs) {
 				return
 			}
 			for _, d := range got {
-				rec, rev, err := e.Queue.JobRecord(life, d.Job.Run, d.Job.Disk.ID(), d.Job.ID)
+				rec, rev, err := e.Queue.JobRecord(life, d.Job.Run, d.Job.Disk.Ref.ID(), d.Job.ID)
 				if err == nil && rec.State == job.Queued {
 					rec.Attempt++
 					do(&rec)

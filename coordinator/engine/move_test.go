@@ -53,7 +53,7 @@ func TestJobWhoseMessageWasNotSent(t *testing.T) {
 	if err := task.requeue(t.Context(), rec.ID); err == nil || task.published {
 		t.Fatalf("a message that was not sent counts as sent: %v", err)
 	}
-	task.jobs[rec.ID] = job.Job{Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: rec.ID, Run: "r", Disk: ref}
+	task.jobs[rec.ID] = job.Job{Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: rec.ID, Run: "r", Disk: job.IVD(ref)}
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	moved := make(chan error)

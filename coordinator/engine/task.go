@@ -79,7 +79,7 @@ func (t *Task) plan(ctx context.Context) error {
 	for i, j := range jobs {
 		j.Version, j.Class, j.Run, j.Repository = job.Version, job.AnyClass, t.item.Run, t.g.d.e.Leases.ID()
 		j.Lease, j.Deadline = t.g.d.lease.ID, t.g.d.lease.Deadline
-		byID[j.ID], ids[i], disk = j, j.ID, j.Disk.ID()
+		byID[j.ID], ids[i], disk = j, j.ID, j.Disk.Ref.ID()
 	}
 	if err := t.save(ctx, func(it *Item) { it.Jobs, it.Disk = ids, disk }); err != nil {
 		return err

@@ -99,6 +99,9 @@ func (r *Room) begin(ctx context.Context, q job.ExamineRequest, doctor job.Mover
 		return job.Examination{}, err
 	}
 	x := r.describe(q, v, disk)
+	if x.Disk, err = v.Opens(disk.Ref); err != nil {
+		return job.Examination{}, err
+	}
 	if q.Snapshot != "" {
 		err = hasSnapshot(ctx, v, disk.Ref, q.Snapshot)
 	} else {
@@ -128,7 +131,7 @@ func (r *Room) describe(q job.ExamineRequest, v *inventory.VCenter, d inventory.
 		host = "unknown"
 	}
 	x := job.Examination{
-		Run: ivd.RunID(examination + q.Process), Disk: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Capacity: d.Capacity,
+		Run: ivd.RunID(examination + q.Process), Name: d.Name, Datastore: d.DatastoreName, Capacity: d.Capacity,
 		Snapshot: q.Snapshot, VCenter: v.Name() + " " + v.Version(), Coordinator: host + ", " + r.Instance,
 	}
 	for _, vm := range d.AttachedTo {

@@ -83,7 +83,7 @@ func TestExamination(t *testing.T) {
 		v := visit(b, text)
 		x, err := v.begin(nil)
 		b.Must(err)
-		if x.Disk != b.InLab(d.Ref) || x.Name != "a" || x.Datastore != "datastore1" || x.Capacity != 8<<20 || !x.Made || x.Snapshot == byHand || x.Deadline.IsZero() {
+		if x.Disk.Ref != b.InLab(d.Ref) || x.Name != "a" || x.Datastore != "datastore1" || x.Capacity != 8<<20 || !x.Made || x.Snapshot == byHand || x.Deadline.IsZero() {
 			t.Errorf("%q: %+v", text, x)
 		}
 		if x.Login.Cookie == "" || x.Login.Allows == nil || !slices.Equal(x.Login.Allows.ProxyVMs, []string{estate.BIOSUUID("lab-vm-1")}) {
@@ -93,7 +93,7 @@ func TestExamination(t *testing.T) {
 		if n := b.Snapshots(d); n != 2 || len(b.Ledger()) != 1 {
 			t.Errorf("%d snapshots while it is examined, the ledger has %v", n, b.Ledger())
 		}
-		v.ask.Disk = string(x.Disk.ID())
+		v.ask.Disk = string(x.Disk.Ref.ID())
 		b.Must(v.q.EndExamination(t.Context(), v.ask))
 		b.Must(v.q.EndExamination(t.Context(), v.ask)) // again
 	}

@@ -58,7 +58,7 @@ func (f *Fleet) candidates(ctx context.Context) ([]job.Mover, error) {
 }
 
 func noMover(q job.Request, err error) error {
-	return &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.ID()), Err: err, Remedy: "start ivd-mover, or look at `ivd movers`"}
+	return &ivd.Error{Kind: ivd.Transient, Op: fmt.Sprintf("ask a mover to %s disk %s", q.Op, q.Disk.Ref.ID()), Err: err, Remedy: "start ivd-mover, or look at `ivd movers`"}
 }
 
 func onMover(q job.Request, m job.Mover, err error) error {

@@ -18,7 +18,7 @@ func TestAsk(t *testing.T) {
 	t.Parallel()
 	b := coordtest.New(t)
 	s := b.Coordinator("one").Fleet
-	q := job.Request{Op: job.PrepareAccess, Run: "r", Disk: ivd.NewDiskRef("lab", "", "11111111-1111-4111-8111-111111111111")}
+	q := job.Request{Op: job.PrepareAccess, Run: "r", Disk: job.IVD(ivd.NewDiskRef("lab", "", "11111111-1111-4111-8111-111111111111"))}
 	if _, err := s.Ask(t.Context(), q); ivd.KindOf(err) != ivd.Transient {
 		t.Errorf("without movers: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ivdmover/deploy/lab"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // All that vSphere tells of a disk: of itself, of its datastore, and of the machines
@@ -23,6 +24,13 @@ func TestDescribe(t *testing.T) {
 	}
 	if s := d.Datastore; s.ID != ref.Datastore() || s.Name != d.DatastoreName || s.Type != "VMFS" || s.URL == "" {
 		t.Errorf("datastore %+v", s)
+	}
+	want := job.Location{IVD: string(ref.ID()), Datastore: string(ref.Datastore())}
+	if o := must[job.Disk](t)(v.Opens(ref)); o.Ref != ref || o.Open != want {
+		t.Errorf("it is opened by %+v, want %+v", o, want)
+	}
+	if _, err := v.Opens(ivd.NewDiskRef(ref.Source(), ref.Datastore(), ref.ID()+".2000")); ivd.KindOf(err) != ivd.Unsupported {
+		t.Errorf("a VM's own disk: %v", err)
 	}
 	if p := v.Product(); p.Name == "" || p.Version == "" || p.Build == "" {
 		t.Errorf("%+v", p)

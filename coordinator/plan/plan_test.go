@@ -29,7 +29,7 @@ func refs(pages ...ivd.PageIndex) []ivd.PageRef {
 }
 
 func TestAllocatedDiskIsNotRead(t *testing.T) {
-	template := job.Job{Run: "run", Lease: "lease", Name: "disk", Disk: ivd.NewDiskRef("", "", "d")}
+	template := job.Job{Run: "run", Lease: "lease", Name: "disk", Disk: job.IVD(ivd.NewDiskRef("", "", "d"))}
 	jobs, err := Backup(template, Disk{Geometry: geometry(100 * gib), Snapshot: "s", Mode: Allocated})
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestAllocatedDiskIsNotRead(t *testing.T) {
 		if !b.Allocated || len(b.Spans) != 0 || b.Unread != job.UnreadZero || b.Snapshot != "s" || len(b.Pages) != 1 || b.Pages[0] != ivd.PageIndex(i) {
 			t.Errorf("job %d: %+v", i, b)
 		}
-		if j.Run != "run" || j.Lease != "lease" || j.Name != "disk" || j.Disk.ID() != "d" || j.Kind != job.Backup || j.Version != job.Version {
+		if j.Run != "run" || j.Lease != "lease" || j.Name != "disk" || j.Disk.Ref.ID() != "d" || j.Kind != job.Backup || j.Version != job.Version {
 			t.Errorf("job %d lost its template: %+v", i, j)
 		}
 	}
@@ -184,11 +184,11 @@ func TestLargestJobFitsAMessage(t *testing.T) {
 	}
 	template := job.Job{
 		Class: "a-class-with-a-long-name", Run: ivd.NewRunID(time.Now()), Lease: ivd.NewLeaseID(), Repository: "0123456789abcdef0123456789abcdef",
-		Name: strings.Repeat("n", 512), Disk: ivd.NewDiskRef(ivd.SourceID(strings.Repeat("v", 128)), "datastore-123456", "8ca8c0a1-7b35-41fb-a8c9-0000deadbeef"),
+		Name: strings.Repeat("n", 512), Disk: job.IVD(ivd.NewDiskRef(ivd.SourceID(strings.Repeat("v", 128)), "datastore-123456", "8ca8c0a1-7b35-41fb-a8c9-0000deadbeef")),
 	}
 	jobs, err := Backup(template, Disk{
 		Geometry: g, Mode: Changed, Areas: areas, Snapshot: "8ca8c0a1-7b35-41fb-a8c9-0000deadbeef",
-		Parent: &Parent{Point: ivd.NewPointID(ivd.NewDomainID(), template.Disk.Source(), template.Disk.ID(), time.Now(), template.Run), Geometry: g, Pages: refs(all...)},
+		Parent: &Parent{Point: ivd.NewPointID(ivd.NewDomainID(), template.Disk.Ref.Source(), template.Disk.Ref.ID(), time.Now(), template.Run), Geometry: g, Pages: refs(all...)},
 	})
 	if err != nil {
 		t.Fatal(err)

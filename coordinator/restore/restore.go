@@ -107,7 +107,11 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if err != nil {
 		return nil, err
 	}
-	return plan.Restore(t.template(ctx), plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
+	template, err := t.template(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Restore(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
 }
 
 // Finish gives the disks their names: from now on they are the user's.
@@ -148,16 +152,20 @@ func (w *Workflow) task(et *engine.Task) (*task, error) {
 }
 
 // template is what all jobs of the disk have in common.
-func (t *task) template(ctx context.Context) job.Job {
+func (t *task) template(ctx context.Context) (job.Job, error) {
+	d, err := t.vc.Opens(t.disk.Ref)
+	if err != nil {
+		return job.Job{}, err
+	}
 	j := job.Job{
-		Kind: job.Restore, Disk: t.disk.Ref, Name: t.disk.Name,
+		Kind: job.Restore, Disk: d, Name: t.disk.Name,
 		Identity: fmt.Sprintf("ivdmover-%s-%.8s", t.Item().Run, t.disk.Ref.ID()),
 	}
 	movers, err := t.w.Fleet.Movers(ctx)
 	if err != nil {
 		t.Log().Warn("listing the movers failed: what they can reach the disk by is not known", "err", err)
-		return j
+		return j, nil
 	}
 	j.Allows = t.vc.Allows(ctx, t.disk.Ref, movers)
-	return j
+	return j, nil
 }

@@ -15,7 +15,7 @@ out=$PWD/build/mutants
 mkdir -p "$out/bin"
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-git ls-files -z --cached --others --exclude-standard -- '*.go' 'go.*' '*/testdata/*' | xargs -0 cp --parents -t "$copy"
+git ls-files -z --cached --others --exclude-standard -- '*.go' 'go.*' '*/testdata/*' 'docs/*' | xargs -0 cp --parents -t "$copy"
 
 go=$(command -v go)
 cat >"$out/bin/go" <<EOF

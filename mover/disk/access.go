@@ -10,23 +10,23 @@ import (
 
 // PrepareAccess is VixDiskLib_PrepareForAccess: no VM that the disk is attached to
 // is relocated until EndAccess. EndAccess must follow whatever it returns.
-func (h *Host) PrepareAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error {
+func (h *Host) PrepareAccess(ctx context.Context, d job.Disk, login job.Login, identity string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	call, end := within(ctx, h.limits.access)
 	defer end()
-	return classify(h.lib.PrepareForAccess(call, params(ref, "", login), orIdentity(identity)))
+	return classify(h.lib.PrepareForAccess(call, params(d.Open, "", login), orIdentity(identity)))
 }
 
 // EndAccess is VixDiskLib_EndAccess. To repeat it is harmless.
-func (h *Host) EndAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error {
+func (h *Host) EndAccess(ctx context.Context, d job.Disk, login job.Login, identity string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	call, end := within(ctx, h.limits.access)
 	defer end()
-	return classify(h.lib.EndAccess(call, params(ref, "", login), orIdentity(identity)))
+	return classify(h.lib.EndAccess(call, params(d.Open, "", login), orIdentity(identity)))
 }
 
 func orIdentity(s string) string {
@@ -36,10 +36,10 @@ func orIdentity(s string) string {
 	return s
 }
 
-// params are the library's for a disk of a vCenter. The secrets leave their type
-// here and nowhere else.
-func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l job.Login) vddk.Params {
-	return vddk.Params{
+// params are the library's for a disk of a vCenter or an ESXi host. The secrets leave
+// their type here and nowhere else.
+func params(at job.Location, snapshot ivd.SnapshotID, l job.Login) vddk.Params {
+	p := vddk.Params{
 		Server:     l.Server,
 		Port:       uint32(l.Port),
 		NFCPort:    uint32(l.NFCPort),
@@ -47,6 +47,11 @@ func params(ref ivd.DiskRef, snapshot ivd.SnapshotID, l job.Login) vddk.Params {
 		User:       l.User,
 		Password:   l.Password.Reveal(),
 		Cookie:     l.Cookie.Reveal(),
-		Disk:       &vddk.DiskSpec{ID: string(ref.ID()), Datastore: string(ref.Datastore()), Snapshot: string(snapshot)},
 	}
+	if at.VM != "" {
+		p.VM, p.VMSnapshot = "moref="+at.VM, string(snapshot)
+		return p
+	}
+	p.Disk = &vddk.DiskSpec{ID: at.IVD, Datastore: at.Datastore, Snapshot: string(snapshot)}
+	return p
 }

@@ -9,6 +9,7 @@ import (
 
 	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
+	"ivdmover/shared/job"
 )
 
 // BenchmarkRequests reads a disk of the laboratory with requests of several sizes, as
@@ -33,7 +34,7 @@ func BenchmarkRequests(b *testing.B) {
 		}
 		for _, size := range []int64{1 << 20, 2 << 20, 4 << 20} {
 			b.Run(fmt.Sprintf("%s/%dMiB", mode, size>>20), func(b *testing.B) {
-				d, err := h.Open(b.Context(), Spec{Ref: refs[0], Snapshot: snapshot, Login: cookie})
+				d, err := h.Open(b.Context(), Spec{Disk: job.IVD(refs[0]), Snapshot: snapshot, Login: cookie})
 				if err != nil {
 					b.Fatal(err)
 				}

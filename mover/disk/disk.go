@@ -29,7 +29,7 @@ const Identity = "ivd"
 // Spec says which disk to open and for what.
 type Spec struct {
 	Run      ivd.RunID // that it is opened for
-	Ref      ivd.DiskRef
+	Disk     job.Disk
 	Snapshot ivd.SnapshotID // empty: the disk itself
 	Login    job.Login
 	Write    bool
@@ -49,7 +49,7 @@ type Disk struct {
 	failed     atomic.Bool // its path did not serve to the end
 
 	// Of a disk of a vCenter alone:
-	ref      ivd.DiskRef
+	disk     job.Disk
 	login    job.Login // for what is to be cleaned up behind it
 	refused  []job.Refusal
 	attached *Attachment // by HotAdd; nil: not
@@ -145,8 +145,8 @@ func (d *Disk) fail(err error) error {
 	case vddk.Fallback, vddk.Transient, vddk.Generic:
 		blame = true
 	}
-	if blame && !d.failed.Swap(true) && d.ref.Datastore() != "" {
-		d.host.paths.fail(pathOf(d.ref, d.Transport()), err.Error())
+	if blame && !d.failed.Swap(true) && d.disk.Ref.Datastore() != "" {
+		d.host.paths.fail(pathOf(d.disk.Ref, d.Transport()), err.Error())
 	}
 	return classify(err)
 }
@@ -166,12 +166,12 @@ func (d *Disk) Close() (err error) {
 
 // settle tells the host what became of the disk.
 func (d *Disk) settle(err error) {
-	if d.ref.Datastore() == "" {
+	if d.disk.Ref.Datastore() == "" {
 		return
 	}
 	if !d.failed.Load() {
 		bytes, busy := d.rate.total()
-		d.host.paths.work(pathOf(d.ref, d.Transport()), d.write, bytes, busy)
+		d.host.paths.work(pathOf(d.disk.Ref, d.Transport()), d.write, bytes, busy)
 	}
 	if d.attached != nil {
 		d.detached(err)

@@ -18,6 +18,7 @@ import (
 	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -80,13 +81,13 @@ func TestEveryCodeEndsAsItShould(t *testing.T) {
 	refs, _, cookie, _ := labDisks(t, startLab(t, dir, 1))
 	h := quick(t, Options{Transports: []string{"nbdssl"}})
 	// The library learns where the laboratory's script is with the first disk.
-	if err := useAndClose(t.Context(), h, Spec{Ref: refs[0], Login: cookie}); err != nil {
+	if err := useAndClose(t.Context(), h, Spec{Disk: job.IVD(refs[0]), Login: cookie}); err != nil {
 		t.Fatal(err)
 	}
 	known := 0
 	for _, code := range allCodes(t) {
 		faults(t, dir, script.Fault{Call: "Open", Do: script.Code(code), Times: script.Always})
-		d, err := h.Open(t.Context(), Spec{Ref: refs[0], Login: cookie})
+		d, err := h.Open(t.Context(), Spec{Disk: job.IVD(refs[0]), Login: cookie})
 		if err == nil {
 			t.Errorf("code %d: it opened", code)
 			err = d.Close()
@@ -123,14 +124,14 @@ func TestAHostWithoutMemoryIsTriedLater(t *testing.T) {
 	if err := script.WriteHosts(dir, script.Hosts{NFCMemory: 1}); err != nil {
 		t.Fatal(err)
 	}
-	err := useAndClose(t.Context(), h, Spec{Ref: refs[0], Login: cookie})
+	err := useAndClose(t.Context(), h, Spec{Disk: job.IVD(refs[0]), Login: cookie})
 	if ivd.KindOf(err) != ivd.Transient || !strings.Contains(ivd.RemedyOf(err), "mover.handles") {
 		t.Errorf("%v, of kind %q", err, ivd.KindOf(err))
 	}
 	if err := script.WriteHosts(dir, script.Hosts{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := useAndClose(t.Context(), h, Spec{Ref: refs[0], Login: cookie}); err != nil {
+	if err := useAndClose(t.Context(), h, Spec{Disk: job.IVD(refs[0]), Login: cookie}); err != nil {
 		t.Error(err)
 	}
 }
@@ -169,7 +170,7 @@ func TestFaultsAtTheOpening(t *testing.T) {
 	} {
 		h := quick(t, all)
 		faults(t, dir, c.rules...)
-		d, err := h.Open(t.Context(), Spec{Ref: ref, Snapshot: snapshot, Login: cookie, Identity: "test"})
+		d, err := h.Open(t.Context(), Spec{Disk: job.IVD(ref), Snapshot: snapshot, Login: cookie, Identity: "test"})
 		faults(t, dir)
 		if c.by == "" {
 			if err == nil || ivd.KindOf(err) != c.kind {
@@ -200,7 +201,7 @@ func TestACallThatHangsIsGivenUp(t *testing.T) {
 	for _, call := range []string{"ReadAsync", "Close", "Open", "QueryAllocatedBlocks"} {
 		t.Run(call, func(t *testing.T) {
 			h := quick(t, Options{Transports: []string{"nbdssl"}})
-			neighbour, err := h.Open(t.Context(), Spec{Ref: refs[1], Login: cookie})
+			neighbour, err := h.Open(t.Context(), Spec{Disk: job.IVD(refs[1]), Login: cookie})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +219,7 @@ func TestACallThatHangsIsGivenUp(t *testing.T) {
 			begun, stop := make(chan struct{}), make(chan struct{})
 			good.Go(func() { readOn(t, h, neighbour, begun, stop) })
 			<-begun
-			err = useAndClose(t.Context(), h, Spec{Ref: refs[0], Login: cookie})
+			err = useAndClose(t.Context(), h, Spec{Disk: job.IVD(refs[0]), Login: cookie})
 			close(stop)
 			good.Wait()
 			if !errors.Is(err, vddk.ErrAbandoned) || ivd.KindOf(err) != ivd.Transient {

@@ -11,13 +11,14 @@ import (
 	"sync"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // Attachment is a disk that this machine has hot-added, for a run. Who asks for the
 // login of such a disk gets one for as long as its snapshot is to be deleted.
 type Attachment struct {
-	Run  ivd.RunID   `json:"run"`
-	Disk ivd.DiskRef `json:"disk"`
+	Run  ivd.RunID `json:"run"`
+	Disk job.Disk  `json:"disk"`
 }
 
 // leftVersion is that of the file; another is ignored, as no file is.
@@ -92,7 +93,7 @@ func (l *left) forget(source ivd.SourceID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.list)
-	l.list = slices.DeleteFunc(l.list, func(a Attachment) bool { return a.Disk.Source() == source })
+	l.list = slices.DeleteFunc(l.list, func(a Attachment) bool { return a.Disk.Ref.Source() == source })
 	if len(l.list) == n {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // hotAdding is a laboratory whose disk may be hot-added here, and a function that
@@ -33,14 +34,14 @@ func hotAdding(t *testing.T) (s Spec, next func() *Host, dir string) {
 	next = func() *Host {
 		return quick(t, Options{Transports: []string{"hotadd", "nbdssl"}, Machine: ThisMachine(disktest.Proxy, []string{}), Folder: folder})
 	}
-	return Spec{Run: "run-1", Ref: refs[0], Snapshot: snapshot, Login: cookie}, next, dir
+	return Spec{Run: "run-1", Disk: job.IVD(refs[0]), Snapshot: snapshot, Login: cookie}, next, dir
 }
 
 // What is attached is known to the next process, from before it is attached until it
 // is released.
 func TestTheNextProcessKnowsWhatIsAttached(t *testing.T) {
 	s, next, dir := hotAdding(t)
-	want := []Attachment{{Run: s.Run, Disk: s.Ref}}
+	want := []Attachment{{Run: s.Run, Disk: s.Disk}}
 	d, err := next().Open(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func TestNothingIsReleasedWhileADiskIsAttached(t *testing.T) {
 	h.mu.Lock()
 	h.cleaned = map[string]bool{}
 	h.mu.Unlock()
-	a := Attachment{Run: s.Run, Disk: s.Ref}
+	a := Attachment{Run: s.Run, Disk: s.Disk}
 	if h.Release(t.Context(), a, s.Login) || len(h.Left()) != 1 {
 		t.Errorf("left %+v", h.Left())
 	}
@@ -119,7 +120,7 @@ func TestWhatIsLeftIsAHint(t *testing.T) {
 			t.Errorf("%s: left %+v, said %q", text, h.Left(), log.String())
 		}
 	}
-	a, b := Attachment{"r", ivd.NewDiskRef("a", "", "1")}, Attachment{"r", ivd.NewDiskRef("b", "", "2")}
+	a, b := Attachment{"r", job.IVD(ivd.NewDiskRef("a", "", "1"))}, Attachment{"r", job.IVD(ivd.NewDiskRef("b", "", "2"))}
 	l, err := openLeft(filepath.Join(folder, "none"))
 	if err != nil {
 		t.Fatal(err)

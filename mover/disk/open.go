@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,22 +21,22 @@ type connector func(ctx context.Context, p vddk.Params, path string, write bool,
 // earlier run left the disk's relocation disabled, it is tried once more after
 // EndAccess.
 func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
-	h.cleanUp(ctx, s.Ref, s.Login)
+	h.cleanUp(ctx, s.Disk, s.Login)
 	modes, refused := choose(h.modes, h.machine, wanted{write: s.Write, allows: s.Allows})
 	if len(modes) == 0 {
 		return nil, nothingLeft(s, refused)
 	}
-	modes, cool := h.paths.order(s.Ref, modes)
+	modes, cool := h.paths.order(s.Disk.Ref, modes)
 	d, failed, err := h.firstOf(ctx, s, modes)
 	if err != nil {
 		return nil, classify(withFailed(err, failed))
 	}
 	for _, f := range failed { // another way was open: it was the path's fault
-		h.paths.fail(pathOf(s.Ref, f.Transport), f.Reason)
-		h.log.Warn("a transport failed, another one serves", "disk", s.Ref.ID(), "datastore", s.Ref.Datastore(),
+		h.paths.fail(pathOf(s.Disk.Ref, f.Transport), f.Reason)
+		h.log.Warn("a transport failed, another one serves", "disk", s.Disk.Ref.ID(), "datastore", s.Disk.Ref.Datastore(),
 			"transport", f.Transport, "why", f.Reason, "instead", d.Transport())
 	}
-	d.host, d.ref, d.login = h, s.Ref, s.Login
+	d.host, d.disk, d.login = h, s.Disk, s.Login
 	d.refused = before(h.modes, d.Transport(), slices.Concat(refused, cool, failed))
 	return d, nil
 }
@@ -55,7 +56,7 @@ func (u *Unserved) Error() string {
 // nothingLeft is the error of a disk that no transport may serve.
 func nothingLeft(s Spec, refused []job.Refusal) error {
 	return &ivd.Error{
-		Kind: ivd.Unsupported, Op: fmt.Sprintf("open disk %s on %s", s.Ref.ID(), s.Ref.Datastore()),
+		Kind: ivd.Unsupported, Op: fmt.Sprintf("open disk %s on %s", s.Disk.Ref.ID(), s.Disk.Ref.Datastore()),
 		Err:    &Unserved{refused},
 		Remedy: "allow nbdssl in mover.vddk.transports",
 	}
@@ -95,7 +96,7 @@ func (h *Host) firstOf(ctx context.Context, s Spec, modes []string) (d *Disk, fa
 			return d, failed, nil
 		}
 		if abandoned(err) {
-			h.paths.fail(pathOf(s.Ref, mode), "it did not answer")
+			h.paths.fail(pathOf(s.Disk.Ref, mode), "it did not answer")
 		}
 		if last == nil || class(err) != vddk.Fallback {
 			last = err
@@ -136,11 +137,11 @@ func fallsBack(mode string, err error) bool {
 // the error asks for.
 func (h *Host) openBy(ctx context.Context, s Spec, mode string) (*Disk, error) {
 	open := func() (*Disk, error) {
-		return h.connect(ctx, params(s.Ref, s.Snapshot, s.Login), string(s.Ref.ID()), s.Write, mode)
+		return h.connect(ctx, params(s.Disk.Open, s.Snapshot, s.Login), cmp.Or(s.Disk.Open.Path, s.Disk.Open.IVD), s.Write, mode)
 	}
-	end := func() error { return h.EndAccess(ctx, s.Ref, s.Login, s.Identity) }
+	end := func() error { return h.EndAccess(ctx, s.Disk, s.Login, s.Identity) }
 	if mode == hotadd {
-		return h.attaching(Attachment{s.Run, s.Ref}, func() (*Disk, error) { return afterEndAccess(open, end) })
+		return h.attaching(Attachment{s.Run, s.Disk}, func() (*Disk, error) { return afterEndAccess(open, end) })
 	}
 	return afterEndAccess(open, end)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/vddk"
 )
 
@@ -108,7 +109,7 @@ func TestDiskOfAVCenter(t *testing.T) {
 	l := startLab(t, t.TempDir(), 1)
 	refs, login, cookie, _ := labDisks(t, l)
 	ref := refs[0]
-	d, err := host.Open(t.Context(), Spec{Ref: ref, Login: cookie, Write: true})
+	d, err := host.Open(t.Context(), Spec{Disk: job.IVD(ref), Login: cookie, Write: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,12 +138,12 @@ func TestDiskOfAVCenter(t *testing.T) {
 	}{
 		{"a wrong password", func(s *Spec) { s.Login.Password = "wrong" }, ivd.Denied},
 		{"no such disk", func(s *Spec) {
-			s.Ref = ivd.NewDiskRef(s.Ref.Source(), s.Ref.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009")
+			s.Disk = job.IVD(ivd.NewDiskRef(s.Disk.Ref.Source(), s.Disk.Ref.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009"))
 		}, ivd.NotFound},
 		{"no such snapshot", func(s *Spec) { s.Snapshot = "0f0e0d0c-0000-4000-8000-000000000008" }, ivd.NotFound},
 		{"nobody there", func(s *Spec) { s.Login.Port = 1 }, ivd.Transient},
 	} {
-		s := Spec{Ref: ref, Login: login}
+		s := Spec{Disk: job.IVD(ref), Login: login}
 		c.spoil(&s)
 		if d, err := host.Open(t.Context(), s); ivd.KindOf(err) != c.kind {
 			t.Errorf("%s: %v, %v", c.name, d, err)
@@ -150,15 +151,15 @@ func TestDiskOfAVCenter(t *testing.T) {
 			t.Errorf("%s: the password is in %v", c.name, err)
 		}
 	}
-	s := Spec{Ref: ref, Login: login}
+	s := Spec{Disk: job.IVD(ref), Login: login}
 	s.Login.Thumbprint = strings.Repeat("AA:", 19) + "AA"
 	if _, err := host.Open(t.Context(), s); err == nil || !strings.Contains(err.Error(), login.Thumbprint) {
 		t.Errorf("a wrong thumbprint: %v, want the right one %s in it", err, login.Thumbprint)
 	}
-	if err := host.PrepareAccess(t.Context(), ref, login, ""); err != nil {
+	if err := host.PrepareAccess(t.Context(), job.IVD(ref), login, ""); err != nil {
 		t.Error(err)
 	}
-	if err := errors.Join(host.EndAccess(t.Context(), ref, login, ""), host.EndAccess(t.Context(), ref, login, "")); err != nil {
+	if err := errors.Join(host.EndAccess(t.Context(), job.IVD(ref), login, ""), host.EndAccess(t.Context(), job.IVD(ref), login, "")); err != nil {
 		t.Error(err)
 	}
 }

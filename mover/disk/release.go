@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
 
@@ -71,7 +70,7 @@ func (d *Disk) detached(err error) {
 	case last && !abandoned(err):
 		h.devices.Lock()
 		defer h.devices.Unlock()
-		h.cleanNow(context.Background(), d.ref, d.login)
+		h.cleanNow(context.Background(), d.disk, d.login)
 	}
 }
 
@@ -79,13 +78,13 @@ func (d *Disk) detached(err error) {
 // died: disks that are still attached to this VM keep their snapshots, and its slots.
 // It is done with the first login for a vCenter, before anything is opened there, and
 // only on a host that hot-adds: nothing else leaves anything.
-func (h *Host) cleanUp(ctx context.Context, ref ivd.DiskRef, l job.Login) {
+func (h *Host) cleanUp(ctx context.Context, d job.Disk, l job.Login) {
 	if !h.hotAdds() || !h.dirty(l.Server) {
 		return
 	}
 	h.devices.Lock()
 	defer h.devices.Unlock()
-	if h.dirty(l.Server) && h.cleanNow(ctx, ref, l) { // else with the next disk again
+	if h.dirty(l.Server) && h.cleanNow(ctx, d, l) { // else with the next disk again
 		h.mu.Lock()
 		h.cleaned[l.Server] = true
 		h.mu.Unlock()
@@ -101,10 +100,10 @@ func (h *Host) dirty(server string) bool {
 
 // cleanNow names a disk although it is about all that was left: what an IVD's
 // parameters look like without one, VMware does not say.
-func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l job.Login) bool {
+func (h *Host) cleanNow(ctx context.Context, d job.Disk, l job.Login) bool {
 	call, end := within(ctx, h.limits.cleanup)
 	defer end()
-	cleaned, remaining, err := h.lib.Cleanup(call, params(ref, "", l))
+	cleaned, remaining, err := h.lib.Cleanup(call, params(d.Open, "", l))
 	switch {
 	case err != nil:
 		h.log.Warn("releasing what is still attached to this machine failed", "vcenter", l.Server, "err", err)
@@ -112,7 +111,7 @@ func (h *Host) cleanNow(ctx context.Context, ref ivd.DiskRef, l job.Login) bool 
 		h.log.Warn("disks were still attached to this machine", "vcenter", l.Server, "released", cleaned, "remaining", remaining)
 	}
 	if err == nil && remaining == 0 {
-		h.noted(h.left.forget(ref.Source()))
+		h.noted(h.left.forget(d.Ref.Source()))
 	}
 	return err == nil
 }

@@ -70,7 +70,7 @@ func TestAFailedPathIsLeftAloneForAWhile(t *testing.T) {
 	open := func(ds ivd.DatastoreID, want ...string) {
 		t.Helper()
 		*asked = nil
-		d, err := h.Open(t.Context(), Spec{Ref: ivd.NewDiskRef("", ds, "")})
+		d, err := h.Open(t.Context(), Spec{Disk: job.IVD(ivd.NewDiskRef("", ds, ""))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestADeadProcessIsCleanedUpAfter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := h.Open(t.Context(), Spec{Ref: refs[0], Snapshot: snapshot, Login: cookie, Allows: allows})
+		d, err := h.Open(t.Context(), Spec{Disk: job.IVD(refs[0]), Snapshot: snapshot, Login: cookie, Allows: allows})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestTransportsOfTheLaboratory(t *testing.T) {
 	}
 	open := func(i int, want string) *Disk {
 		t.Helper()
-		d, err := h.Open(t.Context(), Spec{Ref: refs[i], Snapshot: snapshots[i], Login: cookie})
+		d, err := h.Open(t.Context(), Spec{Disk: job.IVD(refs[i]), Snapshot: snapshots[i], Login: cookie})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ const sayEvery = 5 * time.Second
 
 // disk opens the disk that was given by each transport by itself.
 func (e *examination) disk(ctx context.Context, lib *vddk.Library) {
-	e.report.Disk = &Disk{ID: string(e.Disk.ID()), Datastore: string(e.Disk.Datastore()), Snapshot: string(e.Snapshot), VSphere: e.Facts}
+	e.report.Disk = &Disk{ID: string(e.Disk.Ref.ID()), Datastore: string(e.Disk.Ref.Datastore()), Snapshot: string(e.Snapshot), VSphere: e.Facts}
 	looked, works := false, 0
 	for _, mode := range e.Transports {
 		if ctx.Err() != nil {
@@ -68,7 +68,7 @@ func (e *examination) transport(ctx context.Context, lib *vddk.Library, mode str
 		return t, err
 	}
 	e.progress("opening the disk by %s", mode)
-	d, err := h.Open(ctx, disk.Spec{Ref: e.Disk, Snapshot: e.Snapshot, Login: e.Login, Allows: e.Login.Allows})
+	d, err := h.Open(ctx, disk.Spec{Disk: e.Disk, Snapshot: e.Snapshot, Login: e.Login, Allows: e.Login.Allows})
 	if err != nil {
 		return t, err
 	}

@@ -24,7 +24,7 @@ type Options struct {
 	Transports []string
 	Machine    disk.Machine
 
-	Disk     ivd.DiskRef // empty: the library alone
+	Disk     job.Disk // empty: the library alone
 	Snapshot ivd.SnapshotID
 	Login    job.Login
 	Capacity int64  // as vSphere says it, in bytes; 0: not given
@@ -62,7 +62,7 @@ func Run(ctx context.Context, o Options) Report {
 		switch {
 		case e.Release:
 			e.release(ctx, lib)
-		case e.Disk.ID() != "":
+		case e.Disk.Ref.ID() != "":
 			e.disk(ctx, lib)
 		}
 		lib.Exit()

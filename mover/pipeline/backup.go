@@ -67,7 +67,7 @@ func BackupMemory(g ivd.Geometry, request int64, packSize int) int64 {
 // the last checkpoint says so, and ErrStopped when it was asked to stop.
 func (b Backup) Run(ctx context.Context) error {
 	if err := b.check(); err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("back up disk %s", b.Job.Disk.ID()), Err: err}
+		return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("back up disk %s", b.Job.Disk.Ref.ID()), Err: err}
 	}
 	packSize := b.Repository.PackSize()
 	b.Limits.defaults(packSize)
@@ -288,7 +288,7 @@ func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 		}
 	}
 	if want := b.todo(); done != want {
-		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d spans are done of %d", b.job.Disk.ID(), done, want)
+		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d spans are done of %d", b.job.Disk.Ref.ID(), done, want)
 	}
 	return b.seal(ctx, b.end(), true)
 }

@@ -121,12 +121,12 @@ func (b *bench) job(l repo.Lease, g ivd.Geometry, spec job.BackupSpec) job.Job {
 	spec.Pages = allPages(g)
 	return job.Job{
 		Version: job.Version, Kind: job.Backup, ID: "j0001", Run: "run", Lease: l.ID, Deadline: l.Deadline,
-		Repository: b.repo.ID(), Disk: b.disk, Geometry: g, Backup: &spec,
+		Repository: b.repo.ID(), Disk: job.IVD(b.disk), Geometry: g, Backup: &spec,
 	}
 }
 
 func (b *bench) record(j job.Job) job.Record {
-	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.ID(), Lease: j.Lease}
+	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Ref.ID(), Lease: j.Lease}
 }
 
 // seal is what a worker does with a batch.
@@ -203,7 +203,7 @@ func (b *bench) restoreJob(p *point, blank bool) *job.Job {
 	if len(spec.Pages) == 0 {
 		return nil
 	}
-	return &job.Job{Version: job.Version, Kind: job.Restore, ID: "j0001", Run: "run", Disk: b.disk, Geometry: p.Geometry, Restore: spec}
+	return &job.Job{Version: job.Version, Kind: job.Restore, ID: "j0001", Run: "run", Disk: job.IVD(b.disk), Geometry: p.Geometry, Restore: spec}
 }
 
 func (b *bench) restoreAttempt(ctx context.Context, j job.Job, rec *job.Record, d Target, stop chan struct{}) error {

@@ -98,7 +98,7 @@ func (r Restore) Run(ctx context.Context) error {
 }
 
 func restoreError(j job.Job, err error) error {
-	return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("restore to disk %s", j.Disk.ID()), Err: err}
+	return &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("restore to disk %s", j.Disk.Ref.ID()), Err: err}
 }
 
 // checkRestore refuses a job that no plan makes, before its figures are used.
@@ -173,7 +173,7 @@ func (r *restore) moveAll(ctx context.Context) error {
 		r.begin(ctx, p)
 	}
 	if done != todo {
-		return ivd.Errorf(ivd.Permanent, "restore to disk %s: %d bytes are done of %d", r.Job.Disk.ID(), done, todo)
+		return ivd.Errorf(ivd.Permanent, "restore to disk %s: %d bytes are done of %d", r.Job.Disk.Ref.ID(), done, todo)
 	}
 	return r.seal(ctx, r.end(), true)
 }

@@ -111,7 +111,7 @@ func (b *backup) storePiece(ctx context.Context, s *span, p *piece, entries []en
 		return p.err
 	}
 	if len(p.chunks) != int(p.to-p.from) {
-		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d chunks were read of %d", b.job.Disk.ID(), len(p.chunks), p.to-p.from)
+		return ivd.Errorf(ivd.Permanent, "back up disk %s: %d chunks were read of %d", b.job.Disk.Ref.ID(), len(p.chunks), p.to-p.from)
 	}
 	first := int(p.from - s.index.FirstChunk())
 	stats := ivd.Stats{ReadBytes: p.extent(b.job.Geometry).Length}

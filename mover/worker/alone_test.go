@@ -58,7 +58,7 @@ func TestASuspectRunsAlone(t *testing.T) {
 		defer m.mu.Unlock()
 		return m.alone != nil
 	})
-	if now, _, err := b.queue.JobRecord(t.Context(), suspect.Run, suspect.Disk.ID(), suspect.ID); err != nil || now.Attempt != aloneFrom {
+	if now, _, err := b.queue.JobRecord(t.Context(), suspect.Run, suspect.Disk.Ref.ID(), suspect.ID); err != nil || now.Attempt != aloneFrom {
 		t.Errorf("it began beside another: %+v, %v", now, err)
 	}
 	b.publish(other)
@@ -105,7 +105,7 @@ func TestAProcessThatLostThreadsAsksToBeReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(m.ended)
-	rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.ID(), j.ID)
+	rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
 	if err != nil || rec.State != job.Queued && rec.State != job.Done || rec.Lost != 0 {
 		t.Fatalf("after it: %+v, %v", rec, err)
 	}

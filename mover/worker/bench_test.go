@@ -67,18 +67,18 @@ func (f *files) Open(_ context.Context, s disk.Spec) (*disk.Disk, error) {
 	if f.refuse != nil {
 		return nil, f.refuse
 	}
-	path, ok := f.paths[s.Ref.ID()]
+	path, ok := f.paths[s.Disk.Ref.ID()]
 	if !ok {
-		return nil, ivd.Errorf(ivd.NotFound, "no disk %s", s.Ref.ID())
+		return nil, ivd.Errorf(ivd.NotFound, "no disk %s", s.Disk.Ref.ID())
 	}
 	return host.OpenFile(path, s.Write)
 }
 
-func (f *files) PrepareAccess(context.Context, ivd.DiskRef, job.Login, string) error {
+func (f *files) PrepareAccess(context.Context, job.Disk, job.Login, string) error {
 	return f.note(job.PrepareAccess)
 }
 
-func (f *files) EndAccess(context.Context, ivd.DiskRef, job.Login, string) error {
+func (f *files) EndAccess(context.Context, job.Disk, job.Login, string) error {
 	return f.note(job.EndAccess)
 }
 
@@ -254,7 +254,7 @@ func (b *bench) job(id ivd.DiskID, size int64) job.Job {
 	j := job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
 		Lease: b.lease.ID, Deadline: b.lease.Deadline, Repository: b.repo.ID(),
-		Disk: ivd.NewDiskRef("lab", "datastore-1", id), Name: "disk", Geometry: g,
+		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", id)), Name: "disk", Geometry: g,
 		Backup: &job.BackupSpec{Snapshot: "s1", Unread: job.UnreadZero, Allocated: true},
 	}
 	for p := range g.Pages() {
@@ -264,7 +264,7 @@ func (b *bench) job(id ivd.DiskID, size int64) job.Job {
 }
 
 func recordOf(j job.Job) job.Record {
-	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.ID(), Lease: j.Lease, State: job.Queued}
+	return job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Disk.Ref.ID(), Lease: j.Lease, State: job.Queued}
 }
 
 func (b *bench) publish(j job.Job) {
@@ -287,7 +287,7 @@ func (b *bench) wait(j job.Job, is func(job.Record) bool) job.Record {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		if rec.Disk == j.Disk.ID() && rec.ID == j.ID {
+		if rec.Disk == j.Disk.Ref.ID() && rec.ID == j.ID {
 			last = rec
 			if is(rec) {
 				return rec
@@ -306,8 +306,8 @@ func state(s job.State) func(job.Record) bool {
 func (b *bench) commit(j job.Job, rec job.Record) format.Point {
 	b.t.Helper()
 	p := format.Point{
-		ID:     ivd.NewPointID(b.repo.Domain(), j.Disk.Source(), j.Disk.ID(), time.Now(), j.Run),
-		Source: format.PointSource{Kind: format.VCenter, ID: j.Disk.Source()}, Disk: format.PointDisk{Kind: ivd.IVD, ID: j.Disk.ID()},
+		ID:     ivd.NewPointID(b.repo.Domain(), j.Disk.Ref.Source(), j.Disk.Ref.ID(), time.Now(), j.Run),
+		Source: format.PointSource{Kind: format.VCenter, ID: j.Disk.Ref.Source()}, Disk: format.PointDisk{Kind: ivd.IVD, ID: j.Disk.Ref.ID()},
 		Tracking: format.Tracking{CBT: format.CBTOff, Mode: format.ReadAllocated}, Consistency: format.CrashConsistent,
 		Geometry: j.Geometry, Run: j.Run, Pages: rec.Pages, Time: time.Now().UTC(),
 	}
@@ -339,7 +339,7 @@ func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) job.Job {
 	return job.Job{
 		Version: job.Version, Kind: job.Restore, Class: job.AnyClass, ID: "j0001", Run: "run-2",
 		Lease: lease.ID, Deadline: lease.Deadline, Repository: b.repo.ID(),
-		Disk: ivd.NewDiskRef("lab", "datastore-1", to), Geometry: p.Geometry,
+		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", to)), Geometry: p.Geometry,
 		Restore: &job.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: true},
 	}
 }

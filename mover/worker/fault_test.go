@@ -48,7 +48,7 @@ var faults = []fault{
 	{name: "this transport has no map", rules: always("QueryAllocatedBlocks", 6), by: "nbdssl"},
 	{name: "closing fails", rules: []script.Fault{{Call: "Close", Do: script.Code(14011)}}, kind: ivd.Transient, healed: true},
 	{name: "the disk is gone", spoil: func(j *job.Job) {
-		j.Disk = ivd.NewDiskRef(j.Disk.Source(), j.Disk.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009")
+		j.Disk = job.IVD(ivd.NewDiskRef(j.Disk.Ref.Source(), j.Disk.Ref.Datastore(), "0f0e0d0c-0000-4000-8000-000000000009"))
 	}, kind: ivd.NotFound},
 	{name: "its snapshot is gone", spoil: func(j *job.Job) { j.Backup.Snapshot = "0f0e0d0c-0000-4000-8000-000000000008" }, kind: ivd.NotFound},
 	{name: "the disk was resized", spoil: func(j *job.Job) { j.Geometry.Capacity /= 2 }, kind: ivd.Permanent, remedy: "start the run again"},
@@ -120,7 +120,7 @@ func (f fault) check(t *testing.T, rec job.Record, asked int) {
 // again has a failed job done once more, as a coordinator does.
 func (b *bench) again(j job.Job) {
 	b.t.Helper()
-	rec, rev, err := b.queue.JobRecord(b.t.Context(), j.Run, j.Disk.ID(), j.ID)
+	rec, rev, err := b.queue.JobRecord(b.t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
 	if err != nil {
 		b.t.Fatal(err)
 	}

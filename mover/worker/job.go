@@ -41,7 +41,7 @@ type attempt struct {
 // do does a job from its delivery to its acknowledgement.
 func (w *Worker) do(ctx context.Context, a *active) {
 	j := &a.delivery.Job
-	t := &attempt{w: w, a: a, job: j, log: w.Log.With(telemetry.Run(j.Run), telemetry.Disk(j.Disk.ID()), telemetry.Job(j.ID))}
+	t := &attempt{w: w, a: a, job: j, log: w.Log.With(telemetry.Run(j.Run), telemetry.Disk(j.Disk.Ref.ID()), telemetry.Job(j.ID))}
 	attemptCtx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
 	a.lose = lose
@@ -122,12 +122,12 @@ func (t *attempt) fits(ctx context.Context) error {
 // open opens the job's disk: read-only at its snapshot for a backup, to be written
 // for a restore.
 func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
-	login, err := t.w.login(ctx, t.job.Run, t.job.Disk, t.a.touch)
+	login, err := t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.a.touch)
 	if err != nil {
 		return nil, err
 	}
 	s := disk.Spec{
-		Run: t.job.Run, Ref: t.job.Disk, Login: login, Write: t.job.Kind == job.Restore,
+		Run: t.job.Run, Disk: t.job.Disk, Login: login, Write: t.job.Kind == job.Restore,
 		Identity: t.job.Identity, Allows: bearing(login, t.job.Allows),
 	}
 	if t.job.Backup != nil {
@@ -136,7 +136,7 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	d, err := t.w.Disks.Open(ctx, s)
 	if ivd.KindOf(err) == ivd.Expired { // between the answer and its use
 		t.a.touch()
-		if s.Login, err = t.w.login(ctx, t.job.Run, t.job.Disk, t.a.touch); err == nil {
+		if s.Login, err = t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.a.touch); err == nil {
 			s.Allows = bearing(s.Login, t.job.Allows)
 			d, err = t.w.Disks.Open(ctx, s)
 		}

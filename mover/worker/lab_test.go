@@ -107,7 +107,7 @@ func (w *ward) faults(rules ...script.Fault) {
 // backup is the job for one of the disks.
 func (w *ward) backup(n int, id ivd.JobID) job.Job {
 	j := w.job(w.refs[n].ID(), labDisk)
-	j.ID, j.Disk, j.Backup.Snapshot = id, w.refs[n], w.snapshots[n]
+	j.ID, j.Disk, j.Backup.Snapshot = id, job.IVD(w.refs[n]), w.snapshots[n]
 	return j
 }
 
@@ -116,7 +116,7 @@ func (w *ward) backup(n int, id ivd.JobID) job.Job {
 func (w *ward) occupy() func() {
 	w.t.Helper()
 	n := len(w.refs) - 1
-	d, err := w.disks.Open(w.t.Context(), disk.Spec{Ref: w.refs[n], Snapshot: w.snapshots[n], Login: w.login})
+	d, err := w.disks.Open(w.t.Context(), disk.Spec{Disk: job.IVD(w.refs[n]), Snapshot: w.snapshots[n], Login: w.login})
 	if err != nil {
 		w.t.Fatal(err)
 	}

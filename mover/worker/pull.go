@@ -20,7 +20,7 @@ type jobKey struct {
 	job  ivd.JobID
 }
 
-func keyOf(j *job.Job) jobKey { return jobKey{j.Run, j.Disk.ID(), j.ID} }
+func keyOf(j *job.Job) jobKey { return jobKey{j.Run, j.Disk.Ref.ID(), j.ID} }
 
 // pull takes jobs of one kind as long as pulling lasts, never more than there are
 // free handles: what comes although the other kind was faster goes back at once.
@@ -141,6 +141,6 @@ func (w *Worker) beAlone(ctx context.Context, a *active) error {
 
 func (w *Worker) handBack(ctx context.Context, d *queue.Delivery, delay time.Duration) {
 	if err := d.Return(ctx, delay); err != nil {
-		w.Log.Warn("handing a job back failed: it will be delivered again", "job", d.Job.ID, "disk", d.Job.Disk.ID(), "err", err)
+		w.Log.Warn("handing a job back failed: it will be delivered again", "job", d.Job.ID, "disk", d.Job.Disk.Ref.ID(), "err", err)
 	}
 }

@@ -35,12 +35,12 @@ type record struct {
 // claim reads the record and counts an attempt in it, before it starts. alone is
 // called before where a job is to have no neighbours.
 func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process string, alone func() error) (*record, error) {
-	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.ID(), j.ID)
+	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
 	if err == nil && aloneFrom <= rec.Lost && rec.Lost < maxLost && (rec.State == job.Queued || rec.State == job.Running) {
 		if err := alone(); err != nil {
 			return nil, err
 		}
-		rec, rev, err = q.JobRecord(ctx, j.Run, j.Disk.ID(), j.ID) // it may have waited
+		rec, rev, err = q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID) // it may have waited
 	}
 	switch {
 	case ivd.KindOf(err) == ivd.NotFound:
@@ -54,7 +54,7 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process strin
 	if rec.Lost >= maxLost {
 		return r, &ivd.Error{
 			Kind:   ivd.Permanent,
-			Op:     fmt.Sprintf("job %s of disk %s", j.ID, j.Disk.ID()),
+			Op:     fmt.Sprintf("job %s of disk %s", j.ID, j.Disk.Ref.ID()),
 			Err:    fmt.Errorf("its last %d attempts ended with their movers, the last one on %s", rec.Lost, rec.Mover),
 			Remedy: "look at that mover's log for VDDK's last lines",
 		}

@@ -49,7 +49,7 @@ func (t *told) level(ds ivd.DatastoreID, r job.Refusal) slog.Level {
 }
 
 func (t *attempt) tellRefused(ctx context.Context, d *disk.Disk) {
-	ds := t.job.Disk.Datastore()
+	ds := t.job.Disk.Ref.Datastore()
 	for _, r := range d.Refused() {
 		t.log.Log(ctx, t.w.told.level(ds, r), "a transport that would be better does not serve",
 			"datastore", ds, "transport", r.Transport, "why", r.Reason, "instead", d.Transport())

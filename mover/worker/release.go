@@ -35,7 +35,7 @@ func (w *Worker) release(ctx context.Context, left []disk.Attachment) {
 
 // releaseOne reports whether there is nothing more to try.
 func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
-	login, err := w.login(ctx, a.Run, a.Disk, func() {})
+	login, err := w.login(ctx, a.Run, a.Disk.Ref, func() {})
 	switch {
 	case err == nil:
 		return w.Devices.Release(ctx, a, login)
@@ -43,7 +43,7 @@ func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
 		return false
 	}
 	w.Log.Warn("a disk may still be attached to this machine, and nobody waits for it: it is released with the next login",
-		telemetry.Run(a.Run), telemetry.Disk(a.Disk.ID()), telemetry.Err(err))
+		telemetry.Run(a.Run), telemetry.Disk(a.Disk.Ref.ID()), telemetry.Err(err))
 	w.Devices.GiveUp(a)
 	return true
 }
@@ -52,6 +52,6 @@ func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
 func (w *Worker) tellLeft() {
 	for _, a := range w.left() {
 		w.Log.Warn("a disk is still attached to this machine and keeps its snapshot: the next start of this mover releases it",
-			telemetry.Run(a.Run), telemetry.Disk(a.Disk.ID()), "datastore", a.Disk.Datastore())
+			telemetry.Run(a.Run), telemetry.Disk(a.Disk.Ref.ID()), "datastore", a.Disk.Ref.Datastore())
 	}
 }

@@ -50,7 +50,7 @@ func (d *devices) GiveUp(a disk.Attachment) {
 // stays attached at its end it says.
 func TestWhatWasLeftAttachedIsReleasedAtTheStart(t *testing.T) {
 	attachment := func(n int) disk.Attachment {
-		return disk.Attachment{Run: "run-1", Disk: ivd.NewDiskRef("lab", "datastore-1", id(n))}
+		return disk.Attachment{Run: "run-1", Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", id(n)))}
 	}
 	for _, stays := range []bool{false, true} {
 		b, log := newBench(t), new(lines)

@@ -14,7 +14,7 @@ import (
 func (w *Worker) answer(ctx context.Context, req job.Request) job.Reply {
 	reply := job.Reply{Version: job.Version}
 	err := w.serve(ctx, req, &reply)
-	log := w.Log.With(telemetry.Run(req.Run), telemetry.Disk(req.Disk.ID()))
+	log := w.Log.With(telemetry.Run(req.Run), telemetry.Disk(req.Disk.Ref.ID()))
 	if err != nil {
 		log.Warn("request failed", "op", req.Op, telemetry.Err(err))
 	} else {
@@ -25,7 +25,7 @@ func (w *Worker) answer(ctx context.Context, req job.Request) job.Reply {
 }
 
 func (w *Worker) serve(ctx context.Context, req job.Request, reply *job.Reply) error {
-	login, err := w.login(ctx, req.Run, req.Disk, func() {})
+	login, err := w.login(ctx, req.Run, req.Disk.Ref, func() {})
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (w *Worker) serve(ctx context.Context, req job.Request, reply *job.Reply) e
 // inspect opens a disk, reads what VDDK says of it and closes it again. It takes
 // no handle of the jobs', or a mover that is busy could not be asked.
 func (w *Worker) inspect(ctx context.Context, req job.Request, login job.Login, reply *job.Reply) error {
-	d, err := w.Disks.Open(ctx, disk.Spec{Run: req.Run, Ref: req.Disk, Snapshot: req.Snapshot, Login: login, Identity: req.Identity, Allows: bearing(login, req.Allows)})
+	d, err := w.Disks.Open(ctx, disk.Spec{Run: req.Run, Disk: req.Disk, Snapshot: req.Snapshot, Login: login, Identity: req.Identity, Allows: bearing(login, req.Allows)})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (w *ward) fill(n int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d, err := h.Open(w.t.Context(), disk.Spec{Ref: w.refs[n], Login: w.login, Write: true})
+	d, err := h.Open(w.t.Context(), disk.Spec{Disk: job.IVD(w.refs[n]), Login: w.login, Write: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestTheLibraryGetsRequestsOfItsTransportsSize(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := w.restoreJob(p, to.ID(), labDisk)
-			r.Disk = to
+			r.Disk = job.IVD(to)
 			w.counting("WriteAsync")
 			w.publish(r)
 			rec = w.wait(r, over)

@@ -36,8 +36,8 @@ import (
 // Disks opens disks, and calls VDDK about them outside of any job.
 type Disks interface {
 	Open(ctx context.Context, s disk.Spec) (*disk.Disk, error)
-	PrepareAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error
-	EndAccess(ctx context.Context, ref ivd.DiskRef, login job.Login, identity string) error
+	PrepareAccess(ctx context.Context, d job.Disk, login job.Login, identity string) error
+	EndAccess(ctx context.Context, d job.Disk, login job.Login, identity string) error
 }
 
 // Devices are the disks that this machine has hot-added.

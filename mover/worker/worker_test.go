@@ -79,7 +79,7 @@ func TestStoppedMoverHandsItsJobsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(first.ended)
-	rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.ID(), j.ID)
+	rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
 	if err != nil || rec.State != job.Queued || rec.Batches != 1 || rec.Next != 1 || rec.Lost != 0 {
 		t.Fatalf("after the stop: %+v, %v", rec, err)
 	}
@@ -137,7 +137,7 @@ func TestJobThatTakesMoversDownIsGivenUp(t *testing.T) {
 	b := newBench(t)
 	j := b.job(diskID, 1<<20)
 	b.publish(j)
-	rec, rev, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.ID(), j.ID)
+	rec, rev, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestCancelledJobIsDropped(t *testing.T) {
 	b.files.onOpen = func() { <-hold }
 	b.publish(j)
 	b.wait(j, state(job.Running))
-	rec, rev, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.ID(), j.ID)
+	rec, rev, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestCancelledJobIsDropped(t *testing.T) {
 	if free := m.waitFree(deadline); free != 1 {
 		t.Fatal("the mover still holds the job")
 	}
-	if now, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.ID(), j.ID); err != nil || now.State != job.Failed || now.Failure.Kind != ivd.Cancelled {
+	if now, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID); err != nil || now.State != job.Failed || now.Failure.Kind != ivd.Cancelled {
 		t.Fatalf("the record became %+v, %v", now, err)
 	}
 }
@@ -195,7 +195,7 @@ func TestForeignAndLateJobsGoBack(t *testing.T) {
 	b.start("mover-1", 1, pipeline.Limits{})
 	b.wait(good, state(job.Done))
 	for _, j := range []job.Job{foreign, late} {
-		rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.ID(), j.ID)
+		rec, _, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
 		if err != nil || rec.State != job.Queued || rec.Attempt != 0 {
 			t.Errorf("%s: %+v, %v", j.ID, rec, err)
 		}
@@ -212,7 +212,7 @@ func TestRequestsAreAnswered(t *testing.T) {
 		for range 50 { // until it listens
 			reply, err := b.queue.Ask(t.Context(), "mover-1", job.Request{
 				Version: job.Version, Op: op, Run: "run-1", Identity: "ivdmover",
-				Disk: ivd.NewDiskRef("lab", "datastore-1", diskID),
+				Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", diskID)),
 			})
 			if err == nil {
 				return reply

@@ -30,7 +30,7 @@ type ExamineRequest struct {
 // tells of it, where to read it, and for how long.
 type Examination struct {
 	Run         ivd.RunID      `json:"run"` // by which ledger and snapshot know it; it is no run
-	Disk        ivd.DiskRef    `json:"disk"`
+	Disk        Disk           `json:"disk"`
 	Name        string         `json:"name"`
 	Datastore   string         `json:"datastore"` // its name
 	Capacity    int64          `json:"capacity"`  // bytes, in whole MiB

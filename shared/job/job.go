@@ -43,7 +43,7 @@ type Job struct {
 	Lease      ivd.LeaseID  `json:"lease"`
 	Deadline   time.Time    `json:"deadline"`   // of the lease; a mover takes no job whose lease ends too soon
 	Repository string       `json:"repository"` // its id; a mover of another repository gives the job back
-	Disk       ivd.DiskRef  `json:"disk"`       // read from for a backup, written to for a restore
+	Disk       Disk         `json:"disk"`       // read from for a backup, written to for a restore
 	Name       string       `json:"name"`       // the disk's name, for people
 	Geometry   ivd.Geometry `json:"geometry"`
 	// Identity is that of the disk's PrepareForAccess: a mover that finds its

@@ -20,7 +20,7 @@ type Request struct {
 	Version  int            `json:"version"`
 	Op       Op             `json:"op"`
 	Run      ivd.RunID      `json:"run"`
-	Disk     ivd.DiskRef    `json:"disk"`
+	Disk     Disk           `json:"disk"`
 	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"` // of Inspect
 	Identity string         `json:"identity,omitempty"` // of prepare and end: at most 50 characters, the same in both
 	Allows   *Allows        `json:"allows,omitempty"`   // of Inspect

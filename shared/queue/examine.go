@@ -99,5 +99,5 @@ func (q *Queue) answerExamine(ctx context.Context, body []byte, examine func(con
 
 // sealFor is what an examination's login is bound to.
 func sealFor(req job.ExamineRequest, x job.Examination) job.LoginRequest {
-	return job.LoginRequest{Mover: req.Doctor, Process: req.Process, Run: x.Run, Disk: x.Disk}
+	return job.LoginRequest{Mover: req.Doctor, Process: req.Process, Run: x.Run, Disk: x.Disk.Ref}
 }

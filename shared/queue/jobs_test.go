@@ -254,7 +254,7 @@ func TestPublishRefusesWhatIsNoJob(t *testing.T) {
 		"no kind":             func(j *job.Job) { j.Kind = "" },
 		"run with a dot":      func(j *job.Job) { j.Run = "a.b" },
 		"job with a wildcard": func(j *job.Job) { j.ID = "*" },
-		"no disk":             func(j *job.Job) { j.Disk = ivd.NewDiskRef(j.Disk.Source(), j.Disk.Datastore(), "") },
+		"no disk":             func(j *job.Job) { j.Disk = job.IVD(ivd.NewDiskRef(j.Disk.Ref.Source(), j.Disk.Ref.Datastore(), "")) },
 		"too big":             func(j *job.Job) { j.Name = strings.Repeat("x", 1<<20) },
 	} {
 		j := testJob("0001")
@@ -268,12 +268,12 @@ func TestPublishRefusesWhatIsNoJob(t *testing.T) {
 func TestDeletedRunsLeaveNothing(t *testing.T) {
 	q := newHouse(t).connect(queue.Options{})
 	ctx := within(t, 15*time.Second)
-	const otherDisk ivd.DiskID = "99999999-2222-3333-4444-555555555555"
+	const otherDisk = testDisk + ".2000" // a VM's own disk, of a VM with the UUID of a disk
 	publish := func(run ivd.RunID, disk ivd.DiskID) {
 		t.Helper()
 		j, rec := testJob("0001"), testRecord("0001")
 		j.Run, rec.Run, rec.Disk = run, run, disk
-		j.Disk = ivd.NewDiskRef(j.Disk.Source(), j.Disk.Datastore(), disk)
+		j.Disk = job.IVD(ivd.NewDiskRef(j.Disk.Ref.Source(), j.Disk.Ref.Datastore(), disk))
 		must(t, q.CreateJobRecord(ctx, rec))
 		must(t, q.Publish(ctx, j))
 	}

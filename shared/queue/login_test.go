@@ -89,7 +89,7 @@ func TestLoginTravelsSealed(t *testing.T) {
 	must(t, err)
 	key, err := sealed.NewKey()
 	must(t, err)
-	req := job.LoginRequest{Version: job.Version, Mover: "proxy-1.example", Process: "p1", Run: testRun, Disk: testJob("x").Disk}
+	req := job.LoginRequest{Version: job.Version, Mover: "proxy-1.example", Process: "p1", Run: testRun, Disk: testJob("x").Disk.Ref}
 
 	_, err = mover.AskLogin(ctx, req, key)
 	wantKind(t, err, ivd.Transient) // no heartbeat yet

@@ -21,7 +21,7 @@ import (
 // that failed is queued again with the next attempt's number, which is read from
 // its record.
 func (q *Queue) Publish(ctx context.Context, j job.Job) error {
-	op := fmt.Sprintf("queue job %s of disk %s", j.ID, j.Disk.ID())
+	op := fmt.Sprintf("queue job %s of disk %s", j.ID, j.Disk.Ref.ID())
 	if err := checkJob(&j); err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
@@ -29,14 +29,14 @@ func (q *Queue) Publish(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
-	rec, _, err := q.JobRecord(ctx, j.Run, j.Disk.ID(), j.ID)
+	rec, _, err := q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
 		return &ivd.Error{Op: op, Err: err}
 	}
 	if rec.State == job.Running || rec.State == job.Done {
 		return nil
 	}
-	id := fmt.Sprintf("%s/%s/%s/%s/%d", j.Run, j.Disk.ID(), j.ID, j.Lease, rec.Attempt)
+	id := fmt.Sprintf("%s/%s/%s/%s/%d", j.Run, j.Disk.Ref.ID(), j.ID, j.Lease, rec.Attempt)
 	return fail(q.publish(ctx, jobSubject(&j), id, body), "%s", op)
 }
 
@@ -102,7 +102,7 @@ func (q *Queue) purge(ctx context.Context, stream, filter string) error {
 func checkJob(j *job.Job) error {
 	err := firstError(
 		checkToken("kind", j.Kind), checkToken("class", j.Class), checkToken("run", j.Run),
-		checkToken("disk", j.Disk.ID()), checkToken("job", j.ID), CheckVersion("job", j.Version, job.Version))
+		checkDisk(j.Disk.Ref.ID()), checkToken("job", j.ID), CheckVersion("job", j.Version, job.Version))
 	if err == nil && j.Version < 1 {
 		err = errors.New("no version")
 	}

@@ -115,7 +115,7 @@ const (
 func testJob(id ivd.JobID) job.Job {
 	return job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: id, Run: testRun,
-		Disk: ivd.NewDiskRef("lab", "datastore-1", testDisk),
+		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", testDisk)),
 	}
 }
 

@@ -89,9 +89,9 @@ func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) iter.Seq2[job.Reco
 // DeleteJobRecords takes a disk's jobs off the queue, those in progress as well,
 // and deletes their records, without telling who watches them.
 func (q *Queue) DeleteJobRecords(ctx context.Context, run ivd.RunID, disk ivd.DiskID) error {
-	err := firstError(checkToken("run", run), checkToken("disk", disk))
+	err := firstError(checkToken("run", run), checkDisk(disk))
 	if err == nil {
-		err = q.deleteJobs(ctx, string(run)+"."+string(disk))
+		err = q.deleteJobs(ctx, string(run)+"."+token(string(disk)))
 	}
 	return err
 }
@@ -121,7 +121,7 @@ func decodeRecord(e Entry) (job.Record, error) {
 }
 
 func checkJobKey(run ivd.RunID, disk ivd.DiskID, id ivd.JobID) error {
-	return firstError(checkToken("run", run), checkToken("disk", disk), checkToken("job", id))
+	return firstError(checkToken("run", run), checkDisk(disk), checkToken("job", id))
 }
 
 func checkRecord(rec *job.Record) error {

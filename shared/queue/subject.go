@@ -25,24 +25,28 @@ var kinds = []job.Kind{job.Backup, job.Restore}
 // A job's subject is ivd.job.<kind>.<class>.<run>.<disk>.<job>: the first four
 // tokens place it, the others let a run's jobs be withdrawn in one request.
 func jobSubject(j *job.Job) string {
-	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, j.Disk.ID(), j.ID)
+	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, token(string(j.Disk.Ref.ID())), j.ID)
 }
+
+// token is one token of a subject or of a key, of a name that may have dots: a
+// source's, or that of a VM's own disk. No such name has a slash.
+func token(name string) string { return strings.ReplaceAll(name, ".", "/") }
 
 func kindFilter(kind job.Kind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
 
 func moverSubject(name string) string { return "ivd.mover." + name + ".request" }
 
 // loginSubject is where logins to a source are asked for: only coordinators that
-// know it listen there. A source may have dots, and is one token all the same.
+// know it listen there.
 func loginSubject(source ivd.SourceID) (string, error) {
-	s := "ivd.login.vc-" + strings.ReplaceAll(string(source), ".", "/")
+	s := "ivd.login.vc-" + token(string(source))
 	return s, checkKey(s)
 }
 
 func progressSubject(run ivd.RunID) string { return "ivd.progress." + string(run) }
 
 func jobKey(run ivd.RunID, disk ivd.DiskID, id ivd.JobID) string {
-	return jobPrefix(run) + "." + string(disk) + "." + string(id)
+	return jobPrefix(run) + "." + token(string(disk)) + "." + string(id)
 }
 
 func jobPrefix(run ivd.RunID) string { return "job." + string(run) }
@@ -58,6 +62,14 @@ var (
 func checkToken[T ~string](what string, s T) error {
 	if !tokenPattern.MatchString(string(s)) {
 		return ivd.Errorf(ivd.Invalid, "%s %q: want 1 to 128 letters, digits, '-' and '_'", what, string(s))
+	}
+	return nil
+}
+
+// checkDisk is checkToken for what token makes one of: an id may have dots.
+func checkDisk(id ivd.DiskID) error {
+	if checkToken("", strings.ReplaceAll(string(id), ".", "-")) != nil {
+		return ivd.Errorf(ivd.Invalid, "disk %q: want 1 to 128 letters, digits, '-', '_' and '.'", string(id))
 	}
 	return nil
 }
