@@ -85,7 +85,8 @@ func TestLargeSparseDisk(t *testing.T) {
 	if m.memory.Peak() > budget<<20 {
 		t.Errorf("the budget's peak was %d bytes", m.memory.Peak())
 	}
-	if peak > budget+dedup+64 && !raceDetector {
+	// Go's own limit leaves out the buffers that VDDK reads into, and is not a hard one.
+	if peak > 2*budget+dedup+32 && !raceDetector {
 		t.Errorf("the process took %d MiB", peak)
 	}
 }
