@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +102,10 @@ func TestPack(t *testing.T) {
 	if n := r.Store.Calls(storetest.Stat); n != 0 {
 		t.Errorf("the store was asked %d times without need", n)
 	}
+	if trusted(ivd.PackID{4}, 7*day) {
+		t.Error("a pack that is known to have been there for no less than 7 days is trusted unasked")
+	}
+	asked := r.Store.Calls(storetest.Stat)
 	// What is known for longer is asked for, once.
 	for range 2 {
 		if !trusted(p.data[0], 8*day) || !trusted(p.home, 7*day+time.Minute) {
@@ -110,7 +115,7 @@ func TestPack(t *testing.T) {
 			t.Error("a pack that is gone is trusted")
 		}
 	}
-	if n, want := r.Store.Calls(storetest.Stat), 1+2+2; n != want { // a data pack; an index pack, asked for as both; one that is neither
+	if n, want := r.Store.Calls(storetest.Stat)-asked, 1+2+2; n != want { // a data pack; an index pack, asked for as both; one that is neither
 		t.Errorf("the store was asked %d times, want %d", n, want)
 	}
 	// An outage is no absence, and is not kept in mind as one.
@@ -210,7 +215,48 @@ func TestParentPageGrown(t *testing.T) {
 	r.Damage(format.IndexPack, x.home, x.Pages[0].Place.Offset+60)
 	_, err = w.ParentPage(t.Context(), x.Pages[0], r.Now(), geometry, geometry)
 	wantKind(t, err, ivd.Corrupt)
+	wantRemedy(t, err)
 	r.Delete(format.IndexPack, x.home)
 	_, err = w.ParentPage(t.Context(), x.Pages[0], r.Now(), geometry, geometry)
 	wantKind(t, err, ivd.NotFound)
+	wantRemedy(t, err)
+}
+
+func wantRemedy(t *testing.T, err error) {
+	t.Helper()
+	if !strings.Contains(ivd.RemedyOf(err), "--full") {
+		t.Errorf("%v has no remedy", err)
+	}
+}
+
+// A page answers for its own spans only.
+//
+// Mutants that live: of ParentPage the bounds of the child's pages and spans, since
+// what is just beyond them has no length and so is like nothing of the parent's; of
+// Pack the bound of seven days by one nanosecond of a clock that does not stand still.
+func TestParentPages(t *testing.T) {
+	r := repotest.New(t)
+	g := ivd.Geometry{Capacity: (ivd.SpansPerPage + 2) * ivd.ChunksPerSpan * ivd.MinChunkSize, ChunkSize: ivd.MinChunkSize}
+	d := repotest.NewDisk(g)
+	for _, span := range []int64{0, ivd.SpansPerPage - 1, ivd.SpansPerPage, ivd.SpansPerPage + 1} {
+		if _, err := d.WriteAt([]byte{1}, span*g.SpanSize()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := r.Save(d, repotest.Layout{})
+	w := open(t, r)
+	for n, want := range map[int][2]ivd.SpanIndex{0: {0, ivd.SpansPerPage}, 1: {ivd.SpansPerPage, ivd.SpansPerPage + 2}} {
+		p, err := w.ParentPage(t.Context(), x.Pages[n], r.Now(), g, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ref, whole := p.Whole(); !whole || ref != x.Pages[n] {
+			t.Errorf("page %d is not whole", n)
+		}
+		for _, span := range []ivd.SpanIndex{0, ivd.SpansPerPage - 1, ivd.SpansPerPage, ivd.SpansPerPage + 1, ivd.SpansPerPage + 2} {
+			if got := p.Takeable(span); got != (span >= want[0] && span < want[1]) {
+				t.Errorf("of page %d, span %d is takeable: %t", n, span, got)
+			}
+		}
+	}
 }
