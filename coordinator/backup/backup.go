@@ -92,18 +92,10 @@ type Order struct {
 
 // Tokens are those of the disks.
 func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
-	var tokens []admit.Token
-	for _, it := range items {
-		var d Disk
-		if err := it.Decode(&d); err != nil {
-			return nil, err
-		}
-		if _, err := w.Sources.Of(d.Ref.Source()); err != nil {
-			return nil, err
-		}
-		tokens = append(tokens, admit.OfDisk(d.Ref)...)
-	}
-	return tokens, nil
+	return engine.TokensOf(items, func(d Disk) (ivd.DiskRef, error) {
+		_, err := w.Sources.Of(d.Ref.Source())
+		return d.Ref, err
+	})
 }
 
 // Prepare has the VMs of each disk prepared, and then the snapshots taken, with

@@ -3,10 +3,8 @@ package image_test
 import (
 	"bytes"
 	"context"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -262,7 +260,7 @@ func TestManyReadersRenewOnce(t *testing.T) {
 // Without a lease a repository is read in which nothing can be written.
 func TestReadOnlyFolderWithoutALease(t *testing.T) {
 	r, p := twoSpans(t)
-	before := tree(t, r.Dir)
+	before := storetest.Tree(t, r.Dir)
 	st, err := dir.OpenReadOnly(r.Dir)
 	if err != nil {
 		t.Fatal(err)
@@ -285,25 +283,7 @@ func TestReadOnlyFolderWithoutALease(t *testing.T) {
 	o.WithoutLease = false
 	_, err = image.Open(t.Context(), ro, o)
 	wantKind(t, err, ivd.Unsupported, "what time")
-	if after := tree(t, r.Dir); !maps.Equal(before, after) {
+	if after := storetest.Tree(t, r.Dir); !maps.Equal(before, after) {
 		t.Errorf("the folder holds %v, before %v", after, before)
 	}
-}
-
-// tree is what a folder holds, with the times of it.
-func tree(t *testing.T, folder string) map[string]time.Time {
-	t.Helper()
-	all := map[string]time.Time{}
-	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		all[path] = info.ModTime()
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }

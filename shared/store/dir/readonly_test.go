@@ -1,7 +1,6 @@
 package dir_test
 
 import (
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,25 +9,8 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/storetest"
 )
-
-// files is what a folder holds, with the times of it.
-func files(t *testing.T, folder string) map[string]time.Time {
-	t.Helper()
-	all := map[string]time.Time{}
-	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		all[path] = info.ModTime()
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
 
 // A folder that is opened for reading is read, and nothing else happens in it.
 func TestReadOnly(t *testing.T) {
@@ -39,7 +21,7 @@ func TestReadOnly(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(folder, ".tmp")); err != nil {
 		t.Fatal(err)
 	}
-	before := files(t, folder)
+	before := storetest.Tree(t, folder)
 	s, err := dir.OpenReadOnly(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +47,7 @@ func TestReadOnly(t *testing.T) {
 	wantKind(t, "delete", s.Delete(t.Context(), "points/a"), ivd.Denied)
 	_, err = s.Prepare(t.Context(), "lease-1", "points/b", nil, time.Minute)
 	wantKind(t, "prepare", err, ivd.Denied)
-	if after := files(t, folder); !maps.Equal(before, after) {
+	if after := storetest.Tree(t, folder); !maps.Equal(before, after) {
 		t.Errorf("the folder holds %v, before %v", after, before)
 	}
 }
