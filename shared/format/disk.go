@@ -19,7 +19,7 @@ type PointDisk struct {
 	BackingUUID    string         `json:"backing_uuid,omitempty"`
 	Policy         *StoragePolicy `json:"storage_policy,omitempty"`
 	Encryption     *Encryption    `json:"encryption,omitempty"` // by vSphere
-	Tags           []string       `json:"tags,omitempty"`
+	Tags           []Tag          `json:"tags,omitempty"`
 	Attachments    []Attachment   `json:"attachments,omitempty"`
 	Kubernetes     *Kubernetes    `json:"kubernetes,omitempty"`
 	Metadata       []Pair         `json:"metadata,omitempty"` // what else vSphere keeps with it
@@ -45,6 +45,12 @@ type Encryption struct {
 	KeyID    string `json:"key_id"`
 }
 
+// Tag is vSphere's: its name is one of a category's, and may be another's too.
+type Tag struct {
+	Category string `json:"category"`
+	Name     string `json:"name"`
+}
+
 // Attachment is a virtual machine that the disk was attached to.
 type Attachment struct {
 	VM         string `json:"vm,omitempty"` // its instance UUID
@@ -61,7 +67,8 @@ type Kubernetes struct {
 	PVC          string `json:"pvc,omitempty"`
 	PV           string `json:"pv,omitempty"`
 	VolumeHandle string `json:"volume_handle,omitempty"`
-	Labels       []Pair `json:"labels,omitempty"`
+	Labels       []Pair `json:"labels,omitempty"`    // of the claim
+	PVLabels     []Pair `json:"pv_labels,omitempty"` // of the volume
 }
 
 // Pair is a key with its value. Keys are somebody else's: they may differ in case
