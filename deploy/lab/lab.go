@@ -45,6 +45,8 @@ type Options struct {
 	AreasPerAnswer int           // changed areas in one answer; default 2000
 	OperationTime  time.Duration // how long an operation on a disk takes at least
 	LoginIdle      time.Duration // how long a session lives without a call; default 30 minutes
+	Lacks          []string      // privileges that the user does not have: vcenter.ViewPolicies, vcenter.SearchCNS
+	Without        []string      // services that do not run: vcenter.PolicyService, vcenter.ContainerService
 	Log            *slog.Logger  // default: nothing is logged
 }
 
@@ -154,7 +156,7 @@ func (l *Lab) listen(ctx context.Context) error {
 	address := l.address(listener.Addr().(*net.TCPAddr))
 	l.vc, err = vcenter.Start(ctx, vcenter.Options{
 		Estate: l.estate, Username: l.o.Username, Password: l.o.Password, Host: address, ESX: l.o.ESX,
-		AreasPerAnswer: l.o.AreasPerAnswer, LoginIdle: l.o.LoginIdle, Log: l.o.Log,
+		AreasPerAnswer: l.o.AreasPerAnswer, LoginIdle: l.o.LoginIdle, Lacks: l.o.Lacks, Without: l.o.Without, Log: l.o.Log,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

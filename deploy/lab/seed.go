@@ -10,7 +10,8 @@ import (
 )
 
 // seed makes the disks of Options.Disks on the datastores in turn. Of every 4 MiB,
-// one is random, one is text, two are never written. The name tells the seed.
+// one is random, one is text, two are never written. The name tells the seed. The
+// first disk has a tag and a storage policy, the second is a container's volume.
 func (l *Lab) seed(ctx context.Context) error {
 	stores := l.estate.Datastores()
 	for i := range l.o.Disks {
@@ -31,6 +32,29 @@ func (l *Lab) seed(ctx context.Context) error {
 		if err := l.populate(ctx, d, uint64(i+1)); err != nil {
 			return err
 		}
+		if err := l.place(ctx, d, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place gives the first two disks what only a vCenter keeps of a disk.
+func (l *Lab) place(ctx context.Context, d estate.Disk, i int) error {
+	switch {
+	case l.o.ESX:
+	case i == 0:
+		if err := l.estate.Tag(d.ID, estate.Tags()[0], true); err != nil {
+			return err
+		}
+		return l.estate.Change(ctx, d.Datastore, d.ID, func(d *estate.Disk) { d.Policy = estate.Policies()[0].ID })
+	case i == 1:
+		return l.estate.Change(ctx, d.Datastore, d.ID, func(x *estate.Disk) {
+			x.Bind(estate.Volume{Cluster: "laboratory", Entities: []estate.Entity{
+				{Type: estate.KubernetesVolume, Name: "pvc-" + string(d.ID), Labels: map[string]string{"zone": "a"}},
+				{Type: estate.KubernetesClaim, Name: "data-shop-0", Namespace: "shop", Labels: map[string]string{"app": "shop", "tier": "db"}},
+			}})
+		})
 	}
 	return nil
 }

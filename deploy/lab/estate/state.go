@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,20 +18,24 @@ import (
 // Disk is what the estate records of an IVD. Capacity and Tracking are known
 // where a single disk was asked for.
 type Disk struct {
-	ID                 ivd.DiskID   `json:"id"`
-	Name               string       `json:"name"`
-	Datastore          string       `json:"datastore"`
-	Path               string       `json:"path"` // of the descriptor, below the datastore
-	Backing            string       `json:"backing"`
-	Created            time.Time    `json:"created"`
-	Provisioning       string       `json:"provisioning,omitempty"` // as vSphere calls it; empty: thin
-	Key                string       `json:"key,omitempty"`          // it is encrypted with: only said of it, its files are not
-	KeepAfterDeleteVM  bool         `json:"keep_after_delete_vm,omitempty"`
-	RelocationDisabled bool         `json:"relocation_disabled,omitempty"`
-	Attached           []Attachment `json:"attached,omitempty"`
-	Snapshots          []Snapshot   `json:"snapshots,omitempty"`
-	Capacity           int64        `json:"-"`
-	Tracking           bool         `json:"-"`
+	ID                 ivd.DiskID        `json:"id"`
+	Name               string            `json:"name"`
+	Datastore          string            `json:"datastore"`
+	Path               string            `json:"path"` // of the descriptor, below the datastore
+	Backing            string            `json:"backing"`
+	Created            time.Time         `json:"created"`
+	Provisioning       string            `json:"provisioning,omitempty"` // as vSphere calls it; empty: thin
+	Key                string            `json:"key,omitempty"`          // it is encrypted with: only said of it, its files are not
+	KeepAfterDeleteVM  bool              `json:"keep_after_delete_vm,omitempty"`
+	RelocationDisabled bool              `json:"relocation_disabled,omitempty"`
+	Policy             string            `json:"policy,omitempty"` // the storage policy's id
+	Tags               []Tag             `json:"tags,omitempty"`
+	Metadata           map[string]string `json:"metadata,omitempty"`
+	Volume             *Volume           `json:"volume,omitempty"` // of a container
+	Attached           []Attachment      `json:"attached,omitempty"`
+	Snapshots          []Snapshot        `json:"snapshots,omitempty"`
+	Capacity           int64             `json:"-"`
+	Tracking           bool              `json:"-"`
 }
 
 // Attachment is a disk as a device of a machine.
@@ -88,7 +93,7 @@ func (s *state) machine(name string) *Machine {
 
 func (d *Disk) clone() Disk {
 	x := *d
-	x.Attached, x.Snapshots = slices.Clone(d.Attached), slices.Clone(d.Snapshots)
+	x.Attached, x.Snapshots, x.Tags, x.Metadata = slices.Clone(d.Attached), slices.Clone(d.Snapshots), slices.Clone(d.Tags), maps.Clone(d.Metadata)
 	return x
 }
 

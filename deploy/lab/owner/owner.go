@@ -58,7 +58,10 @@ func Connect(ctx context.Context, sdk, username, password, thumbprint string) (*
 }
 
 // Close logs out.
-func (o *Owner) Close(ctx context.Context) error { return o.client.Logout(ctx) }
+func (o *Owner) Close(ctx context.Context) error {
+	defer o.client.CloseIdleConnections()
+	return o.client.Logout(ctx)
+}
 
 // Disk is an IVD as vSphere describes it.
 type Disk struct {

@@ -105,6 +105,9 @@ func (m *manager) CreateDiskTask(ctx *simulator.Context, req *types.CreateDisk_T
 		if err != nil {
 			return nil, err
 		}
+		if _, err := policyOf(req.Spec.Profile); err != nil {
+			return nil, err
+		}
 		size := req.Spec.CapacityInMB
 		if size <= 0 || size > ivd.MaxCapacity/mib {
 			return nil, ivd.Errorf(ivd.Invalid, "capacity of %d MiB", size)
@@ -131,7 +134,8 @@ func asked(d *estate.Disk, spec types.VslmCreateSpec) bool {
 	if c, ok := spec.Crypto.(*types.CryptoSpecEncrypt); ok {
 		d.Key = c.CryptoKeyId.KeyId
 	}
-	return d.KeepAfterDeleteVM || d.Provisioning != "" || d.Key != ""
+	d.Policy, _ = policyOf(spec.Profile) // which was looked at before
+	return d.KeepAfterDeleteVM || d.Provisioning != "" || d.Key != "" || d.Policy != ""
 }
 
 // RegisterDisk takes the URL of a descriptor below /folder/, as vSphere does, and

@@ -2,6 +2,8 @@ package vcenter
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/object"
@@ -23,6 +25,7 @@ func (v *VCenter) object(d estate.Disk) types.VStorageObject {
 				RelocationDisabled:          types.NewBool(d.RelocationDisabled),
 				NativeSnapshotSupported:     types.NewBool(false),
 				ChangedBlockTrackingEnabled: types.NewBool(d.Tracking),
+				Metadata:                    metadata(d),
 				Backing: &types.BaseConfigInfoDiskFileBackingInfo{
 					BaseConfigInfoFileBackingInfo: types.BaseConfigInfoFileBackingInfo{
 						BaseConfigInfoBackingInfo: types.BaseConfigInfoBackingInfo{Datastore: v.datastores[d.Datastore]},
@@ -38,6 +41,14 @@ func (v *VCenter) object(d estate.Disk) types.VStorageObject {
 			ConsumerId:      v.consumers(d),
 		},
 	}
+}
+
+func metadata(d estate.Disk) []types.KeyValue {
+	var list []types.KeyValue
+	for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
+		list = append(list, types.KeyValue{Key: key, Value: d.Metadata[key]})
+	}
+	return list
 }
 
 const thin = string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin)

@@ -37,6 +37,8 @@ type Options struct {
 	AreasPerAnswer int
 	// LoginIdle is how long a session lives without a call.
 	LoginIdle time.Duration
+	Lacks     []string // privileges that the user does not have
+	Without   []string // services that do not run
 	Log       *slog.Logger
 }
 
@@ -73,6 +75,12 @@ func Start(ctx context.Context, o Options) (*VCenter, error) {
 	v.service.RegisterSDK(v.reg, v.reg.Path+"/vimService")
 	v.service.ServeMux.HandleFunc(v.reg.Path+"/vimServiceVersions.xml", v.service.ServiceVersions)
 	v.reg.Handler = v.route
+	if v.serves(PolicyService) {
+		v.servePolicies()
+	}
+	if v.serves(ContainerService) {
+		v.serveContainers()
+	}
 	v.work.Go(v.watchSessions)
 	return v, nil
 }
