@@ -16,11 +16,15 @@ import (
 
 // Description is all that vSphere tells of a disk, as it is now.
 type Description struct {
-	Disk
+	Disk                     // Metadata is without what Volume says and what is our own
 	Datastore      Datastore // its capacity and LUNs are left out
 	BackingUUID    string    // of the disk's file, where it is known
 	ControllerType string    // that it is attached to, as vSphere's types are named
 	Attachments    []Attachment
+	Tags           []Tag
+	Policy         *Policy  // nil: none, or it was not told
+	Volume         *Volume  // nil: it is no container's
+	Untold         []Untold // what could not be asked for; the rest holds all the same
 }
 
 // Attachment is a disk as a virtual machine's device. What cannot be found out of
@@ -44,7 +48,10 @@ func (v *VCenter) Product() Product {
 	return Product{Name: about.Name, Version: about.Version, Build: about.Build}
 }
 
-// Describe asks for all that is known of a disk.
+// Describe asks for all that is known of a disk. That takes a call for each of: the
+// name of its datastore, the disk, its machines, their names, the datastore, each
+// machine's devices; in a vCenter also its tags, its storage policy, the policy's
+// name where that was not asked for lately, and the labels of a container's volume.
 func (v *VCenter) Describe(ctx context.Context, ref ivd.DiskRef) (Description, error) {
 	disk, err := v.Disk(ctx, ref)
 	if err != nil {
@@ -71,7 +78,35 @@ func (v *VCenter) Describe(ctx context.Context, ref ivd.DiskRef) (Description, e
 			out.ControllerType = device.controller
 		}
 	}
-	return out, nil
+	out.Volume, out.Metadata = volumeOf(disk.Metadata)
+	return out, fail(ctx, op, v.askAside(ctx, &out))
+}
+
+// askAside adds what services beside the disks' own manager tell, as far as they do.
+// A standalone host has none of them.
+func (v *VCenter) askAside(ctx context.Context, d *Description) error {
+	if v.Standalone() {
+		return nil
+	}
+	id := d.Ref.ID()
+	v.askFor(ctx, d, TagFacts, func(ctx context.Context) (err error) {
+		d.Tags, err = v.tags(ctx, id)
+		return err
+	})
+	v.askFor(ctx, d, PolicyFacts, func(ctx context.Context) (err error) {
+		d.Policy, err = v.policies.of(ctx, id)
+		return err
+	})
+	if d.Volume != nil {
+		v.askFor(ctx, d, LabelFacts, func(ctx context.Context) error { return v.containers.tell(ctx, id, d.Volume) })
+	}
+	return context.Cause(ctx)
+}
+
+func (v *VCenter) askFor(ctx context.Context, d *Description, fact Fact, f func(context.Context) error) {
+	if err := v.aside.ask(ctx, fact, f); err != nil {
+		d.Untold = append(d.Untold, Untold{fact, err})
+	}
 }
 
 // device is what a machine's device tells of its disk.

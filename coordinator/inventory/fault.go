@@ -34,6 +34,7 @@ var meanings = map[string]meaning{
 	"InvalidName":     {ivd.Invalid, "choose another name"},
 
 	"InvalidLogin":      {ivd.Denied, "check username and password_file of this vCenter"},
+	"SecurityError":     {ivd.Denied, "grant the privilege to this vCenter's username"},
 	"NoPermission":      {ivd.Denied, "grant the privilege to this vCenter's username"},
 	"RestrictedVersion": {ivd.Denied, "use a licence that allows the vStorage API"},
 	"NotAuthenticated":  {ivd.Expired, ""},
@@ -68,6 +69,8 @@ var meanings = map[string]meaning{
 	"SystemError":       {ivd.Transient, ""},
 	"Timedout":          {ivd.Transient, ""},
 	"VslmFault":         {ivd.Transient, ""},
+	"PbmFault":          {ivd.Transient, ""},
+	"CnsFault":          {ivd.Transient, ""},
 }
 
 // changeMeanings is what differs for questions about changed areas: there, most
@@ -77,6 +80,26 @@ var changeMeanings = map[string]meaning{
 	"InvalidArgument": {ivd.Conflict, "none is needed: the next backup reads what is allocated"}, // a change id of another series
 	"InvalidState":    {ivd.Unsupported, ""},                                                     // tracking is not supported for this disk
 	"FileFault":       {ivd.Unsupported, ""},                                                     // asked for a time before tracking began
+}
+
+// failAside is fail for a call of a service that a vCenter may be without, or that a
+// user may not ask: with the privilege, and with the service's name if it is not
+// that of disks.
+func failAside(ctx context.Context, op string, err error, privilege, service string) error {
+	grant := meaning{ivd.Denied, "grant " + privilege + " on the vCenter itself to its username"}
+	err = failIn(ctx, op, err, map[string]meaning{"NoPermission": grant, "PbmFaultNoPermission": grant, "SecurityError": grant})
+	var e *ivd.Error
+	if !errors.As(err, &e) || service == "" {
+		return err
+	}
+	switch text := httpStatus(e.Err); {
+	case strings.HasPrefix(text, "404"):
+		e.Kind = ivd.Unsupported
+		fallthrough
+	case text != "":
+		e.Remedy = "look whether the vCenter's service " + service + " runs"
+	}
+	return err
 }
 
 // fail makes an error of the API, of the network or of ctx an *ivd.Error. nil
@@ -138,7 +161,6 @@ func network(err error) (ivd.Kind, string) {
 		bad    *untrusted
 		dns    *net.DNSError
 		op     *net.OpError
-		status interface{ Temporary() bool }
 		syntax *xml.SyntaxError
 		markup xml.UnmarshalError
 	)
@@ -153,13 +175,23 @@ func network(err error) (ivd.Kind, string) {
 		return ivd.Transient, ""
 	case errors.As(err, &syntax), errors.As(err, &markup):
 		return ivd.Invalid, other
-	case errors.As(plain(err), &status): // an HTTP status, "404 Not Found"
-		if strings.HasPrefix(plain(err).Error(), "4") {
+	case httpStatus(plain(err)) != "":
+		if strings.HasPrefix(httpStatus(plain(err)), "4") {
 			return ivd.Invalid, other
 		}
 		return ivd.Transient, "" // 502 and 503 while a vCenter starts
 	}
 	return ivd.Unknown, ""
+}
+
+// httpStatus is the status of HTTP that an answer had instead of content, such as
+// "404 Not Found", or empty.
+func httpStatus(err error) string {
+	var status interface{ Temporary() bool } // as errors of the network are, too
+	if text := err.Error(); errors.As(err, &status) && text != "" && text[0] >= '1' && text[0] <= '5' {
+		return text
+	}
+	return ""
 }
 
 // plain drops what url.Error says about our own request.

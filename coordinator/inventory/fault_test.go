@@ -52,6 +52,9 @@ func TestMeaningsNameRealFaults(t *testing.T) {
 	base := reflect.TypeFor[types.BaseMethodFault]()
 	for name := range meanings {
 		typ, ok := find(name)
+		if !ok {
+			typ, ok = find("pbm:" + name)
+		}
 		if !ok || !reflect.PointerTo(typ).Implements(base) {
 			if name != "VslmFault" { // of the catalogue's own namespace in some versions
 				t.Errorf("%s is no fault of the API", name)

@@ -60,7 +60,10 @@ type VCenter struct {
 	tasks      chan struct{}
 	beginAgain pause.Backoff // of tasks
 
-	proxies proxies
+	proxies    proxies
+	aside      *aside
+	policies   *policies
+	containers *containers
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -90,6 +93,7 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 		v.own.drop()
 		return nil, err
 	}
+	v.aside, v.policies, v.containers = newAside(), newPolicies(v.own), newContainers(v.own)
 	life, stop := context.WithCancel(context.Background())
 	v.stop = stop
 	v.done.Go(func() { v.own.keep(life, v.log) })

@@ -132,12 +132,17 @@ func (s *session) login(ctx context.Context, seen int) error {
 // RoundTrip makes a call, once more after a new login where the vCenter says that
 // there is none: it has done nothing then.
 func (s *session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
+	return s.through(ctx, s.soap, req, res)
+}
+
+// through makes a call at one of the vCenter's endpoints, as RoundTrip does.
+func (s *session) through(ctx context.Context, calls soap.RoundTripper, req, res soap.HasFault) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.mu.Lock()
 	seen := s.logins
 	s.mu.Unlock()
-	err := s.soap.RoundTrip(ctx, req, res)
+	err := calls.RoundTrip(ctx, req, res)
 	if !unauthenticated(res, err) {
 		return err
 	}
@@ -145,7 +150,7 @@ func (s *session) RoundTrip(ctx context.Context, req, res soap.HasFault) error {
 		return err
 	}
 	reflect.ValueOf(res).Elem().SetZero() // holds the fault of the first answer
-	return s.soap.RoundTrip(ctx, req, res)
+	return calls.RoundTrip(ctx, req, res)
 }
 
 // unauthenticated reports whether a call was refused for want of a session. A
