@@ -54,11 +54,12 @@ type Workflow struct {
 
 	mu      sync.Mutex
 	trusted map[ivd.LeaseID]*trust.Trust // guarded by mu: what may be named under each lease
+	warned  map[untold]bool              // guarded by mu
 }
 
 // New makes the workflow, and has its ledger know how to undo what it does.
 func New(d Deps) *Workflow {
-	w := &Workflow{Deps: d, trusted: map[ivd.LeaseID]*trust.Trust{}}
+	w := &Workflow{Deps: d, trusted: map[ivd.LeaseID]*trust.Trust{}, warned: map[untold]bool{}}
 	w.register()
 	return w
 }

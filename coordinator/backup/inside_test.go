@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -8,23 +9,6 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
-
-// What container storage keeps with a disk is said by what it means; the rest as it
-// is, keys that differ in case only included.
-func TestKubernetes(t *testing.T) {
-	k, rest := kubernetes("disk", map[string]string{
-		cnsCluster: "c", cnsNamespace: "shop", cnsPVC: "web-1", cnsPV: "pvc-1", "App": "1", "app": "2",
-	})
-	if k == nil || k.Cluster != "c" || k.Namespace != "shop" || k.PVC != "web-1" || k.PV != "pvc-1" || k.VolumeHandle != "disk" {
-		t.Errorf("%+v", k)
-	}
-	if len(rest) != 2 || rest[0] != (format.Pair{Key: "App", Value: "1"}) || rest[1] != (format.Pair{Key: "app", Value: "2"}) {
-		t.Errorf("%+v", rest)
-	}
-	if k, rest := kubernetes("disk", map[string]string{"x": "y"}); k != nil || len(rest) != 1 {
-		t.Errorf("%+v, %+v", k, rest)
-	}
-}
 
 // An attached, encrypted disk as a point says it.
 func TestDiskFacts(t *testing.T) {
@@ -36,8 +20,34 @@ func TestDiskFacts(t *testing.T) {
 	if d.Kind != ivd.VMDisk || *d.Encryption != (format.Encryption{Provider: "kms", KeyID: "k"}) {
 		t.Errorf("%+v", d)
 	}
+	if d.Policy != nil || d.Kubernetes != nil || d.Tags != nil || d.Metadata != nil {
+		t.Errorf("%+v", d)
+	}
 	if a := d.Attachments[0]; a.VM != "u" || a.Name != "web" || a.Controller != "NVMe 1" || *a.Unit != 3 || a.Mode != "persistent" {
 		t.Errorf("%+v", a)
+	}
+}
+
+// What a vCenter's other services tell of a disk, in an order that is always the
+// same, and keys that differ in case only included.
+func TestDiskFactsOfAVolume(t *testing.T) {
+	d := diskFacts(inventory.Description{
+		Disk:   inventory.Disk{Ref: ivd.NewDiskRef("vc", "datastore-1", "5029aaaa-0000-4000-8000-000000000002"), Metadata: map[string]string{"x": "2", "X": "1"}},
+		Policy: &inventory.Policy{ID: "p", Name: "Gold"},
+		Tags:   []inventory.Tag{{Category: "tier", Name: "gold"}},
+		Volume: &inventory.Volume{Cluster: "c", Namespace: "shop", Claim: "web-1", Name: "pvc-1", ClaimLabels: map[string]string{"app": "2", "App": "1"}, Labels: map[string]string{"zone": "a"}},
+	})
+	want := format.PointDisk{
+		Kind: ivd.IVD, ID: "5029aaaa-0000-4000-8000-000000000002",
+		Policy: &format.StoragePolicy{ID: "p", Name: "Gold"}, Tags: []format.Tag{{Category: "tier", Name: "gold"}},
+		Kubernetes: &format.Kubernetes{
+			Cluster: "c", Namespace: "shop", PVC: "web-1", PV: "pvc-1", VolumeHandle: "5029aaaa-0000-4000-8000-000000000002",
+			Labels: []format.Pair{{Key: "App", Value: "1"}, {Key: "app", Value: "2"}}, PVLabels: []format.Pair{{Key: "zone", Value: "a"}},
+		},
+		Metadata: []format.Pair{{Key: "X", Value: "1"}, {Key: "x", Value: "2"}},
+	}
+	if !reflect.DeepEqual(d, want) {
+		t.Errorf("%+v, want %+v", d, want)
 	}
 }
 

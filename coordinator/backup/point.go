@@ -32,6 +32,7 @@ func (t *task) observe(ctx context.Context, snap ivd.SnapshotID, change ivd.Chan
 	if err != nil {
 		return Facts{}, err
 	}
+	t.w.warn(t.run(), t.vc, d.Untold)
 	f := Facts{
 		Source:   sourceFacts(t.vc),
 		Disk:     diskFacts(d),
@@ -75,37 +76,29 @@ func diskFacts(d inventory.Description) format.PointDisk {
 	for _, a := range d.Attachments {
 		out.Attachments = append(out.Attachments, format.Attachment{VM: a.UUID, Name: a.VM.Name, Controller: a.Controller, Unit: a.Unit, Mode: a.Mode})
 	}
-	out.Kubernetes, out.Metadata = kubernetes(d.Ref.ID(), d.Metadata)
+	if d.Policy != nil {
+		out.Policy = &format.StoragePolicy{ID: d.Policy.ID, Name: d.Policy.Name}
+	}
+	for _, t := range d.Tags {
+		out.Tags = append(out.Tags, format.Tag{Category: t.Category, Name: t.Name})
+	}
+	if v := d.Volume; v != nil { // whose handle is its disk's id
+		out.Kubernetes = &format.Kubernetes{
+			Cluster: v.Cluster, Namespace: v.Namespace, PVC: v.Claim, PV: v.Name, VolumeHandle: string(d.Ref.ID()),
+			Labels: pairs(v.ClaimLabels), PVLabels: pairs(v.Labels),
+		}
+	}
+	out.Metadata = pairs(d.Metadata)
 	return out
 }
 
-// The keys under which container storage (CNS) keeps a volume's names with its disk.
-const (
-	cnsCluster   = "cns.containerCluster.clusterId"
-	cnsNamespace = "cns.k8s.pvc.namespace"
-	cnsPVC       = "cns.k8s.pvc.name"
-	cnsPV        = "cns.k8s.pv.name"
-)
-
-// kubernetes takes what container storage says out of a disk's metadata; the rest
-// stays as it is. A volume's handle is its disk's id.
-func kubernetes(id ivd.DiskID, metadata map[string]string) (*format.Kubernetes, []format.Pair) {
-	k := format.Kubernetes{
-		Cluster: metadata[cnsCluster], Namespace: metadata[cnsNamespace], PVC: metadata[cnsPVC], PV: metadata[cnsPV],
+// pairs are keys and values in order.
+func pairs(m map[string]string) []format.Pair {
+	var list []format.Pair
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, format.Pair{Key: key, Value: m[key]})
 	}
-	var rest []format.Pair
-	for _, key := range slices.Sorted(maps.Keys(metadata)) {
-		switch key {
-		case cnsCluster, cnsNamespace, cnsPVC, cnsPV:
-		default:
-			rest = append(rest, format.Pair{Key: key, Value: metadata[key]})
-		}
-	}
-	if reflect.DeepEqual(k, format.Kubernetes{}) {
-		return nil, rest
-	}
-	k.VolumeHandle = string(id)
-	return &k, rest
+	return list
 }
 
 // point is the restore point that the disk's part of the run has made.

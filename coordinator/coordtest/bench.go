@@ -44,9 +44,16 @@ var startLab sync.Mutex
 // New starts everything; it ends with the test.
 func New(t *testing.T) *Bench {
 	t.Helper()
+	return NewWith(t, lab.Options{})
+}
+
+// NewWith is New with a laboratory that differs from others. Its folder is the bench's.
+func NewWith(t *testing.T, o lab.Options) *Bench {
+	t.Helper()
 	b := &Bench{T: t, LabDir: t.TempDir(), Folder: t.TempDir()}
+	o.Dir = b.LabDir
 	startLab.Lock() // the simulator's models are shared by all of a process
-	l, err := lab.Start(t.Context(), lab.Options{Dir: b.LabDir})
+	l, err := lab.Start(t.Context(), o)
 	startLab.Unlock()
 	b.Must(err)
 	t.Cleanup(func() { _ = l.Close() })
