@@ -61,7 +61,7 @@ type Estate interface {
 // a short id, NAME@latest, NAME@<RFC 3339>.
 type Archive interface {
 	Points(ctx context.Context, disk ivd.DiskID) ([]Point, error)
-	Point(ctx context.Context, id ivd.PointID) (Point, error)
+	Point(ctx context.Context, id ivd.PointID) (PointDetail, error)
 	Resolve(ctx context.Context, text string) (ivd.PointID, error)
 	Repository(ctx context.Context) (Repository, error)
 }

@@ -75,6 +75,11 @@ func (c *Client) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error) {
 	return call[[]Point](ctx, c, http.MethodGet, root+"/points", query, nil)
 }
 
+// Point shows one restore point, by what people call it.
+func (c *Client) Point(ctx context.Context, name ivd.PointID) (PointDetail, error) {
+	return call[PointDetail](ctx, c, http.MethodGet, root+"/points/"+url.PathEscape(string(name)), nil, nil)
+}
+
 // Movers lists the movers that live.
 func (c *Client) Movers(ctx context.Context) ([]Mover, error) {
 	return call[[]Mover](ctx, c, http.MethodGet, root+"/movers", nil, nil)

@@ -116,6 +116,7 @@ func TestWrongInput(t *testing.T) {
 		{[]string{"backup", "x"}, 2, "name disks with --disk"},
 		{[]string{"backup", "--disk", "x"}, 2, "give a disk's id"},
 		{[]string{"points", "--disk", "x"}, 2, "give a disk's id"},
+		{[]string{"point", "show", "x"}, 2, "as `ivd points` lists it"},
 		{[]string{"restore", "x"}, 2, "as `ivd points` lists it"},
 		{[]string{"serve", "--movers", "-1"}, 2, "want 0 or more"},
 		{[]string{"lab"}, 2, "ivd lab needs --dir"},

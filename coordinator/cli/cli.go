@@ -105,7 +105,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 some disk
 		&cobra.Group{ID: groupHost, Title: "Setting up:"},
 		&cobra.Group{ID: groupTry, Title: "Trying it out:"},
 	)
-	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.restore(), a.movers(), a.snapshots())
+	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.point(), a.restore(), a.movers(), a.snapshots())
 	group(root, groupHost, a.serve(), a.repo(), a.config(), a.version(), completion(), a.man())
 	group(root, groupTry, a.lab(), a.demo())
 	root.SetHelpCommandGroupID(groupHost)

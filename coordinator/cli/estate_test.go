@@ -29,7 +29,7 @@ var evening = time.Date(2026, 11, 24, 23, 15, 0, 0, time.UTC)
 
 // estate is what the commands are shown.
 func estate() *apitest.Rooms {
-	last, parent := pointA, pointB
+	last, parent, unit := pointA, pointB, int32(3)
 	rooms := &apitest.Rooms{
 		DiskList: []api.Disk{
 			{ID: diskA, Name: "data-01", Datastore: "nvme-1", DatastoreID: "datastore-52", VCenter: "lab", Capacity: 40 << 30, AttachedTo: []string{"web-1", "web-2"}, CBT: true, Created: evening, LastPoint: &last, LastPointTime: evening.Add(2 * time.Second)},
@@ -41,6 +41,18 @@ func estate() *apitest.Rooms {
 			{ID: pointA, ShortID: catalogue.Short(pointA), Source: source, SealedAt: evening.Add(time.Hour), Consistency: "crash", Policy: "nightly", Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening, Run: runA, Mode: plan.Changed, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 155 << 20, StoredBytes: 115 << 20, Parent: &parent},
 			{ID: pointC, ShortID: catalogue.Short(pointC), Source: source, Disk: diskB, Time: evening, Failure: &ivd.Failure{Kind: ivd.Corrupt, Message: "the record's sum differs"}},
 		},
+		Details: map[ivd.PointID]api.PointDetail{pointA: {
+			Product: "VMware vCenter Server 8.0.3 build-24022515",
+			Was: api.DiskFacts{
+				Created: evening.Add(-100 * time.Hour), Path: "[nvme-1] fcd/data-01.vmdk", DatastoreID: "datastore-52", DatastoreType: "VMFS", Provisioning: "thin",
+				StoragePolicy: &api.StoragePolicy{ID: "aa6d5a82-1c88-45da-85d3-3d74b91a5bad", Name: "Gold"}, Encryption: &api.Encryption{Provider: "kms", KeyID: "k-1"},
+				Tags:        []api.Tag{{Category: "owner", Name: "finance"}, {Category: "tier", Name: "gold"}},
+				Attachments: []api.Attachment{{VM: "5029aaaa", Name: "web-1", Controller: "ParaVirtualSCSIController 0", Unit: &unit, Mode: "persistent"}, {Name: "web-2"}},
+				Kubernetes:  &api.Kubernetes{Cluster: "prod", Namespace: "shop", PVC: "data-0", PV: "pvc-1", Labels: map[string]string{"tier": "db", "app": "shop"}, PVLabels: map[string]string{"zone": "a"}},
+				Metadata:    map[string]string{"cns.tag": "1"},
+			},
+			Tracking: api.Tracking{CBT: "on", Why: "a test"},
+		}},
 		MoverList: []job.Mover{
 			{Name: "proxy-1", Host: "proxy-1.example.net", Handles: 4, Free: 3, VDDK: "9.0.0.0", Modes: []string{"san", "nbdssl"}, Started: evening, Active: []job.Active{
 				{Run: runA, Disk: diskB, Name: "größe", Job: "j1", Kind: job.Backup, Transport: "nbdssl", Stats: ivd.Stats{ReadBytes: 3 << 20, StoredBytes: 1 << 20}},

@@ -18,6 +18,7 @@ var lists = map[string][]string{
 	"unprotected":  {"disks", "--unprotected"},
 	"snapshots":    {"snapshots"},
 	"points":       {"points"},
+	"point":        {"point", "show", "data-01@latest"},
 	"movers":       {"movers"},
 	"runs":         {"runs"},
 	"repo":         {"repo", "info"},
@@ -91,6 +92,22 @@ func TestJSONAndYAML(t *testing.T) {
 	}
 	_, out, _ := do(t.Context(), cli.Extra{}, "points", "--server", url, "-o", "yaml")
 	golden(t, "points.yaml", out)
+}
+
+// A point is shown by whatever people call it, its long name with its slashes included.
+func TestPointByAnyName(t *testing.T) {
+	url := serve(t, estate())
+	for _, name := range []string{string(pointA), "b341d4be", "b341", "data-01@2026-11-25T00:00"} {
+		code, out, errs := do(t.Context(), cli.Extra{}, "point", "show", name, "--server", url)
+		if code != 0 || errs != "" {
+			t.Errorf("%s: exit code %d, %s", name, code, errs)
+		}
+		golden(t, "point.txt", out)
+	}
+	code, _, errs := do(t.Context(), cli.Extra{}, "point", "show", "none@latest", "--server", url)
+	if code != 1 || !strings.Contains(errs, "none") {
+		t.Errorf("exit code %d, %s", code, errs)
+	}
 }
 
 func hasKey(m map[string]any, key string) bool {

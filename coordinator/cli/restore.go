@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
-	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/ivd"
 )
@@ -33,11 +31,10 @@ after that moment, in the time zone of this machine unless it has an offset.`,
   ivd restore data-01@2026-11-25T22:00 --name data-before`,
 		Args: oneArg("POINT"),
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
-			text := catalogue.Localize(args[0], time.Local)
-			if _, err := catalogue.Resolve(nil, text); ivd.KindOf(err) == ivd.Invalid {
-				return err // whatever points there are
+			var err error
+			if request.Point, err = pointName(args[0]); err != nil {
+				return err
 			}
-			request.Point = ivd.PointID(text)
 			v, err := c.Restore(ctx, request)
 			if err != nil {
 				return err

@@ -50,15 +50,6 @@ func (a *archive) Points(ctx context.Context, disk ivd.DiskID) ([]api.Point, err
 	return shown, err
 }
 
-// Point shows one restore point.
-func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.Point, error) {
-	p, err := a.catalogue.Point(ctx, id)
-	if err != nil {
-		return api.Point{}, err
-	}
-	return a.point(p), nil
-}
-
 func (a *archive) point(p catalogue.Point) api.Point {
 	out := api.Point{
 		ID: p.ID, ShortID: p.Short, Source: p.ID.Source(), Disk: p.ID.Disk(), Run: p.ID.Run(), Time: p.Time,

@@ -45,6 +45,14 @@ func TestAnESXiHostAlone(t *testing.T) {
 			t.Errorf("disk %s: mode %q, %d retries, note %q", x.Name, x.Mode, x.Retries, x.Note)
 		}
 	}
+	var point struct {
+		Product string         `json:"product"`
+		Was     map[string]any `json:"was"`
+	}
+	must(t, s.Ask(ctx, &point, "point", "show", "esx-disk@latest"))
+	if tags, ok := point.Was["tags"].([]any); !ok || len(tags) != 0 || point.Was["storage_policy"] != nil || point.Was["kubernetes"] != nil || !strings.Contains(point.Product, "ESXi") {
+		t.Errorf("a point of a standalone host says %+v", point)
+	}
 	forPeople, _, err := s.Command(ctx, "run", "show", second.ID)
 	must(t, err)
 	if !strings.Contains(forPeople, "no access preparation on a standalone ESXi host") {

@@ -22,6 +22,7 @@ type Rooms struct {
 	DiskList     []api.Disk
 	SnapshotList []api.Snapshot
 	PointList    []api.Point
+	Details      map[ivd.PointID]api.PointDetail // beyond the list, of some points
 	MoverList    []job.Mover
 	Info         api.Repository
 	Err          error         // when set, every call fails with it
@@ -225,13 +226,15 @@ func (f *Rooms) Points(_ context.Context, disk ivd.DiskID) ([]api.Point, error) 
 }
 
 // Point gives one of the list.
-func (f *Rooms) Point(_ context.Context, id ivd.PointID) (api.Point, error) {
+func (f *Rooms) Point(_ context.Context, id ivd.PointID) (api.PointDetail, error) {
 	for _, p := range f.PointList {
 		if p.ID == id {
-			return p, nil
+			d := f.Details[id]
+			d.Point = p
+			return d, nil
 		}
 	}
-	return api.Point{}, ivd.Errorf(ivd.NotFound, "no restore point %s", id)
+	return api.PointDetail{}, ivd.Errorf(ivd.NotFound, "no restore point %s", id)
 }
 
 // Resolve finds one of the list as the coordinator does.
