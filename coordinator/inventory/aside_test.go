@@ -69,7 +69,12 @@ func TestDescribeAside(t *testing.T) {
 // Each service finds out by itself that its session has ended.
 func TestServicesLogInAgain(t *testing.T) {
 	v, placed, volume, _ := seeded(t, lab.Options{})
-	end := func() { v.own.soap.Jar.SetCookies(v.own.soap.URL(), cookies("gone")) }
+	end := func() { // as the vCenter does
+		_, err := methods.Logout(t.Context(), v.own.soap, &types.Logout{This: *v.client().ServiceContent.SessionManager})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	end()
 	if p, err := v.policies.of(t.Context(), placed.ID()); err != nil || p.Name != labestate.Policies()[0].Name {
 		t.Errorf("%+v, %v", p, err)
