@@ -72,7 +72,7 @@ func (c *crashing) publish(n, lost int) {
 	g := ivd.Geometry{Capacity: 8 << 20, ChunkSize: ivd.DefaultChunkSize}
 	j := job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
-		Lease: c.lease.ID, Deadline: c.lease.Deadline, Repository: c.repo.ID(),
+		Lease: c.lease.ID, Repository: c.repo.ID(),
 		Disk: job.IVD(c.ward.refs[n]), Name: "disk", Geometry: g,
 		Backup: &job.BackupSpec{Snapshot: c.ward.snapshots[n], Pages: []ivd.PageIndex{0}, Unread: job.UnreadZero, Allocated: true},
 	}

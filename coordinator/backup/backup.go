@@ -53,13 +53,13 @@ type Workflow struct {
 	Deps
 
 	mu      sync.Mutex
-	trusted map[ivd.LeaseID]*trust.Trust // guarded by mu: what may be named under each lease
-	warned  map[untold]bool              // guarded by mu
+	trusted map[ivd.RunID]*trust.Trust // guarded by mu: what points of each may be built on
+	warned  map[untold]bool            // guarded by mu
 }
 
 // New makes the workflow, and has its ledger know how to undo what it does.
 func New(d Deps) *Workflow {
-	w := &Workflow{Deps: d, trusted: map[ivd.LeaseID]*trust.Trust{}, warned: map[untold]bool{}}
+	w := &Workflow{Deps: d, trusted: map[ivd.RunID]*trust.Trust{}, warned: map[untold]bool{}}
 	w.register()
 	return w
 }
@@ -187,11 +187,12 @@ func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.
 // task is one disk of a run while the workflow works on it.
 type task struct {
 	*engine.Task
-	w    *Workflow
-	g    *engine.Group
-	vc   *inventory.VCenter
-	disk Disk
-	log  *slog.Logger
+	w     *Workflow
+	g     *engine.Group
+	vc    *inventory.VCenter
+	disk  Disk
+	lease repo.Lease // under which this step is done
+	log   *slog.Logger
 }
 
 func (w *Workflow) tasks(g *engine.Group) ([]*task, error) {
@@ -207,7 +208,7 @@ func (w *Workflow) tasks(g *engine.Group) ([]*task, error) {
 }
 
 func (w *Workflow) task(g *engine.Group, et *engine.Task) (*task, error) {
-	t := &task{Task: et, w: w, g: g, log: et.Log()}
+	t := &task{Task: et, w: w, g: g, lease: g.Lease(), log: et.Log()}
 	if err := et.Item().Decode(&t.disk); err != nil {
 		return nil, err
 	}

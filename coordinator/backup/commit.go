@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,7 +28,7 @@ func (t *task) prove(ctx context.Context, recs []job.Record) error {
 	if err := checkRecords(t.disk.Geometry, jobs, recs); err != nil {
 		return err
 	}
-	known, err := t.w.trust(ctx, t.g.Lease().ID)
+	known, err := t.w.trust(ctx, t.run(), t.lease.ID)
 	if ivd.KindOf(err) == ivd.Expired {
 		return engine.Outlived(err)
 	}
@@ -133,26 +134,27 @@ func (t *task) trusted(ctx context.Context, known *trust.Trust, rec job.Record, 
 	return nil
 }
 
-// trust is what points under a lease may be built on. The lists are read once: those
-// that stand after the lease was stored are enough.
-func (w *Workflow) trust(ctx context.Context, lease ivd.LeaseID) (*trust.Trust, error) {
+// trust is what points of a run may be built on under a lease. The lists are read once
+// for each: those that stand after it was stored are enough.
+func (w *Workflow) trust(ctx context.Context, run ivd.RunID, lease ivd.LeaseID) (*trust.Trust, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if known := w.trusted[lease]; known != nil {
+	if known := w.trusted[run]; known != nil && known.Lease().ID == lease {
 		return known, nil
 	}
 	opened, err := trust.Open(ctx, w.Repo, lease)
 	if err == nil {
-		w.trusted[lease] = opened
+		w.trusted[run] = opened
 	}
 	return opened, err
 }
 
-// forget drops what is known under a lease.
-func (w *Workflow) forget(lease ivd.LeaseID) {
+// forget drops what is known of a run that is over.
+func (w *Workflow) forget(run ivd.RunID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.trusted, lease)
+	delete(w.trusted, run)
+	maps.DeleteFunc(w.warned, func(u untold, _ bool) bool { return u.run == run })
 }
 
 // commit makes the disk's restore point.
@@ -164,7 +166,7 @@ func (t *task) commit(ctx context.Context, recs []job.Record) error {
 		}
 	}
 	p := t.point(recs)
-	sum, err := t.w.Repo.Commit(ctx, t.g.Lease(), p)
+	sum, err := t.w.Repo.Commit(ctx, t.lease, p)
 	switch ivd.KindOf(err) {
 	case ivd.Exists: // another coordinator, which has lost the run, is still alive
 		if there, other, readErr := t.w.Repo.ReadPoint(ctx, p.ID); readErr == nil && samePoint(there, p) {

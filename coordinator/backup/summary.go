@@ -10,8 +10,7 @@ import (
 
 // Conclude stores the run's record in the repository.
 func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
-	w.forget(v.Lease)
-	w.forgetRun(v.ID)
+	w.forget(v.ID)
 	var o Order
 	if err := v.Decode(&o); err != nil {
 		return err

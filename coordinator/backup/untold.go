@@ -1,8 +1,6 @@
 package backup
 
 import (
-	"maps"
-
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
 )
@@ -28,11 +26,4 @@ func (w *Workflow) warn(run ivd.RunID, vc *inventory.VCenter, facts []inventory.
 				"run", run, "vcenter", vc.Name(), "fact", f.Fact, "err", f.Err, "remedy", ivd.RemedyOf(f.Err))
 		}
 	}
-}
-
-// forgetRun drops what was warned of in a run.
-func (w *Workflow) forgetRun(run ivd.RunID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	maps.DeleteFunc(w.warned, func(u untold, _ bool) bool { return u.run == run })
 }

@@ -37,6 +37,8 @@ type Bench struct {
 	Queue  *queue.Queue
 	Repo   *repo.Repository
 	Folder string // of the repository
+	// StoreClock is that of the repository's store.
+	StoreClock *storetest.Clock
 }
 
 var startLab sync.Mutex
@@ -73,7 +75,8 @@ func NewWith(t *testing.T, o lab.Options) *Bench {
 	b.Must(b.Queue.Setup(t.Context()))
 	st, err := dir.Open(b.Folder)
 	b.Must(err)
-	b.Repo, err = repo.Init(t.Context(), st, repo.InitOptions{})
+	b.StoreClock = &storetest.Clock{Store: st}
+	b.Repo, err = repo.Init(t.Context(), b.StoreClock, repo.InitOptions{})
 	b.Must(err)
 	return b
 }
@@ -91,6 +94,15 @@ func (b *Bench) Connect() *queue.Queue {
 func (b *Bench) Must(err error) {
 	b.Helper()
 	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// Pass lets time pass by the store's clock, and the coordinators see it.
+func (b *Bench) Pass(d time.Duration) {
+	b.Helper()
+	b.StoreClock.Pass(d)
+	if _, err := b.Repo.Begin(b.Context(), "none", repo.Reading); ivd.KindOf(err) != ivd.Expired { // any question
 		b.Fatal(err)
 	}
 }
@@ -191,8 +203,7 @@ func (b *Bench) Condemn(packs ...ivd.PackID) {
 // scripted.
 func (b *Bench) Faulty(faults ...storetest.Fault) {
 	b.Helper()
-	st, err := dir.Open(b.Folder)
-	b.Must(err)
-	b.Repo, err = repo.Open(b.Context(), storetest.NewFaulty(b, st, faults...))
+	var err error
+	b.Repo, err = repo.Open(b.Context(), storetest.NewFaulty(b, b.StoreClock, faults...))
 	b.Must(err)
 }

@@ -2,6 +2,7 @@ package coordtest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -137,6 +138,7 @@ func (p *Puppet) do(ctx context.Context, j job.Job) error {
 	if rev, err = p.q.UpdateJobRecord(ctx, rec, rev); err != nil {
 		return err
 	}
+	j.Lease = rec.Lease
 	p.mu.Lock()
 	p.jobs = append(p.jobs, j)
 	work := p.Work
@@ -157,8 +159,21 @@ func (p *Puppet) do(ctx context.Context, j job.Job) error {
 	if err != nil {
 		rec.State, rec.Failure = job.Failed, ivd.FailureOf(err)
 	}
-	_, err = p.q.UpdateJobRecord(ctx, rec, rev)
-	return err
+	return p.end(ctx, rec, rev)
+}
+
+// end stores how a job ended, though its run has another lease meanwhile.
+func (p *Puppet) end(ctx context.Context, rec job.Record, rev uint64) error {
+	_, err := p.q.UpdateJobRecord(ctx, rec, rev)
+	if ivd.KindOf(err) != ivd.Conflict {
+		return err
+	}
+	there, rev, readErr := p.q.JobRecord(ctx, rec.Run, rec.Disk, rec.ID)
+	if readErr != nil || there.Lease == rec.Lease || there.State != job.Running || there.Attempt != rec.Attempt {
+		return errors.Join(err, readErr)
+	}
+	rec.Lease = there.Lease
+	return p.end(ctx, rec, rev)
 }
 
 // store makes the job's first page of one span with one chunk, and seals it.
@@ -201,7 +216,7 @@ func (p *Puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 	if err != nil {
 		return err
 	}
-	rec.State, rec.Lease, rec.SealedAt, rec.Incarnation, rec.Batches = job.Done, j.Lease, at, lease.Incarnation, rec.Batches+1
+	rec.State, rec.SealedUnder, rec.SealedAt, rec.Incarnation, rec.Batches = job.Done, j.Lease, at, lease.Incarnation, rec.Batches+1
 	rec.Pages = []ivd.PageRef{{Page: page, ID: id, Place: place}}
 	rec.Stats = ivd.Stats{DiskBytes: covered(j), ReadBytes: max(int64(len(chunk)), plan.Planned(j)), StoredBytes: 1, Packs: 3}
 	return nil

@@ -19,7 +19,6 @@ type driver struct {
 	e        *Engine
 	log      *slog.Logger
 	workflow Workflow
-	lease    repo.Lease // ours: opened by this start, ended by it or left to expire
 
 	id      ivd.RunID
 	taken   bool        // it was begun by another start or another coordinator
@@ -30,7 +29,8 @@ type driver struct {
 
 	storing  sync.Mutex // held while the run is stored; before mu
 	mu       sync.Mutex
-	run      Run                     // guarded by mu, like all below
+	holds    repo.Lease              // guarded by mu, like all below
+	run      Run
 	rev      uint64                  // of run in the bucket
 	items    map[ItemKey]Item        // the latest of each
 	jobs     map[jobKey]job.Record   // of items that are moving
@@ -46,7 +46,7 @@ type jobKey struct {
 
 func (e *Engine) newDriver(r Run, rev uint64, lease repo.Lease) *driver {
 	return &driver{
-		e: e, log: e.Log.With("run", r.ID), workflow: e.Workflows[r.Kind], lease: lease, id: r.ID,
+		e: e, log: e.Log.With("run", r.ID), workflow: e.Workflows[r.Kind], holds: lease, id: r.ID,
 		run: r, rev: rev, done: make(chan struct{}), changed: make(chan struct{}),
 		items: map[ItemKey]Item{}, jobs: map[jobKey]job.Record{}, progress: map[jobKey]job.Progress{}, groups: map[ivd.DiskID]*Group{},
 	}
@@ -71,6 +71,7 @@ func (d *driver) drive(life context.Context) {
 	quit, stopHelpers := context.WithCancel(life)
 	defer stopHelpers()
 	helpers.Go(func() { d.keepBeating(quit, lose) })
+	helpers.Go(func() { d.keepLease(quit) })
 	helpers.Go(func() { d.followJobs(quit) })
 	helpers.Go(func() { d.followProgress(quit) })
 

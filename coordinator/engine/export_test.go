@@ -38,6 +38,10 @@ func (e *Engine) Beat(ctx context.Context, id ivd.RunID) error {
 	return e.find(id).update(ctx, func(r *Run) { r.Beat++ })
 }
 
+// Succeed has a run go on under another lease where that is due, as its owner does
+// every few seconds.
+func (e *Engine) Succeed(ctx context.Context, id ivd.RunID) error { return e.find(id).succeed(ctx) }
+
 // SaveLate stores an item as an owner does that has read it before another one.
 func (e *Engine) SaveLate(ctx context.Context, id ivd.RunID) error {
 	items, err := e.listItems(ctx, id)

@@ -220,8 +220,9 @@ func (g *Group) Run() Run {
 	return r
 }
 
-// Lease is the run's present lease.
-func (g *Group) Lease() repo.Lease { return g.d.lease }
+// Lease is the run's present lease. Another one may follow at any time: what belongs
+// together is done under one that was asked for once.
+func (g *Group) Lease() repo.Lease { return g.d.lease() }
 
 // TakenOver reports whether the run was begun by another start or another
 // coordinator, which may have come further than is stored.

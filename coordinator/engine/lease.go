@@ -23,27 +23,82 @@ func (e *Engine) unused(ctx context.Context, lease repo.Lease) {
 	}
 }
 
+// keepLease has the run go on under another lease when half of the present one is
+// over (COLLECT G4): no lease is ever prolonged. What it is for may last as long as
+// it takes.
+func (d *driver) keepLease(ctx context.Context) {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := d.succeed(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("opening the run's next lease failed; it is tried again", "deadline", d.lease().Deadline, "err", err)
+		}
+	}
+}
+
+// succeed opens the run's next lease where that is due, stores it, and has all groups
+// give it to their jobs. The old lease is left to expire: jobs may still seal under
+// it, and a commit may be on its way. So is a new one of which it is not known
+// whether it was stored.
+func (d *driver) succeed(ctx context.Context) error {
+	old := d.lease()
+	life := old.Deadline.Sub(old.Opened)
+	if d.e.Leases.Now().Before(old.Opened.Add(life / 2)) {
+		return nil
+	}
+	r, _ := d.stored()
+	next, err := d.e.openLease(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := d.update(ctx, func(r *Run) { r.Lease, r.Deadline = next.ID, next.Deadline }); err != nil {
+		return err
+	}
+	d.log.Info("the run goes on under another lease", "lease", next.ID, "deadline", next.Deadline, "before", old.ID)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.holds = next
+	for _, g := range d.groups {
+		g.rouse()
+	}
+	return nil
+}
+
+// lease is the run's present one: opened by this start, and ended by it or left to
+// expire.
+func (d *driver) lease() repo.Lease {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.holds
+}
+
 // endLease ends the run's lease, unless a commit may still be on its way (COLLECT
 // W7).
 func (d *driver) endLease(ctx context.Context) {
 	if d.inDoubt.Load() {
-		d.log.Warn("the run's lease is left to expire: a commit's outcome is not known", "lease", d.lease.ID)
+		d.log.Warn("the run's lease is left to expire: a commit's outcome is not known", "lease", d.lease().ID)
 		return
 	}
-	if err := d.e.Leases.EndLease(ctx, d.lease.ID); err != nil {
-		d.log.Warn("ending the run's lease failed: it will expire", "lease", d.lease.ID, "err", err)
+	if err := d.e.Leases.EndLease(ctx, d.lease().ID); err != nil {
+		d.log.Warn("ending the run's lease failed: it will expire", "lease", d.lease().ID, "err", err)
 	}
 }
 
 // lasts refuses what the run's lease ends too soon for: its movers do so as well.
 func (d *driver) lasts(now time.Time) error {
-	if now.Before(d.lease.Deadline.Add(-repo.Margin)) {
+	l := d.lease()
+	if now.Before(l.Deadline.Add(-repo.Margin)) {
 		return nil
 	}
-	return Outlived(ivd.Errorf(ivd.Expired, "lease %s ends at %s", d.lease.ID, d.lease.Deadline.Format(time.RFC3339)))
+	return Outlived(ivd.Errorf(ivd.Expired, "lease %s ends at %s", l.ID, l.Deadline.Format(time.RFC3339)))
 }
 
 // Outlived is the failure of what its run's lease ended too soon for.
 func Outlived(err error) error {
-	return &ivd.Error{Kind: ivd.Permanent, Op: "the run has outlived its lease", Err: err, Remedy: "back fewer disks up in one run, or add movers"}
+	return &ivd.Error{Kind: ivd.Permanent, Op: "the run has outlived its lease", Err: err, Remedy: "see in the log of `ivd serve` why it could open no other lease, and start the run again"}
 }

@@ -50,10 +50,11 @@ func (g *Group) move(ctx context.Context) error {
 	}
 }
 
-// publish stores a record for each of the item's jobs, and puts those on the queue
-// that no mover has had.
+// publish stores a record for each of the item's jobs, with the run's lease, and puts
+// those on the queue that no mover has had.
 func (t *Task) publish(ctx context.Context) error {
-	if t.published {
+	lease := t.g.d.lease().ID
+	if t.published && t.under == lease {
 		return nil
 	}
 	if err := t.plan(ctx); err != nil {
@@ -62,13 +63,13 @@ func (t *Task) publish(ctx context.Context) error {
 	q := t.g.d.e.Queue
 	for _, id := range t.item.Jobs {
 		j := t.jobs[id]
-		rec := job.Record{Version: job.Version, ID: id, Run: t.item.Run, Disk: t.item.Disk, Lease: j.Lease, State: job.Queued}
+		rec := job.Record{Version: job.Version, ID: id, Run: t.item.Run, Disk: t.item.Disk, Lease: lease, State: job.Queued}
 		if j.Backup != nil {
 			rec.Snapshot = j.Backup.Snapshot
 		}
 		err := q.CreateJobRecord(ctx, rec)
 		if ivd.KindOf(err) == ivd.Exists {
-			rec, _, err = q.JobRecord(ctx, t.item.Run, t.item.Disk, id)
+			rec, err = t.goOn(ctx, id, lease)
 		}
 		if err != nil {
 			return fmt.Errorf("store job %s of disk %s: %w", id, t.item.Disk, err)
@@ -80,8 +81,24 @@ func (t *Task) publish(ctx context.Context) error {
 			return fmt.Errorf("publish job %s of disk %s: %w", id, t.item.Disk, err)
 		}
 	}
-	t.published = true
+	t.published, t.under = true, lease
 	return nil
+}
+
+// goOn is the record of a job that goes on under the lease given. A mover that has the
+// job hands it back when it has sealed its batch.
+func (t *Task) goOn(ctx context.Context, id ivd.JobID, lease ivd.LeaseID) (job.Record, error) {
+	q := t.g.d.e.Queue
+	for {
+		rec, rev, err := q.JobRecord(ctx, t.item.Run, t.item.Disk, id)
+		if err != nil || rec.Lease == lease || rec.State == job.Done {
+			return rec, err
+		}
+		rec.Lease = lease
+		if _, err = q.UpdateJobRecord(ctx, rec, rev); ivd.KindOf(err) != ivd.Conflict {
+			return rec, err
+		}
+	}
 }
 
 // look goes over the jobs' records once.

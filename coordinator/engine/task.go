@@ -20,6 +20,7 @@ type Task struct {
 
 	jobs      map[ivd.JobID]job.Job // as planned; made anew after a restart
 	published bool                  // all that is queued by its record is on the queue
+	under     ivd.LeaseID           // which the jobs' records say; empty: not known
 	stats     ivd.Stats             // of the work that is being finished
 }
 
@@ -78,7 +79,6 @@ func (t *Task) plan(ctx context.Context) error {
 	var disk ivd.DiskID
 	for i, j := range jobs {
 		j.Version, j.Class, j.Run, j.Repository = job.Version, job.AnyClass, t.item.Run, t.g.d.e.Leases.ID()
-		j.Lease, j.Deadline = t.g.d.lease.ID, t.g.d.lease.Deadline
 		byID[j.ID], ids[i], disk = j, j.ID, j.Disk.Ref.ID()
 	}
 	if err := t.save(ctx, func(it *Item) { it.Jobs, it.Disk = ids, disk }); err != nil {

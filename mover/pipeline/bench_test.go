@@ -120,7 +120,7 @@ func marked(g ivd.Geometry, areas []ivd.Extent) []job.SpanWork {
 func (b *bench) job(l repo.Lease, g ivd.Geometry, spec job.BackupSpec) job.Job {
 	spec.Pages = allPages(g)
 	return job.Job{
-		Version: job.Version, Kind: job.Backup, ID: "j0001", Run: "run", Lease: l.ID, Deadline: l.Deadline,
+		Version: job.Version, Kind: job.Backup, ID: "j0001", Run: "run", Lease: l.ID,
 		Repository: b.repo.ID(), Disk: job.IVD(b.disk), Geometry: g, Backup: &spec,
 	}
 }
@@ -132,7 +132,7 @@ func (b *bench) record(j job.Job) job.Record {
 // seal is what a worker does with a batch.
 func seal(rec *job.Record, lease ivd.LeaseID, c Batch) {
 	rec.Next, rec.Pages, rec.Nodes = c.Next, slices.Clone(c.Pages), slices.Clone(c.Nodes)
-	rec.Lease = lease
+	rec.SealedUnder = lease
 	if !c.SealedAt.IsZero() {
 		rec.SealedAt, rec.Incarnation = c.SealedAt, c.Incarnation
 	}

@@ -126,7 +126,7 @@ func (b *bench) backupWithIncidents(rt *rapid.T, rnd *rand.Rand, g ivd.Geometry,
 		if rnd.IntN(2) == 0 { // another process; sometimes another coordinator
 			if rnd.IntN(3) == 0 {
 				l = b.lease(repo.WriteLease)
-				j.Lease, j.Deadline = l.ID, l.Deadline
+				j.Lease = l.ID
 			}
 			w = b.writer(l)
 		}

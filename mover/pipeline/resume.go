@@ -40,7 +40,7 @@ func (b *backup) resume(ctx context.Context) error {
 // sealed under the job's own lease are: nothing that appeared since it was
 // written is deleted while it stands.
 func (b *backup) goodPages(ctx context.Context, refs []ivd.PageRef) (bool, error) {
-	if b.From.Lease == b.job.Lease {
+	if b.From.SealedUnder == b.job.Lease {
 		return true, nil
 	}
 	for _, ref := range refs {
@@ -118,7 +118,7 @@ func (b *backup) resumeNodes(ctx context.Context) ([]*format.Node, error) {
 }
 
 func (b *backup) goodNode(ctx context.Context, ref ivd.NodeRef, node *format.Node) (bool, error) {
-	if b.From.Lease == b.job.Lease {
+	if b.From.SealedUnder == b.job.Lease {
 		return true, nil
 	}
 	for _, p := range append(format.PackSet{ref.Place.PackRef}, node.Packs...) {

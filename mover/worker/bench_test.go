@@ -253,7 +253,7 @@ func (b *bench) job(id ivd.DiskID, size int64) job.Job {
 	g := ivd.Geometry{Capacity: size, ChunkSize: cs}
 	j := job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
-		Lease: b.lease.ID, Deadline: b.lease.Deadline, Repository: b.repo.ID(),
+		Lease: b.lease.ID, Repository: b.repo.ID(),
 		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", id)), Name: "disk", Geometry: g,
 		Backup: &job.BackupSpec{Snapshot: "s1", Unread: job.UnreadZero, Allocated: true},
 	}
@@ -338,7 +338,7 @@ func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) job.Job {
 	}
 	return job.Job{
 		Version: job.Version, Kind: job.Restore, Class: job.AnyClass, ID: "j0001", Run: "run-2",
-		Lease: lease.ID, Deadline: lease.Deadline, Repository: b.repo.ID(),
+		Lease: lease.ID, Repository: b.repo.ID(),
 		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", to)), Geometry: p.Geometry,
 		Restore: &job.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: true},
 	}

@@ -78,13 +78,14 @@ func (t *attempt) run(ctx context.Context) error {
 	if t.w.stopping() {
 		return pipeline.ErrStopped
 	}
-	if err := t.fits(ctx); err != nil {
-		return err
+	if id := t.w.Repository.ID(); t.job.Repository != id {
+		return fmt.Errorf("%w: it is for repository %s, this mover has %s", errLater, t.job.Repository, id)
 	}
 	var err error
-	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.Name, t.w.process, func() error { return t.w.beAlone(ctx, t.a) }); err != nil {
+	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.Name, t.w.process, func(rec job.Record) (bool, error) { return t.ready(ctx, rec) }); err != nil {
 		return err
 	}
+	t.job.Lease = t.record.rec.Lease
 	t.a.hold(true)
 	defer t.a.hold(false)
 	t.log = t.log.With(telemetry.Attempt(t.record.rec.Attempt))
@@ -108,15 +109,16 @@ func (t *attempt) run(ctx context.Context) error {
 	return err
 }
 
-// fits refuses a job that is another repository's, or whose lease ends too soon.
-func (t *attempt) fits(ctx context.Context) error {
-	if t.job.Repository != t.w.Repository.ID() {
-		return fmt.Errorf("%w: it is for repository %s, this mover has %s", errLater, t.job.Repository, t.w.Repository.ID())
+// ready refuses a job whose lease ends too soon, and waits where a job is to have no
+// neighbours.
+func (t *attempt) ready(ctx context.Context, rec job.Record) (waited bool, err error) {
+	if err := t.w.Repository.CheckLease(ctx, rec.Lease, leaseNeed); err != nil {
+		return false, fmt.Errorf("%w: %w", errLater, err)
 	}
-	if err := t.w.Repository.CheckLease(ctx, t.job.Lease, leaseNeed); err != nil {
-		return fmt.Errorf("%w: %w", errLater, err)
+	if rec.Lost < aloneFrom || rec.Lost >= maxLost {
+		return false, nil
 	}
-	return nil
+	return true, t.w.beAlone(ctx, t.a)
 }
 
 // open opens the job's disk: read-only at its snapshot for a backup, to be written
@@ -208,6 +210,9 @@ func (t *attempt) seal(ctx context.Context, d *disk.Disk, b pipeline.Batch) erro
 		return err
 	}
 	t.log.Debug("batch sealed", "next_span", b.Next, "stored_bytes", b.Stats.StoredBytes)
+	if !b.Done && t.record.rec.Lease != t.job.Lease {
+		return errSucceeded
+	}
 	return nil
 }
 

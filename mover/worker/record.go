@@ -23,24 +23,31 @@ var (
 	errForget = errors.New("the job needs nothing any more")
 	// errLost: the record was changed by somebody else, whose job it is now.
 	errLost = errors.New("the job is somebody else's now")
+	// errSucceeded: the run goes on under another lease, and so does the job, from its
+	// last batch.
+	errSucceeded = errors.New("the run goes on under another lease")
 )
 
 // record is a job's record in the hands of the attempt that owns it.
 type record struct {
-	queue *queue.Queue
-	rec   job.Record
-	rev   uint64
+	queue  *queue.Queue
+	rec    job.Record
+	stored job.Record // as it is in the bucket, as far as we know
+	rev    uint64
 }
 
-// claim reads the record and counts an attempt in it, before it starts. alone is
-// called before where a job is to have no neighbours.
-func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process string, alone func() error) (*record, error) {
+// claim reads the record and counts an attempt in it, before it starts. ready is
+// asked before, of a job that is to be done; it reports whether it had to wait.
+func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process string, ready func(job.Record) (waited bool, err error)) (*record, error) {
 	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
-	if err == nil && aloneFrom <= rec.Lost && rec.Lost < maxLost && (rec.State == job.Queued || rec.State == job.Running) {
-		if err := alone(); err != nil {
+	if err == nil && (rec.State == job.Queued || rec.State == job.Running) {
+		waited, err := ready(rec)
+		if err != nil {
 			return nil, err
 		}
-		rec, rev, err = q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID) // it may have waited
+		if waited {
+			rec, rev, err = q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
+		}
 	}
 	switch {
 	case ivd.KindOf(err) == ivd.NotFound:
@@ -50,7 +57,7 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process strin
 	case rec.State == job.Done, rec.State == job.Failed:
 		return nil, errForget // who wants another attempt sets it queued and publishes anew
 	}
-	r := &record{queue: q, rec: rec, rev: rev}
+	r := &record{queue: q, rec: rec, stored: rec, rev: rev}
 	if rec.Lost >= maxLost {
 		return r, &ivd.Error{
 			Kind:   ivd.Permanent,
@@ -67,18 +74,34 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process strin
 	return r, r.write(ctx)
 }
 
-// write stores the record as it is now; errLost when somebody else changed it.
+// write stores the record as it is now; errLost when somebody else changed it. That
+// the run has another lease now is taken into it.
 func (r *record) write(ctx context.Context) error {
-	rev, err := r.queue.UpdateJobRecord(ctx, r.rec, r.rev)
-	switch ivd.KindOf(err) {
-	case ivd.Conflict, ivd.NotFound:
-		return fmt.Errorf("%w: %w", errLost, err)
+	for {
+		rev, err := r.queue.UpdateJobRecord(ctx, r.rec, r.rev)
+		if err == nil {
+			r.rev, r.stored = rev, r.rec
+			return nil
+		}
+		kind := ivd.KindOf(err)
+		if kind != ivd.Conflict && kind != ivd.NotFound {
+			return err
+		}
+		if kind == ivd.NotFound || !r.succeeded(ctx) {
+			return fmt.Errorf("%w: %w", errLost, err)
+		}
 	}
-	if err != nil {
-		return err
+}
+
+// succeeded reports whether all that somebody else has changed is the lease.
+func (r *record) succeeded(ctx context.Context) bool {
+	there, rev, err := r.queue.JobRecord(ctx, r.rec.Run, r.rec.Disk, r.rec.ID)
+	was := r.stored
+	if err != nil || there.Lease == was.Lease || there.State != was.State || there.Attempt != was.Attempt || there.Process != was.Process || there.Batches != was.Batches {
+		return false
 	}
-	r.rev = rev
-	return nil
+	r.rec.Lease, r.stored, r.rev = there.Lease, there, rev
+	return true
 }
 
 // opened notes how the attempt moves the disk; it is stored with what comes next.
@@ -91,7 +114,7 @@ func (r *record) opened(transport string, refused []job.Refusal) {
 
 // seal stores a checkpoint. The attempt counts as lost no longer.
 func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) error {
-	r.rec.Lease, r.rec.Lost = lease, 0
+	r.rec.SealedUnder, r.rec.Lost = lease, 0
 	r.rec.Next, r.rec.Pages, r.rec.Nodes = b.Next, slices.Clone(b.Pages), slices.Clone(b.Nodes)
 	if !b.SealedAt.IsZero() {
 		r.rec.SealedAt, r.rec.Incarnation = b.SealedAt, b.Incarnation

@@ -26,7 +26,7 @@ func judge(err error) verdict {
 		return ack
 	case errors.Is(err, errLost):
 		return drop
-	case errors.Is(err, pipeline.ErrStopped), errors.Is(err, errEnded):
+	case errors.Is(err, pipeline.ErrStopped), errors.Is(err, errEnded), errors.Is(err, errSucceeded):
 		return back
 	case errors.Is(err, errLater):
 		return wait

@@ -33,15 +33,14 @@ type Class string
 const AnyClass Class = "any"
 
 // Job is the unit on the queue: whole pages of one disk, at most MaxPages.
-// Its identity is (Lease, Run, Disk, Snapshot, ID); to do it twice does no harm.
+// Its identity is (Run, Disk, Snapshot, ID); to do it twice does no harm.
 type Job struct {
 	Version    int          `json:"version"`
 	Kind       Kind         `json:"kind"`
 	Class      Class        `json:"class"`
 	ID         ivd.JobID    `json:"id"`
 	Run        ivd.RunID    `json:"run"`
-	Lease      ivd.LeaseID  `json:"lease"`
-	Deadline   time.Time    `json:"deadline"`   // of the lease; a mover takes no job whose lease ends too soon
+	Lease      ivd.LeaseID  `json:"-"`          // under which it is done, as its record says: a run may outlive a lease
 	Repository string       `json:"repository"` // its id; a mover of another repository gives the job back
 	Disk       Disk         `json:"disk"`       // read from for a backup, written to for a restore
 	Name       string       `json:"name"`       // the disk's name, for people

@@ -28,7 +28,10 @@ type Record struct {
 	Run      ivd.RunID      `json:"run"`
 	Disk     ivd.DiskID     `json:"disk"`
 	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"`
-	Lease    ivd.LeaseID    `json:"lease"` // under which the last batch was sealed
+	// Lease is the run's, under which the job goes on. The coordinator changes it, also
+	// while a mover has the job: that one seals its batch, and hands the job back.
+	Lease       ivd.LeaseID `json:"lease"`
+	SealedUnder ivd.LeaseID `json:"sealed_under,omitempty"` // the lease of the last batch
 	// Incarnation of the repository in which it was sealed: SealedAt counts in no other.
 	Incarnation ivd.IncarnationID `json:"incarnation,omitempty"`
 	State       State             `json:"state"`

@@ -179,12 +179,13 @@ func TestHeartKeepsADeliveryWhileItIsTouched(t *testing.T) {
 
 func TestInProgressGivesTime(t *testing.T) {
 	h := newHouse(t)
-	one, two := h.connect(queue.Options{AckWait: shortWait}), h.connect(queue.Options{AckWait: shortWait})
-	ctx := within(t, 20*time.Second)
+	const wait = 6 * shortWait // much longer than a busy machine takes between two calls
+	one, two := h.connect(queue.Options{AckWait: wait}), h.connect(queue.Options{AckWait: wait})
+	ctx := within(t, 30*time.Second)
 	must(t, one.Publish(ctx, testJob("0001")))
 	d := fetchOne(ctx, t, one.Jobs(job.Backup))
-	for range 4 {
-		wantNone(t, two.Jobs(job.Backup), shortWait/2)
+	for range 5 {
+		wantNone(t, two.Jobs(job.Backup), wait/4)
 		must(t, d.InProgress(ctx))
 	}
 	must(t, d.Ack(ctx))

@@ -36,7 +36,7 @@ func (q *Queue) Publish(ctx context.Context, j job.Job) error {
 	if rec.State == job.Running || rec.State == job.Done {
 		return nil
 	}
-	id := fmt.Sprintf("%s/%s/%s/%s/%d", j.Run, j.Disk.Ref.ID(), j.ID, j.Lease, rec.Attempt)
+	id := fmt.Sprintf("%s/%s/%s/%d", j.Run, j.Disk.Ref.ID(), j.ID, rec.Attempt)
 	return fail(q.publish(ctx, jobSubject(&j), id, body), "%s", op)
 }
 
