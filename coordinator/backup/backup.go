@@ -102,7 +102,7 @@ func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
 // Prepare has the VMs of each disk prepared, and then the snapshots taken, with
 // their change ids.
 func (w *Workflow) Prepare(ctx context.Context, g *engine.Group) error {
-	if err := g.Lasts(w.Repo.Now()); err != nil {
+	if err := g.Lasts(ctx); err != nil {
 		return err
 	}
 	tasks, err := w.tasks(g)

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"ivdmover/coordinator/engine"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -29,9 +28,6 @@ func (t *task) prove(ctx context.Context, recs []job.Record) error {
 		return err
 	}
 	known, err := t.w.trust(ctx, t.run(), t.lease.ID)
-	if ivd.KindOf(err) == ivd.Expired {
-		return engine.Outlived(err)
-	}
 	if err != nil {
 		return err
 	}
@@ -167,13 +163,10 @@ func (t *task) commit(ctx context.Context, recs []job.Record) error {
 	}
 	p := t.point(recs)
 	sum, err := t.w.Repo.Commit(ctx, t.lease, p)
-	switch ivd.KindOf(err) {
-	case ivd.Exists: // another coordinator, which has lost the run, is still alive
+	if ivd.KindOf(err) == ivd.Exists { // another coordinator, which has lost the run, is still alive
 		if there, other, readErr := t.w.Repo.ReadPoint(ctx, p.ID); readErr == nil && samePoint(there, p) {
 			sum, err = other, nil
 		}
-	case ivd.Expired:
-		return engine.Outlived(err)
 	}
 	if err != nil {
 		return err

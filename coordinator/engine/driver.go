@@ -27,16 +27,17 @@ type driver struct {
 	cancel context.CancelCauseFunc // of the work, not of cleaning up
 	done   chan struct{}           // closed when the driver has returned
 
-	storing  sync.Mutex // held while the run is stored; before mu
-	mu       sync.Mutex
-	holds    repo.Lease              // guarded by mu, like all below
-	run      Run
-	rev      uint64                  // of run in the bucket
-	items    map[ItemKey]Item        // the latest of each
-	jobs     map[jobKey]job.Record   // of items that are moving
-	progress map[jobKey]job.Progress // beyond the records
-	groups   map[ivd.DiskID]*Group   // which moves a disk
-	changed  chan struct{}           // closed and replaced at every change
+	succeeding sync.Mutex // held while the run gets another lease; before storing
+	storing    sync.Mutex // held while the run is stored; before mu
+	mu         sync.Mutex
+	holds      repo.Lease // guarded by mu, like all below
+	run        Run
+	rev        uint64                  // of run in the bucket
+	items      map[ItemKey]Item        // the latest of each
+	jobs       map[jobKey]job.Record   // of items that are moving
+	progress   map[jobKey]job.Progress // beyond the records
+	groups     map[ivd.DiskID]*Group   // which moves a disk
+	changed    chan struct{}           // closed and replaced at every change
 }
 
 type jobKey struct {

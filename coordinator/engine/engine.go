@@ -33,6 +33,7 @@ type Leases interface {
 	ID() string     // of the repository
 	Now() time.Time // by the store's clock
 	OpenLease(ctx context.Context, s repo.LeaseSpec) (repo.Lease, error)
+	CheckLease(ctx context.Context, id ivd.LeaseID, need time.Duration) error
 	EndLease(ctx context.Context, id ivd.LeaseID) error
 }
 
@@ -86,6 +87,7 @@ var (
 const (
 	beatEvery    = 5 * time.Second
 	countEvery   = time.Second      // the movers' handles
+	leaseEvery   = 10 * time.Second // the run's lease
 	lookEvery    = 3 * time.Second  // for runs without an owner, ledger entries without a run
 	silentOwner  = 15 * time.Second // after which a run is taken over, by our own clock
 	sweepFirst   = time.Minute      // after the start

@@ -158,7 +158,7 @@ func (g *Group) advance(ctx context.Context, to Step, step func(context.Context)
 // try does a step, again where its error may pass.
 func (g *Group) try(ctx context.Context, step func(context.Context) error) error {
 	g.log.Debug("group", "step", g.step())
-	return againTelling(ctx, func() error { return step(ctx) }, func(err error) {
+	return againTelling(ctx, func() error { return g.d.leased(ctx, step) }, func(err error) {
 		g.log.Warn("a step failed and is tried again", "step", g.step(), "err", err)
 		if err := g.each(func(t *Task) error { return t.retried(ctx, err.Error()) }); err != nil {
 			g.log.Warn("storing that a step is tried again failed", "err", err)
@@ -228,5 +228,5 @@ func (g *Group) Lease() repo.Lease { return g.d.lease() }
 // coordinator, which may have come further than is stored.
 func (g *Group) TakenOver() bool { return g.d.taken }
 
-// Lasts refuses what the run's lease ends too soon for. Now is the store's clock.
-func (g *Group) Lasts(now time.Time) error { return g.d.lasts(now) }
+// Lasts refuses what the run's lease ends too soon for.
+func (g *Group) Lasts(ctx context.Context) error { return g.d.lasts(ctx) }

@@ -63,7 +63,8 @@ func (leases) Now() time.Time { return time.Now() }
 func (leases) OpenLease(_ context.Context, s repo.LeaseSpec) (repo.Lease, error) {
 	return repo.Lease{ID: "l", Kind: s.Kind, Deadline: time.Now().Add(time.Hour)}, nil
 }
-func (leases) EndLease(context.Context, ivd.LeaseID) error { return nil }
+func (leases) CheckLease(context.Context, ivd.LeaseID, time.Duration) error { return nil }
+func (leases) EndLease(context.Context, ivd.LeaseID) error                  { return nil }
 
 type noFleet struct{}
 

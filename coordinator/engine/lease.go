@@ -27,7 +27,7 @@ func (e *Engine) unused(ctx context.Context, lease repo.Lease) {
 // over (COLLECT G4): no lease is ever prolonged. What it is for may last as long as
 // it takes.
 func (d *driver) keepLease(ctx context.Context) {
-	tick := time.NewTicker(beatEvery)
+	tick := time.NewTicker(leaseEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -46,10 +46,14 @@ func (d *driver) keepLease(ctx context.Context) {
 // it, and a commit may be on its way. So is a new one of which it is not known
 // whether it was stored.
 func (d *driver) succeed(ctx context.Context) error {
+	d.succeeding.Lock()
+	defer d.succeeding.Unlock()
 	old := d.lease()
-	life := old.Deadline.Sub(old.Opened)
-	if d.e.Leases.Now().Before(old.Opened.Add(life / 2)) {
-		return nil
+	// Asked, since a machine that slept does not know for how long. A lease that is over
+	// is succeeded as well: all that was done under it is looked at again.
+	err := d.e.Leases.CheckLease(ctx, old.ID, old.Deadline.Sub(old.Opened)/2-repo.Margin)
+	if ivd.KindOf(err) != ivd.Expired {
+		return err
 	}
 	r, _ := d.stored()
 	next, err := d.e.openLease(ctx, r)
@@ -89,16 +93,35 @@ func (d *driver) endLease(ctx context.Context) {
 	}
 }
 
-// lasts refuses what the run's lease ends too soon for: its movers do so as well.
-func (d *driver) lasts(now time.Time) error {
-	l := d.lease()
-	if now.Before(l.Deadline.Add(-repo.Margin)) {
+// lasts refuses what the run's lease ends too soon for, as its movers do, where the
+// run cannot go on under another one.
+func (d *driver) lasts(ctx context.Context) error {
+	if d.e.Leases.Now().Before(d.lease().Deadline.Add(-repo.Margin)) {
 		return nil
 	}
-	return Outlived(ivd.Errorf(ivd.Expired, "lease %s ends at %s", l.ID, l.Deadline.Format(time.RFC3339)))
+	if err := d.succeed(ctx); err != nil {
+		return outlived(err)
+	}
+	return nil
 }
 
-// Outlived is the failure of what its run's lease ended too soon for.
-func Outlived(err error) error {
+// outlived is the failure of what its run's lease ended too soon for.
+func outlived(err error) error {
 	return &ivd.Error{Kind: ivd.Permanent, Op: "the run has outlived its lease", Err: err, Remedy: "see in the log of `ivd serve` why it could open no other lease, and start the run again"}
+}
+
+// leased does a step, and once more where the run's lease ended too soon for it.
+func (d *driver) leased(ctx context.Context, step func(context.Context) error) error {
+	err := step(ctx)
+	if ivd.KindOf(err) != ivd.Expired {
+		return err
+	}
+	d.log.Warn("the run's lease ended too soon", "err", err)
+	if err := d.succeed(ctx); err != nil {
+		return err
+	}
+	if err = step(ctx); ivd.KindOf(err) == ivd.Expired {
+		return outlived(err)
+	}
+	return err
 }

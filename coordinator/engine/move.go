@@ -22,7 +22,7 @@ func (g *Group) move(ctx context.Context) error {
 		if err := g.each(func(t *Task) error { return t.publish(ctx) }); err != nil {
 			return err
 		}
-		if err := g.d.lasts(g.d.e.Leases.Now()); err != nil {
+		if err := g.d.lasts(ctx); err != nil {
 			return err
 		}
 		wake, done, err := g.look(ctx, due)
