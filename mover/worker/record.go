@@ -41,9 +41,9 @@ type record struct {
 func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process string, ready func(job.Record) (waited bool, err error)) (*record, error) {
 	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
 	if err == nil && (rec.State == job.Queued || rec.State == job.Running) {
-		waited, err := ready(rec)
-		if err != nil {
-			return nil, err
+		waited, notNow := ready(rec)
+		if notNow != nil {
+			return nil, notNow
 		}
 		if waited {
 			rec, rev, err = q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
