@@ -33,7 +33,8 @@ type Disk struct {
 	Path          string            // "[datastore] fcd/….vmdk"
 	Metadata      map[string]string // as a container's storage has it: cluster, namespace, claim
 
-	backing string // its file's UUID, as far as the datastore tells
+	backing string            // its file's UUID, as far as the datastore tells
+	marks   map[string]string // what this program keeps with it
 }
 
 // VM is a virtual machine that a disk is attached to.
@@ -169,10 +170,7 @@ func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Di
 		out.Thin = b.ProvisioningType == string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin)
 	}
 	for _, kv := range c.Metadata {
-		if out.Metadata == nil {
-			out.Metadata = map[string]string{}
-		}
-		out.Metadata[kv.Key] = kv.Value
+		out.keep(kv)
 	}
 	for _, consumer := range c.ConsumerId {
 		out.AttachedTo = append(out.AttachedTo, VM{ID: consumer.Id})

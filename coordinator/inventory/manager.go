@@ -84,7 +84,7 @@ func (v *VCenter) renameObject(ctx context.Context, ref ivd.DiskRef, name string
 	return err
 }
 
-// The four that begin a task.
+// Those that begin a task.
 
 func (v *VCenter) beginCreateDisk(ctx context.Context, spec types.VslmCreateSpec) (types.ManagedObjectReference, error) {
 	req := types.CreateDisk_Task{This: v.manager(), Spec: spec}
@@ -104,6 +104,18 @@ func (v *VCenter) beginDeleteDisk(ctx context.Context, ref ivd.DiskRef) (types.M
 		return begun((*types.DeleteVStorageObject_TaskResponse)(res), err)
 	}
 	return begun(methods.DeleteVStorageObject_Task(ctx, v.client(), &req))
+}
+
+func (v *VCenter) beginRemoveMetadata(ctx context.Context, ref ivd.DiskRef, keys []string) (types.ManagedObjectReference, error) {
+	req := types.VCenterUpdateVStorageObjectMetadataEx_Task{
+		This: v.manager(), Id: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ref.Datastore()), DeleteKeys: keys,
+	}
+	if v.Standalone() {
+		r := types.HostUpdateVStorageObjectMetadataEx_Task(req)
+		res, err := methods.HostUpdateVStorageObjectMetadataEx_Task(ctx, v.client(), &r)
+		return begun((*types.VCenterUpdateVStorageObjectMetadataEx_TaskResponse)(res), err)
+	}
+	return begun(methods.VCenterUpdateVStorageObjectMetadataEx_Task(ctx, v.client(), &req))
 }
 
 func (v *VCenter) beginSnapshot(ctx context.Context, ref ivd.DiskRef, description string) (types.ManagedObjectReference, error) {

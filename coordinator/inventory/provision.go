@@ -11,16 +11,18 @@ import (
 )
 
 // CreateDisk makes a thin disk that reads as zeros and outlives the virtual
-// machines that it will be attached to. Names need not be unique in vSphere. An
-// error of kind Transient or Cancelled leaves open whether the disk exists.
-func (v *VCenter) CreateDisk(ctx context.Context, datastore ivd.DatastoreID, name string, capacityMiB int64) (ivd.DiskRef, error) {
+// machines that it will be attached to, with its marks where they are kept: the two
+// come at once, since the API makes either both or nothing. Names need not be unique
+// in vSphere. An error of kind Transient or Cancelled leaves open whether the disk
+// exists.
+func (v *VCenter) CreateDisk(ctx context.Context, datastore ivd.DatastoreID, name string, capacityMiB int64, marks ...Mark) (ivd.DiskRef, error) {
 	op := fmt.Sprintf("create disk %q of %d MiB on %s", name, capacityMiB, datastore)
 	if capacityMiB <= 0 {
 		return ivd.DiskRef{}, ivd.Errorf(ivd.Invalid, "%s: vSphere makes disks of at least 1 MiB", op)
 	}
 	keep := true
 	spec := types.VslmCreateSpec{
-		Name: name, KeepAfterDeleteVm: &keep, CapacityInMB: capacityMiB,
+		Name: name, KeepAfterDeleteVm: &keep, CapacityInMB: capacityMiB, Metadata: v.pairs(marks),
 		BackingSpec: &types.VslmCreateSpecDiskFileBackingSpec{
 			VslmCreateSpecBackingSpec: types.VslmCreateSpecBackingSpec{Datastore: datastoreRef(datastore)},
 			ProvisioningType:          string(types.BaseConfigInfoDiskFileBackingInfoProvisioningTypeThin),

@@ -41,6 +41,7 @@ type Options struct {
 
 	LibDir string // of the simulated VDDK, only passed on in Ready
 	ESX    bool   // an ESXi host without a vCenter
+	Old    bool   // its API is of before disks had metadata
 
 	AreasPerAnswer int           // changed areas in one answer; default 2000
 	OperationTime  time.Duration // how long an operation on a disk takes at least
@@ -155,7 +156,7 @@ func (l *Lab) listen(ctx context.Context) error {
 	}
 	address := l.address(listener.Addr().(*net.TCPAddr))
 	l.vc, err = vcenter.Start(ctx, vcenter.Options{
-		Estate: l.estate, Username: l.o.Username, Password: l.o.Password, Host: address, ESX: l.o.ESX,
+		Estate: l.estate, Username: l.o.Username, Password: l.o.Password, Host: address, ESX: l.o.ESX, Old: l.o.Old,
 		AreasPerAnswer: l.o.AreasPerAnswer, LoginIdle: l.o.LoginIdle, Lacks: l.o.Lacks, Without: l.o.Without, Log: l.o.Log,
 	})
 	if err != nil {

@@ -62,11 +62,15 @@ func (e *Estate) record(d *Disk) (Disk, error) {
 	return e.Disk(d.Datastore, d.ID)
 }
 
-// Create makes an empty disk, in the usual folder where folder is empty.
-func (e *Estate) Create(ctx context.Context, datastore, name, folder string, capacity int64) (Disk, error) {
+// Create makes an empty disk, in the usual folder where folder is empty. It is
+// recorded once, with all that was asked for: none is there with a part of it.
+func (e *Estate) Create(ctx context.Context, datastore, name, folder string, capacity int64, asked ...func(*Disk)) (Disk, error) {
 	d, err := e.newDisk(datastore, name, folder)
 	if err != nil {
 		return Disk{}, err
+	}
+	for _, f := range asked {
+		f(d)
 	}
 	if err := e.pass(ctx); err != nil {
 		return Disk{}, err

@@ -112,10 +112,10 @@ func (m *manager) CreateDiskTask(ctx *simulator.Context, req *types.CreateDisk_T
 		if size <= 0 || size > ivd.MaxCapacity/mib {
 			return nil, ivd.Errorf(ivd.Invalid, "capacity of %d MiB", size)
 		}
-		d, err := m.v.o.Estate.Create(ctx, name, req.Spec.Name, backing.Path, size*mib)
-		if err == nil && asked(&d, req.Spec) {
-			err = m.v.o.Estate.Change(ctx, name, d.ID, func(d *estate.Disk) { asked(d, req.Spec) })
+		if err := m.checkMetadata(req.Spec.Metadata, nil); err != nil {
+			return nil, err
 		}
+		d, err := m.v.o.Estate.Create(ctx, name, req.Spec.Name, backing.Path, size*mib, func(d *estate.Disk) { asked(d, req.Spec) })
 		if err != nil {
 			return nil, err
 		}
@@ -124,9 +124,8 @@ func (m *manager) CreateDiskTask(ctx *simulator.Context, req *types.CreateDisk_T
 	return &methods.CreateDisk_TaskBody{Res: &types.CreateDisk_TaskResponse{Returnval: ref}}
 }
 
-// asked makes a new disk what was asked for beside its size, and reports whether that
-// is anything.
-func asked(d *estate.Disk, spec types.VslmCreateSpec) bool {
+// asked makes a new disk what was asked for beside its size.
+func asked(d *estate.Disk, spec types.VslmCreateSpec) {
 	d.KeepAfterDeleteVM = spec.KeepAfterDeleteVm != nil && *spec.KeepAfterDeleteVm
 	if b, ok := spec.BackingSpec.(*types.VslmCreateSpecDiskFileBackingSpec); ok && b.ProvisioningType != thin {
 		d.Provisioning = b.ProvisioningType
@@ -135,7 +134,7 @@ func asked(d *estate.Disk, spec types.VslmCreateSpec) bool {
 		d.Key = c.CryptoKeyId.KeyId
 	}
 	d.Policy, _ = policyOf(spec.Profile) // which was looked at before
-	return d.KeepAfterDeleteVM || d.Provisioning != "" || d.Key != "" || d.Policy != ""
+	setMetadata(d, spec.Metadata, nil)
 }
 
 // RegisterDisk takes the URL of a descriptor below /folder/, as vSphere does, and

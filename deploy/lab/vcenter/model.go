@@ -22,6 +22,9 @@ import (
 // vcenterBuild is that of vCenter Server 8.0.2, which the simulator's hosts are of.
 const vcenterBuild = "22385739"
 
+// oldAPI is the last version of the API before disks' metadata (7.0.2.0).
+const oldAPI = "7.0.1.1"
+
 // building: the simulator keeps licences in a variable that all inventories share,
 // and touches it while hosts are added.
 var building sync.Mutex
@@ -71,6 +74,9 @@ func (v *VCenter) build(ctx context.Context) error {
 // simulator's templates are of several.
 func (v *VCenter) about(a types.AboutInfo) types.AboutInfo {
 	host := esx.HostConfigInfo.Product
+	if v.o.Old {
+		host.ApiVersion = oldAPI
+	}
 	if v.o.ESX {
 		return host
 	}

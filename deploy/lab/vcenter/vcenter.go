@@ -33,6 +33,8 @@ type Options struct {
 	Host     string // host:port that clients use
 	// ESX makes it a standalone ESXi host, with the API that such a host has.
 	ESX bool
+	// Old makes its API one of before disks had metadata.
+	Old bool
 	// AreasPerAnswer bounds the changed areas of one answer.
 	AreasPerAnswer int
 	// LoginIdle is how long a session lives without a call.
