@@ -172,7 +172,7 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
@@ -201,6 +201,7 @@ func decoders() map[format.Magic]func([]byte) error {
 		format.WriterMagic:    func(b []byte) error { _, err := format.DecodeWriter(b, at(writerObject)); return err },
 		format.CondemnedMagic: func(b []byte) error { _, err := format.DecodeCondemned(b, at(listObject)); return err },
 		format.HooksMagic:     func(b []byte) error { _, err := format.DecodeHooks(b, at(hooksObject)); return err },
+		format.RestoredMagic:  func(b []byte) error { _, err := format.DecodeRestored(b, at(endObject)); return err },
 		format.RunMagic:       func(b []byte) error { _, err := format.DecodeRun(b, at(runObject)); return err },
 		format.RetiredMagic: func(b []byte) error {
 			_, err := format.DecodePackList(format.RetiredMagic, b, at(markObject))

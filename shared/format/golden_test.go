@@ -37,6 +37,7 @@ type golden struct {
 	retired   format.PackList
 	run       format.Run
 	hooks     format.Hooks
+	restored  format.Restored
 }
 
 func makeGolden(t *testing.T) golden {
@@ -102,6 +103,7 @@ var (
 	markObject   = "retired/" + domain.String() + "/8f00"
 	hooksObject  = "hooks/" + domain.String() + "/" + string(goldenRun) + "-1"
 	runObject    = "runs/" + domain.String() + "/" + string(goldenRun)
+	endObject    = "restores/" + domain.String() + "/" + string(goldenRun) + "-" + string(goldenDisk)
 )
 
 // records fills in the records that name a data pack and pages.
@@ -134,6 +136,10 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 	g.condemned = format.Condemned{Head: head(listObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []ivd.PackID{data}, Writers: []ivd.WriterID{writer}, Points: []ivd.PointID{g.point.ID}}
 	g.retired = format.PackList{Head: head(markObject), Kind: format.RetiredMagic, Reason: "mostly dead", Created: goldenTime, Packs: []ivd.PackID{data}}
 	g.hooks = format.Hooks{Head: head(hooksObject), Created: goldenTime, Packs: format.PackSet{packRef(1), packRef(2)}, Hooks: []format.Hook{{ID: ivd.ContentID{3}, Pack: 1}, {ID: ivd.ContentID{4}}}}
+	g.restored = format.Restored{
+		Head: head(endObject), Run: goldenRun, Item: string(goldenDisk), Point: goldenPoint, Source: goldenSource, Datastore: "datastore-52",
+		Disk: "8000c298-1111-4222-8333-444455556666", Name: "pvc-web-1-back", Ended: goldenTime.Add(time.Hour),
+	}
 	g.run = format.Run{
 		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
 		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
@@ -151,6 +157,7 @@ func (g golden) files(t *testing.T) map[string][]byte {
 	for name, encode := range map[string]func() ([]byte, error){
 		"node": g.node.Encode, "page": g.page.Encode, "point": g.point.Encode, "lease": g.lease.Encode,
 		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
+		"restored": g.restored.Encode,
 	} {
 		b, err := encode()
 		if err != nil {
@@ -206,8 +213,9 @@ func TestGoldenWrite(t *testing.T) {
 		"retired": func(b []byte) ([]byte, error) {
 			return encoded(format.DecodePackList(format.RetiredMagic, b, at(markObject)))
 		},
-		"hooks": func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
-		"run":   func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
+		"hooks":    func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
+		"run":      func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
+		"restored": func(b []byte) ([]byte, error) { return encoded(format.DecodeRestored(b, at(endObject))) },
 	} {
 		old := readGolden(t, name)
 		if b, err := again(old); err != nil || !bytes.Equal(b, old) {
@@ -249,6 +257,8 @@ func TestGoldenRead(t *testing.T) {
 	check("run", run, g.run, err)
 	hooks, err := format.DecodeHooks(readGolden(t, "hooks"), at(hooksObject))
 	check("hooks", hooks, g.hooks, err)
+	restored, err := format.DecodeRestored(readGolden(t, "restored"), at(endObject))
+	check("restored", restored, g.restored, err)
 	node, err := format.DecodeNode(readGolden(t, "node"), goldenGeometry, 1)
 	check("node", node.Chunks[255].ID, format.Sum(g.chunks[1]), err)
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)
