@@ -10,7 +10,8 @@ import (
 
 // Entitled refuses a disk that is none of a run's, or whose run is over, unless the
 // ledger still has something to undo for it. A disk is a run's where one of its
-// items needs it for itself: one that a restore makes, too, once it is made.
+// items needs it for itself: one that a restore makes, too, once it is made, as long
+// as its workflow lets it be written to.
 func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) error {
 	r, _, err := e.getRun(ctx, run)
 	if err != nil {
@@ -31,12 +32,17 @@ func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) e
 	if i < 0 {
 		return ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), run)
 	}
-	if !r.State.Ended() {
-		return nil
+	if r.State.Ended() {
+		left, err := e.Ledger.Has(ctx, run, string(items[i].Key))
+		if err != nil {
+			return err
+		}
+		if !left {
+			return ivd.Errorf(ivd.Denied, "run %s is over: no login for it", run)
+		}
 	}
-	left, err := e.Ledger.Has(ctx, run, string(items[i].Key))
-	if err == nil && !left {
-		return ivd.Errorf(ivd.Denied, "run %s is over: no login for it", run)
+	if g, ok := w.(Guard); ok {
+		return g.MayOpen(ctx, items[i].Item)
 	}
-	return err
+	return nil
 }

@@ -60,6 +60,9 @@ func (t *Task) publish(ctx context.Context) error {
 	if err := t.plan(ctx); err != nil {
 		return err
 	}
+	if err := t.mayPublish(ctx, lease); err != nil {
+		return err
+	}
 	q := t.g.d.e.Queue
 	for _, id := range t.item.Jobs {
 		j := t.jobs[id]
@@ -99,6 +102,26 @@ func (t *Task) goOn(ctx context.Context, id ivd.JobID, lease ivd.LeaseID) (job.R
 			return rec, err
 		}
 	}
+}
+
+// mayPublish looks, before jobs are published, whether the run is stored as ours
+// still, under the lease that the jobs' records carry, and whether the item is moving.
+// Kind Permanent: another coordinator has taken the run over. Kind Transient: the run
+// goes on under another lease just now.
+func (t *Task) mayPublish(ctx context.Context, lease ivd.LeaseID) error {
+	d := t.g.d
+	r, _, err := d.e.getRun(ctx, d.id)
+	switch {
+	case err != nil:
+		return err
+	case r.Owner != d.e.Instance || r.OwnerRun != d.e.start:
+		return ivd.Errorf(ivd.Permanent, "publish jobs of run %s: %w", d.id, errTakenOver)
+	case r.Lease != lease:
+		return ivd.Errorf(ivd.Transient, "publish jobs of run %s: it is stored under lease %s, and not under %s", d.id, r.Lease, lease)
+	case t.item.Step != Moving:
+		return ivd.Errorf(ivd.Permanent, "publish jobs of item %s of run %s: it is %s", t.item.Key, d.id, t.item.Step)
+	}
+	return nil
 }
 
 // look goes over the jobs' records once.
@@ -154,6 +177,9 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 
 // requeue gives a failed job back to the movers.
 func (t *Task) requeue(ctx context.Context, id ivd.JobID) error {
+	if err := t.mayPublish(ctx, t.g.d.lease().ID); err != nil {
+		return err
+	}
 	q := t.g.d.e.Queue
 	rec, rev, err := q.JobRecord(ctx, t.item.Run, t.item.Disk, id)
 	if err != nil {

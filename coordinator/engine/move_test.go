@@ -46,8 +46,8 @@ func TestJobWhoseMessageWasNotSent(t *testing.T) {
 	if err := e.Queue.CreateJobRecord(t.Context(), rec); err != nil {
 		t.Fatal(err)
 	}
-	d := e.newDriver(Run{ID: "r"}, 0, leaseFor(time.Hour))
-	task := taskOf(d, Item{Run: "r", Key: "item", Disk: ref.ID(), Jobs: []ivd.JobID{rec.ID}}, 0)
+	d := e.newDriver(ownRun(t, e, nil), 0, leaseFor(time.Hour))
+	task := taskOf(d, Item{Run: "r", Key: "item", Step: Moving, Disk: ref.ID(), Jobs: []ivd.JobID{rec.ID}}, 0)
 	task.published = true
 	task.jobs = map[ivd.JobID]job.Job{} // what the queue refuses stands for a queue that is away
 	if err := task.requeue(t.Context(), rec.ID); err == nil || task.published {
@@ -65,6 +65,71 @@ func TestJobWhoseMessageWasNotSent(t *testing.T) {
 	stop()
 	if err := <-moved; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// ownRun is a run that is stored as this engine's, but for what is changed.
+func ownRun(t *testing.T, e *Engine, change func(*Run)) Run {
+	t.Helper()
+	r := Run{Version: Version, ID: "r", Owner: e.Instance, OwnerRun: e.start, Lease: "l"}
+	if change != nil {
+		change(&r)
+	}
+	if _, err := e.Queue.State().Put(t.Context(), runKey(r.ID), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Jobs are published, and published again, only of an item that is moving, and of a
+// run that is stored as ours, under the lease that they carry.
+func TestPublishOnlyWhatIsOurs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		run  func(*Run)
+		step Step
+		kind ivd.Kind
+	}{
+		"ours":                       {nil, Moving, ""},
+		"another coordinator's":      {func(r *Run) { r.Owner = "two" }, Moving, ivd.Permanent},
+		"another start's":            {func(r *Run) { r.OwnerRun = "before" }, Moving, ivd.Permanent},
+		"under another lease":        {func(r *Run) { r.Lease = "other" }, Moving, ivd.Transient},
+		"of an item that is closing": {nil, Closing, ivd.Permanent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := insideEngine(t)
+			ref := ivd.NewDiskRef("lab", "", "11111111-1111-4111-8111-111111111111")
+			j := job.Job{Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "r", Disk: job.IVD(ref)}
+			task := taskOf(e.newDriver(ownRun(t, e, c.run), 0, leaseFor(time.Hour)), Item{Run: "r", Key: "item", Step: c.step, Disk: ref.ID(), Jobs: []ivd.JobID{j.ID}}, 0)
+			task.jobs = map[ivd.JobID]job.Job{j.ID: j}
+			if err := task.publish(t.Context()); ivd.KindOf(err) != c.kind {
+				t.Errorf("published: %v", err)
+			}
+			rec, rev, err := e.Queue.JobRecord(t.Context(), "r", ref.ID(), j.ID)
+			if (err == nil) != (c.kind == "") {
+				t.Errorf("the job's record: %+v, %v", rec, err)
+			}
+			if err != nil {
+				rec = job.Record{Version: job.Version, ID: j.ID, Run: "r", Disk: ref.ID()}
+				if err := e.Queue.CreateJobRecord(t.Context(), rec); err != nil {
+					t.Fatal(err)
+				}
+				if rec, rev, err = e.Queue.JobRecord(t.Context(), "r", ref.ID(), j.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			rec.State = job.Failed
+			if _, err := e.Queue.UpdateJobRecord(t.Context(), rec, rev); err != nil {
+				t.Fatal(err)
+			}
+			if err := task.requeue(t.Context(), j.ID); ivd.KindOf(err) != c.kind {
+				t.Errorf("published again: %v", err)
+			}
+			if rec, _, err := e.Queue.JobRecord(t.Context(), "r", ref.ID(), j.ID); err != nil || (rec.State == job.Queued) != (c.kind == "") {
+				t.Errorf("afterwards the job is %s: %v", rec.State, err)
+			}
+		})
 	}
 }
 

@@ -26,6 +26,14 @@ type Workflow interface {
 	Finish(ctx context.Context, g *Group, done map[ItemKey][]job.Record) error
 }
 
+// Guard is a workflow that writes to disks: it looks at the world before a mover
+// gets a login to one, since what is stored of the item may be out of date.
+type Guard interface {
+	// MayOpen refuses the disk of an item that is not, or not any more, to be written
+	// to.
+	MayOpen(ctx context.Context, it Item) error
+}
+
 // Concluder is a workflow that does something when all items of a run have ended.
 type Concluder interface {
 	// Conclude is called with the run as it will be shown. Its error is logged and
