@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // what thumbprints of vSphere are
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,12 @@ import (
 	"sync"
 	"testing"
 )
+
+// Status is an error that a hook answers with an HTTP status of its own: 404 is a
+// refusal.
+type Status int
+
+func (s Status) Error() string { return http.StatusText(int(s)) }
 
 // Wire stands before the vCenter. What hook answers for a method of the API is done
 // instead of asking: an error is an outage.
@@ -62,7 +69,9 @@ func newWire(t *testing.T, target string) *Wire {
 			}
 			if hook != nil {
 				if err := hook(string(m[1]), string(body)); err != nil {
-					http.Error(rw, err.Error(), http.StatusServiceUnavailable)
+					status := Status(http.StatusServiceUnavailable)
+					errors.As(err, &status)
+					http.Error(rw, err.Error(), int(status))
 					return
 				}
 			}

@@ -1,12 +1,14 @@
 package login_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/restore"
 	"ivdmover/deploy/lab/estate"
 	"ivdmover/shared/ivd"
@@ -28,7 +30,11 @@ func TestLogin(t *testing.T) {
 	b := coordtest.New(t)
 	s, ref, r := moving(b)
 	made := b.Run(restore.Kind, engine.Running)
-	b.Store(made, engine.Item{Key: "11111111-1111-4111-8111-111111111111", Step: engine.Moving, Body: coordtest.Body(restore.Disk{Ref: ref})})
+	const item = "11111111-1111-4111-8111-111111111111"
+	target, err := b.VC.CreateDisk(t.Context(), ref.Datastore(), fmt.Sprintf("ivdmover-restore-%s-%.8s", made.ID, item), 1,
+		inventory.NewMark("run", string(made.ID)), inventory.NewMark("item", item))
+	b.Must(err)
+	b.Store(made, engine.Item{Key: item, Step: engine.Moving, Body: coordtest.Body(restore.Disk{Ref: target})})
 	left := b.Abandoned(s, ref, false)
 	over := b.Run(backup.Kind, engine.Done)
 	b.Store(over, engine.Item{Key: engine.ItemKey(ref.ID()), Step: engine.Ended, Body: coordtest.Body(backup.Disk{Ref: ref})})
@@ -40,7 +46,8 @@ func TestLogin(t *testing.T) {
 		want ivd.Kind
 	}{
 		{"a disk of the run", r.ID, ref, ""},
-		{"a disk that the run makes", made.ID, ref, ""},
+		{"a disk that the run makes", made.ID, target, ""},
+		{"a disk that the run does not make", made.ID, ref, ivd.Denied},
 		{"a disk of the ledger", left, ref, ""},
 		{"another disk", r.ID, other, ivd.Denied},
 		{"another disk of a restore", made.ID, other, ivd.Denied},

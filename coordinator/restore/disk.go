@@ -7,43 +7,23 @@ import (
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
-// madeKind is the obligation to delete a disk that a restore makes, unless it got
-// its final name.
-const madeKind ledger.Kind = "made"
-
-// made is where the disk is made, and under which name.
-type made struct {
-	Place   ivd.DiskRef `json:"place"` // without an id
-	Working string      `json:"working"`
-}
-
-// working is the name of a restore's disk until it is done. It names the run and
-// the item, and no other disk has it.
-func working(id ivd.RunID, key engine.ItemKey) string {
-	return fmt.Sprintf("%s%s-%.8s", workingPrefix, id, key)
-}
-
-// workingPrefix is what no restored disk may be called by: a disk of such a name is
-// unfinished, and is deleted.
-const workingPrefix = "ivdmover-restore-"
-
-func (t *task) working() string { return working(t.Item().Run, t.Item().Key) }
+func (t *task) claim() claim { return claim{t.Item().Run, t.Item().Key} }
 
 // make makes the new disk, or finds the one that was made before a restart.
 func (t *task) make(ctx context.Context) error {
 	if t.disk.Ref.Made() {
 		return nil
 	}
-	o := ledger.Obligation{Run: t.Item().Run, Item: string(t.Item().Key), Kind: madeKind, Asked: true}
-	m := made{Place: ivd.NewDiskRef(t.disk.Ref.Source(), t.disk.Ref.Datastore(), ""), Working: t.working()}
-	e, err := t.w.Ledger.Open(ctx, o, m)
+	e, err := t.w.open(ctx, t.claim(), made{Place: t.disk.Ref}, true)
 	if err != nil {
 		return err
 	}
-	ref, known, err := t.create(ctx, e.Before, m)
+	ref, known, err := t.create(ctx, e.Before)
 	if known {
 		if e := e.Answered(ctx, nil); e != nil && err == nil {
 			err = e
@@ -56,93 +36,166 @@ func (t *task) make(ctx context.Context) error {
 	return t.Save(ctx, t.disk)
 }
 
+// open opens the obligation to delete what a claim makes. Asked: a disk is about to
+// be asked for.
+func (w *Workflow) open(ctx context.Context, c claim, m made, asked bool) (*ledger.Entry, error) {
+	m.Place = ivd.NewDiskRef(m.Place.Source(), m.Place.Datastore(), "")
+	return w.Ledger.Open(ctx, ledger.Obligation{Run: c.run, Item: string(c.item), Kind: madeKind, Asked: asked}, m)
+}
+
 // create is the disk under its working name. Known: none appears any more that was
 // asked for.
-func (t *task) create(ctx context.Context, before bool, m made) (ref ivd.DiskRef, known bool, err error) {
+func (t *task) create(ctx context.Context, before bool) (ref ivd.DiskRef, known bool, err error) {
+	at, c := t.disk.Ref.Datastore(), t.claim()
 	if before {
-		d, err := findByName(ctx, t.vc, m.Place.Datastore(), m.Working)
+		switch r, err := t.w.end(ctx, c); {
+		case err != nil:
+			return ref, false, err
+		case r != nil:
+			return restored(r), true, nil
+		}
+		named, err := named(ctx, t.vc, at, c.name())
 		if err != nil {
 			return ref, false, err
 		}
-		if d != nil {
-			return d.Ref, true, nil
+		for _, d := range named {
+			if c.check(t.vc, d) == nil {
+				return d.Ref, true, nil
+			}
 		}
 	}
 	mib := max(1, (t.disk.Geometry.Capacity+1<<20-1)>>20) // vSphere makes disks of whole MiB
-	ref, err = t.vc.CreateDisk(ctx, m.Place.Datastore(), m.Working, mib)
+	ref, err = t.vc.CreateDisk(ctx, at, c.name(), mib, c.marks()...)
 	return ref, !inventory.Unanswered(err), err
+}
+
+// ended is the record that the restore to this disk has ended, or nil. Where there is
+// one nothing is left to write, whatever is stored of the item.
+func (t *task) ended(ctx context.Context) (*format.Restored, error) {
+	r, err := t.w.end(ctx, t.claim())
+	if err == nil && r != nil && restored(r) != t.disk.Ref {
+		err = ivd.Errorf(ivd.Permanent, "the restore has ended with disk %s, and not with %s", r.Disk, t.disk.Ref.ID())
+	}
+	return r, err
 }
 
 // unfinished is the disk as vSphere shows it, which must still be this restore's:
 // one that somebody renamed is not written to any more.
 func (t *task) unfinished(ctx context.Context) (inventory.Disk, error) {
 	d, err := t.vc.Disk(ctx, t.disk.Ref)
-	if err == nil && d.Name != t.working() {
-		err = &ivd.Error{
-			Kind: ivd.Permanent, Err: fmt.Errorf("disk %s is called %q by now, and not %q", d.Ref.ID(), d.Name, t.working()),
-			Remedy: "leave a disk that is being restored its name, and restore again",
-		}
+	if err == nil {
+		err = t.claim().check(t.vc, d)
 	}
 	return d, err
 }
 
-// name gives the disk its final name, unless it has it since before a restart, or
-// another disk has it.
-func (t *task) name(ctx context.Context) error {
-	d, err := t.vc.Disk(ctx, t.disk.Ref)
-	if err != nil || d.Name == t.disk.Target {
-		return err
-	}
-	if _, err := t.unfinished(ctx); err != nil {
-		return err
-	}
-	taken, err := findByName(ctx, t.vc, t.disk.Ref.Datastore(), t.disk.Target)
+// finish gives the disk its final name, once its jobs have done all that was planned.
+// That the restore has ended is stored before: from then on no coordinator deletes
+// the disk, not even one that knows nothing of what this one does. Only where a run
+// works without a lease, since nothing can be written to the repository, name and
+// marks have to do.
+func (t *task) finish(ctx context.Context, leased bool, recs []job.Record) error {
+	r, err := t.ended(ctx)
 	if err != nil {
 		return err
 	}
-	if taken != nil {
-		return nameTaken(t.disk.Target, taken)
+	if r != nil {
+		return t.w.give(ctx, t.vc, t.claim(), r)
 	}
-	return t.vc.Rename(ctx, t.disk.Ref, t.disk.Target)
-}
-
-func nameTaken(name string, by *inventory.Disk) error {
-	return &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("a disk named %q is on datastore %s already", name, by.DatastoreName), Remedy: "give another --name"}
-}
-
-// undo deletes what a restore has made and not given its name: the disk of one that
-// did not come to its end, or a second one, whose creation was still under way when
-// the coordinator died.
-func (w *Workflow) undo(ctx context.Context, o ledger.Obligation) (found bool, err error) {
-	var m made
-	if err := o.Decode(&m); err != nil {
-		return false, err
+	if err := allDone(t.Item().Jobs, recs); err != nil {
+		return err
 	}
-	v, err := w.Sources.Of(m.Place.Source())
+	if err := free(ctx, t.vc, t.disk.Ref, t.disk.Target); err != nil {
+		return err
+	}
+	d, err := t.unfinished(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
-	for {
-		d, err := findByName(ctx, v, m.Place.Datastore(), m.Working)
-		if err != nil || d == nil {
-			return found, err
-		}
-		found = true
-		if err := v.DeleteDisk(ctx, d.Ref); err != nil {
-			return found, err
-		}
+	err = t.w.Repo.PutRestored(ctx, format.Restored{
+		Run: t.Item().Run, Item: string(t.Item().Key), Point: t.disk.From,
+		Source: t.disk.Ref.Source(), Datastore: t.disk.Ref.Datastore(), Disk: t.disk.Ref.ID(), Name: t.disk.Target,
+	})
+	if ivd.KindOf(err) == ivd.Denied && !leased {
+		t.Log().Warn("the repository cannot be written to: it does not say that the restore has ended", "err", err)
+		err = nil
 	}
+	if err != nil {
+		return err
+	}
+	return t.w.rename(ctx, t.vc, d, t.disk.Target)
 }
 
-// findByName is the disk of that name on a datastore, or nil.
-func findByName(ctx context.Context, v *inventory.VCenter, ds ivd.DatastoreID, name string) (*inventory.Disk, error) {
+// allDone wants a record of each job, which says that it is done.
+func allDone(jobs []ivd.JobID, recs []job.Record) error {
+	if len(recs) != len(jobs) {
+		return ivd.Errorf(ivd.Permanent, "%d of %d jobs have a record at the end", len(recs), len(jobs))
+	}
+	for _, rec := range recs {
+		if rec.State != job.Done {
+			return ivd.Errorf(ivd.Permanent, "job %s is %s at the end", rec.ID, rec.State)
+		}
+	}
+	return nil
+}
+
+// give gives the disk of a restore that has ended its name, unless it has it, or its
+// owner has renamed, relocated or deleted it since.
+func (w *Workflow) give(ctx context.Context, v *inventory.VCenter, c claim, r *format.Restored) error {
+	d, err := v.Disk(ctx, restored(r))
+	if ivd.KindOf(err) == ivd.NotFound {
+		return nil
+	}
+	if err != nil || d.Name != c.name() {
+		return err
+	}
+	if err := free(ctx, v, d.Ref, r.Name); err != nil {
+		return err
+	}
+	return w.rename(ctx, v, d, r.Name)
+}
+
+// rename takes the marks from the disk and gives it its final name, in this order:
+// with it the disk is the user's. Where the marks cannot be removed they stay, and do
+// no harm: nothing but the working name makes anybody look at them.
+func (w *Workflow) rename(ctx context.Context, v *inventory.VCenter, d inventory.Disk, name string) error {
+	err := v.Unmark(ctx, d)
+	if err != nil && (ctx.Err() != nil || ivd.KindOf(err).Retry()) {
+		return err
+	}
+	if err != nil {
+		w.Log.Warn("removing the marks of a restored disk failed: it keeps them", "disk", d.Ref.ID(), "name", name, "err", err)
+	}
+	return v.Rename(ctx, d.Ref, name)
+}
+
+// free refuses a name that another disk of the datastore has. The disk itself may have
+// got it meanwhile, from another coordinator.
+func free(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, name string) error {
+	taken, err := named(ctx, v, ref.Datastore(), name)
+	if err != nil {
+		return err
+	}
+	for _, d := range taken {
+		if d.Ref != ref {
+			return &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("a disk named %q is on datastore %s already", name, d.DatastoreName), Remedy: "give another --name"}
+		}
+	}
+	return nil
+}
+
+// named are the disks of that name on a datastore.
+func named(ctx context.Context, v *inventory.VCenter, ds ivd.DatastoreID, name string) ([]inventory.Disk, error) {
+	var list []inventory.Disk
 	for d, err := range v.DisksOn(ctx, ds) {
 		if err != nil {
 			return nil, err
 		}
 		if d.Name == name {
-			return &d, nil
+			list = append(list, d)
 		}
 	}
-	return nil, nil
+	return list, nil
 }
+
+var _ engine.Guard = (*Workflow)(nil)

@@ -42,12 +42,8 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	if err != nil {
 		return engine.Spec{}, err
 	}
-	taken, err := findByName(ctx, v, ds.ID, name)
-	if err != nil {
+	if err := free(ctx, v, ivd.NewDiskRef(v.Source(), ds.ID, ""), name); err != nil {
 		return engine.Spec{}, err
-	}
-	if taken != nil {
-		return engine.Spec{}, nameTaken(name, taken)
 	}
 	d := Disk{Ref: ivd.NewDiskRef(v.Source(), ds.ID, ""), Name: p.Disk.Name, Datastore: ds.Name, Geometry: p.Geometry, From: p.ID, Target: name}
 	return engine.Spec{

@@ -3,7 +3,9 @@
 //
 // What it promises: a disk that still has its working name is unfinished, and is
 // removed, whatever dies, since an obligation is stored before the disk is asked
-// for; a disk that has its final name is the user's, and is never touched again.
+// for; a disk whose restore has ended, by the repository's record, is the user's: it
+// gets its final name, and is never touched again. It acts only on what shows its
+// claim: what is stored here may be out of date.
 //
 // It knows the vCenters and the repository, and nothing of queues, ownership or
 // other workflows.
@@ -92,6 +94,9 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if err != nil {
 		return nil, err
 	}
+	if r, err := t.ended(ctx); err != nil || r != nil {
+		return nil, err // there is nothing more to write
+	}
 	if _, err := t.unfinished(ctx); err != nil {
 		return nil, err
 	}
@@ -106,19 +111,15 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	return plan.Restore(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
 }
 
-// Finish gives the disks their names: from now on they are the user's.
+// Finish stores that the restores have ended, and gives the disks their names: from
+// now on they are the user's.
 func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.ItemKey][]job.Record) error {
 	for _, et := range g.Tasks {
 		t, err := w.task(et)
 		if err != nil {
 			return err
 		}
-		for _, rec := range done[et.Item().Key] {
-			if rec.State != job.Done {
-				return ivd.Errorf(ivd.Permanent, "job %s is %s at the end", rec.ID, rec.State)
-			}
-		}
-		if err := t.name(ctx); err != nil {
+		if err := t.finish(ctx, g.Lease().ID != "", done[et.Item().Key]); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package restore
 
 import (
 	"context"
-	"fmt"
 
 	"ivdmover/coordinator/engine"
 	"ivdmover/shared/ivd"
@@ -14,31 +13,38 @@ type place struct {
 	datastore ivd.DatastoreID
 }
 
-// ended is a restored disk's part of a run that has ended.
-type ended struct {
-	engine.Item
-	disk Disk
+// past is a restore that is over, and the disk that it is known to have given its
+// final name, if any.
+type past struct {
+	claim
+	named ivd.DiskID
 }
 
-// Sweep deletes disks under the working names of restores that have ended: one
-// whose creation vSphere brought to its end only after the ledger had given it up.
-// What a restore has made and named is the user's, whatever it is called by now.
+// Sweep deletes disks under the working names of restores that are over: one whose
+// creation vSphere brought to its end only after the ledger had given it up. It
+// deletes nothing by itself: it opens the obligation anew and has the ledger undo it,
+// which looks at the world as ever. What a restore has made and named is the user's,
+// whatever it is called by now.
 func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
 	items, err := r.Ended(ctx, Kind)
 	if err != nil {
 		return err
 	}
-	over := map[place]map[string]ended{} // by their working names
+	over := map[place]map[string]past{} // by their working names
 	for _, it := range items {
-		e := ended{Item: it}
-		if err := it.Decode(&e.disk); err != nil {
+		var d Disk
+		if err := it.Decode(&d); err != nil {
 			return err
 		}
-		at := place{e.disk.Ref.Source(), e.disk.Ref.Datastore()}
-		if over[at] == nil {
-			over[at] = map[string]ended{}
+		p := past{claim: claim{it.Run, it.Key}}
+		if it.Result == engine.Done {
+			p.named = d.Ref.ID()
 		}
-		over[at][working(it.Run, it.Key)] = e
+		at := place{d.Ref.Source(), d.Ref.Datastore()}
+		if over[at] == nil {
+			over[at] = map[string]past{}
+		}
+		over[at][p.name()] = p
 	}
 	for at, names := range over {
 		if err := w.sweepPlace(ctx, at, names); err != nil {
@@ -51,7 +57,7 @@ func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
 	return nil
 }
 
-func (w *Workflow) sweepPlace(ctx context.Context, at place, names map[string]ended) error {
+func (w *Workflow) sweepPlace(ctx context.Context, at place, names map[string]past) error {
 	v, err := w.Sources.Of(at.source)
 	if err != nil {
 		return err
@@ -60,13 +66,19 @@ func (w *Workflow) sweepPlace(ctx context.Context, at place, names map[string]en
 		if err != nil {
 			return err
 		}
-		e, ours := names[d.Name]
-		if !ours || e.Result == engine.Done && e.disk.Ref.ID() == d.Ref.ID() {
+		p, ours := names[d.Name]
+		if !ours || d.Ref.ID() == p.named {
 			continue
 		}
-		w.Log.Warn("a disk was left by a restore that is over, and is deleted", "run", e.Run, "disk", d.Ref.ID(), "name", d.Name)
-		if err := v.DeleteDisk(ctx, d.Ref); err != nil {
-			return fmt.Errorf("what a restore has left: %w", err)
+		w.Log.Warn("a disk has the working name of a restore that is over", "run", p.run, "disk", d.Ref.ID(), "name", d.Name)
+		if _, err := w.open(ctx, p.claim, made{Place: d.Ref, Named: p.named}, false); err != nil {
+			return err
+		}
+		if err := w.Ledger.Undo(ctx, p.run, string(p.item)); err != nil {
+			w.Log.Warn("cleaning up what a restore has left failed; the ledger tries it again", "run", p.run, "disk", d.Ref.ID(), "err", err)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
 	return nil
