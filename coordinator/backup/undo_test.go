@@ -24,16 +24,36 @@ func TestLedgerIsReplayed(t *testing.T) {
 	s := b.Coordinator("one")
 	m := b.Mover("m1")
 	run := b.Abandoned(s, ref, false)
-	for _, mark := range []string{backup.Mark(run), backup.Mark("another"), "by hand", backup.Mark(run)} {
+	for _, mark := range []string{backup.Mark(run), backup.Mark("another"), "by hand", backup.Mark(run) + "0", "of " + backup.Mark(run), backup.Mark(run)} {
 		_, err := b.VC.CreateSnapshot(t.Context(), ref, mark)
 		b.Must(err)
 	}
 	b.Settle(s)
-	if n := b.Snapshots(d); n != 2 {
+	if n := b.Snapshots(d); n != 4 {
 		t.Errorf("%d snapshots are left, want those of others", n)
 	}
 	if m.Times(job.EndAccess) != 1 || len(b.Ledger()) != 0 {
 		t.Errorf("access was ended %d times, the ledger has %v", m.Times(job.EndAccess), b.Ledger())
+	}
+}
+
+// The access that is ended is the obligation's own, by its identity, and no other.
+func TestEndAccessIsOfItsIdentity(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	s := b.Coordinator("one")
+	m := b.Mover("m1")
+	asked := make(chan job.Request, 9)
+	m.Set(func(p *coordtest.Puppet) {
+		p.Answer = func(r job.Request) error { asked <- r; return nil }
+	})
+	run := b.Abandoned(s, b.InLab(b.Disk("a", 8).Ref), false)
+	b.Settle(s)
+	if len(asked) != 1 {
+		t.Fatalf("%d questions were asked", len(asked))
+	}
+	if r := <-asked; r.Op != job.EndAccess || r.Run != run || r.Identity != "who" {
+		t.Errorf("%+v", r)
 	}
 }
 

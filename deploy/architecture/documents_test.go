@@ -19,12 +19,8 @@ func root(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// The tests that docs/statements.md names are there.
-func TestStatementsNameTests(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root(t), "docs", "statements.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+// The tests that documents name are there.
+func TestDocumentsNameTests(t *testing.T) {
 	known := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	for _, p := range packages(t) {
@@ -42,14 +38,49 @@ func TestStatementsNameTests(t *testing.T) {
 			}
 		}
 	}
-	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(text), -1)
-	if len(named) < 20 {
-		t.Fatalf("docs/statements.md names %d tests only", len(named))
-	}
-	for _, n := range named {
-		if !known[n] {
-			t.Errorf("docs/statements.md names %s, which is not there", n)
+	for document, least := range map[string]int{"statements.md": 20, "architecture.md": 12, "format.md": 2} {
+		named := testName.FindAllString(read(t, document), -1)
+		if len(named) < least {
+			t.Errorf("docs/%s names %d tests only", document, len(named))
 		}
+		for _, n := range named {
+			if !known[n] {
+				t.Errorf("docs/%s names %s, which is not there", document, n)
+			}
+		}
+	}
+}
+
+var testName = regexp.MustCompile(`\bTest[A-Z]\w+`)
+
+func read(t *testing.T, document string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(t), "docs", document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Every act that the world must show something for has its tests.
+func TestActsHaveTests(t *testing.T) {
+	_, section, found := strings.Cut(read(t, "architecture.md"), "\n### Before an act\n")
+	section, _, ends := strings.Cut(section, "\n## ")
+	if !found || !ends {
+		t.Fatal("docs/architecture.md has no section on what must be seen before an act")
+	}
+	acts := 0
+	for line := range strings.Lines(section) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| act |") {
+			continue
+		}
+		acts++
+		if !testName.MatchString(line) {
+			t.Errorf("no test for: %s", line)
+		}
+	}
+	if acts != 6 {
+		t.Errorf("%d acts", acts)
 	}
 }
 
