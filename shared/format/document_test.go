@@ -80,6 +80,13 @@ func TestDocument(t *testing.T) {
 	if listErr != nil {
 		t.Fatal(listErr)
 	}
+	packs := func(n int) int {
+		s := format.StoredPacks{Head: format.Head{Repository: repository}}
+		for i := range n {
+			s.Packs = append(s.Packs, format.StoredPack{ID: ivd.PackID{byte(i)}, Kind: format.DataPack})
+		}
+		return size(s.Encode())
+	}
 	want := map[string]int{
 		"Pack header":      header,
 		"Frame header":     frame - format.TagSize,
@@ -94,6 +101,8 @@ func TestDocument(t *testing.T) {
 		"Record header":    size(record, err),
 		"List head":        len(list) - size(record, err) - 4*4 - 2*2,
 		"end":              0,
+
+		"Entry of a run's packs": packs(2) - packs(1),
 	}
 	got := documented(t)
 	for name, n := range want {

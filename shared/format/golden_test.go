@@ -38,6 +38,7 @@ type golden struct {
 	run       format.Run
 	hooks     format.Hooks
 	restored  format.Restored
+	packs     format.StoredPacks
 }
 
 func makeGolden(t *testing.T) golden {
@@ -104,6 +105,7 @@ var (
 	hooksObject  = "hooks/" + domain.String() + "/" + string(goldenRun) + "-1"
 	runObject    = "runs/" + domain.String() + "/" + string(goldenRun)
 	endObject    = "restores/" + domain.String() + "/" + string(goldenRun) + "-" + string(goldenDisk)
+	packsObject  = runObject + ".packs"
 )
 
 // records fills in the records that name a data pack and pages.
@@ -140,6 +142,7 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 		Head: head(endObject), Run: goldenRun, Item: string(goldenDisk), Point: goldenPoint, Source: goldenSource, Datastore: "datastore-52",
 		Disk: "8000c298-1111-4222-8333-444455556666", Name: "pvc-web-1-back", Ended: goldenTime.Add(time.Hour),
 	}
+	g.packs = format.StoredPacks{Head: head(packsObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []format.StoredPack{{ID: packRef(4).Pack, Kind: format.DataPack, Length: 16 << 20}, {ID: packRef(5).Pack, Kind: format.IndexPack, Length: 777}}}
 	g.run = format.Run{
 		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
 		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
@@ -158,6 +161,7 @@ func (g golden) files(t *testing.T) map[string][]byte {
 		"node": g.node.Encode, "page": g.page.Encode, "point": g.point.Encode, "lease": g.lease.Encode,
 		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
 		"restored": g.restored.Encode,
+		"packs":    g.packs.Encode,
 	} {
 		b, err := encode()
 		if err != nil {
@@ -216,6 +220,7 @@ func TestGoldenWrite(t *testing.T) {
 		"hooks":    func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
 		"run":      func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
 		"restored": func(b []byte) ([]byte, error) { return encoded(format.DecodeRestored(b, at(endObject))) },
+		"packs":    func(b []byte) ([]byte, error) { return encoded(format.DecodeStoredPacks(b, at(packsObject))) },
 	} {
 		old := readGolden(t, name)
 		if b, err := again(old); err != nil || !bytes.Equal(b, old) {
@@ -259,6 +264,8 @@ func TestGoldenRead(t *testing.T) {
 	check("hooks", hooks, g.hooks, err)
 	restored, err := format.DecodeRestored(readGolden(t, "restored"), at(endObject))
 	check("restored", restored, g.restored, err)
+	packs, err := format.DecodeStoredPacks(readGolden(t, "packs"), at(packsObject))
+	check("packs", packs, g.packs, err)
 	node, err := format.DecodeNode(readGolden(t, "node"), goldenGeometry, 1)
 	check("node", node.Chunks[255].ID, format.Sum(g.chunks[1]), err)
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)

@@ -35,13 +35,14 @@ const (
 	DrillMagic       Magic = "IVDDRILL"
 	StoreMagic       Magic = "IVDSTORE"
 	ErasedMagic      Magic = "IVDERASD"
+	StoredMagic      Magic = "IVDPACKS"
 )
 
 // Magics are all kinds of record.
 var Magics = []Magic{
 	PointMagic, LeaseMagic, WriterMagic, ForgottenMagic, PinMagic, HoldMagic, RetiredMagic, UnretiredMagic, VerifiedMagic,
 	QuarantinedMagic, CondemnedMagic, WaitsMagic, DoneMagic, HooksMagic, RingMagic, SlotMagic, RunMagic, RestoredMagic,
-	DrillMagic, StoreMagic, ErasedMagic,
+	DrillMagic, StoreMagic, ErasedMagic, StoredMagic,
 }
 
 const (

@@ -14,7 +14,7 @@ import (
 var goldenRecords = map[format.Magic]string{
 	format.PointMagic: "point", format.LeaseMagic: "lease", format.WriterMagic: "writer",
 	format.CondemnedMagic: "condemned", format.RetiredMagic: "retired", format.RunMagic: "run",
-	format.HooksMagic: "hooks", format.RestoredMagic: "restored",
+	format.HooksMagic: "hooks", format.RestoredMagic: "restored", format.StoredMagic: "packs",
 }
 
 // What a record's header may not say, of every kind of record: what is not known
@@ -69,6 +69,7 @@ func TestRecordElsewhere(t *testing.T) {
 		format.PointMagic: &g.point.Head, format.LeaseMagic: &g.lease.Head, format.WriterMagic: &g.writer.Head,
 		format.CondemnedMagic: &g.condemned.Head, format.RetiredMagic: &g.retired.Head, format.RunMagic: &g.run.Head, format.HooksMagic: &g.hooks.Head,
 		format.RestoredMagic: &g.restored.Head,
+		format.StoredMagic:   &g.packs.Head,
 	}
 	for name, lie := range map[string]func(h *format.Head){
 		"another repository": func(h *format.Head) { h.Repository = "7b1f2d0e-7a53-4c1d-9e0f-2b8c5d4a3f21" },
@@ -113,6 +114,7 @@ func seal(t *testing.T, magic format.Magic, g golden) []byte {
 		format.PointMagic: g.point.Encode, format.LeaseMagic: g.lease.Encode, format.WriterMagic: g.writer.Encode,
 		format.CondemnedMagic: g.condemned.Encode, format.RetiredMagic: g.retired.Encode, format.RunMagic: g.run.Encode, format.HooksMagic: g.hooks.Encode,
 		format.RestoredMagic: g.restored.Encode,
+		format.StoredMagic:   g.packs.Encode,
 	}[magic]()
 	if err != nil && magic != format.PointMagic && magic != format.RestoredMagic {
 		t.Fatal(err)
@@ -340,6 +342,53 @@ func TestHooksRefused(t *testing.T) {
 	}
 }
 
+// A run's list of packs is in order, each pack once, and of a kind that is known.
+func TestStoredPacksRefused(t *testing.T) {
+	g := makeGolden(t)
+	g.packs.Packs = []format.StoredPack{g.packs.Packs[1], g.packs.Packs[0]}
+	b := seal(t, format.StoredMagic, g)
+	if p, err := format.DecodeStoredPacks(b, at(packsObject)); err != nil || p.Packs[0] != g.packs.Packs[1] || len(p.Packs) != 2 {
+		t.Fatalf("%+v: %v", p, err)
+	}
+	parts := format.RecordHeaderSize + 44 + 2 + len(packsObject) + 2 + len("ivd v1.0.0")
+	packs := parts + 4 + 2*32
+	for name, x := range map[string]change{
+		"parts without end":     {func(b []byte) { b[parts+3] = 1 }, ivd.Corrupt, "entries"},
+		"packs without end":     {func(b []byte) { b[packs+3] = 1 }, ivd.Corrupt, "entries"},
+		"packs out of order":    {func(b []byte) { b[packs+4] = 9 }, ivd.Corrupt, "order"},
+		"a pack twice":          {func(b []byte) { b[packs+4] = 5 }, ivd.Corrupt, "order"},
+		"a pack less":           {func(b []byte) { b[packs] = 1 }, ivd.Corrupt, "too long"},
+		"a pack more":           {func(b []byte) { b[packs] = 3 }, ivd.Corrupt, "entries"},
+		"no kind":               {func(b []byte) { b[packs+4+40] = 0 }, ivd.Unsupported, "of kind 0"},
+		"a kind from elsewhere": {func(b []byte) { b[packs+4+40] = 3 }, ivd.Unsupported, "of kind 3"},
+		"reserved bytes":        {func(b []byte) { b[packs+4+41] = 1 }, ivd.Unsupported, "reserved"},
+		"reserved bytes' end":   {func(b []byte) { b[len(b)-1] = 1 }, ivd.Unsupported, "reserved"},
+		"a pack of exabytes":    {func(b []byte) { b[packs+4+39] = 0xff }, ivd.Unsupported, "bytes"},
+		"a pack above a GiB":    {func(b []byte) { b[packs+4+35], b[packs+4+32] = 0x40, 1 }, ivd.Unsupported, "bytes"},
+	} {
+		lied := bytes.Clone(b)
+		x.lie(lied)
+		lied, err := format.SealRecord(format.StoredMagic, lied[format.RecordHeaderSize:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = format.DecodeStoredPacks(lied, at(packsObject)); err == nil {
+			t.Errorf("%s is accepted", name)
+			continue
+		}
+		wantRefused(t, err, x.kind, x.says)
+	}
+	for name, p := range map[string][]format.StoredPack{
+		"a pack twice":      {g.packs.Packs[0], g.packs.Packs[0]},
+		"a pack of no kind": {{ID: ivd.PackID{1}, Length: 1}},
+		"a length below 0":  {{ID: ivd.PackID{1}, Kind: format.DataPack, Length: -1}},
+	} {
+		if _, err := (format.StoredPacks{Head: head(packsObject), Packs: p}).Encode(); err == nil {
+			t.Errorf("%s is written", name)
+		}
+	}
+}
+
 // Each kind of record is told from every other by its first 8 bytes.
 func TestMagics(t *testing.T) {
 	seen := map[format.Magic]bool{}
@@ -352,7 +401,7 @@ func TestMagics(t *testing.T) {
 			t.Errorf("kind %q is written as %q: %v", m, b[:8], err)
 		}
 	}
-	if len(seen) != 21 {
+	if len(seen) != 22 {
 		t.Errorf("%d kinds", len(seen))
 	}
 }

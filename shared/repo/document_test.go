@@ -182,4 +182,46 @@ func TestDocument(t *testing.T) {
 		h.page(h.frame("index", ref.Place, ref.ID), ref.Page, ref.Place, got)
 	}
 	sameDisk(t, got)
+	h.packs(info.ID, "runs/"+h.domain+"/run-1.packs")
+}
+
+// packs wants a run's list of packs to name every pack there is, as long as it is.
+func (h byHand) packs(repository, name string) {
+	h.t.Helper()
+	b := h.object(name)
+	h.want("a list's kind", string(b[:8]), "IVDPACKS")
+	h.want("a list's sum", hex.EncodeToString(b[80:112]), sumByHand(b[112:]))
+	b = b[112:]
+	h.want("a list's repository", hex.EncodeToString(b[:16]), strings.ReplaceAll(repository, "-", ""))
+	h.want("a list's domain", hex.EncodeToString(b[16:32]), strings.ReplaceAll(h.domain, "-", ""))
+	b = b[44:]
+	text := func() string {
+		n := 2 + binary.LittleEndian.Uint16(b)
+		s := string(b[2:n])
+		b = b[n:]
+		return s
+	}
+	h.want("a list's name", text(), name)
+	text() // the program
+	h.want("a list's parts", binary.LittleEndian.Uint32(b), uint32(0))
+	n := int(binary.LittleEndian.Uint32(b[4:]))
+	b = b[8:]
+	h.want("a list's length", len(b), n*48)
+	packs := map[string]int{}
+	for ; len(b) > 0; b = b[48:] {
+		folder := map[byte]string{1: "data", 2: "index"}[b[40]]
+		packs[folder+"/"+hex.EncodeToString(b[:32])] = int(binary.LittleEndian.Uint64(b[32:]))
+	}
+	for _, folder := range []string{"data", "index"} {
+		there, err := filepath.Glob(filepath.Join(goldenFolder, folder, h.domain, "*", "*"))
+		if err != nil || len(there) != 1 {
+			h.t.Fatalf("%q: %v", there, err)
+		}
+		for _, path := range there {
+			id := filepath.Base(path)
+			h.want("a pack's length", packs[folder+"/"+id], len(h.object(folder+"/"+h.domain+"/"+id[:2]+"/"+id)))
+			delete(packs, folder+"/"+id)
+		}
+	}
+	h.want("packs that are not there", len(packs), 0)
 }

@@ -45,10 +45,12 @@ func writeGolden(t *testing.T, r *repo.Repository) {
 	data, index := newPack(w, format.DataPack), newPack(w, format.IndexPack)
 	chunks := goldenChunks()
 	places := map[ivd.ChunkIndex]ivd.Place{}
+	packs := map[ivd.PackID]format.PackKind{}
 	for _, c := range []ivd.ChunkIndex{0, 1, 255, 512} {
 		_, places[c] = addFrame(data, format.ChunkFrame, chunks[c])
 	}
 	pack := putPack(t, w, data)
+	packs[pack.Pack] = format.DataPack
 	page := format.NewPage(goldenGeometry, 0)
 	for _, span := range []ivd.SpanIndex{0, 2} {
 		n := format.NewNode(goldenGeometry, span)
@@ -72,9 +74,13 @@ func writeGolden(t *testing.T, r *repo.Repository) {
 	}
 	id, at := addFrame(index, format.PageFrame, plain)
 	at.PackRef = putPack(t, w, index)
+	packs[at.Pack] = format.IndexPack
 	p := point(r, "golden")
 	p.Geometry, p.Pages = goldenGeometry, []ivd.PageRef{{ID: id, Place: at}}
 	if err := commit(r, t.Context(), lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease}), p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.PutStoredPacks(t.Context(), p.Run, p.Time, packs); err != nil {
 		t.Fatal(err)
 	}
 }

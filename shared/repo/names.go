@@ -1,6 +1,8 @@
 package repo
 
 import (
+	"strconv"
+
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
@@ -39,6 +41,14 @@ func (r *Repository) writerName(id ivd.WriterID) store.Name {
 
 func (r *Repository) runName(run ivd.RunID) store.Name {
 	return store.Name(r.folder(runsDir) + string(run))
+}
+
+// storedName is the list of a run's packs; what a run is called has no dot.
+func (r *Repository) storedName(run ivd.RunID) store.Name { return r.runName(run) + ".packs" }
+
+// storedPart is the k-th part of that list, from 1.
+func (r *Repository) storedPart(run ivd.RunID, k int) store.Name {
+	return r.storedName(run) + store.Name("."+strconv.Itoa(k))
 }
 
 // folder is the domain's part of a folder.

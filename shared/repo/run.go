@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -37,7 +38,8 @@ func (r *Repository) ReadRun(ctx context.Context, id ivd.RunID) (format.Run, err
 	return run, nil
 }
 
-// Runs yields the runs that have a record, in no order.
+// Runs yields the runs that have a record, in no order. What else lies beside the
+// records has a dot in its name.
 func (r *Repository) Runs(ctx context.Context) iter.Seq2[ivd.RunID, error] {
 	folder := r.folder(runsDir)
 	return func(yield func(ivd.RunID, error) bool) {
@@ -46,7 +48,8 @@ func (r *Repository) Runs(ctx context.Context) iter.Seq2[ivd.RunID, error] {
 				yield("", fmt.Errorf("list %s: %w", folder, err))
 				return
 			}
-			if !yield(ivd.RunID(info.Name[len(folder):]), nil) {
+			id := string(info.Name[len(folder):])
+			if !strings.Contains(id, ".") && !yield(ivd.RunID(id), nil) {
 				return
 			}
 		}
