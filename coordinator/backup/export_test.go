@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
 
@@ -13,4 +14,13 @@ func (w *Workflow) ParentOf(ctx context.Context, d Disk) (ivd.PointID, error) {
 		return "", err
 	}
 	return p.ID, err
+}
+
+// ListPacks stores the list of the packs that a run's points have added.
+func (w *Workflow) ListPacks(ctx context.Context, run ivd.RunID, points ...ivd.PointID) error {
+	var all []format.RunPoint
+	for _, id := range points {
+		all = append(all, format.RunPoint{Point: id})
+	}
+	return w.listPacks(ctx, run, all)
 }

@@ -3,12 +3,16 @@ package backup
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"ivdmover/coordinator/engine"
 	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
 )
 
-// Conclude stores the run's record in the repository.
+// Conclude stores the run's list of packs and then its record in the repository.
+// Whatever keeps the list from being made for good does not keep the record from
+// being stored.
 func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 	w.forget(v.ID)
 	var o Order
@@ -37,7 +41,11 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 		}
 		r.Failed = append(r.Failed, f)
 	}
-	return w.Repo.PutRun(ctx, r)
+	listed := w.listPacks(ctx, v.ID, r.Points)
+	if listed != nil && ivd.KindOf(listed).Retry() {
+		return listed
+	}
+	return errors.Join(listed, w.Repo.PutRun(ctx, r))
 }
 
 func pointOf(d Disk, it engine.ItemView, policy string) format.RunPoint {
