@@ -37,7 +37,7 @@ func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error)
 	if err != nil {
 		return api.Repository{}, err
 	}
-	st, err := open.Open(cmd.Context(), cfg.Repository)
+	st, err := open.OpenWhatIsThere(cmd.Context(), cfg.Repository)
 	if err != nil {
 		return api.Repository{}, err
 	}

@@ -282,7 +282,7 @@ func TestReadOnlyFolderWithoutALease(t *testing.T) {
 	im.Close(t.Context())
 	o.WithoutLease = false
 	_, err = image.Open(t.Context(), ro, o)
-	wantKind(t, err, ivd.Unsupported, "what time")
+	wantKind(t, err, ivd.Denied, "reading only")
 	if after := storetest.Tree(t, r.Dir); !maps.Equal(before, after) {
 		t.Errorf("the folder holds %v, before %v", after, before)
 	}

@@ -23,9 +23,13 @@ func (c *clock) set(said time.Time) {
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.said.IsZero() {
+		return time.Now()
+	}
 	return c.said.Add(time.Since(c.here))
 }
 
 // Now is the store's clock, as far as it is known without asking: of use where
-// seconds do not matter.
+// seconds do not matter. It is this machine's as long as the store tells no time, as
+// one does that was opened for reading only.
 func (r *Repository) Now() time.Time { return r.clock.now() }

@@ -40,13 +40,17 @@ type LeaseSpec struct {
 }
 
 // OpenLease stores a new lease (W1, R1). Whoever uses it afterwards reads the
-// lists that stand only then: package trust does, and OpenPoint.
+// lists that stand only then: package trust does, and OpenPoint. Kind Denied: the
+// store refuses it.
 func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) {
 	if s.Life == 0 {
 		s.Life = DefaultLife
 	}
 	if s.Life <= Margin || s.Life > MaxLife {
 		return Lease{}, ivd.Errorf(ivd.Invalid, "lease of %s: want more than %s and at most %s", s.Life, Margin, MaxLife)
+	}
+	if r.st.Properties().ReadOnly {
+		return Lease{}, &ivd.Error{Kind: ivd.Denied, Op: "open a lease", Err: fmt.Errorf("%s was opened for reading only, since it refused writes", r.st)}
 	}
 	// The deadline is by the store's clock, which every answer carries.
 	info, now, err := r.refresh(ctx)

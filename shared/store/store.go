@@ -90,4 +90,5 @@ type Pending interface {
 type Properties struct {
 	ConditionalCreate bool // Send never replaces an object
 	Connections       int  // how many requests at once are worth while
+	ReadOnly          bool // it was opened for reading only, and refuses whatever writes
 }

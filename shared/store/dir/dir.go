@@ -49,13 +49,16 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the folder, which must exist and be writable.
+// Open opens the folder, which must exist and be writable. Kind Denied: it is there,
+// and is not writable.
 func Open(folder string) (*Store, error) {
 	s, err := openFolder(folder, unix.R_OK|unix.W_OK|unix.X_OK)
 	if err != nil {
 		return nil, err
 	}
-	s.sweep()
+	if err := s.sweep(); err != nil {
+		return nil, openError("open repository folder "+folder, folder, errors.Join(err, s.Close()))
+	}
 	return s, nil
 }
 
@@ -103,7 +106,7 @@ func (s *Store) Close() error { return s.root.Close() }
 // Properties say what a folder can do. A late Send is refused by this process's
 // own look at the file system's clock, and by a staging folder that is gone.
 func (s *Store) Properties() store.Properties {
-	return store.Properties{ConditionalCreate: true, Connections: 8}
+	return store.Properties{ConditionalCreate: true, Connections: 8, ReadOnly: s.readOnly}
 }
 
 func (s *Store) String() string { return "dir://" + s.path }

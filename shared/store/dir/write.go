@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
 )
 
@@ -136,19 +137,24 @@ func (s *Store) Delete(ctx context.Context, name store.Name) error {
 const abandoned = 24 * time.Hour
 
 // sweep removes the temporary files of writers that died. What it cannot remove
-// stays: it is no object, and costs space only.
-func (s *Store) sweep() {
+// stays: it is no object, and costs space only. Its error is that of a folder that
+// cannot be written to, whatever its mode says.
+func (s *Store) sweep() error {
 	now, err := s.now()
 	if err != nil {
-		return
+		if kind, _ := classify(err, s.path); kind == ivd.Denied {
+			return err
+		}
+		return nil // a full one can still be read and deleted from
 	}
 	entries, err := fs.ReadDir(s.root.FS(), tempDir)
 	if err != nil {
-		return
+		return nil
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > abandoned {
 			_ = s.root.Remove(path.Join(tempDir, e.Name()))
 		}
 	}
+	return nil
 }

@@ -53,15 +53,24 @@ func Open(ctx context.Context, r config.Repository) (store.Store, error) {
 	return opened(s3.Open(ctx, c))
 }
 
-// OpenReadOnly opens the store of a repository that need not be writable, to read it
-// without a lease. Of a folder nothing can be written through it; of a bucket that is
-// for the credentials to say.
-func OpenReadOnly(ctx context.Context, r config.Repository) (store.Store, error) {
-	where, err := config.ParseLocation(r.URL)
-	if err == nil && where.Scheme == "dir" {
-		return opened(dir.OpenReadOnly(where.Folder))
+// OpenWhatIsThere opens the store of a repository that need not be writable, so that
+// it can at least be read without a lease. A folder that cannot be written to is
+// opened for reading only, and its Properties say so; what a bucket refuses is seen
+// when it is written to.
+func OpenWhatIsThere(ctx context.Context, r config.Repository) (store.Store, error) {
+	st, err := Open(ctx, r)
+	if ivd.KindOf(err) != ivd.Denied {
+		return st, err
 	}
-	return Open(ctx, r)
+	where, parseErr := config.ParseLocation(r.URL)
+	if parseErr != nil || where.Scheme != "dir" {
+		return nil, err
+	}
+	st, readErr := opened(dir.OpenReadOnly(where.Folder))
+	if readErr != nil {
+		return nil, readErr
+	}
+	return st, nil
 }
 
 // opened keeps a nil pointer from becoming a store that is not nil.

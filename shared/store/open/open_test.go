@@ -87,6 +87,36 @@ func TestBucket(t *testing.T) {
 	use(t, file, "s3://backups/estate-1")
 }
 
+// A folder that cannot be written to is opened for reading only where that is enough,
+// and refused where it is not; any other is opened as always.
+func TestWhatIsThere(t *testing.T) {
+	folder := t.TempDir()
+	r := config.Repository{URL: "dir://" + folder}
+	s, err := open.OpenWhatIsThere(t.Context(), r)
+	if err != nil || s.Properties().ReadOnly {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if err := s.Put(t.Context(), "points/a", []byte("whole")); err != nil {
+		t.Fatal(err)
+	}
+	storetest.WriteProtect(t, folder)
+	if _, err := open.Open(t.Context(), r); ivd.KindOf(err) != ivd.Denied || ivd.RemedyOf(err) == "" {
+		t.Errorf("to write to it: %v", err)
+	}
+	s, err = open.OpenWhatIsThere(t.Context(), r)
+	if err != nil || !s.Properties().ReadOnly {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if o, err := s.Get(t.Context(), "points/a", 10); err != nil || string(o.Body) != "whole" {
+		t.Errorf("%q, %v", o.Body, err)
+	}
+	for _, url := range []string{"dir:///nowhere/at/all", "ftp://x/y"} {
+		if _, err := open.OpenWhatIsThere(t.Context(), config.Repository{URL: url}); ivd.KindOf(err) != ivd.Invalid {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for _, r := range []config.Repository{
 		{URL: ""},
