@@ -78,7 +78,7 @@ func work(f flags) (err error) {
 	}
 	defer end()
 	ctx := context.Background()
-	st, err := open.Open(ctx, c.Repository)
+	st, err := open.OpenWhatIsThere(ctx, c.Repository)
 	if err != nil {
 		return err
 	}

@@ -132,4 +132,5 @@ type RestoreRequest struct {
 	VCenter   string      `json:"vcenter,omitempty"`   // by its name in the configuration; empty: where the disk was
 	Datastore string      `json:"datastore,omitempty"` // by name or id; empty: where the disk was
 	Name      string      `json:"name,omitempty"`      // empty: the disk's name with the point's time
+	NoLease   bool        `json:"no_lease,omitempty"`  // read without a lease: holds only as long as nobody collects from the repository
 }

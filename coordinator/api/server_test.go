@@ -166,10 +166,10 @@ func TestStartsAreAnsweredWithTheRun(t *testing.T) {
 	if got := rooms.Backups[0]; len(got.Disks) != 1 || got.Disks[0] != diskA || !got.Full {
 		t.Errorf("the room was asked for %+v", got)
 	}
-	if _, err = client.Restore(t.Context(), api.RestoreRequest{Point: pointA, Name: "new"}); err != nil {
+	if _, err = client.Restore(t.Context(), api.RestoreRequest{Point: pointA, Name: "new", NoLease: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := rooms.Restores[0]; got.Point != pointA || got.Name != "new" {
+	if got := rooms.Restores[0]; got.Point != pointA || got.Name != "new" || !got.NoLease {
 		t.Errorf("the room was asked for %+v", got)
 	}
 	if v, err = client.Cancel(t.Context(), runA); err != nil || !v.Cancelling {

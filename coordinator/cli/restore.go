@@ -25,10 +25,16 @@ size is rounded up to whole MiB, as vSphere requires, with zeros beyond the old 
 
 POINT is an id as ivd points lists it, or the beginning of one; NAME@latest, the
 newest point of the disk of that name or id; or NAME@2026-11-25T22:00, the newest not
-after that moment, in the time zone of this machine unless it has an offset.`,
+after that moment, in the time zone of this machine unless it has an offset.
+
+A restore tells collections by a lease in the repository that it is reading. From one
+that nobody can write to any more (a locked bucket, a read-only folder), --no-lease
+restores without. It is safe only as long as nobody collects from that repository:
+what it still needs could be deleted under it, and it would fail.`,
 		Example: `  ivd restore 1f0c2a9b --wait
   ivd restore data-01@latest --datastore nvme-2 --name data-again
-  ivd restore data-01@2026-11-25T22:00 --name data-before`,
+  ivd restore data-01@2026-11-25T22:00 --name data-before
+  ivd restore 1f0c2a9b --no-lease --wait`,
 		Args: oneArg("POINT"),
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
 			var err error
@@ -45,6 +51,7 @@ after that moment, in the time zone of this machine unless it has an offset.`,
 	c.Flags().StringVar(&request.VCenter, "vcenter", "", "the vCenter to restore to, by its `NAME` in the configuration; else where the disk was")
 	c.Flags().StringVar(&request.Datastore, "datastore", "", "the `DATASTORE` to restore to, by its name or its id; else where the disk was")
 	c.Flags().StringVar(&request.Name, "name", "", "the new disk's `NAME`; else the old one with the point's time")
+	c.Flags().BoolVar(&request.NoLease, "no-lease", false, "read a repository that cannot be written to; only as long as nobody collects from it")
 	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")
 	c.ValidArgsFunction = a.pointIDs()
 	return a.withServer(a.withOutput(c))

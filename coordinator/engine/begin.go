@@ -13,9 +13,9 @@ import (
 // Spec is a run that is to begin, as its workflow makes it of a request.
 type Spec struct {
 	Kind    Kind
-	Lease   format.LeaseKind
-	Urgent  bool         // admitted before others
-	Failure *ivd.Failure // what is left out
+	Lease   format.LeaseKind // what the run works under; NoLease: nothing
+	Urgent  bool             // admitted before others
+	Failure *ivd.Failure     // what is left out
 	Body    any
 	Items   []ItemSpec
 }

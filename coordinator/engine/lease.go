@@ -4,18 +4,29 @@ import (
 	"context"
 	"time"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 )
 
-// openLease opens the lease that a run needs.
+// NoLease is of a run that reads where nothing can be written. It holds only as long
+// as nobody deletes from the repository, and commits nothing.
+const NoLease format.LeaseKind = "none"
+
+// openLease opens the lease that a run needs; the zero lease is of one that has none.
 func (e *Engine) openLease(ctx context.Context, r Run) (repo.Lease, error) {
+	if r.LeaseKind == NoLease {
+		return repo.Lease{}, nil
+	}
 	return e.Leases.OpenLease(ctx, repo.LeaseSpec{Kind: r.LeaseKind, Owner: e.Instance, Run: r.ID})
 }
 
 // unused ends a lease under which nothing was done, whether its asker still waits
 // or not.
 func (e *Engine) unused(ctx context.Context, lease repo.Lease) {
+	if lease.ID == "" {
+		return
+	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer stop()
 	if err := e.Leases.EndLease(ctx, lease.ID); err != nil {
@@ -49,6 +60,9 @@ func (d *driver) succeed(ctx context.Context) error {
 	d.succeeding.Lock()
 	defer d.succeeding.Unlock()
 	old := d.lease()
+	if old.ID == "" { // the run has none
+		return nil
+	}
 	// Asked, since a machine that slept does not know for how long. A lease that is over
 	// is succeeded as well: all that was done under it is looked at again.
 	err := d.e.Leases.CheckLease(ctx, old.ID, old.Deadline.Sub(old.Opened)/2-repo.Margin)
@@ -84,6 +98,9 @@ func (d *driver) lease() repo.Lease {
 // endLease ends the run's lease, unless a commit may still be on its way (COLLECT
 // W7).
 func (d *driver) endLease(ctx context.Context) {
+	if d.lease().ID == "" {
+		return
+	}
 	if d.inDoubt.Load() {
 		d.log.Warn("the run's lease is left to expire: a commit's outcome is not known", "lease", d.lease().ID)
 		return
@@ -94,9 +111,9 @@ func (d *driver) endLease(ctx context.Context) {
 }
 
 // lasts refuses what the run's lease ends too soon for, as its movers do, where the
-// run cannot go on under another one.
+// run cannot go on under another one. A run without a lease lasts as long as it takes.
 func (d *driver) lasts(ctx context.Context) error {
-	if d.e.Leases.Now().Before(d.lease().Deadline.Add(-repo.Margin)) {
+	if l := d.lease(); l.ID == "" || d.e.Leases.Now().Before(l.Deadline.Add(-repo.Margin)) {
 		return nil
 	}
 	if err := d.succeed(ctx); err != nil {

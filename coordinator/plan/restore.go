@@ -14,6 +14,8 @@ type Target struct {
 	Pages    []ivd.PageRef // the point's
 	Blank    bool          // the disk written to reads as zeros
 	JobBytes int64         // 0: DefaultJobBytes
+
+	WithoutLease bool // the point is read without a lease
 }
 
 // Restore makes the jobs of a restore. Pages that are all zero are in no job
@@ -37,7 +39,7 @@ func Restore(template job.Job, t Target) ([]job.Job, error) {
 	var jobs []job.Job
 	for from, to := range cut(costs, t.JobBytes) { // indices of the list, not of the disk
 		j := number(template, job.Restore, len(jobs)+1, t.Geometry)
-		j.Restore = &job.RestoreSpec{Point: t.Point, Pages: pages[from:to:to], Blank: t.Blank}
+		j.Restore = &job.RestoreSpec{Point: t.Point, Pages: pages[from:to:to], Blank: t.Blank, WithoutLease: t.WithoutLease}
 		jobs = append(jobs, j)
 	}
 	return jobs, nil

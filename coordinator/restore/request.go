@@ -17,6 +17,7 @@ type Request struct {
 	VCenter   string // by its name in the configuration; empty: where the disk was
 	Datastore string // by name or id; empty: where the disk was
 	Name      string // empty: the disk's name with the point's time
+	NoLease   bool   // read where no lease can be stored: holds only as long as nobody collects
 }
 
 // Run checks a request's point and target and makes the run that restores it.
@@ -45,9 +46,16 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	if err := free(ctx, v, ivd.NewDiskRef(v.Source(), ds.ID, ""), name); err != nil {
 		return engine.Spec{}, err
 	}
-	d := Disk{Ref: ivd.NewDiskRef(v.Source(), ds.ID, ""), Name: p.Disk.Name, Datastore: ds.Name, Geometry: p.Geometry, From: p.ID, Target: name}
+	d := Disk{
+		Ref: ivd.NewDiskRef(v.Source(), ds.ID, ""), Name: p.Disk.Name, Datastore: ds.Name, Geometry: p.Geometry,
+		From: p.ID, Target: name, NoLease: q.NoLease,
+	}
+	lease := format.ReadLease
+	if q.NoLease {
+		lease = engine.NoLease
+	}
 	return engine.Spec{
-		Kind: Kind, Lease: format.ReadLease, Urgent: true,
+		Kind: Kind, Lease: lease, Urgent: true,
 		Items: []engine.ItemSpec{{Key: engine.ItemKey(p.ID.Disk()), Body: d}},
 	}, nil
 }

@@ -21,6 +21,7 @@ import (
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/plan"
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
@@ -62,6 +63,9 @@ type Disk struct {
 	Geometry  ivd.Geometry `json:"geometry"`
 	From      ivd.PointID  `json:"from"`
 	Target    string       `json:"target"` // the new disk's final name
+	// NoLease: nothing can be written to the repository, and the point is read without
+	// a lease.
+	NoLease bool `json:"no_lease,omitempty"`
 }
 
 // Tokens are those of the new disks.
@@ -87,8 +91,8 @@ func (w *Workflow) Prepare(ctx context.Context, g *engine.Group) error {
 	return nil
 }
 
-// Plan reads the point under the run's lease (COLLECT R1), and cuts what is to be
-// written into jobs.
+// Plan reads the point under the run's lease (COLLECT R1), or without one, and cuts
+// what is to be written into jobs.
 func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) ([]job.Job, error) {
 	t, err := w.task(et)
 	if err != nil {
@@ -100,7 +104,7 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if _, err := t.unfinished(ctx); err != nil {
 		return nil, err
 	}
-	p, err := w.Repo.PointForReading(ctx, g.Lease().ID, t.disk.From)
+	p, err := t.point(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +112,7 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if err != nil {
 		return nil, err
 	}
-	return plan.Restore(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true})
+	return plan.Restore(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true, WithoutLease: t.disk.NoLease})
 }
 
 // Finish stores that the restores have ended, and gives the disks their names: from
@@ -142,6 +146,14 @@ func (w *Workflow) task(et *engine.Task) (*task, error) {
 	var err error
 	t.vc, err = w.Sources.Of(t.disk.Ref.Source())
 	return t, err
+}
+
+// point is the one that is restored.
+func (t *task) point(ctx context.Context, g *engine.Group) (format.Point, error) {
+	if t.disk.NoLease {
+		return t.w.Repo.OpenPointWithoutLease(ctx, t.disk.From)
+	}
+	return t.w.Repo.PointForReading(ctx, g.Lease().ID, t.disk.From)
 }
 
 // template is what all jobs of the disk have in common.

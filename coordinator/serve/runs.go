@@ -29,7 +29,14 @@ func (r *runs) StartBackup(ctx context.Context, q api.BackupRequest) (api.Run, e
 // StartRestore begins a restore.
 func (r *runs) StartRestore(ctx context.Context, q api.RestoreRequest) (api.Run, error) {
 	s, err := r.house.restore.Run(ctx, restore.Request(q))
-	return r.begin(ctx, s, err)
+	if err != nil {
+		return api.Run{}, err
+	}
+	v, err := r.begin(ctx, s, nil)
+	if ivd.KindOf(err) == ivd.Denied && !q.NoLease {
+		err = &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "if nobody collects from the repository meanwhile, restore with --no-lease"}
+	}
+	return v, err
 }
 
 func (r *runs) begin(ctx context.Context, s engine.Spec, err error) (api.Run, error) {

@@ -121,17 +121,25 @@ func live(ctx context.Context, repository *repo.Repository, h *house, face *api.
 const proveEvery = 10 * time.Second
 
 // prove tries whether the store refuses what it must, and ends the coordinator where
-// it does not. Nothing is committed before.
+// it does not. Nothing is committed before. A store that refuses all writes is
+// served for those who read without a lease.
 func prove(ctx context.Context, r *repo.Repository, log *slog.Logger) error {
-	for {
+	for denied := false; ; {
 		err := r.Prove(ctx)
-		if err == nil || ivd.KindOf(err) == ivd.Unsupported {
-			return err
-		}
-		if ctx.Err() != nil {
+		switch kind := ivd.KindOf(err); {
+		case err == nil && denied:
+			log.Info("the store takes writes again")
 			return nil
+		case err == nil || kind == ivd.Unsupported:
+			return err
+		case ctx.Err() != nil:
+			return nil
+		case kind != ivd.Denied:
+			log.Warn("trying what the store refuses failed; nothing is committed until it was tried", "err", err)
+		case !denied:
+			log.Warn("the store refuses writes: only restores with --no-lease work, as long as nobody collects from the repository", "err", err)
+			denied = true
 		}
-		log.Warn("trying what the store refuses failed; nothing is committed until it was tried", "err", err)
 		if pause.For(ctx, proveEvery) != nil {
 			return nil
 		}
@@ -152,7 +160,7 @@ func check(cfg *config.Config) error {
 }
 
 func openRepository(ctx context.Context, c config.Repository) (*repo.Repository, error) {
-	st, err := open.Open(ctx, c)
+	st, err := open.OpenWhatIsThere(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -53,13 +53,14 @@ func NeedMemory(g ivd.Geometry, request int64, packSize int) int64 {
 
 // OpenImage opens what a restore job reads, for a disk that is written with such
 // requests: under the job's lease and, when that comes to its end, under leases of
-// this mover's own.
+// this mover's own; or without any, where the job says so.
 func OpenImage(ctx context.Context, r *repo.Repository, j job.Job, m *budget.Memory, request int64, mover string) (*image.Image, error) {
 	if err := checkRestore(j); err != nil {
 		return nil, restoreError(j, err)
 	}
 	im, err := image.Open(ctx, r, image.Options{
-		Point: j.Restore.Point, Lease: j.Lease, Owner: mover, Memory: m, Fill: !j.Restore.Blank, Piece: requestBytes(request),
+		Point: j.Restore.Point, Lease: j.Lease, WithoutLease: j.Restore.WithoutLease,
+		Owner: mover, Memory: m, Fill: !j.Restore.Blank, Piece: requestBytes(request),
 	})
 	return im, tooLittle(err, RestoreMemory(j.Geometry, request))
 }

@@ -109,11 +109,13 @@ func (t *attempt) run(ctx context.Context) error {
 	return err
 }
 
-// ready refuses a job whose lease ends too soon, and waits where a job is to have no
-// neighbours.
+// ready refuses a job whose lease ends too soon, unless it is a restore that reads
+// without one, and waits where a job is to have no neighbours.
 func (t *attempt) ready(ctx context.Context, rec job.Record) (waited bool, err error) {
-	if err := t.w.Repository.CheckLease(ctx, rec.Lease, leaseNeed); err != nil {
-		return false, fmt.Errorf("%w: %w", errLater, err)
+	if r := t.job.Restore; r == nil || !r.WithoutLease {
+		if err := t.w.Repository.CheckLease(ctx, rec.Lease, leaseNeed); err != nil {
+			return false, fmt.Errorf("%w: %w", errLater, err)
+		}
 	}
 	if rec.Lost < aloneFrom || rec.Lost >= maxLost {
 		return false, nil

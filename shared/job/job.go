@@ -40,7 +40,7 @@ type Job struct {
 	Class      Class        `json:"class"`
 	ID         ivd.JobID    `json:"id"`
 	Run        ivd.RunID    `json:"run"`
-	Lease      ivd.LeaseID  `json:"-"`          // under which it is done, as its record says: a run may outlive a lease
+	Lease      ivd.LeaseID  `json:"-"`          // under which it is done, as its record says: a run may outlive a lease; empty where a restore reads without one
 	Repository string       `json:"repository"` // its id; a mover of another repository gives the job back
 	Disk       Disk         `json:"disk"`       // read from for a backup, written to for a restore
 	Name       string       `json:"name"`       // the disk's name, for people
@@ -115,4 +115,7 @@ type RestoreSpec struct {
 	Pages []ivd.PageRef `json:"pages"` // in order; a page that is all zero is not named
 	// Blank: the disk is new and reads as zeros, so zeros need not be written.
 	Blank bool `json:"blank"`
+	// WithoutLease: the job has no lease, since none can be stored; the point is read
+	// all the same, which holds only as long as nobody deletes from the repository.
+	WithoutLease bool `json:"without_lease,omitempty"`
 }
