@@ -147,6 +147,17 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[store.Info, 
 	}
 }
 
+func (b *bucket) Replace(ctx context.Context, was store.Object, body []byte) error {
+	if err := b.begin(ctx, "replace", string(was.Name)); err != nil {
+		return err
+	}
+	if o, err := b.find(was.Name); (err != nil || !bytes.Equal(o.Body, was.Body)) && !b.careless {
+		return ivd.Errorf(ivd.Conflict, "%s is not what was read", was.Name)
+	}
+	b.put(was.Name, body)
+	return b.end("replace", string(was.Name))
+}
+
 func (b *bucket) Delete(ctx context.Context, name store.Name) error {
 	if err := b.begin(ctx, "delete", string(name)); err != nil {
 		return err

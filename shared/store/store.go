@@ -8,7 +8,7 @@
 // Not-found is an error of kind ivd.NotFound and nothing else is: an outage is
 // never taken for absence. All methods are safe for concurrent use; a cancelled
 // context ends them with its error. Implementations retry transient faults
-// within a call by themselves, but never Pending.Send.
+// within a call by themselves, but never Replace and Pending.Send.
 package store
 
 import (
@@ -35,7 +35,10 @@ type Info struct {
 type Object struct {
 	Info
 	Body []byte
-	Now  time.Time // the store's clock when it answered (its Date header); zero where it was opened for reading only and tells none
+	// Version names this content among all that the name ever had, for Replace. It
+	// means nothing else, and is empty where the store needs none.
+	Version string
+	Now     time.Time // the store's clock when it answered (its Date header); zero where it was opened for reading only and tells none
 }
 
 // Store is one repository's objects.
@@ -58,6 +61,12 @@ type Store interface {
 	// List yields the objects whose names begin with prefix, in no promised
 	// order. The first error ends it.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
+
+	// Replace stores body under the name of an object that was read (Get), once and
+	// without any retry, on the condition that it is still what was read. Kind
+	// Conflict: it is not, and was not replaced. Kind Unsupported: this store cannot
+	// do so. Any other error: it may or may not have happened, or may still.
+	Replace(ctx context.Context, was Object, body []byte) error
 
 	// Delete removes an object; removing an absent one is no error.
 	Delete(ctx context.Context, name Name) error

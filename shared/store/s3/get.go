@@ -47,7 +47,7 @@ func (s *Store) get(ctx context.Context, name store.Name, limit int64) (store.Ob
 	if _, err := io.ReadFull(body, content); err != nil {
 		return store.Object{}, cut(err)
 	}
-	return store.Object{Info: infoOf(name, info), Body: content, Now: now}, nil
+	return store.Object{Info: infoOf(name, info), Body: content, Version: info.ETag, Now: now}, nil
 }
 
 // cut says of a body that ended before its announced length that the connection

@@ -49,6 +49,12 @@ func (c *Clock) Put(ctx context.Context, name store.Name, body []byte) error {
 	return c.Store.Put(ctx, name, body)
 }
 
+// Replace is store.Store's.
+func (c *Clock) Replace(ctx context.Context, was store.Object, body []byte) error {
+	c.wrote(was.Name)
+	return c.Store.Replace(ctx, was, body)
+}
+
 // Get is store.Store's.
 func (c *Clock) Get(ctx context.Context, name store.Name, limit int64) (store.Object, error) {
 	o, err := c.Store.Get(ctx, name, limit)

@@ -24,6 +24,7 @@ const (
 	ReadAt  Method = "read"
 	Stat    Method = "stat"
 	List    Method = "list"
+	Replace Method = "replace"
 	Delete  Method = "delete"
 	Prepare Method = "prepare"
 	Send    Method = "send"
@@ -212,6 +213,11 @@ func (f *Faulty) List(ctx context.Context, prefix string) iter.Seq2[store.Info, 
 			yield(store.Info{}, err)
 		}
 	}
+}
+
+// Replace is store.Store's.
+func (f *Faulty) Replace(ctx context.Context, was store.Object, body []byte) error {
+	return f.run(ctx, Replace, string(was.Name), func() error { return f.Store.Replace(ctx, was, body) })
 }
 
 // Delete is store.Store's.

@@ -40,6 +40,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"CreateRace", createRace},
 		{"CreateDiscarded", createDiscarded},
 		{"CreateLate", createLate},
+		{"Replace", replace},
+		{"ReplaceRace", replaceRace},
 		{"Concurrent", concurrent},
 		{"WholeObjects", wholeObjects},
 		{"Cancelled", cancelled},
