@@ -174,26 +174,31 @@ const maxInfo = 64 << 10
 // refuses one that is older than what was seen, or another repository's.
 func (r *Repository) refresh(ctx context.Context) (Info, time.Time, error) {
 	info, now, err := r.read(ctx)
-	if err != nil {
-		return Info{}, time.Time{}, err
+	if err == nil {
+		err = r.saw(info)
 	}
+	return info, now, err
+}
+
+// saw takes note of what repo.json says.
+func (r *Repository) saw(info Info) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if info.ID != r.info.ID || info.Domain != r.info.Domain {
-		return Info{}, now, &ivd.Error{
+		return &ivd.Error{
 			Kind: ivd.Permanent, Op: r.st.String(), Err: fmt.Errorf("repository %s, domain %s, is there now instead of %s, domain %s", info.ID, info.Domain, r.info.ID, r.info.Domain),
 			Remedy: "restart ivd if this is meant",
 		}
 	}
 	if seen := r.latest; info.Generation < seen.Generation || info.Generation == seen.Generation && info.Incarnation != seen.Incarnation {
-		return Info{}, now, &ivd.Error{
+		return &ivd.Error{
 			Kind: ivd.Permanent, Op: fmt.Sprintf("%s of %s", repoName, r.st),
 			Err:    fmt.Errorf("generation %d of incarnation %s, where generation %d of incarnation %s was seen before", info.Generation, info.Incarnation, seen.Generation, seen.Incarnation),
 			Remedy: "find out whether the store was restored to an earlier state",
 		}
 	}
 	r.latest = info
-	return info, now, nil
+	return nil
 }
 
 // Info is what repo.json said when it was read last.

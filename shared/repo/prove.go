@@ -105,6 +105,52 @@ func proveLate(ctx context.Context, st store.Store, tooLate store.Pending, there
 	return nil
 }
 
+// ProveReplace tries on a store whether it replaces an object only as long as it is
+// what was read. Kind Unsupported: it does not, and repo.json must not be replaced
+// there; nothing else rests on it. It leaves nothing where the store lets objects
+// below leases/ be deleted.
+func ProveReplace(ctx context.Context, st store.Store) error {
+	name := leaseName(ivd.NewLeaseID())
+	defer func() {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer stop()
+		_ = st.Delete(ctx, name) // collectors remove it in two days
+	}()
+	if err := proveReplace(ctx, st, name); err != nil {
+		return fmt.Errorf("try whether the store %s replaces an object conditionally: %w", st, err)
+	}
+	return nil
+}
+
+func proveReplace(ctx context.Context, st store.Store, name store.Name) error {
+	if err := st.Put(ctx, name, []byte("ivd tries here how the store replaces. This object is of no use.\n")); err != nil {
+		return err
+	}
+	old, err := st.Get(ctx, name, 1<<10)
+	if err == nil {
+		err = st.Put(ctx, name, []byte("changed since it was read\n"))
+	}
+	if err != nil {
+		return err
+	}
+	const remedy = "use a store that knows If-Match, and look whether a proxy removes or changes that header or ETag"
+	switch err := st.Replace(ctx, old, []byte("replaced all the same\n")); {
+	case err == nil:
+		return unfit("it replaces an object that has changed since it was read", remedy)
+	case ivd.KindOf(err) != ivd.Conflict:
+		return err
+	}
+	now, err := st.Get(ctx, name, 1<<10)
+	if err != nil {
+		return err
+	}
+	err = st.Replace(ctx, now, []byte("replaced\n"))
+	if ivd.KindOf(err) == ivd.Conflict {
+		return unfit("it does not replace an object that is what was read", remedy)
+	}
+	return err
+}
+
 func unfit(what, remedy string) error {
 	return &ivd.Error{Kind: ivd.Unsupported, Err: errors.New(what), Remedy: remedy}
 }

@@ -13,7 +13,6 @@ package repo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -72,11 +71,11 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 	if err := checkPackSize(info.PackSize); err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
 	}
-	body, err := json.MarshalIndent(info, "", "  ")
+	body, err := encodeInfo(info, nil)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", repoName, err)
+		return nil, err
 	}
-	err = create(ctx, st, repoName, append(body, '\n'))
+	err = create(ctx, st, repoName, body)
 	// Whatever the answer was, what is stored now decides: a creation that was
 	// answered with an error may have happened.
 	r, openErr := Open(ctx, st)

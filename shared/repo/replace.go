@@ -1,0 +1,145 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
+)
+
+// replaceAgain is the back-off of a replacement that others were faster than, or
+// whose answer was lost.
+var replaceAgain = pause.Backoff{First: 100 * time.Millisecond, Cap: 5 * time.Second, Attempts: 10}
+
+// replaceInfo reads repo.json anew, has change change it, and stores it under the
+// next generation on the condition that it is still what was read; where it is not,
+// it begins again. Change must make the same of the same. Keys that this release does
+// not know stay. A store that would replace what has changed is refused.
+func (r *Repository) replaceInfo(ctx context.Context, use Use, change func(*Info)) (Info, error) {
+	if err := ProveReplace(ctx, r.st); err != nil {
+		return Info{}, fmt.Errorf("replace %s: %w", repoName, err)
+	}
+	var next Info
+	err := replaceAgain.Do(ctx, func(ctx context.Context) (err error) {
+		next, err = r.replaceOnce(ctx, use, change)
+		return err
+	})
+	if err != nil {
+		return Info{}, fmt.Errorf("replace %s: %w", repoName, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if next.Generation > r.latest.Generation { // else another change was seen already
+		r.latest = next
+	}
+	return next, nil
+}
+
+func (r *Repository) replaceOnce(ctx context.Context, use Use, change func(*Info)) (Info, error) {
+	was, err := r.get(ctx, repoName, maxInfo)
+	if err != nil {
+		return Info{}, err
+	}
+	info, err := decodeInfo(was.Body)
+	if err == nil {
+		err = r.saw(info)
+	}
+	if err == nil {
+		err = info.Allows(use)
+	}
+	if err != nil {
+		return Info{}, err
+	}
+	next := info
+	change(&next)
+	next.Generation, next.Program = info.Generation+1, program()
+	body, err := encodeInfo(next, was.Body)
+	if err != nil {
+		return Info{}, err
+	}
+	if err = r.st.Replace(ctx, was, body); err == nil {
+		return next, nil
+	}
+	// Whatever the answer was, what is stored now decides: a request that was answered
+	// with an error may have happened, and the condition keeps it from happening late.
+	if now, readErr := r.get(ctx, repoName, maxInfo); readErr == nil && bytes.Equal(now.Body, body) {
+		return next, nil
+	}
+	return Info{}, err
+}
+
+// encodeInfo is repo.json, with those keys of was that this release does not know.
+func encodeInfo(i Info, was []byte) ([]byte, error) {
+	body, err := json.Marshal(i)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", repoName, err)
+	}
+	known, old := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	if err := json.Unmarshal(body, &known); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", repoName, err)
+	}
+	if was != nil {
+		if err := json.Unmarshal(was, &old); err != nil { // it was read as strictly as is due
+			return nil, fmt.Errorf("%s: %w", repoName, err)
+		}
+	}
+	body = body[:len(body)-1]
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		if _, ok := known[key]; ok {
+			continue
+		}
+		name, err := json.Marshal(key)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", repoName, err)
+		}
+		body = append(append(append(append(body, ','), name...), ':'), old[key]...)
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, append(body, '}'), "", "  "); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", repoName, err)
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// Adoption is what was done to adopt a repository.
+type Adoption struct {
+	Info    Info              // as it is now
+	Before  ivd.IncarnationID // the one before
+	Dropped []ivd.LeaseID     // of other incarnations: they were deleted
+	Kept    []StoredLease     // that cannot be read: they stand until their deadlines
+}
+
+// Adopt makes a copy of a repository, or one whose store was brought back to an
+// earlier state, one of its own: it gets a new incarnation, in which nothing that was
+// known of it before counts, and the leases of others are dropped. Nobody else may be
+// at work on it. To do it again does no harm.
+func (r *Repository) Adopt(ctx context.Context) (Adoption, error) {
+	id := ivd.NewIncarnationID()
+	var a Adoption
+	info, err := r.replaceInfo(ctx, Collecting, func(i *Info) { a.Before, i.Incarnation = i.Incarnation, id })
+	if err != nil {
+		return Adoption{}, fmt.Errorf("adopt the repository at %s: %w", r.st, err)
+	}
+	a.Info = info
+	for l, err := range r.Leases(ctx) {
+		switch {
+		case err != nil:
+			return a, fmt.Errorf("drop old leases: %w", err)
+		case l.Unknown != nil:
+			a.Kept = append(a.Kept, l)
+		case l.Incarnation != id:
+			if err := r.EndLease(ctx, l.ID); err != nil {
+				return a, fmt.Errorf("drop old leases: %w", err)
+			}
+			a.Dropped = append(a.Dropped, l.ID)
+		}
+	}
+	return a, nil
+}
