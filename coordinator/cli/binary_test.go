@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ivdmover/shared/repo"
+	storedir "ivdmover/shared/store/dir"
 )
 
 // process is a binary that runs; its outputs are read by line or whole.
@@ -167,6 +171,55 @@ func TestRepositoryIsMadeOnce(t *testing.T) {
 	}
 	if code, out, _ = ivdBinary(t, "repo", "info", "--config", config); code != 0 || !strings.Contains(out, id) {
 		t.Errorf("init again changed it: %d %s", code, out)
+	}
+}
+
+// An adopted repository has another incarnation, and no leases of before.
+func TestRepositoryIsAdopted(t *testing.T) {
+	dir := t.TempDir()
+	config := write(t, "ivd.yaml", fmt.Sprintf("repository: { url: \"dir://%s\" }\n", dir))
+	if code, _, errs := ivdBinary(t, "repo", "adopt", "--config", config); code != 1 || !strings.Contains(errs, "run `ivd repo init`") {
+		t.Errorf("before init: %d %s", code, errs)
+	}
+	if code, _, errs := ivdBinary(t, "repo", "init", "--config", config); code != 0 {
+		t.Fatal(errs)
+	}
+	st, err := storedir.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	r, err := repo.Open(t.Context(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.OpenLease(t.Context(), repo.LeaseSpec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := r.Info()
+	code, out, errs := ivdBinary(t, "repo", "adopt", "--config", config, "-o", "json")
+	var got struct {
+		ID          string   `json:"id"`
+		Generation  uint64   `json:"generation"`
+		Incarnation string   `json:"incarnation"`
+		Before      string   `json:"incarnation_before"`
+		Dropped     []string `json:"dropped_leases"`
+		Kept        []any    `json:"kept_leases"`
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || errs != "" {
+		t.Fatalf("%d %s %s: %v", code, out, errs, err)
+	}
+	if got.ID != before.ID || got.Generation != 2 || got.Before != string(before.Incarnation) || got.Incarnation == got.Before || got.Incarnation == "" ||
+		len(got.Dropped) != 1 || got.Dropped[0] != string(l.ID) || got.Kept == nil {
+		t.Errorf("%+v", got)
+	}
+	if err := st.Put(t.Context(), "leases/odd", []byte("of a later release")); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs = ivdBinary(t, "repo", "adopt", "--config", config)
+	if code != 0 || errs != "" || !strings.Contains(out, "generation 3; 0 leases dropped\nlease odd cannot be read") {
+		t.Errorf("again: %d %s %s", code, out, errs)
 	}
 }
 

@@ -55,11 +55,11 @@ unless queue.url is set.`,
 func (a *app) repo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "repo",
-		Short: "Create a repository, or show it",
+		Short: "Create a repository, show it, or adopt a copy",
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo info`,
 	}
-	c.AddCommand(a.repoInit(), a.repoInfo())
+	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoAdopt())
 	return c
 }
 
@@ -72,7 +72,8 @@ func (a *app) repoInit() *cobra.Command {
 		Long: `Creates a repository in the bucket or the folder that repository.url names. It works
 on the store itself and needs no ivd serve. An existing repository is never changed.
 A store that accepts a request which is older than its signature allows, or a second
-creation of a name, is refused: what is committed would not be safe there.`,
+creation of a name, is refused: what is committed would not be safe there. One that
+cannot replace an object conditionally is told of: ivd repo adopt needs that.`,
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo init --config /etc/ivd/ivd.yaml --expected-size 200TiB`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -90,6 +91,9 @@ creation of a name, is refused: what is committed would not be safe there.`,
 			r, err := repo.Init(cmd.Context(), st, repo.InitOptions{ChunkSize: int64(chunk), PackSize: int64(pack), ExpectedSize: int64(expected)})
 			if err != nil {
 				return err
+			}
+			if err := repo.ProveReplace(cmd.Context(), st); err != nil {
+				fmt.Fprintf(a.errs, "ivd: `ivd repo adopt` will be refused here: %v\n", err)
 			}
 			info := serve.DescribeRepository(r)
 			return a.show(info, func(w io.Writer) error {

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/serve"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/store/open"
+)
+
+// adoption is what `ivd repo adopt` has done, as it is printed.
+type adoption struct {
+	api.Repository
+
+	Before  ivd.IncarnationID `json:"incarnation_before"`
+	Dropped []ivd.LeaseID     `json:"dropped_leases"`
+	Kept    []keptLease       `json:"kept_leases"`
+}
+
+// keptLease is a lease that cannot be read, and stands until its deadline.
+type keptLease struct {
+	ID     ivd.LeaseID `json:"id"`
+	Reason string      `json:"reason"`
+}
+
+func (a *app) repoAdopt() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "adopt",
+		Short: "Make a copied or restored repository one of its own",
+		Long: `Gives the repository that repository.url names a new incarnation, and drops the leases
+that were opened before. Run it on a copy before it is backed up to beside the
+original, and on a bucket that was brought back to an earlier state: what coordinators
+and movers remember of it counts no longer, so the next backups ask for every pack
+that they build on, once. Restore points stay as they are.
+
+Nothing may be at work on the repository meanwhile: end ivd serve, movers and
+collections. A store that cannot replace an object on the condition that it is
+unchanged is refused.`,
+		Example: `  ivd repo adopt --config /etc/ivd/copy.yaml`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadForStore(file)
+			if err != nil {
+				return err
+			}
+			st, err := open.Open(cmd.Context(), cfg.Repository)
+			if err != nil {
+				return err
+			}
+			r, err := repo.Open(cmd.Context(), st)
+			if err != nil {
+				return err
+			}
+			done, err := r.Adopt(cmd.Context())
+			if err != nil {
+				return err
+			}
+			shown := adoption{Repository: serve.DescribeRepository(r), Before: done.Before, Dropped: append([]ivd.LeaseID{}, done.Dropped...), Kept: []keptLease{}}
+			for _, l := range done.Kept {
+				shown.Kept = append(shown.Kept, keptLease{ID: l.ID, Reason: l.Unknown.Error()})
+			}
+			return a.show(shown, func(w io.Writer) error { return writeAdoption(w, shown) })
+		},
+	}
+	withConfig(c, &file)
+	return a.withOutput(c)
+}
+
+func writeAdoption(w io.Writer, a adoption) error {
+	_, err := fmt.Fprintf(w, "adopted repository %s at %s: incarnation %s, generation %d; %d leases dropped\n", a.ID, a.URL, a.Incarnation, a.Generation, len(a.Dropped))
+	for _, l := range a.Kept {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "lease %s cannot be read, and stands until its deadline: %s\n", l.ID, l.Reason)
+		}
+	}
+	return err
+}
