@@ -1,17 +1,13 @@
 package vddk
 
-// #include <stdint.h>
-// #include <stdlib.h>
-// #include <string.h>
-// static void ivd_free_buffer(uintptr_t at) { free((void *)at); }
-import "C"
-
 import (
 	"cmp"
 	"errors"
 	"slices"
 	"sync"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // BufferAlignment is in bytes, and no less than HotAdd and UNBUFFERED writes ask for.
@@ -33,6 +29,7 @@ var allocated struct {
 // memory counts the requests that use a buffer.
 type memory struct {
 	from, to uintptr
+	mapped   []byte
 
 	mu    sync.Mutex
 	users int  // requests under way
@@ -46,17 +43,18 @@ func Alloc(n int) *Buffer {
 	if n <= 0 {
 		panic("vddk: buffer without length")
 	}
-	var p unsafe.Pointer
-	if C.posix_memalign(&p, BufferAlignment, C.size_t(n)) != 0 {
-		panic("vddk: out of memory")
+	// Of the kernel, since what the C library is given back it may keep for itself.
+	bytes, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		panic("vddk: out of memory: " + err.Error())
 	}
-	C.memset(p, 0, C.size_t(n))
-	m := &memory{from: uintptr(p), to: uintptr(p) + uintptr(n)}
+	from := uintptr(unsafe.Pointer(unsafe.SliceData(bytes)))
+	m := &memory{from: from, to: from + uintptr(n), mapped: bytes}
 	allocated.Lock()
 	defer allocated.Unlock()
 	i, _ := search(m.from)
 	allocated.list = slices.Insert(allocated.list, i, m)
-	return &Buffer{bytes: unsafe.Slice((*byte)(p), n), memory: m}
+	return &Buffer{bytes: bytes, memory: m}
 }
 
 func search(from uintptr) (int, bool) {
@@ -95,7 +93,9 @@ func (m *memory) release() {
 		allocated.list = slices.Delete(allocated.list, i, i+1)
 	}
 	allocated.Unlock()
-	C.ivd_free_buffer(C.uintptr_t(m.from))
+	if err := unix.Munmap(m.mapped); err != nil {
+		panic("vddk: give a buffer back: " + err.Error()) // it is no such mapping
+	}
 }
 
 var (

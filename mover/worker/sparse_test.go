@@ -59,6 +59,7 @@ func TestLargeSparseDisk(t *testing.T) {
 	b.files.paths[diskID] = path
 
 	const budget, dedup = 64, 1
+	debug.FreeOSMemory() // of the tests before
 	before := statusMiB(t, "VmRSS")
 	old := debug.SetMemoryLimit((before + budget + dedup) << 20)
 	defer debug.SetMemoryLimit(old)
@@ -85,8 +86,8 @@ func TestLargeSparseDisk(t *testing.T) {
 	if m.memory.Peak() > budget<<20 {
 		t.Errorf("the budget's peak was %d bytes", m.memory.Peak())
 	}
-	// Go's own limit leaves out the buffers that VDDK reads into, and is not a hard one.
-	if peak > 2*budget+dedup+32 && !raceDetector {
+	// Go's own limit leaves out the buffers that VDDK reads into.
+	if peak > 2*budget+dedup && !raceDetector {
 		t.Errorf("the process took %d MiB", peak)
 	}
 }
