@@ -22,6 +22,7 @@ type body struct {
 	Deep  *body     `json:"deep,omitempty"`
 	List  []body    `json:"list,omitempty"`
 	Words []string  `json:"words,omitempty"`
+	_     time.Time // no record's field, but a type's own
 }
 
 func TestJSONRefused(t *testing.T) {
@@ -35,6 +36,8 @@ func TestJSONRefused(t *testing.T) {
 		"no UTF-8":                 "{\"id\":\"\xff\"}",
 		"a lone high surrogate":    `{"id":"\ud83d"}`,
 		"a lone low surrogate":     `{"id":"\ude00"}`,
+		"the first surrogate":      `{"id":"\ud800"}`,
+		"the last surrogate":       `{"id":"\udfff"}`,
 		"two high surrogates":      `{"id":"\ud83d\ud83d"}`,
 		"a surrogate and a letter": `{"id":"\ud83d\u0041"}`,
 		"a surrogate in a key":     `{"\ud83d":1}`,
@@ -71,6 +74,7 @@ func TestJSONAccepted(t *testing.T) {
 	at := time.Date(2026, 11, 24, 23, 0, 0, 5, time.UTC)
 	for text, want := range map[string]body{
 		`{"id":"\ud83d\ude00 \\ud83d","size":9007199254740991}`:        {ID: "😀 \\ud83d", Size: 1<<53 - 1},
+		`{"words":["\ud800\udc00","\udbff\udfff","\ud7ff\ue000"]}`:     {Words: []string{"\U00010000", "\U0010ffff", "\ud7ff\ue000"}},
 		` {"time":"2026-11-24T23:00:00.000000005Z","size":-1} ` + "\n": {Time: at, Size: -1},
 		`{"ID":"a"}`:                                                    {},
 		`{"\u0049D":"a", "size" : 0}`:                                   {},

@@ -158,6 +158,7 @@ func TestPackMisuse(t *testing.T) {
 		"stored larger than plain": func() {
 			format.NewPack(header(format.DataPack, 0)).Add(format.ChunkFrame, id, 1, 1, make([]byte, 2))
 		},
+		"a pack of no kind":   func() { format.NewPack(header(3, 0)).Add(format.ChunkFrame, id, 0, 0, nil) },
 		"a finished pack":     func() { finished.Add(format.ChunkFrame, id, 0, 0, nil) },
 		"a repository's name": func() { format.NewPack(format.PackHeader{Kind: format.DataPack, Repository: "mine"}) },
 		"a chunk beyond bounds": func() {

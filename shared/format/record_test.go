@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -229,6 +230,8 @@ func TestPointRefused(t *testing.T) {
 		"one page twice":      func(p *format.Point) { p.Pages = append(p.Pages, p.Pages[0]) },
 		"a page nowhere":      func(p *format.Point) { p.Pages[0].Place.PackRef = ivd.PackRef{} },
 		"a page of nothing":   func(p *format.Point) { p.Pages[0].Place.Length = 1 },
+		"a number too large":  func(p *format.Point) { p.Stats.ReadBytes = 1 << 53 },
+		"a year of 5 figures": func(p *format.Point) { p.SealedAt = p.SealedAt.AddDate(8000, 0, 0) },
 	} {
 		g := makeGolden(t)
 		lie(&g.point)
@@ -242,8 +245,30 @@ func TestPointRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := format.DecodePoint(b, repository, g.point.ID); err != nil || p.Partial.Next != 7 {
-		t.Errorf("a partial point: %+v: %v", p.Partial, err)
+	if p, err := format.DecodePoint(b, repository, g.point.ID); err != nil || p.Partial.Next != 7 || p.Ref() != ivd.NewDiskRef(goldenSource, "datastore-52", goldenDisk) {
+		t.Errorf("a partial point: %+v of %v: %v", p.Partial, p.Ref(), err)
+	}
+	g.lease.Deadline = time.Time{}
+	if _, err := g.lease.Encode(); err == nil {
+		t.Error("a lease without an end is written")
+	}
+	g.run.State = "odd"
+	if _, err := g.run.Encode(); err == nil {
+		t.Error("a run in an odd state is written")
+	}
+}
+
+// A disk of zeros has a point without pages, and a run may have no point: lists that
+// are there and empty.
+func TestEmptyLists(t *testing.T) {
+	g := makeGolden(t)
+	g.point.Pages, g.run.Points = nil, nil
+	b := seal(t, format.PointMagic, g)
+	if p, err := format.DecodePoint(b, repository, goldenPoint); err != nil || p.Pages == nil || len(p.Pages) != 0 {
+		t.Errorf("pages %v: %v", p.Pages, err)
+	}
+	if r, err := format.DecodeRun(seal(t, format.RunMagic, g), at(runObject)); err != nil || r.Points == nil || len(r.Points) != 0 {
+		t.Errorf("points %v: %v", r.Points, err)
 	}
 }
 
@@ -336,6 +361,19 @@ func TestHooksRefused(t *testing.T) {
 		}
 		wantRefused(t, err, x.kind, x.says)
 	}
+	// One hook more than there are, of enough that their lengths matter to the byte.
+	g.hooks.Hooks = nil
+	for i := range byte(7) {
+		g.hooks.Hooks = append(g.hooks.Hooks, format.Hook{ID: ivd.ContentID{i}})
+	}
+	b = seal(t, format.HooksMagic, g)
+	b[hooks]++
+	b, err := format.SealRecord(format.HooksMagic, b[format.RecordHeaderSize:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = format.DecodeHooks(b, at(hooksObject))
+	wantRefused(t, err, ivd.Corrupt, "8 entries")
 	g.hooks.Hooks[0].Pack = 2
 	if _, err := g.hooks.Encode(); err == nil {
 		t.Error("a hook into no pack is written")

@@ -117,6 +117,8 @@ func TestPageRefused(t *testing.T) {
 	wantRefused(t, err, ivd.Corrupt, "1 bytes too long")
 	_, err = format.DecodePage(good, g, 1)
 	wantRefused(t, err, ivd.Invalid, "1 pages")
+	_, err = format.DecodePage(good, ivd.Geometry{Capacity: 5, ChunkSize: 7}, 0)
+	wantRefused(t, err, ivd.Invalid, "chunk size 7")
 	unused := bytes.Clone(good)
 	unused = append(unused[:span+49], unused[span+53:]...) // pack 0 is no longer needed
 	le.PutUint32(unused[span+45:], 2)
@@ -197,7 +199,7 @@ func TestTrailerRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	// More than a reader takes is no damage, where all figures agree.
-	for name, frames := range map[string]uint32{"frames": format.MaxFrames + 1, "bytes": 1} {
+	for name, frames := range map[string]uint32{"frames": format.MaxFrames + 1, "bytes": 1, "": format.MaxFrames} {
 		b := bytes.Clone(good)
 		length := frames*48 + format.FrameOverhead
 		size := int64(format.MaxPackSize)
@@ -208,7 +210,11 @@ func TestTrailerRefused(t *testing.T) {
 		le.PutUint32(b[fields+12:], uint32(size)-length-format.TrailerSize)
 		le.PutUint32(b[fields+16:], length)
 		_, err := format.ReadTrailer(b, size)
-		wantRefused(t, err, ivd.Unsupported, "takes at most")
+		if name != "" {
+			wantRefused(t, err, ivd.Unsupported, "takes at most")
+		} else if err != nil {
+			t.Errorf("the largest pack: %v", err)
+		}
 	}
 }
 
@@ -251,6 +257,7 @@ func TestZstdRefused(t *testing.T) {
 		"a byte behind":              {append(bytes.Clone(good), 0), "a frame of"},
 		"a byte missing":             {good[:len(good)-1], "a frame of"},
 		"no last block":              {append(bytes.Clone(good[:7]), body[0]&^1, body[1], body[2]), "a frame of"},
+		"a last block that is none":  {append(append(bytes.Clone(good[:7]), body[0]&^1), body[1:]...), "a frame of"},
 		"a window above the content": {window(0), "window of 1024 bytes"},
 		"a dictionary's id":          {append([]byte{0x28, 0xb5, 0x2f, 0xfd, good[4] | 1, 7, good[5], good[6]}, body...), "dictionary's id 7"},
 		"a dictionary's id of zero":  {append([]byte{0x28, 0xb5, 0x2f, 0xfd, good[4] | 1, 0, good[5], good[6]}, body...), "dictionary's id 0"},
