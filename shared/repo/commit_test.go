@@ -203,8 +203,12 @@ func TestCommitInDoubt(t *testing.T) {
 		p := point(r, "web-1")
 
 		b.fail("send", "points/")
+		begun := time.Now()
 		err := commit(r, t.Context(), l, p)
 		wantKind(t, err, ivd.Transient)
+		if waited := time.Since(begun); waited != (100+400+1600+5000)*time.Millisecond {
+			t.Fatalf("it was tried again for %s", waited)
+		}
 		if !errors.Is(err, repo.ErrInDoubt) {
 			t.Fatalf("no word of doubt: %v", err)
 		}

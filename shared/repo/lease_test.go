@@ -36,7 +36,7 @@ func TestLease(t *testing.T) {
 	if err := check(23 * time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, check(23*time.Hour+31*time.Minute), ivd.Expired, string(l.ID))
+	wantKind(t, check(23*time.Hour+31*time.Minute), ivd.Expired, string(l.ID), "and 24h1m0s are needed")
 	b.pass(23*time.Hour + 29*time.Minute)
 	if err := check(0); err != nil {
 		t.Fatal(err)
@@ -69,9 +69,14 @@ func TestLeaseOutage(t *testing.T) {
 
 func TestLeaseLife(t *testing.T) {
 	b, r := made(t)
-	for _, life := range []time.Duration{time.Minute, repo.Margin, 49 * time.Hour, -time.Hour} {
+	for _, life := range []time.Duration{time.Minute, repo.Margin, repo.MaxLife + 1, 49 * time.Hour, -time.Hour} {
 		_, err := r.OpenLease(t.Context(), repo.LeaseSpec{Life: life})
 		wantKind(t, err, ivd.Invalid, life.String())
+	}
+	for _, life := range []time.Duration{repo.Margin + time.Second, repo.MaxLife} {
+		if l := lease(t, r, repo.LeaseSpec{Life: life}); l.Deadline.Sub(l.Opened) != life {
+			t.Errorf("a lease of %s ends after %s", life, l.Deadline.Sub(l.Opened))
+		}
 	}
 	// A deadline further off than 48 hours after the lease was stored counts as that.
 	long := repo.Lease{Head: headOf(r, ""), ID: ivd.NewLeaseID(), Kind: repo.WriteLease, Deadline: b.now().Add(1000 * time.Hour).UTC()}

@@ -174,6 +174,7 @@ func TestNotUnderstood(t *testing.T) {
 		"another repository's list": {"four/condemned", func(_, other *repo.Repository, o string) []byte { return list(other, o) }, ivd.Corrupt},
 		"another name's list":       {"four/condemned", func(r, _ *repo.Repository, o string) []byte { return list(r, o+"x") }, ivd.Corrupt},
 		"an unknown object":         {"four/summary", func(_, _ *repo.Repository, _ string) []byte { return nil }, ivd.Unsupported},
+		"a part of number 0":        {"four/condemned.0", func(_, _ *repo.Repository, _ string) []byte { return nil }, ivd.Unsupported},
 		"a part of no number":       {"four/condemned.x", func(_, _ *repo.Repository, _ string) []byte { return nil }, ivd.Unsupported},
 		"an object of no list":      {"condemned", func(_, _ *repo.Repository, _ string) []byte { return nil }, ivd.Unsupported},
 	} {
