@@ -77,6 +77,9 @@ func sends(b *bucket, before, after []error) {
 	}
 }
 
+// commitWaits is how long a commit that fails waits between its attempts.
+const commitWaits = (100 + 400 + 1600 + 5000) * time.Millisecond
+
 func TestCommit(t *testing.T) {
 	b, r := made(t)
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
@@ -206,7 +209,7 @@ func TestCommitInDoubt(t *testing.T) {
 		begun := time.Now()
 		err := commit(r, t.Context(), l, p)
 		wantKind(t, err, ivd.Transient)
-		if waited := time.Since(begun); waited != (100+400+1600+5000)*time.Millisecond {
+		if waited := time.Since(begun); waited != commitWaits {
 			t.Fatalf("it was tried again for %s", waited)
 		}
 		if !errors.Is(err, repo.ErrInDoubt) {
@@ -260,19 +263,32 @@ func TestCommitCancelled(t *testing.T) {
 	}
 }
 
-// Nothing that was not sent is doubtful.
+// Nothing that was not sent is doubtful. It is tried again, but under a lease that has
+// ended.
 func TestCommitNotPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, r := made(t)
 		l := lease(t, r, repo.LeaseSpec{})
 		for _, op := range []string{"prepare", "get"} {
 			b.fail(op, "")
+			begun := time.Now()
 			err := commit(r, t.Context(), l, point(r, "web-1"))
 			wantKind(t, err, ivd.Transient)
 			if errors.Is(err, repo.ErrInDoubt) {
 				t.Fatalf("doubt without a request: %v", err)
 			}
+			if waited := time.Since(begun); waited != commitWaits {
+				t.Fatalf("where it cannot %s, it was tried again for %s", op, waited)
+			}
 			b.heal()
+		}
+		if err := r.EndLease(t.Context(), l.ID); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		wantKind(t, commit(r, t.Context(), l, point(r, "web-1")), ivd.Expired)
+		if waited := time.Since(begun); waited != 0 {
+			t.Fatalf("under a lease that has ended it was tried again for %s", waited)
 		}
 		bad := point(r, "web-1")
 		bad.Geometry.ChunkSize = 5
