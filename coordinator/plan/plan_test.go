@@ -137,6 +137,10 @@ func TestRefusals(t *testing.T) {
 	if ivd.KindOf(err) != ivd.Corrupt {
 		t.Errorf("a point that names a page twice: %v", err)
 	}
+	_, err = Restore(job.Job{}, Target{Point: "p", Geometry: ivd.Geometry{Capacity: gib}})
+	if ivd.KindOf(err) != ivd.Corrupt || !strings.Contains(err.Error(), "restore point p") {
+		t.Errorf("a point without a chunk size: %v", err)
+	}
 }
 
 func TestRestore(t *testing.T) {
