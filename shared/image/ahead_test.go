@@ -180,6 +180,13 @@ func TestCache(t *testing.T) {
 		if n := loads.Load(); n != 5 {
 			t.Errorf("%d loads: what was used longest ago was kept", n)
 		}
+		get(5, 55, 20) // fits to the byte
+		get(3, 33, 40)
+		get(6, 66, 100) // all others go
+		get(6, 66, 100)
+		if n := loads.Load(); n != 7 || c.used != 100 || len(c.entries) != 1 {
+			t.Errorf("%d loads; %d bytes of %d kept", n, c.used, len(c.entries))
+		}
 	})
 }
 

@@ -92,6 +92,35 @@ func TestImageIsTheDisk(t *testing.T) {
 	})
 }
 
+// A range may begin and end anywhere in data and in zeros.
+func TestExtentsOfAPart(t *testing.T) {
+	r := repotest.New(t)
+	d := repotest.NewDisk(ivd.Geometry{Capacity: 10 * cs, ChunkSize: cs})
+	for _, chunk := range []int64{1, 2, 3, 6} {
+		if _, err := d.WriteAt([]byte{1}, chunk*cs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	im := open(t, r, r.Save(d, repotest.Layout{}))
+	for within, want := range map[ivd.Extent][]image.Extent{
+		{Offset: 2*cs + 5, Length: cs}: {{Extent: ivd.Extent{Offset: 2*cs + 5, Length: cs}}},
+		{Offset: 4*cs + 5, Length: 10}: {{Extent: ivd.Extent{Offset: 4*cs + 5, Length: 10}, Zero: true}},
+		{Offset: cs, Length: 5 * cs}:   {{Extent: ivd.Extent{Offset: cs, Length: 3 * cs}}, {Extent: ivd.Extent{Offset: 4 * cs, Length: 2 * cs}, Zero: true}},
+		{Offset: 5 * cs}:               nil,
+	} {
+		var got []image.Extent
+		for e, err := range im.Extents(t.Context(), within) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("extents of %+v are %+v, want %+v", within, got, want)
+		}
+	}
+}
+
 func inOrder(rt *rapid.T, t *testing.T, im *image.Image, d *repotest.Disk, list ...ivd.Extent) {
 	rt.Helper()
 	got, err := readAll(t.Context(), im, list...)

@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -235,9 +236,18 @@ func TestReadTree(t *testing.T) {
 	ref.Span = 1
 	_, err = r.Node(t.Context(), ref, geometry)
 	wantKind(t, err, ivd.Corrupt, x.nodes[0].String())
-	ref.Place.Length = 1 << 30
-	_, err = r.Node(t.Context(), ref, geometry)
-	wantKind(t, err, ivd.Unsupported, x.nodes[0].String(), "1073741824")
+	for length, kind := range map[uint32]ivd.Kind{
+		format.MaxPlain + format.FrameOverhead:     ivd.Corrupt, // the pack is shorter
+		format.MaxPlain + format.FrameOverhead + 1: ivd.Unsupported,
+		1 << 30: ivd.Unsupported,
+	} {
+		ref.Place.Length = length
+		_, err = r.Node(t.Context(), ref, geometry)
+		wantKind(t, err, kind, x.nodes[0].String())
+		if kind == ivd.Unsupported {
+			wantKind(t, err, kind, strconv.Itoa(int(length)))
+		}
+	}
 
 	b.fail("read", "index/")
 	_, err = r.Page(t.Context(), x.point.Pages[0], geometry)
