@@ -30,10 +30,13 @@ func TestProve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBucket()
+				b, begun := newBucket(), time.Now()
 				err := repo.Prove(t.Context(), c.store(b))
 				if c.kind == "" && err != nil {
 					t.Fatal(err)
+				}
+				if took := time.Since(begun); c.kind == "" && took != 2*time.Second {
+					t.Errorf("it waited for %s until a request of a second was too late for sure", took)
 				}
 				if c.kind != "" {
 					wantKind(t, err, c.kind, c.says, "memory")

@@ -12,6 +12,10 @@ import (
 	"ivdmover/shared/trust"
 )
 
+// Mutants of this package that live: of program what it does with a revision, since a
+// test's binary knows none; of proveLate the least wait between two questions, which
+// changes how often the store is asked and not what is found.
+
 func TestInitAndOpen(t *testing.T) {
 	b := newBucket()
 	_, err := repo.Open(t.Context(), b)
