@@ -92,6 +92,33 @@ func TestImageIsTheDisk(t *testing.T) {
 	})
 }
 
+// A large disk has many pages, and of those of zeros there is none.
+func TestPages(t *testing.T) {
+	r := repotest.New(t)
+	const page = ivd.SpansPerPage * ivd.ChunksPerSpan * cs
+	d := repotest.NewDisk(ivd.Geometry{Capacity: 5*page + 1, ChunkSize: cs})
+	data := []ivd.PageIndex{1, 3, 4}
+	for _, index := range data {
+		if _, err := d.WriteAt([]byte{byte(index)}, int64(index)*page+7); err != nil {
+			t.Fatal(err)
+		}
+	}
+	im := open(t, r, r.Save(d, repotest.Layout{}))
+	for index := range ivd.PageIndex(6) {
+		ref, found := im.PageRef(index)
+		if want := slices.Contains(data, index); found != want || found && ref.Page != index {
+			t.Errorf("page %d: %+v, %t", index, ref, found)
+		}
+		b, want := make([]byte, 1), []byte{0}
+		if found {
+			want[0] = byte(index)
+		}
+		if _, err := im.ReadAt(t.Context(), b, min(int64(index)*page+7, d.Capacity-1)); err != nil || !bytes.Equal(b, want) {
+			t.Errorf("page %d holds %d: %v", index, b, err)
+		}
+	}
+}
+
 // A range may begin and end anywhere in data and in zeros.
 func TestExtentsOfAPart(t *testing.T) {
 	r := repotest.New(t)
