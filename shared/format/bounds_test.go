@@ -310,6 +310,16 @@ func TestListBounds(t *testing.T) {
 			t.Errorf("a list with %s is written", name)
 		}
 	}
+	for length, ok := range map[int64]bool{-1: false, 0: true, format.MaxPackSize: true, format.MaxPackSize + 1: false} {
+		g.packs.Packs = []format.StoredPack{{ID: ivd.PackID{1}, Kind: format.DataPack, Length: length}}
+		b, err := g.packs.Encode()
+		if ok != (err == nil) {
+			t.Errorf("a pack of %d bytes: %v", length, err)
+		}
+		if p, err := format.DecodeStoredPacks(b, at(packsObject)); ok && (err != nil || p.Packs[0].Length != length) {
+			t.Errorf("a pack of %d bytes is read as %+v: %v", length, p.Packs, err)
+		}
+	}
 	// Packs and hooks are counted together.
 	g.hooks.Hooks = make([]format.Hook, format.MaxEntries-1)
 	if _, err := g.hooks.Encode(); err == nil {
