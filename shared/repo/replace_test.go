@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -117,6 +119,23 @@ func TestReplaceOfInfo(t *testing.T) {
 			t.Errorf("%+v, %v, %v", a, err, openErr)
 		}
 	})
+	t.Run("the store is away", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b, r := made(t)
+			b.fault = func(op, name string) error {
+				if op == "replace" && name == string(infoName) {
+					return errOutage
+				}
+				return nil
+			}
+			begun := time.Now()
+			_, err := r.Adopt(t.Context())
+			wantKind(t, err, ivd.Transient)
+			if waited := time.Since(begun); waited != (100+200+400+800+1600+3200+3*5000)*time.Millisecond {
+				t.Errorf("it was tried again for %s", waited)
+			}
+		})
+	})
 	t.Run("the store is away for a moment", func(t *testing.T) {
 		b, r := made(t)
 		var once sync.Once
@@ -140,11 +159,20 @@ func TestAdoptRefused(t *testing.T) {
 		info.Features.Collect = []string{"tapes"}
 		describe(t, b, info)
 	}
+	other := func(change func(*repo.Info)) func(t *testing.T, b *bucket, r *repo.Repository) {
+		return func(t *testing.T, b *bucket, r *repo.Repository) {
+			info := r.Info()
+			change(&info)
+			describe(t, b, info)
+		}
+	}
 	for name, c := range map[string]struct {
 		change func(t *testing.T, b *bucket, r *repo.Repository)
 		kind   ivd.Kind
 		says   string
 	}{
+		"another repository":              {other(func(i *repo.Info) { i.ID = "7b1f2d0e-7a53-4c1d-9e0f-2b8c5d4a3f21" }), ivd.Permanent, "is there now instead"},
+		"an earlier state":                {other(func(i *repo.Info) { i.Incarnation = ivd.NewIncarnationID() }), ivd.Permanent, "was seen before"},
 		"a store without conditions":      {func(_ *testing.T, b *bucket, _ *repo.Repository) { b.careless = true }, ivd.Unsupported, "changed since it was read"},
 		"a store that always refuses":     {func(_ *testing.T, b *bucket, _ *repo.Repository) { refuseReplacing(b, ivd.Conflict) }, ivd.Unsupported, "does not replace"},
 		"a store that does not know them": {func(_ *testing.T, b *bucket, _ *repo.Repository) { refuseReplacing(b, ivd.Unsupported) }, ivd.Unsupported, "no way"},
