@@ -154,6 +154,29 @@ func TestOthersLeasesAreTheirs(t *testing.T) {
 	}
 }
 
+// Of a short lease the second half is left for the way to another.
+func TestShortLease(t *testing.T) {
+	r, p := twoSpans(t)
+	renewed := 0
+	im := open(t, r, p, func(o *image.Options) {
+		o.Lease = r.LeaseOf(repo.ReadLease, time.Hour).ID
+		o.Renew = func(context.Context) (ivd.LeaseID, error) {
+			renewed++
+			return r.Lease(repo.ReadLease).ID, nil
+		}
+	})
+	for _, step := range []struct {
+		pass time.Duration
+		want int
+	}{{0, 0}, {29 * time.Minute, 0}, {2 * time.Minute, 1}, {21 * time.Hour, 1}} {
+		r.Pass(step.pass)
+		mustSpan(t, im, 0)
+		if renewed != step.want {
+			t.Fatalf("%s later the lease was renewed %d times, want %d", step.pass, renewed, step.want)
+		}
+	}
+}
+
 // R1: no reading without a lease that stands, nor of a point that is condemned.
 func TestOpenRefuses(t *testing.T) {
 	r, p := twoSpans(t)
