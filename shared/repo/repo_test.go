@@ -14,7 +14,8 @@ import (
 
 // Mutants of this package that live: of program what it does with a revision, since a
 // test's binary knows none; of proveLate the least wait between two questions, which
-// changes how often the store is asked and not what is found.
+// changes how often the store is asked and not what is found; of replaceInfo the bound
+// of the generation, since what has the same generation is the same.
 
 func TestInitAndOpen(t *testing.T) {
 	b := newBucket()

@@ -58,6 +58,9 @@ func TestStoredPacks(t *testing.T) {
 			if err != nil || len(got) != len(packs) {
 				t.Fatalf("%v: %v", got, err)
 			}
+			if _, err := b.find(storeName("runs/" + r.Domain().String() + "/run-1.packs.1")); (err == nil) != (most < len(packs)) {
+				t.Errorf("a part of %d packs, of which an object takes %d: %v", len(packs), most, err)
+			}
 			for id, kind := range packs {
 				want := format.StoredPack{ID: id, Kind: kind}
 				if id != lost {
