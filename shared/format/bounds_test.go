@@ -64,6 +64,11 @@ func TestCutOff(t *testing.T) {
 		_, err := format.DecodePage(page[:n], g, 0)
 		wantRefused(t, err, ivd.Corrupt, says)
 	}
+	if page, err = format.NewPage(g, 0).Encode(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = format.DecodePage(page[:32], g, 0)
+	wantRefused(t, err, ivd.Corrupt, "span 0: the page is cut off")
 	// A pack that is too short for its parts is not taken for one that says wrong of them.
 	empty, _ := format.NewPack(header(format.DataPack, 0)).Finish()
 	for n := format.PackHeaderSize; n < len(empty); n++ {

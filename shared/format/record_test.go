@@ -178,7 +178,7 @@ func TestRecordWords(t *testing.T) {
 		"another source":            {format.PointMagic, `"id":"dbed6e0c-`, `"id":"ebed6e0c-`, ivd.Corrupt, "of disk"},
 		"another run":               {format.PointMagic, `"run":"2026`, `"run":"3026`, ivd.Corrupt, "of run"},
 		"another's parent":          {format.PointMagic, "/6000c298-1111-4222-8333-444455556666/20261123", "/7000c298-1111-4222-8333-444455556666/20261123", ivd.Corrupt, "another disk"},
-		"a partial point's place":   {format.PointMagic, `"consistency"`, `"partial":{"next":3},"consistency"`, ivd.Corrupt, "partial"},
+		"a partial point's place":   {format.PointMagic, `"consistency"`, `"partial":{"next":3},"consistency"`, ivd.Corrupt, "called partial: false, and is: true"},
 		"a time that is not UTC":    {format.PointMagic, `"time":"2026-11-24T23:01:00Z"`, `"time":"2026-11-24T23:01:00+01:00"`, ivd.Corrupt, "end in Z"},
 		"a lease without an end":    {format.LeaseMagic, `"deadline"`, `"line"`, ivd.Corrupt, "deadline"},
 		"no JSON":                   {format.RunMagic, `}`, ``, ivd.Corrupt, "JSON"},
