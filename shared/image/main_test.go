@@ -16,6 +16,12 @@ import (
 	"ivdmover/shared/repo/repotest"
 )
 
+// Mutants of this package that live, since no test can tell them apart:
+//   - of pageCost and nodeCost every figure: what a page and a node take in memory is
+//     only known about;
+//   - of hold.stands `err != nil && ended`, since the next turn of its loop finds the
+//     same.
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {

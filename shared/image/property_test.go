@@ -92,6 +92,44 @@ func TestImageIsTheDisk(t *testing.T) {
 	})
 }
 
+// Pieces are cut where zeros begin and end, and at multiples of their size. Those of
+// zeros are known to be zeros, and have memory where it is asked for.
+func TestPieces(t *testing.T) {
+	r := repotest.New(t)
+	d := repotest.NewDisk(ivd.Geometry{Capacity: 64 * cs, ChunkSize: cs})
+	for chunk := range int64(40) {
+		if chunk != 1 && chunk != 3 && chunk < 8 {
+			continue
+		}
+		if _, err := d.WriteAt([]byte{byte(chunk)}, chunk*cs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := r.Save(d, repotest.Layout{})
+	type piece struct {
+		at, n int64 // in chunks
+		zero  bool
+	}
+	want := []piece{{0, 1, true}, {1, 1, false}, {2, 1, true}, {3, 1, false}, {4, 4, true}, {8, 8, false}, {16, 16, false}, {32, 8, false}}
+	for fill, zeros := range map[bool][]piece{false: {{40, 24, true}}, true: {{40, 8, true}, {48, 16, true}}} {
+		im := open(t, r, p, func(o *image.Options) { o.Fill = fill })
+		var got []piece
+		for p, err := range im.Pieces(t.Context(), ranges(im.Whole())) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, piece{p.Offset / cs, p.Length / cs, p.Zero()})
+			if (p.Data == nil) != (p.Zero() && !fill) {
+				t.Errorf("the piece at %d has memory: %t", p.Offset, p.Data != nil)
+			}
+			p.Release()
+		}
+		if want := slices.Concat(want, zeros); !slices.Equal(got, want) {
+			t.Errorf("with memory for zeros: %t: pieces %v, want %v", fill, got, want)
+		}
+	}
+}
+
 // A large disk has many pages, and of those of zeros there is none.
 func TestPages(t *testing.T) {
 	r := repotest.New(t)
