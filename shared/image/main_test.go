@@ -20,7 +20,10 @@ import (
 //   - of pageCost and nodeCost every figure: what a page and a node take in memory is
 //     only known about;
 //   - of hold.stands `err != nil && ended`, since the next turn of its loop finds the
-//     same.
+//     same;
+//   - of Image.zeros the -1, which nobody looks at in a step without a unit;
+//   - of step.append `from < 0`, since 0 is where a step's first chunk begins, which has
+//     no piece before it.
 
 func TestMain(m *testing.M) {
 	flag.Parse()
