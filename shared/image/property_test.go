@@ -216,8 +216,10 @@ func atRandom(rt *rapid.T, t *testing.T, im *image.Image, d *repotest.Disk) {
 	if err := g.Wait(); err != nil {
 		rt.Fatal(err)
 	}
-	if n, err := im.ReadAt(t.Context(), make([]byte, 1), d.Capacity); n != 0 || !errors.Is(err, io.EOF) {
-		rt.Fatalf("at the end: %d, %v", n, err)
+	for _, off := range []int64{d.Capacity, d.Capacity + 1} {
+		if n, err := im.ReadAt(t.Context(), make([]byte, 1), off); n != 0 || !errors.Is(err, io.EOF) {
+			rt.Fatalf("at %d of %d: %d, %v", off, d.Capacity, n, err)
+		}
 	}
 }
 
