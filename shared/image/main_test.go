@@ -24,6 +24,8 @@ import (
 //   - of Image.zeros the -1, which nobody looks at in a step without a unit;
 //   - of step.append `from < 0`, since 0 is where a step's first chunk begins, which has
 //     no piece before it.
+//
+// One lives that a test could find: of Image.open the frame's place in its error.
 
 func TestMain(m *testing.M) {
 	flag.Parse()
