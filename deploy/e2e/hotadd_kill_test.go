@@ -63,8 +63,12 @@ func hanging(t *testing.T, s *stage.Stage, coordinator *stage.Process, call stri
 		if err != nil || len(counts) != 1 || len(devices(t, s)) != 1 {
 			return false
 		}
-		n, err := os.ReadFile(counts[0])
-		return err == nil && strings.TrimSpace(string(n)) >= "3"
+		text, err := os.ReadFile(counts[0])
+		if err != nil {
+			return false
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil && n >= 3
 	}))
 	return run
 }
