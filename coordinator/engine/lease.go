@@ -6,6 +6,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/repo"
 )
 
@@ -38,14 +39,7 @@ func (e *Engine) unused(ctx context.Context, lease repo.Lease) {
 // over (COLLECT G4): no lease is ever prolonged. What it is for may last as long as
 // it takes.
 func (d *driver) keepLease(ctx context.Context) {
-	tick := time.NewTicker(leaseEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for pause.For(ctx, leaseEvery) == nil {
 		if err := d.succeed(ctx); err != nil && ctx.Err() == nil {
 			d.log.Warn("opening the run's next lease failed; it is tried again", "deadline", d.lease().Deadline, "err", err)
 		}
@@ -98,15 +92,16 @@ func (d *driver) lease() repo.Lease {
 // endLease ends the run's lease, unless a commit may still be on its way (COLLECT
 // W7).
 func (d *driver) endLease(ctx context.Context) {
-	if d.lease().ID == "" {
+	lease := d.lease().ID
+	if lease == "" {
 		return
 	}
 	if d.inDoubt.Load() {
-		d.log.Warn("the run's lease is left to expire: a commit's outcome is not known", "lease", d.lease().ID)
+		d.log.Warn("the run's lease is left to expire: a commit's outcome is not known", "lease", lease)
 		return
 	}
-	if err := d.e.Leases.EndLease(ctx, d.lease().ID); err != nil {
-		d.log.Warn("ending the run's lease failed: it will expire", "lease", d.lease().ID, "err", err)
+	if err := d.e.Leases.EndLease(ctx, lease); err != nil {
+		d.log.Warn("ending the run's lease failed: it will expire", "lease", lease, "err", err)
 	}
 }
 
@@ -127,16 +122,21 @@ func outlived(err error) error {
 	return &ivd.Error{Kind: ivd.Permanent, Op: "the run has outlived its lease", Err: err, Remedy: "see in the log of `ivd serve` why it could open no other lease, and start the run again"}
 }
 
-// leased does a step, and once more where the run's lease ended too soon for it.
+// leased does a step, and once more where the run's lease ended too soon for it. What
+// else may have expired, a session or a credential, stays the step's error.
 func (d *driver) leased(ctx context.Context, step func(context.Context) error) error {
+	lease := d.lease().ID
 	err := step(ctx)
 	if ivd.KindOf(err) != ivd.Expired {
 		return err
 	}
-	d.log.Warn("the run's lease ended too soon", "err", err)
 	if err := d.succeed(ctx); err != nil {
 		return err
 	}
+	if d.lease().ID == lease {
+		return err
+	}
+	d.log.Warn("the run's lease ended too soon", "err", err)
 	if err = step(ctx); ivd.KindOf(err) == ivd.Expired {
 		return outlived(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
 )
 
 // After the last attempt the job's reason is the item's.
@@ -145,6 +146,60 @@ func TestRunThatOutlivesItsLease(t *testing.T) {
 	if err := e.newDriver(Run{ID: "r"}, 0, leaseFor(15*time.Minute)).lasts(t.Context()); ivd.KindOf(err) != ivd.Permanent || ivd.RemedyOf(err) == "" {
 		t.Errorf("within the margin: %v", err)
 	}
+}
+
+// A step is done once more under another lease only where its own was over: a session
+// that has expired is no lease.
+func TestStepIsDoneAgainUnderAnotherLease(t *testing.T) {
+	t.Parallel()
+	expired := ivd.Errorf(ivd.Expired, "it has expired")
+	for _, c := range []struct {
+		over        bool
+		fails, want int // steps that fail, and that are done
+		kind        ivd.Kind
+	}{
+		{false, 2, 1, ivd.Expired},
+		{true, 1, 2, ""},
+		{true, 2, 2, ivd.Permanent},
+	} {
+		e := insideEngine(t)
+		e.Leases = expiring{over: c.over}
+		r, items, err := e.make(Spec{Kind: "idle", Lease: "write"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rev, err := e.store(t.Context(), r, items)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := 0
+		err = e.newDriver(r, rev, leaseFor(time.Hour)).leased(t.Context(), func(context.Context) error {
+			if done++; done <= c.fails {
+				return expired
+			}
+			return nil
+		})
+		if done != c.want || (err == nil) != (c.kind == "") || err != nil && ivd.KindOf(err) != c.kind {
+			t.Errorf("%+v: done %d times: %v", c, done, err)
+		}
+	}
+}
+
+// expiring are leases of which the first is over, or is not.
+type expiring struct {
+	leases
+	over bool
+}
+
+func (l expiring) CheckLease(context.Context, ivd.LeaseID, time.Duration) error {
+	if l.over {
+		return ivd.Errorf(ivd.Expired, "it is over")
+	}
+	return nil
+}
+
+func (expiring) OpenLease(context.Context, repo.LeaseSpec) (repo.Lease, error) {
+	return repo.Lease{ID: "next", Deadline: time.Now().Add(time.Hour)}, nil
 }
 
 // noLeases is a store that is away.
