@@ -48,7 +48,7 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	}
 	d := Disk{
 		Ref: ivd.NewDiskRef(v.Source(), ds.ID, ""), Name: p.Disk.Name, Datastore: ds.Name, Geometry: p.Geometry,
-		From: p.ID, Target: name, NoLease: q.NoLease,
+		From: p.ID, Target: name,
 	}
 	lease := format.ReadLease
 	if q.NoLease {

@@ -63,9 +63,6 @@ type Disk struct {
 	Geometry  ivd.Geometry `json:"geometry"`
 	From      ivd.PointID  `json:"from"`
 	Target    string       `json:"target"` // the new disk's final name
-	// NoLease: nothing can be written to the repository, and the point is read without
-	// a lease.
-	NoLease bool `json:"no_lease,omitempty"`
 }
 
 // Tokens are those of the new disks.
@@ -112,7 +109,7 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, et *engine.Task) (
 	if err != nil {
 		return nil, err
 	}
-	return plan.Restore(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true, WithoutLease: t.disk.NoLease})
+	return plan.Restore(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages, Blank: true, WithoutLease: !leased(g)})
 }
 
 // Finish stores that the restores have ended, and gives the disks their names: from
@@ -123,7 +120,7 @@ func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.
 		if err != nil {
 			return err
 		}
-		if err := t.finish(ctx, g.Lease().ID != "", done[et.Item().Key]); err != nil {
+		if err := t.finish(ctx, leased(g), done[et.Item().Key]); err != nil {
 			return err
 		}
 	}
@@ -148,9 +145,13 @@ func (w *Workflow) task(et *engine.Task) (*task, error) {
 	return t, err
 }
 
+// leased reports whether the run has a lease: it has none where nothing can be
+// written to the repository.
+func leased(g *engine.Group) bool { return g.Run().LeaseKind != engine.NoLease }
+
 // point is the one that is restored.
 func (t *task) point(ctx context.Context, g *engine.Group) (format.Point, error) {
-	if t.disk.NoLease {
+	if !leased(g) {
 		return t.w.Repo.OpenPointWithoutLease(ctx, t.disk.From)
 	}
 	return t.w.Repo.PointForReading(ctx, g.Lease().ID, t.disk.From)
