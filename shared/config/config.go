@@ -51,6 +51,7 @@ type Repository struct {
 	Region          string `yaml:"region" doc:"The bucket's region. Empty: AWS_REGION, or asked of the service."`
 	PathStyle       *bool  `yaml:"path_style" doc:"true: the bucket is in the path of each URL; false: in the host name. Empty: in the host name at Amazon, in the path elsewhere."`
 	CAFile          string `yaml:"ca_file" doc:"PEM file with authorities for the service's certificate, beside the system's."`
+	Checksum        string `yaml:"checksum" doc:"By which checksum the service checks what it gets: crc32c, or md5 for a service that refuses headers with other checksums."`
 	AccessKeyFile   string `yaml:"access_key_file" doc:"A file with the access key id. Empty: credentials_file, or the usual AWS chain (AWS_ACCESS_KEY_ID, ~/.aws/credentials, the machine's role)."`
 	SecretKeyFile   string `yaml:"secret_key_file" doc:"A file with the secret access key, together with access_key_file."`
 	CredentialsFile string `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`

@@ -12,6 +12,8 @@ func Default() *Config {
 		host = "mover"
 	}
 	return &Config{
+		Repository: Repository{Checksum: "crc32c"},
+
 		Queue: Queue{AckWait: Duration(20 * time.Second)},
 		Mover: Mover{
 			Name:        host,

@@ -68,6 +68,9 @@ func (v *validator) repository(r Repository) {
 	if where.Scheme == "dir" && r.Endpoint != "" {
 		v.add("repository.endpoint", ivd.Invalid, "set, but repository.url is a folder: remove one of the two")
 	}
+	if !slices.Contains(checksums, r.Checksum) {
+		v.add("repository.checksum", ivd.Invalid, "%q%s", r.Checksum, oneOf(r.Checksum, checksums))
+	}
 	if (r.AccessKeyFile == "") != (r.SecretKeyFile == "") {
 		v.add("repository.access_key_file", ivd.Invalid, "access_key_file and secret_key_file go together: set both or none")
 	}
@@ -81,6 +84,11 @@ func (v *validator) repository(r Repository) {
 		v.add("repository.passphrase_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
 	}
 }
+
+// ChecksumMD5 is the checksum of repository.checksum that every service takes.
+const ChecksumMD5 = "md5"
+
+var checksums = []string{"crc32c", ChecksumMD5}
 
 func (v *validator) queue(q Queue) {
 	if q.URL != "" {
@@ -151,7 +159,7 @@ func (v *validator) mover(m Mover) {
 	}
 	for i, t := range m.VDDK.Transports {
 		if !slices.Contains(transports, t) {
-			v.add(fmt.Sprintf("mover.vddk.transports[%d]", i), ivd.Invalid, "%q%s; there are %s", t, suggest(t, transports), strings.Join(transports, ", "))
+			v.add(fmt.Sprintf("mover.vddk.transports[%d]", i), ivd.Invalid, "%q%s", t, oneOf(t, transports))
 		}
 	}
 }

@@ -66,6 +66,7 @@ func TestMoverRefuses(t *testing.T) {
 		{"no handles", with("handles: 2", "handles: 0"), []string{"mover.handles: 0: want at least 1"}},
 		{"little memory", with("512MiB", "1MiB"), []string{"mover.memory: 1MiB: want at least 32MiB"}},
 		{"transport", with("nbdssl,", "ndbssl,"), []string{`mover.vddk.transports[0]: "ndbssl": did you mean nbdssl?`}},
+		{"checksum", with("repository:", "repository:\n  checksum: sha1"), []string{`repository.checksum: "sha1": want one of crc32c, md5`}},
 		{"no transport", with("[nbdssl, nbd]", "[]"), []string{"mover.vddk.transports: want at least one of"}},
 		{"no library", with("/opt/vddk", "''"), []string{"mover.vddk.libdir: must be set"}},
 	} {

@@ -64,8 +64,7 @@ func (r *Repository) commit(ctx context.Context, lease Lease, id ivd.PointID, bo
 			}
 			err, kind = readErr, ivd.KindOf(readErr)
 		}
-		// Only a request that was refused for its age certainly did not happen.
-		doubt = doubt || sent && kind != ivd.Expired
+		doubt = doubt || sent && store.InDoubt(err)
 		// An expired lease never comes back; an expired request is made anew.
 		if kind == ivd.Expired && !sent || failures.Wait(ctx, err) != nil {
 			if doubt {

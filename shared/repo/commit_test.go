@@ -117,6 +117,23 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+// A definite answer ends a commit at once, and leaves no doubt.
+func TestCommitRefused(t *testing.T) {
+	for _, kind := range []ivd.Kind{ivd.Unsupported, ivd.Denied, ivd.Full, ivd.Invalid} {
+		t.Run(string(kind), func(t *testing.T) {
+			b, r := made(t)
+			l := lease(t, r, repo.LeaseSpec{})
+			sends(b, []error{ivd.Errorf(kind, "no")}, nil)
+			b.forget()
+			err := commit(r, t.Context(), l, point(r, "web-1"))
+			wantKind(t, err, kind)
+			if errors.Is(err, repo.ErrInDoubt) || len(b.did()) != 3 {
+				t.Errorf("%q was done: %v", b.did(), err)
+			}
+		})
+	}
+}
+
 // Whatever the store answers, what happened decides, and every attempt is W6
 // from its beginning.
 func TestCommitUnknownOutcome(t *testing.T) {

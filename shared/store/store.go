@@ -87,12 +87,23 @@ type Store interface {
 // Pending is a creation that is prepared and not yet sent.
 type Pending interface {
 	// Send creates the object, once, without any retry. Kind Exists: the name was
-	// taken before. Kind Expired: certainly not created, the request was too late.
-	// Any other error: it may or may not have happened, or may still.
+	// taken before. Kind Expired: the request was too late. Kind Unsupported: this
+	// store cannot create on condition. InDoubt tells whether the object may have been
+	// created in spite of the error.
 	Send(ctx context.Context) error
 
 	// Discard gives up a request that was not sent. It is safe after Send.
 	Discard()
+}
+
+// InDoubt reports whether a request that was answered with err may have happened, or
+// may still. A store's definite answer is not in doubt, whatever it refuses for.
+func InDoubt(err error) bool {
+	switch ivd.KindOf(err) {
+	case ivd.Unknown, ivd.Transient, ivd.Cancelled:
+		return err != nil
+	}
+	return false
 }
 
 // Properties of a store, as data.

@@ -75,6 +75,8 @@ func (p *pending) send(ctx context.Context) error {
 		return &ivd.Error{Kind: ivd.Exists, Err: err}
 	case errors.Is(err, fs.ErrNotExist) && p.gone():
 		return &ivd.Error{Kind: ivd.Expired, Err: fmt.Errorf("the lease's staged file is gone: %w", err)}
+	case refused(err):
+		return err
 	case err != nil:
 		return unsure(err)
 	}
@@ -84,6 +86,13 @@ func (p *pending) send(ctx context.Context) error {
 	}
 	_ = p.s.root.Remove(p.staged) // a second name of the same file: harmless where it stays
 	return nil
+}
+
+// refused tells a definite answer of the file system from one that leaves the
+// outcome open, as a network's may.
+func refused(err error) bool {
+	kind, _ := classify(err, "")
+	return kind == ivd.Denied || kind == ivd.Full
 }
 
 // gone reports whether the staged file is definitely not there.

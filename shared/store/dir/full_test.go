@@ -28,6 +28,9 @@ func TestClassify(t *testing.T) {
 		if kind := ivd.KindOf(err); kind != want {
 			t.Errorf("%v: kind %q, want %q", errno, kind, want)
 		}
+		if definite := want == ivd.Full || want == ivd.Denied; refused(errno) != definite {
+			t.Errorf("%v: that it is definite is %t, want %t", errno, !definite, definite)
+		}
 		if remedy := ivd.RemedyOf(err); (want == ivd.Full || want == ivd.Denied) && remedy == "" {
 			t.Errorf("%v: no remedy", errno)
 		}

@@ -41,6 +41,7 @@ func Open(ctx context.Context, r config.Repository) (store.Store, error) {
 	c := s3.Config{
 		Endpoint: r.Endpoint, Bucket: where.Bucket, Prefix: where.Prefix,
 		Region: r.Region, PathStyle: r.PathStyle, CAFile: r.CAFile, CredentialsFile: r.CredentialsFile,
+		ContentMD5: r.Checksum == config.ChecksumMD5,
 	}
 	if r.AccessKeyFile != "" {
 		if c.AccessKey, err = config.ReadSecret(r.AccessKeyFile, slog.Default()); err != nil {

@@ -47,7 +47,7 @@ func (s *Store) connect(c Config) error {
 		Transport:       watched,
 		Region:          region(c),
 		BucketLookup:    lookup(c.PathStyle),
-		TrailingHeaders: true, // without it the library sends no checksums at all
+		TrailingHeaders: !c.ContentMD5, // without it the library sends no CRC at all, and with it more than MD5's header
 		MaxRetries:      1,
 	})
 	if err != nil {

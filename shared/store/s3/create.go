@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -47,10 +48,8 @@ func (s *Store) Prepare(ctx context.Context, _ ivd.LeaseID, name store.Name, bod
 	case life < time.Second:
 		return nil, s.failed(op, &ivd.Error{Kind: ivd.Transient, Err: errAhead, Remedy: "set this host's clock (NTP)"})
 	}
-	header := http.Header{
-		"If-None-Match":                         {"*"},
-		http.CanonicalHeaderKey(checksumHeader): {checksum(body)},
-	}
+	check, sum := s.checksum(body)
+	header := http.Header{"If-None-Match": {"*"}, check: {sum}}
 	dies := time.Now().Add(life)
 	var signed *url.URL
 	err := s.do(ctx, op, func() (err error) { // the bucket's region may have to be asked for
@@ -112,6 +111,12 @@ func (p *pending) refused(resp *http.Response) error {
 		return &ivd.Error{Kind: ivd.Conflict, Err: answer}
 	case resp.StatusCode == http.StatusForbidden && p.late(resp, answer.Code):
 		return &ivd.Error{Kind: ivd.Expired, Err: answer}
+	case p.s.refusesChecksum(answer):
+		return answer
+	case resp.StatusCode == http.StatusNotImplemented:
+		return &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("this store has no conditional writes: %w", p.s.said(answer)), Remedy: "use a store that knows If-None-Match"}
+	case resp.StatusCode == http.StatusInsufficientStorage, codes[answer.Code].kind == ivd.Full:
+		return answer
 	case resp.StatusCode >= http.StatusInternalServerError:
 		return unsure(answer)
 	}

@@ -64,6 +64,9 @@ func (s *Store) classify(a minio.ErrorResponse) (ivd.Kind, string) {
 	if foreign(a) {
 		return ivd.Unknown, "see that repository.endpoint is an S3 service and that nothing between answers for it"
 	}
+	if s.refusesChecksum(a) {
+		return ivd.Unsupported, "set repository.checksum to md5: this store does not take the header with a CRC-32C"
+	}
 	if m, ok := codes[a.Code]; ok {
 		return m.kind, m.remedy
 	}

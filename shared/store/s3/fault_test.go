@@ -228,6 +228,8 @@ func TestSendIsSentOnce(t *testing.T) {
 		{"expired", answer(403, "ExpiredPresignRequest"), ivd.Expired, false},
 		{"conflict", answer(409, "ConditionalRequestConflict"), ivd.Conflict, false},
 		{"taken", answer(412, "PreconditionFailed"), ivd.Exists, false},
+		{"no-conditions", answer(501, "NotImplemented"), ivd.Unsupported, false},
+		{"disk-full", answer(507, "XMinioStorageFull"), ivd.Full, false},
 		{"redirected", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, ivd.Invalid, false},
@@ -238,6 +240,9 @@ func TestSendIsSentOnce(t *testing.T) {
 			b.set(http.MethodPut, 1, c.fault)
 			err := p.Send(t.Context())
 			wantKind(t, "send", err, c.kind)
+			if doubt := store.InDoubt(err); doubt != (c.kind == ivd.Transient) {
+				t.Errorf("in doubt: %t", doubt)
+			}
 			if n := b.count(http.MethodPut); n != 1 {
 				t.Fatalf("%d requests, want 1", n)
 			}
@@ -249,6 +254,63 @@ func TestSendIsSentOnce(t *testing.T) {
 				t.Errorf("created %t, want %t", created, c.created)
 			}
 		})
+	}
+}
+
+// TestChecksumsRefused: a service that takes no headers with checksums is told from
+// others, with the switch that helps, and used with that.
+func TestChecksumsRefused(t *testing.T) {
+	service := storetest.S3(t)
+	b := newBetween(t, service)
+	b.set(http.MethodPut, 1000, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		for name := range r.Header {
+			if strings.Contains(strings.ToLower(name), "checksum") || strings.EqualFold(name, "X-Amz-Trailer") {
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = io.WriteString(w, "<Error><Code>InvalidArgument</Code><Message>Unsupported header '"+strings.ToLower(name)+"' received for this API call.</Message></Error>")
+				return
+			}
+		}
+		pass.ServeHTTP(w, r)
+	})
+	c := configOf(service)
+	c.Endpoint = b.url
+	s := open(t, c)
+	for what, err := range map[string]error{
+		"put": s.Put(t.Context(), "a", []byte("x")), "send": prepared(t, s, "b", []byte("x")).Send(t.Context()),
+	} {
+		wantKind(t, what, err, ivd.Unsupported)
+		if !strings.Contains(ivd.RemedyOf(err), "repository.checksum") {
+			t.Errorf("%s: remedy %q", what, ivd.RemedyOf(err))
+		}
+	}
+	if n := b.count(http.MethodPut); n != 2 {
+		t.Errorf("%d requests, want 2: it refuses the next too", n)
+	}
+	c.ContentMD5 = true
+	s = open(t, c)
+	if err := s.Put(t.Context(), "a", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := prepared(t, s, "b", []byte("x")).Send(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.Get(t.Context(), "a", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Replace(t.Context(), o, []byte("y")); err != nil {
+		t.Fatal(err)
+	}
+	damaged := prepared(t, s, "c", []byte("body"))
+	b.set(http.MethodPut, 2, damage)
+	if err := s.Put(t.Context(), "d", []byte("body")); err != nil {
+		t.Fatal(err)
+	}
+	if err := damaged.Send(t.Context()); err != nil {
+		t.Fatal(err) // the damage was two puts'
+	}
+	if n := b.count(http.MethodPut); n != 4 {
+		t.Errorf("%d requests, want 4: two of them damaged on their way", n)
 	}
 }
 

@@ -3,12 +3,14 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/md5" //nolint:gosec // what services check a body by
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"net/http"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 
@@ -22,10 +24,27 @@ const checksumHeader = "X-Amz-Checksum-Crc32c"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum is the header's value for a body.
-func checksum(body []byte) string {
+// checksum is a header by which the service checks a body before it stores it, and
+// its value.
+func (s *Store) checksum(body []byte) (header, value string) {
+	if s.contentMD5 {
+		sum := md5.Sum(body) // against damage on the way, not against people
+		return "Content-Md5", base64.StdEncoding.EncodeToString(sum[:])
+	}
 	sum := binary.BigEndian.AppendUint32(nil, crc32.Checksum(body, castagnoli))
-	return base64.StdEncoding.EncodeToString(sum)
+	return checksumHeader, base64.StdEncoding.EncodeToString(sum)
+}
+
+// refusesChecksum tells a service that does not take the header with the checksum.
+func (s *Store) refusesChecksum(a minio.ErrorResponse) bool {
+	if s.contentMD5 || a.StatusCode != http.StatusBadRequest && a.StatusCode != http.StatusNotImplemented {
+		return false
+	}
+	switch a.Code {
+	case "BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch": // it has looked at it
+		return false
+	}
+	return strings.Contains(strings.ToLower(a.Message), "checksum")
 }
 
 // Put stores an object with one request.
@@ -34,15 +53,16 @@ func (s *Store) Put(ctx context.Context, name store.Name, body []byte) error {
 	if err := name.Validate(); err != nil {
 		return s.failed(op, err)
 	}
-	return s.do(ctx, op, func() error { return s.put(ctx, name, body, putOptions(body)) })
+	return s.do(ctx, op, func() error { return s.put(ctx, name, body, s.putOptions(body)) })
 }
 
-func putOptions(body []byte) minio.PutObjectOptions {
-	return minio.PutObjectOptions{
-		DisableMultipart:     true,
-		DisableContentSha256: true,
-		UserMetadata:         map[string]string{checksumHeader: checksum(body)},
+func (s *Store) putOptions(body []byte) minio.PutObjectOptions {
+	o := minio.PutObjectOptions{DisableMultipart: true, DisableContentSha256: true, SendContentMd5: s.contentMD5}
+	if !s.contentMD5 { // the library knows no header of this kind but MD5's
+		header, value := s.checksum(body)
+		o.UserMetadata = map[string]string{header: value}
 	}
+	return o
 }
 
 func (s *Store) put(ctx context.Context, name store.Name, body []byte, o minio.PutObjectOptions) error {
@@ -60,7 +80,7 @@ func (s *Store) Replace(ctx context.Context, was store.Object, body []byte) erro
 	if was.Version == "" {
 		return s.failed(op, ivd.Errorf(ivd.Unsupported, "the service gave it no entity tag when it was read"))
 	}
-	o := putOptions(body)
+	o := s.putOptions(body)
 	o.SetMatchETag(was.Version)
 	err := s.put(ctx, was.Name, body, o)
 	switch answer := minio.ToErrorResponse(err); {

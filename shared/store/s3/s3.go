@@ -1,9 +1,9 @@
 // Package s3 keeps a repository in a bucket of an S3 service. It is the only
 // place that knows the S3 library and its errors.
 //
-// It promises what package store does. A Put is one request with a CRC-32C of its
-// body in a header, which the service checks before it stores the object: the
-// body is in memory, so a trailer would only add a framing that some services
+// It promises what package store does. A Put is one request with a CRC-32C (or an
+// MD5) of its body in a header, which the service checks before it stores the object:
+// the body is in memory, so a trailer would only add a framing that some services
 // store as content. A Get's clock is the Date header of its answer. Creating once
 // is a presigned PUT with `If-None-Match: *`, sent once and never again.
 //
@@ -33,6 +33,10 @@ type Config struct {
 	PathStyle *bool  // bucket in the path; nil: as the endpoint is known to want it
 	CAFile    string // PEM certificates beside the system's
 
+	// ContentMD5 sends an MD5 of each body in place of a CRC-32C, for services that
+	// refuse headers with checksums.
+	ContentMD5 bool
+
 	// Who asks: a key pair, or a file of the AWS CLI, or else the AWS chain.
 	AccessKey, SecretKey ivd.Secret
 	CredentialsFile      string
@@ -52,13 +56,15 @@ type Store struct {
 	prefix string // empty, or with its slash
 	plea   *plea
 	retry  pause.Backoff
+
+	contentMD5 bool
 }
 
 var _ store.Store = (*Store)(nil)
 
 // Open connects, and makes sure that the bucket is there and may be read.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	s := &Store{bucket: c.Bucket, clock: &clock{}, plea: &plea{}, retry: patient}
+	s := &Store{bucket: c.Bucket, contentMD5: c.ContentMD5, clock: &clock{}, plea: &plea{}, retry: patient}
 	if c.Prefix != "" {
 		s.prefix = strings.Trim(c.Prefix, "/") + "/"
 	}
