@@ -137,7 +137,7 @@ func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), 
 
 func settingsOf(c *config.Config) disk.Settings {
 	v := c.Mover.VDDK
-	s := disk.Settings{Folder: v.TempDir, User: v.ConfigFile, Proxy: c.Mover.BIOSUUID}
+	s := disk.Settings{Folder: v.TempDir, User: v.ConfigFile}
 	if s.Folder == "" {
 		s.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d-%s", os.Geteuid(), c.Mover.Name))
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/broker"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
@@ -111,7 +112,7 @@ func (p *place) change(from, to string) {
 func program(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "LD_LIBRARY_PATH=") })
-	cmd.Env = append(env, asProgram+"=1")
+	cmd.Env = append(env, asProgram+"=1", script.ProxyVariable+"="+disktest.Proxy)
 	return cmd
 }
 

@@ -18,7 +18,6 @@ import (
 type Settings struct {
 	Folder string // for VDDK's temporary files and the configuration; the same at each start, or Cleanup finds nothing
 	User   string // a file whose lines count before ours; empty: none
-	Proxy  string // this machine's BIOS UUID, where it was given; empty: as its firmware says
 }
 
 // setting is one line of VDDK's configuration.
@@ -75,9 +74,6 @@ func (s Settings) Write() (file string, unknown []string, err error) {
 		return "", nil, err
 	}
 	all := append([]setting{{temporary, s.Folder}}, recommended...)
-	if s.Proxy != "" {
-		all = append(all, setting{"labProxy", s.Proxy})
-	}
 	all = slices.DeleteFunc(all, func(o setting) bool {
 		return slices.ContainsFunc(user, func(u setting) bool { return strings.EqualFold(u.name, o.name) })
 	})

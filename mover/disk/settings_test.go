@@ -19,7 +19,7 @@ func TestSettingsAreTheUsersAndOurs(t *testing.T) {
 	}
 	folder := filepath.Join(dir, "a", "vddk")
 	for range 2 { // again, over what is there
-		file, unknown, err := Settings{Folder: folder, User: user, Proxy: "u"}.Write()
+		file, unknown, err := Settings{Folder: folder, User: user}.Write()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,13 +31,33 @@ func TestSettingsAreTheUsersAndOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSpace(string(got)), "\n")
-		for _, want := range []string{"tmpDirectory=" + folder, bufferSize + "=16", bufferCount + "=8", "labProxy=u", "vixDiskLib.nfc.AcceptTimeoutMs=180000"} {
+		for _, want := range []string{"tmpDirectory=" + folder, bufferSize + "=16", bufferCount + "=8", "vixDiskLib.nfc.AcceptTimeoutMs=180000"} {
 			if !slices.Contains(lines, want) {
 				t.Errorf("no line %s in %s", want, got)
 			}
 		}
 		if strings.Count(string(got), bufferCount) != 1 {
 			t.Errorf("twice in %s", got)
+		}
+	}
+}
+
+// What VDDK is not known to have comes from a user's file alone: VMware's library gets
+// nothing that is meant for another one.
+func TestSettingsAreVDDKsOwn(t *testing.T) {
+	file, _, err := Settings{Folder: filepath.Join(t.TempDir(), "vddk")}.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		name, _, _ := strings.Cut(line, "=")
+		ours := slices.ContainsFunc(recommended, func(s setting) bool { return s.name == name })
+		if !ours && !slices.Contains(known, name) {
+			t.Errorf("%s is none of VDDK's keys", strings.TrimSpace(line))
 		}
 	}
 }

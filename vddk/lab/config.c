@@ -32,10 +32,6 @@ static void take(struct lab_config *config, const char *name, const char *value)
 	uint32_t ms = 0;
 	if (strcmp(name, "tmpDirectory") == 0) {
 		snprintf(config->tmp, sizeof config->tmp, "%s", value);
-	} else if (strcmp(name, "labProxy") == 0) {
-		snprintf(config->proxy, sizeof config->proxy, "%s", value);
-	} else if (strcmp(name, "labDir") == 0) {
-		snprintf(config->dir, sizeof config->dir, "%s", value);
 	} else if (strcmp(name, "vixDiskLib.nfcAio.Session.BufSizeIn64KB") == 0) {
 		number(value, 1, 1024, 64 * 1024, &config->buffer_size);
 	} else if (strcmp(name, "vixDiskLib.nfcAio.Session.BufCount") == 0) {

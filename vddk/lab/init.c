@@ -1,4 +1,5 @@
 /* InitEx and Exit, once for the process. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,14 @@ static void look_for_plugins(const char *libDir) {
 		lab_log("No transport plugin below %s. Advanced transports not available\n", libDir);
 }
 
+/* What the laboratory alone knows of this process is in its environment: the
+ * configuration file is VMware's. */
+static void read_environment(struct lab_config *config) {
+	const char *proxy = getenv("IVD_LAB_PROXY"), *dir = getenv("IVD_LAB_DIR");
+	snprintf(config->proxy, sizeof config->proxy, "%s", proxy ? proxy : "");
+	snprintf(config->dir, sizeof config->dir, "%s", dir ? dir : "");
+}
+
 static void forget(void) {
 	pthread_mutex_lock(&once);
 	lab_ready = false;
@@ -29,6 +38,7 @@ API VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, VixLogFunc log, V
 		return VIX_INVALID_ARG;
 	struct lab_config config = {
 		.buffer_size = 64 * 1024, .buffer_count = 4, .connect_ms = 15000, .read_ms = 60000};
+	read_environment(&config);
 	pthread_mutex_lock(&once);
 	if (lab_ready) {
 		pthread_mutex_unlock(&once);

@@ -43,8 +43,8 @@ struct lab_config {
 	uint32_t buffer_count; /* buffers in flight on a handle */
 	int connect_ms, read_ms;
 	char tmp[512];
-	char proxy[64]; /* labProxy: the BIOS UUID that this machine plays; empty: its own */
-	char dir[4096]; /* labDir: the laboratory's folder, where no ticket has named it yet */
+	char proxy[64]; /* IVD_LAB_PROXY: the BIOS UUID that this machine plays; empty: its own */
+	char dir[4096]; /* IVD_LAB_DIR: the laboratory's folder, where no ticket has named it yet */
 };
 extern struct lab_config lab_config;
 extern atomic_bool lab_ready;

@@ -1,7 +1,7 @@
 /*
  * The laboratory's folder, where it is on this machine: what the library reads
  * there (hosts.json, faults.json), and what it writes (report.jsonl, hotadd/,
- * san/). A ticket's reply names the folder, or labDir in the configuration file.
+ * san/). A ticket's reply names the folder, or IVD_LAB_DIR in the environment.
  * Without a folder the functions here do nothing.
  */
 #ifndef IVD_LAB_WORLD_H

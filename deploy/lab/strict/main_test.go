@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"ivdmover/deploy/lab/script"
 	"ivdmover/vddk"
 )
 
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 
 func load(dir string) error {
 	config := filepath.Join(dir, "vddk.conf")
-	text := "labProxy=" + self + "\ntmpDirectory=" + dir + "\n" +
+	text := "tmpDirectory=" + dir + "\n" +
 		"vixDiskLib.nfcAio.Session.BufSizeIn64KB=16\nvixDiskLib.nfcAio.Session.BufCount=4\n" + os.Getenv("IVD_STRICT_CONFIG")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
@@ -89,7 +90,7 @@ func again(mark, dir string, args ...string) *exec.Cmd {
 			env[i] = "IVD_STRICT_NONE="
 		}
 	}
-	cmd.Env = append(append(env, vddk.Environment(libdir())...), childMark+"="+mark, folder+"="+dir)
+	cmd.Env = append(append(env, vddk.Environment(libdir())...), childMark+"="+mark, folder+"="+dir, script.ProxyVariable+"="+self)
 	return cmd
 }
 

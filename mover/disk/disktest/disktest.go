@@ -59,7 +59,7 @@ func load(folder string) (*vddk.Library, error) {
 		return nil, err
 	}
 	config := filepath.Join(folder, "vddk.conf")
-	if err := os.WriteFile(config, []byte("tmpDirectory="+folder+"\nlabProxy="+Proxy+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("tmpDirectory="+folder+"\n"), 0o600); err != nil {
 		return nil, err
 	}
 	return vddk.Load(vddk.Options{LibDir: libdir, ConfigFile: config, Log: slog.New(slog.DiscardHandler)})
@@ -72,7 +72,7 @@ func parent() int {
 		return 1
 	}
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
-	cmd.Env = append(append(os.Environ(), vddk.Environment(libdir)...), mark+"=1")
+	cmd.Env = append(append(os.Environ(), vddk.Environment(libdir)...), mark+"=1", "IVD_LAB_PROXY="+Proxy)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err = cmd.Run()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {

@@ -53,13 +53,15 @@ void write_text(const char *name, const char *text) {
 	fclose(file);
 }
 
-void init_here(void) {
-	char here[2048], config[4096];
-	if (!getcwd(here, sizeof here))
+void work_here(void) {
+	char here[2048];
+	if (!getcwd(here, sizeof here) || setenv("IVD_LAB_DIR", here, 1) != 0)
 		abort();
-	snprintf(config, sizeof config, "labDir=%s\n", here);
-	write_text("lab.conf", config);
-	init("lab.conf");
+}
+
+void init_here(void) {
+	work_here();
+	init(NULL);
 }
 
 VixConnectParams *disk_of_its_own(void) {

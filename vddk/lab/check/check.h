@@ -57,7 +57,8 @@ extern void (*heard)(const char *line);
 void silent(const char *format, va_list args);
 void write_text(const char *name, const char *text);
 void init(const char *config);
-void init_here(void); /* with the present folder as the laboratory's */
+void work_here(void); /* the present folder is the laboratory's */
+void init_here(void); /* there */
 VixConnection *local(void);
 VixHandle *open_local(VixConnection *connection, uint32_t flags);
 void close_local(VixConnection *connection, VixHandle *handle); /* and Exit */

@@ -242,13 +242,9 @@ static void broken_scripts(void) {
 
 static void init_fails(void) {
 	write_text("faults.json", "[{\"call\":\"InitEx\",\"do\":\"code:16053\"}]");
-	char here[2048], config[4096];
-	if (!getcwd(here, sizeof here))
-		abort();
-	snprintf(config, sizeof config, "labDir=%s\n", here);
-	write_text("lab.conf", config);
-	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, "lab.conf"), VIX_SUBSYSTEM_INIT_FAIL);
-	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, "lab.conf"), VIX_OK);
+	work_here();
+	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, NULL), VIX_SUBSYSTEM_INIT_FAIL);
+	WANT(VixDiskLib_InitEx(8, 0, silent, silent, silent, NULL, NULL), VIX_OK);
 	unlink("faults.json");
 	VixDiskLib_Exit();
 }
