@@ -116,7 +116,7 @@ func (f *flags) loadConfig() (*config.Config, error) {
 	if f.name != "" {
 		c.Mover.Name = f.name
 	}
-	if c.Queue.URL = c.Queue.Address(); f.queue != "" {
+	if c.Queue.URL = c.QueueURL(); f.queue != "" {
 		c.Queue.URL = f.queue
 	}
 	return c, nil

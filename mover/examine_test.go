@@ -207,7 +207,7 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 		{"a port alone", away, []string{"--disk", "x", "--port", "444"}, 2, []string{"--port", "--server"}},
 		{"no disk", away, []string{"--server", "s"}, 2, []string{"--server needs --disk"}},
 		{"a snapshot of no disk", away, []string{"--snapshot", "s"}, 2, []string{"--snapshot needs --disk"}},
-		{"no queue", "", []string{"--disk", "x"}, 2, []string{"queue.url", "ivd serve", "--server"}},
+		{"no coordinator on this machine", "state_dir: /nowhere\n", []string{"--disk", "x"}, 1, []string{"/nowhere/queue/socket", "ivd serve", "--server"}},
 		{"a queue that is not there", away, []string{"--disk", "x"}, 1, []string{"127.0.0.1:1", "ivd serve", "--server"}},
 		{"a queue that no coordinator has set up", "", []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"ivd serve", "--server"}},
 		{"a queue without a coordinator", "set up", []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"no coordinator answers", "ivd serve", "--server"}},

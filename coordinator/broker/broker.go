@@ -1,6 +1,6 @@
 // Package broker runs the NATS server that is embedded in `ivd serve`: JetStream
-// with its files below one folder, reached within the process and, optionally, over
-// a loopback listener.
+// with its files below one folder, reached within the process, by the movers of the
+// same user over a unix socket, and, optionally, over a loopback listener.
 //
 // What it has acknowledged is on the disk and survives a kill of the process and a
 // loss of power. One process at a time uses the folder. The listener is on loopback
@@ -30,14 +30,16 @@ const startLimit = 2 * time.Minute
 // Options say where a server keeps its files and where it listens.
 type Options struct {
 	Dir    string // of its files; created when missing
-	Listen string // "127.0.0.1:4222", port 0 picks one; empty: within the process only
+	Socket string // of the movers on this machine, in a folder that is closed to others; empty: none
+	Listen string // "127.0.0.1:4222", port 0 picks one; empty: there is no port
 	Logger *slog.Logger
 }
 
 // Server is a running server.
 type Server struct {
-	ns   *server.Server
-	lock *os.File
+	ns    *server.Server
+	lock  *os.File
+	relay *relay // nil: there is no socket
 }
 
 // Start starts a server and returns when it answers. The caller must call Close.
@@ -62,6 +64,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err := s.start(ctx, log); err != nil {
 		s.Close()
 		return nil, startError(o, err)
+	}
+	if o.Socket != "" {
+		if s.relay, err = openRelay(o.Socket, s.ns.InProcessConn, log.to); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -150,8 +158,7 @@ func startError(o Options, err error) error {
 	}
 }
 
-// ClientURL returns where other processes of this machine reach the server. It is
-// empty when the server does not listen.
+// ClientURL returns where the server listens. It is empty when there is no port.
 func (s *Server) ClientURL() string {
 	if s.ns.Addr() == nil {
 		return ""
@@ -164,6 +171,10 @@ func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn()
 
 // Close shuts the server down, waits for its end and unlocks its folder.
 func (s *Server) Close() {
+	if s.relay != nil {
+		s.relay.close()
+		s.relay = nil
+	}
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
 	_ = s.lock.Close() // unlocks; nothing was written to the file

@@ -71,6 +71,69 @@ func TestWithoutListenerOnlyThisProcessGetsIn(t *testing.T) {
 	must(t, err)
 }
 
+// listeners are the inodes of the TCP sockets that this process listens on.
+func listeners(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	ours := map[string]bool{}
+	for _, f := range open {
+		if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil {
+			ours[to] = true
+		}
+	}
+	n := 0
+	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		table, err := os.ReadFile(file)
+		must(t, err)
+		for line := range strings.Lines(string(table)) {
+			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && ours["socket:["+f[9]+"]"] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Where no address is named there is no port. Who may open the socket gets in, and
+// again after the server was away.
+func TestSocket(t *testing.T) {
+	dir, before := t.TempDir(), listeners(t)
+	o := broker.Options{Dir: dir, Socket: filepath.Join(dir, "socket")}
+	s := start(t, o)
+	if n := listeners(t); n != before || s.ClientURL() != "" {
+		t.Fatalf("it listens on %d ports, on %s", n-before, s.ClientURL())
+	}
+	outside := connect(t, queue.Options{URL: queue.SocketURL(o.Socket)})
+	_, err := outside.State().Create(t.Context(), "k", 1)
+	must(t, err)
+	back := outside.Returned()
+	s.Close()
+	if _, err := os.Stat(o.Socket); err == nil {
+		t.Error("the socket is left behind")
+	}
+	start(t, o)
+	<-back
+	n, _, err := queue.Get[int](t.Context(), outside.State(), "k")
+	must(t, err)
+	if n != 1 {
+		t.Fatalf("read %d", n)
+	}
+	info, err := os.Stat(dir)
+	must(t, err)
+	if info.Mode().Perm() != 0o700 {
+		t.Errorf("others may enter the socket's folder: %v", info.Mode())
+	}
+}
+
+// A folder in which there can be no socket.
+func TestSocketThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "socket", "full"), 0o700))
+	refused(t, broker.Options{Dir: dir, Socket: filepath.Join(dir, "socket")}, ivd.Permanent, "state_dir", filepath.Join(dir, "socket"))
+	start(t, broker.Options{Dir: dir}) // the refusal left no lock
+}
+
 func TestListenerOnLoopback(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "localhost:0", "127.0.0.2:0"} {
 		s := start(t, broker.Options{Dir: t.TempDir(), Listen: listen})

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"ivdmover/coordinator/broker"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/supervise"
@@ -38,12 +37,8 @@ type localMovers struct {
 }
 
 // newLocalMovers finds the movers' program; with no movers there is nothing to find.
-func newLocalMovers(cfg *config.Config, server *broker.Server, o Options) (*localMovers, error) {
-	m := &localMovers{program: o.Mover, args: []string{"--config", o.ConfigFile}, log: o.Log}
-	if server != nil {
-		m.args = append(m.args, "--queue", server.ClientURL())
-	}
-	m.args = append(m.args, o.MoverArgs...)
+func newLocalMovers(cfg *config.Config, o Options) (*localMovers, error) {
+	m := &localMovers{program: o.Mover, args: append([]string{"--config", o.ConfigFile}, o.MoverArgs...), log: o.Log}
 	for i := range o.Movers {
 		m.names = append(m.names, fmt.Sprintf("%s-%d", cfg.Mover.Name, i+1))
 	}

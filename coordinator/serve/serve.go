@@ -59,7 +59,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	server, err := startBroker(ctx, cfg, o)
+	server, err := startBroker(ctx, cfg, o.Log)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	movers, err := newLocalMovers(cfg, server, o)
+	movers, err := newLocalMovers(cfg, o)
 	if err != nil {
 		_ = face.Close() // nobody was answered yet
 		return err
@@ -168,16 +168,13 @@ func openRepository(ctx context.Context, c config.Repository) (*repo.Repository,
 }
 
 // startBroker starts the embedded queue, unless the configuration names another.
-// It listens where it is told to, and for movers of this machine in any case.
-func startBroker(ctx context.Context, cfg *config.Config, o Options) (*broker.Server, error) {
+func startBroker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*broker.Server, error) {
 	if cfg.Queue.URL != "" {
 		return nil, nil
 	}
-	listen := cfg.Queue.Listen
-	if listen == "" && o.Movers > 0 {
-		listen = "127.0.0.1:0"
-	}
-	return broker.Start(ctx, broker.Options{Dir: filepath.Join(cfg.StateDir, "queue"), Listen: listen, Logger: o.Log})
+	return broker.Start(ctx, broker.Options{
+		Dir: filepath.Join(cfg.StateDir, "queue"), Socket: cfg.QueueSocket(), Listen: cfg.Queue.Listen, Logger: log,
+	})
 }
 
 // connectQueue connects to the embedded queue or to the one that is configured,

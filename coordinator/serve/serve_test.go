@@ -203,7 +203,7 @@ func TestOneCoordinatorAStateFolder(t *testing.T) {
 	}
 }
 
-// Movers get their name, the configuration and the queue; one that dies comes
+// Movers get their name and the configuration, which leads them to the queue; one that dies comes
 // back; all are asked to end, and have ended when Run returns.
 func TestMovers(t *testing.T) {
 	w := newWorld(t)
@@ -225,8 +225,7 @@ func TestMovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSpace(string(notes)), "\n")
-		began := "began --config " + w.file + " --queue nats://127.0.0.1:"
-		if len(lines) != 4 || !strings.HasPrefix(lines[0], began) || !strings.HasSuffix(lines[0], " --name "+name) || lines[1] != lines[0] || lines[3] != "asked to end" {
+		if len(lines) != 4 || lines[0] != "began --config "+w.file+" --name "+name || lines[1] != lines[0] || lines[3] != "asked to end" {
 			t.Errorf("%s:\n%s", name, notes)
 		}
 	}
@@ -262,7 +261,10 @@ func TestNoMoverProgram(t *testing.T) {
 // What is wrong ends the start with one error that says what to do.
 func TestWrongStart(t *testing.T) {
 	w := newWorld(t)
-	other := t.TempDir()
+	other, open := t.TempDir(), t.TempDir()
+	if err := os.Chmod(open, 0o775); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		spoil func(*config.Config)
 		kind  ivd.Kind
@@ -286,8 +288,9 @@ func TestWrongStart(t *testing.T) {
 			p.Name, p.Schedule = "nightly", "0 22 * * *"
 			c.Policies = []config.Policy{p}
 		}, ivd.Unsupported, "schedule"},
-		"strangers let in":  {func(c *config.Config) { c.API.Listen = "0.0.0.0:0" }, ivd.Invalid, "api"},
-		"queue unreachable": {func(c *config.Config) { c.Queue.URL = "nats://127.0.0.1:1" }, ivd.Transient, "127.0.0.1:1"},
+		"a state folder of many": {func(c *config.Config) { c.StateDir = open }, ivd.Denied, "others may write"},
+		"strangers let in":       {func(c *config.Config) { c.API.Listen = "0.0.0.0:0" }, ivd.Invalid, "api"},
+		"queue unreachable":      {func(c *config.Config) { c.Queue.URL = "nats://127.0.0.1:1" }, ivd.Transient, "127.0.0.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := w.config(t, "")

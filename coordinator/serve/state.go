@@ -26,6 +26,9 @@ func openState(dir string) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make the state folder", Err: err, Remedy: remedy}
 	}
+	if err := closed(dir); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, &ivd.Error{Kind: ivd.Denied, Op: "lock the state folder", Err: err, Remedy: remedy}
@@ -44,6 +47,22 @@ func openState(dir string) (*state, error) {
 		return nil, &ivd.Error{Kind: ivd.Denied, Op: "state folder " + dir, Err: err, Remedy: remedy}
 	}
 	return s, nil
+}
+
+// closed refuses a folder in which others could put files of their own in the place of
+// ours.
+func closed(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return &ivd.Error{Kind: ivd.Denied, Op: "state folder", Err: err, Remedy: "check state_dir and its rights"}
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return &ivd.Error{
+			Kind: ivd.Denied, Op: "state folder " + dir, Err: fmt.Errorf("others may write to it (%s)", info.Mode()),
+			Remedy: "chmod go-w " + dir,
+		}
+	}
+	return nil
 }
 
 // instance reads the folder's own name, which is made once.

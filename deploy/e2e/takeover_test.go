@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"context"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -43,16 +41,9 @@ func TestRunOfAKilledCoordinatorIsTakenOver(t *testing.T) {
 	other, err := stage.New(t.TempDir(), bin)
 	must(t, err)
 	other.Lab, other.Config = s.Lab, s.Config
-	other.Config.API = ""
+	other.Config.API, other.Config.Queue = "", "url: unix://"+s.Socket()
 	must(t, other.WriteConfig())
 	t.Cleanup(func() { _ = other.Strike(context.Background()) })
-	file, err := os.ReadFile(other.ConfigFile())
-	must(t, err)
-	outside := strings.Replace(string(file), "  listen: "+s.Config.Queue, "  url: nats://"+s.Config.Queue, 1)
-	if outside == string(file) {
-		t.Fatal("the configuration has no queue to replace")
-	}
-	must(t, os.WriteFile(other.ConfigFile(), []byte(outside), 0o600))
 	victim, err := other.StartCoordinator(t.Context())
 	must(t, err)
 

@@ -9,7 +9,7 @@ import (
 type Config struct {
 	Repository string // URL
 	Endpoint   string // of S3
-	Queue      string // the embedded queue's address, for movers
+	Queue      string // keys of the queue; none: the embedded one, without a port
 	API        string
 	Handles    int
 	Memory     string
@@ -36,11 +36,7 @@ repository:
   endpoint: {{.Endpoint}}
   region: us-east-1
 {{- end}}
-queue:
-  listen: {{.Queue}}
-{{- if .AckWait}}
-  ack_wait: {{.AckWait}}
-{{- end}}
+queue: { {{if .AckWait}}ack_wait: {{.AckWait}}, {{end}}{{.Queue}} }
 policies:
   - name: all
     select: { datastores: ["*"], names: ["*"] }
@@ -63,11 +59,9 @@ func (s *Stage) ConfigFile() string { return s.Path("etc", "ivd.yaml") }
 // WriteConfig writes the configuration file that coordinator and movers share. What
 // is not set yet is filled in: free ports, a repository in the stage's folder.
 func (s *Stage) WriteConfig() (err error) {
-	for _, address := range []*string{&s.Config.Queue, &s.Config.API} {
-		if *address == "" {
-			if *address, err = FreePort(); err != nil {
-				return err
-			}
+	if s.Config.API == "" {
+		if s.Config.API, err = FreePort(); err != nil {
+			return err
 		}
 	}
 	if s.Config.Repository == "" {

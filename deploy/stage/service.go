@@ -69,7 +69,7 @@ func (s *Stage) StartCoordinator(ctx context.Context, args ...string) (*Process,
 
 // StartMover starts an ivd-mover and does not wait for it.
 func (s *Stage) StartMover(name string) (*Process, error) {
-	return s.start(name, nil, s.Program("ivd-mover"), "--config", s.ConfigFile(), "--name", name, "--queue", "nats://"+s.Config.Queue)
+	return s.start(name, nil, s.Program("ivd-mover"), "--config", s.ConfigFile(), "--name", name)
 }
 
 // AwaitMovers waits until the coordinator knows n movers.
@@ -79,6 +79,9 @@ func (s *Stage) AwaitMovers(ctx context.Context, p *Process, n int) error {
 		return s.Quietly(ctx, &movers, "movers") == nil && len(movers) == n
 	})
 }
+
+// Socket is that of the coordinator's embedded queue.
+func (s *Stage) Socket() string { return s.Path("state", "queue", "socket") }
 
 // InitRepository is `ivd repo init`.
 func (s *Stage) InitRepository(ctx context.Context) error {

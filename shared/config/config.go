@@ -61,8 +61,8 @@ type Repository struct {
 
 // Queue says which NATS to use.
 type Queue struct {
-	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; a mover names the coordinator's queue.listen here."`
-	Listen    string `yaml:"listen" doc:"Address of the embedded queue, on loopback, for movers in processes of their own on this host. Empty: only movers that ivd starts itself reach it."`
+	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; movers of the same user on the same machine reach it by a socket there, others name the coordinator's queue.listen here."`
+	Listen    string `yaml:"listen" doc:"Address of the embedded queue, on loopback, for movers of other users or through a tunnel. Empty: it has no port."`
 	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, for url."`
 	CAFile    string `yaml:"ca_file" doc:"PEM file with authorities for the server's certificate, for url."`
 	// The coordinator writes AckWait to the queue, where movers read it.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -93,6 +94,9 @@ var checksums = []string{"crc32c", ChecksumMD5}
 func (v *validator) queue(q Queue) {
 	if q.URL != "" {
 		for u := range strings.SplitSeq(q.URL, ",") {
+			if path, ok := strings.CutPrefix(u, "unix://"); ok && filepath.IsAbs(path) {
+				continue
+			}
 			v.link("queue.url", strings.TrimSpace(u), "nats", "tls", "ws", "wss")
 		}
 	}
@@ -104,14 +108,17 @@ func (v *validator) queue(q Queue) {
 	}
 }
 
-// Address returns where movers reach the queue: at url, or at listen, where the
-// embedded queue of this machine's coordinator listens. It is empty where neither is
-// set.
-func (q Queue) Address() string {
-	if q.URL == "" && q.Listen != "" {
-		return "nats://" + q.Listen
+// QueueSocket is where `ivd serve` lets movers of this machine, of the same user, into
+// its embedded queue.
+func (c *Config) QueueSocket() string { return filepath.Join(c.StateDir, "queue", "socket") }
+
+// QueueURL is where a mover reaches the queue: at queue.url or, where that is empty, by
+// the socket of this machine's `ivd serve`.
+func (c *Config) QueueURL() string {
+	if c.Queue.URL != "" {
+		return c.Queue.URL
 	}
-	return q.URL
+	return "unix://" + c.QueueSocket()
 }
 
 func (v *validator) policies(policies []Policy) {

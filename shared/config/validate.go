@@ -30,7 +30,7 @@ func (c *Config) ValidateMover() error {
 	v := &validator{where: c.where}
 	v.repository(c.Repository)
 	v.queue(c.Queue)
-	v.reachable(c.Queue)
+	v.reachable(c)
 	v.mover(c.Mover)
 	return errors.Join(v.problems...)
 }
@@ -39,7 +39,7 @@ func (c *Config) ValidateMover() error {
 func (c *Config) ValidateQueue() error {
 	v := &validator{where: c.where}
 	v.queue(c.Queue)
-	v.reachable(c.Queue)
+	v.reachable(c)
 	return errors.Join(v.problems...)
 }
 
@@ -57,9 +57,9 @@ func (c *Config) ValidateRepository() error {
 	return errors.Join(v.problems...)
 }
 
-func (v *validator) reachable(q Queue) {
-	if q.Address() == "" {
-		v.add("queue.url", ivd.Invalid, "must be set for a mover: the coordinator's queue (its queue.listen) or your NATS, such as nats://127.0.0.1:4222")
+func (v *validator) reachable(c *Config) {
+	if c.Queue.URL == "" {
+		v.need("state_dir", c.StateDir)
 	}
 }
 

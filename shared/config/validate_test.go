@@ -62,7 +62,9 @@ func TestMoverRefuses(t *testing.T) {
 		name, text string
 		want       []string
 	}{
-		{"nothing", "", []string{"repository.url: must be set", "queue.url: must be set for a mover"}},
+		{"nothing", "", []string{"repository.url: must be set"}},
+		{"no way to the queue", with("nats://127.0.0.1:4222", "''") + "state_dir: ''\n", []string{"state_dir: must be set"}},
+		{"a socket somewhere", with("nats://127.0.0.1:4222", "unix://socket"), []string{`queue.url: "unix://socket": want nats://`}},
 		{"no handles", with("handles: 2", "handles: 0"), []string{"mover.handles: 0: want at least 1"}},
 		{"little memory", with("512MiB", "1MiB"), []string{"mover.memory: 1MiB: want at least 32MiB"}},
 		{"transport", with("nbdssl,", "ndbssl,"), []string{`mover.vddk.transports[0]: "ndbssl": did you mean nbdssl?`}},
@@ -76,8 +78,24 @@ func TestMoverRefuses(t *testing.T) {
 	if err := parse(t, noVCenters).ValidateMover(); err != nil {
 		t.Errorf("a mover needs no vcenters: %v", err)
 	}
+	if err := parse(t, with("nats://127.0.0.1:4222", "unix:///run/ivd/socket")).ValidateMover(); err != nil {
+		t.Errorf("a queue may be at a socket: %v", err)
+	}
 	if err := parse(t, noVCenters).ValidateRepository(); err != nil {
 		t.Errorf("nor does a command on the repository: %v", err)
+	}
+}
+
+// Without queue.url a mover goes to the socket below the state folder.
+func TestQueueURL(t *testing.T) {
+	for text, want := range map[string]string{
+		"state_dir: /s\n": "unix:///s/queue/socket",
+		"state_dir: /s\nqueue: { listen: '127.0.0.1:4222' }\n": "unix:///s/queue/socket",
+		"queue: { url: 'nats://q:4222' }\n":                    "nats://q:4222",
+	} {
+		if url := parse(t, text).QueueURL(); url != want {
+			t.Errorf("%q: %s, want %s", text, url, want)
+		}
 	}
 }
 

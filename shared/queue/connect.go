@@ -32,7 +32,7 @@ type InProcess interface {
 
 // Options say how to reach the queue. Either URL or InProcess is needed.
 type Options struct {
-	URL       string // nats://host:port, tls://host:port, several with commas
+	URL       string // nats://host:port, tls://host:port, several with commas; or one unix:///path
 	CredsFile string // a NATS credentials file, or empty
 	CAFile    string // PEM of who signed the server's certificate, or empty for the system's
 	InProcess InProcess
@@ -90,7 +90,7 @@ func Connect(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.nc, err = nats.Connect(o.URL, opts...); err != nil {
+	if q.nc, err = nats.Connect(o.server(), opts...); err != nil {
 		return nil, connectError(o, err)
 	}
 	if q.js, err = jetstream.New(q.nc, jetstream.WithDefaultTimeout(tryTimeout)); err != nil {
@@ -136,6 +136,8 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 	switch {
 	case o.InProcess != nil:
 		opts = append(opts, nats.InProcessServer(o.InProcess))
+	case o.socket() != "":
+		opts = append(opts, nats.SetCustomDialer(bySocket(o.socket())), nats.SkipHostLookup())
 	case o.URL == "":
 		return nil, ivd.Errorf(ivd.Invalid, "connect to the queue: neither a URL nor a server in this process")
 	}
@@ -169,6 +171,8 @@ func connectError(o Options, err error) error {
 		kind, remedy = ivd.Denied, "check queue.ca_file and that queue.url names the server as its certificate does"
 	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
 		kind, remedy = ivd.Invalid, "write queue.url with tls:// where the server has TLS, and with nats:// where it has not"
+	case o.socket() != "":
+		kind, remedy = ivd.Transient, "start `ivd serve` with the same state_dir, as the same user; a mover on another host needs queue.url"
 	case o.InProcess == nil:
 		kind, remedy = ivd.Transient, "check that the NATS server runs there, that queue.url is right and that no firewall is between"
 	}
