@@ -30,7 +30,7 @@ enum {
 	VIX_FLAG_OPEN_UNBUFFERED = 1,
 	VIX_FLAG_OPEN_SINGLE_LINK = 2,
 	VIX_FLAG_OPEN_READ_ONLY = 4,
-	VIX_FLAG_OPEN_COMPRESSION_MASK = 112,
+	VIX_FLAG_OPEN_COMPRESSION_MASK = 0x3f0,
 };
 
 typedef void (*VixLogFunc)(const char *format, va_list args);

@@ -11,13 +11,16 @@ struct ivd_params *ivd_params_new(void) {
 	return calloc(1, sizeof(struct ivd_params));
 }
 
-char *ivd_params_own(struct ivd_params *params, char *text) {
-	if (!*text) {
-		free(text);
-		return NULL;
-	}
+char *ivd_params_text(struct ivd_params *params, char *text) {
 	params->strings[params->count++] = text;
 	return text;
+}
+
+char *ivd_params_own(struct ivd_params *params, char *text) {
+	if (*text)
+		return ivd_params_text(params, text);
+	free(text);
+	return NULL;
 }
 
 void ivd_params_uid(struct ivd_params *params, char *user, char *password) {

@@ -5,6 +5,7 @@ package vddk
 import "C"
 
 import (
+	"cmp"
 	"errors"
 )
 
@@ -84,11 +85,14 @@ func (p Params) make(l *Library) (*C.struct_ivd_params, error) {
 	c.says.thumbPrint = own(p.Thumbprint)
 	c.says.port = C.uint32_t(p.Port)
 	c.says.nfcHostPort = C.uint32_t(p.NFCPort)
+	// No part of a login is NULL, for which the library may crash. One space is what
+	// VMware's own backup program passes as the key of a session.
+	text := func(s string) *C.char { return C.ivd_params_text(c, C.CString(s)) }
 	switch {
 	case p.Cookie != "":
-		C.ivd_params_session(c, own(p.Cookie), own(p.User), own(p.Password))
+		C.ivd_params_session(c, text(p.Cookie), text(p.User), text(cmp.Or(p.Password, " ")))
 	case p.User != "":
-		C.ivd_params_uid(c, own(p.User), own(p.Password))
+		C.ivd_params_uid(c, text(p.User), text(p.Password))
 	}
 	if p.Disk != nil {
 		C.ivd_params_disk(c, own(p.Disk.ID), own(p.Disk.Datastore), own(p.Disk.Snapshot))

@@ -17,6 +17,7 @@ func TestParamsArrive(t *testing.T) {
 		"disk by user":           {Server: "vc", Port: 8443, NFCPort: 9902, Thumbprint: "AA:BB", User: "u", Password: "secret", Disk: disk},
 		"disk by login":          {Server: "vc", Thumbprint: "AA:BB", User: "u", Cookie: "secret", Disk: live},
 		"disk by nameless login": {Server: "vc", Thumbprint: "AA:BB", Cookie: "secret", Disk: disk},
+		"disk without password":  {Server: "vc", Thumbprint: "AA:BB", User: "u", Disk: live},
 		"VM by user":             {Server: "vc", Port: 443, Thumbprint: "AA:BB", User: "u", Password: "secret", VM: "moref=vm-12"},
 		"VM by login":            {Server: "vc", Thumbprint: "AA:BB", User: "u", Cookie: "secret", VM: "moref=vm-12"},
 	} {

@@ -39,7 +39,8 @@ struct ivd_params {
 	int count;
 };
 struct ivd_params *ivd_params_new(void);
-char *ivd_params_own(struct ivd_params *params, char *text); /* takes ownership; NULL for "" */
+char *ivd_params_own(struct ivd_params *params, char *text);  /* takes ownership; NULL for "" */
+char *ivd_params_text(struct ivd_params *params, char *text); /* takes ownership; never NULL */
 void ivd_params_uid(struct ivd_params *params, char *user, char *password);
 void ivd_params_session(struct ivd_params *params, char *cookie, char *user, char *password);
 void ivd_params_disk(struct ivd_params *params, char *id, char *datastore, char *snapshot);

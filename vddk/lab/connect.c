@@ -103,10 +103,9 @@ static VixError check_access(const VixConnectParams *params, const char *identit
 		return VIX_DISK_NOINIT;
 	if (!*identity || strlen(identity) > IDENTITY_MAX)
 		return VIX_INVALID_ARG;
-	VixError err = lab_check_params(params);
-	if (err == VIX_OK && params->specType != VIX_SPEC_VSTORAGE_OBJECT)
-		return VIX_NOT_SUPPORTED; /* the laboratory has First Class Disks only */
-	return err;
+	if (!lab_is_remote(params))
+		return VIX_NOT_SUPPORTED; /* a file's place is its own */
+	return lab_check_params(params);
 }
 
 /* A scripted fault comes after access was prepared: a call that fails may have

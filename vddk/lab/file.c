@@ -1,17 +1,14 @@
-/* The "file" transport: a raw image on this machine. One thread for a handle
- * works off its requests in order. */
+/* The "file" transport: a disk on this machine. One thread for a handle works off its
+ * requests in order. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "lab.h"
+#include "vmdk.h"
 
 struct file {
-	int fd;
+	struct vmdk vmdk;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -19,12 +16,9 @@ struct file {
 	bool stop;
 };
 
-static VixError transfer(struct file *file, struct lab_request *request) {
-	size_t left = request->count * VIX_SECTOR_SIZE;
-	off_t at = (off_t)(request->sector * VIX_SECTOR_SIZE);
-	uint8_t *buffer = request->buffer;
+static VixError move(const struct lab_request *request, int fd, uint8_t *buffer, size_t left, off_t at) {
 	while (left > 0) {
-		ssize_t n = request->op == LAB_READ ? pread(file->fd, buffer, left, at) : pwrite(file->fd, buffer, left, at);
+		ssize_t n = request->op == LAB_READ ? pread(fd, buffer, left, at) : pwrite(fd, buffer, left, at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -36,31 +30,67 @@ static VixError transfer(struct file *file, struct lab_request *request) {
 	return VIX_OK;
 }
 
-/* The parts that are not holes, rounded outwards to chunks; the whole range where the
- * file system does not know its holes. */
+/* What of a range lies in the extent that has its first sector. */
+static uint64_t within(const struct vmdk_extent *extent, uint64_t sector, uint64_t end) {
+	uint64_t stop = extent->start + extent->count;
+	return (end < stop ? end : stop) - sector;
+}
+
+static VixError transfer(struct file *file, struct lab_request *request) {
+	uint64_t end = request->sector + request->count;
+	uint8_t *buffer = request->buffer;
+	VixError err = VIX_OK;
+	for (uint64_t at = request->sector, n; at < end && err == VIX_OK; at += n) {
+		const struct vmdk_extent *extent = vmdk_at(&file->vmdk, at);
+		n = within(extent, at, end);
+		err = move(request, extent->fd, buffer, n * VIX_SECTOR_SIZE, (off_t)((at - extent->start + extent->offset) * VIX_SECTOR_SIZE));
+		buffer += n * VIX_SECTOR_SIZE;
+	}
+	return err;
+}
+
+/* The first sector from at on that is no hole of its extent, in *from, and the end of
+ * that data; the whole range where the file system does not know its holes. */
+static uint64_t data_in(const struct vmdk_extent *extent, uint64_t at, uint64_t end, uint64_t *from) {
+	off_t shift = (off_t)((int64_t)extent->offset - (int64_t)extent->start) * VIX_SECTOR_SIZE;
+	off_t data = lseek(extent->fd, (off_t)(at * VIX_SECTOR_SIZE) + shift, SEEK_DATA);
+	if (data < 0 && errno == ENXIO)
+		return *from = end;
+	off_t hole = data < 0 ? -1 : lseek(extent->fd, data, SEEK_HOLE);
+	*from = data < 0 ? at : (uint64_t)(data - shift) / VIX_SECTOR_SIZE;
+	uint64_t to = hole < 0 ? end : ((uint64_t)(hole - shift) + VIX_SECTOR_SIZE - 1) / VIX_SECTOR_SIZE;
+	if (*from > end)
+		*from = end;
+	return to > end ? end : to;
+}
+
+/* The parts that are not holes, rounded outwards to chunks. */
 static VixError allocated(struct file *file, struct lab_request *request) {
 	struct lab_blocks blocks = {0};
-	uint64_t chunk = request->chunk * VIX_SECTOR_SIZE;
-	uint64_t at = request->sector * VIX_SECTOR_SIZE, end = at + request->count * VIX_SECTOR_SIZE;
+	uint64_t chunk = request->chunk, at = request->sector, end = at + request->count;
 	while (at < end) {
-		off_t data = lseek(file->fd, (off_t)at, SEEK_DATA);
-		if (data < 0 && errno == ENXIO)
-			break;
-		off_t hole = data < 0 ? (off_t)end : lseek(file->fd, data, SEEK_HOLE);
-		if (data < 0)
-			data = (off_t)at;
-		if (hole < 0)
-			hole = (off_t)end;
-		if ((uint64_t)data >= end)
-			break;
-		uint64_t from = (uint64_t)data / chunk * chunk, to = ((uint64_t)hole + chunk - 1) / chunk * chunk;
-		if (to > end)
-			to = end;
-		lab_blocks_add(&blocks, from / VIX_SECTOR_SIZE, (to - from) / VIX_SECTOR_SIZE);
-		at = to;
+		const struct vmdk_extent *extent = vmdk_at(&file->vmdk, at);
+		uint64_t stop = at + within(extent, at, end), from, to = data_in(extent, at, stop, &from);
+		if (from < to) {
+			from = from / chunk * chunk;
+			to = (to + chunk - 1) / chunk * chunk;
+			if (from < at / chunk * chunk)
+				from = at / chunk * chunk;
+			lab_blocks_add(&blocks, from, (to > end ? end : to) - from);
+			at = to;
+		} else {
+			at = stop;
+		}
 	}
 	request->blocks = lab_blocks_done(&blocks);
 	return request->blocks ? VIX_OK : VIX_OUT_OF_MEMORY;
+}
+
+static VixError flush(struct file *file) {
+	for (int i = 0; i < file->vmdk.count; i++)
+		if (fdatasync(file->vmdk.extents[i].fd) != 0)
+			return lab_from_errno(errno);
+	return VIX_OK;
 }
 
 static VixError work(struct file *file, struct lab_request *request) {
@@ -71,7 +101,7 @@ static VixError work(struct file *file, struct lab_request *request) {
 	case LAB_ALLOCATED:
 		return allocated(file, request);
 	case LAB_FLUSH:
-		return fdatasync(file->fd) == 0 ? VIX_OK : lab_from_errno(errno);
+		return flush(file);
 	}
 	return VIX_NOT_SUPPORTED;
 }
@@ -106,48 +136,27 @@ static void file_submit(VixHandle *handle, struct lab_request *request) {
 	pthread_mutex_unlock(&file->lock);
 }
 
-/* Several handles may read, or one may write. */
-static VixError open_locked(VixHandle *handle, const char *path, int *fd) {
-	*fd = open(path, (handle->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (*fd < 0) {
-		int number = errno;
-		lab_log("cannot open %s: %s\n", path, strerror(number));
-		return lab_from_errno(number);
-	}
-	struct stat st;
-	VixError err = VIX_OK;
-	if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size % VIX_SECTOR_SIZE)
-		err = VIX_INCORRECT_FILE_TYPE;
-	else if (flock(*fd, (handle->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
-		err = VIX_FILE_ALREADY_LOCKED;
-	if (err != VIX_OK)
-		close(*fd);
-	else
-		handle->capacity = (uint64_t)st.st_size / VIX_SECTOR_SIZE;
-	return err;
-}
-
 static VixError file_open(VixHandle *handle, const char *path) {
-	int fd;
-	VixError err = open_locked(handle, path, &fd);
-	if (err != VIX_OK)
-		return err;
 	struct file *file = calloc(1, sizeof *file);
-	if (!file) {
-		close(fd);
+	if (!file)
 		return VIX_OUT_OF_MEMORY;
+	VixError err = vmdk_open(path, handle->read_only, &file->vmdk);
+	if (err != VIX_OK) {
+		free(file);
+		return err;
 	}
-	file->fd = fd;
+	handle->capacity = file->vmdk.capacity;
+	handle->adapter = file->vmdk.adapter;
+	memcpy(handle->uuid, file->vmdk.uuid, sizeof handle->uuid);
 	file->last = &file->first;
 	pthread_mutex_init(&file->lock, NULL);
 	pthread_cond_init(&file->wake, NULL);
 	handle->disk = file;
-	if (lab_thread(&file->thread, file_thread, file) != 0) {
-		close(fd);
-		free(file);
-		return VIX_OUT_OF_MEMORY;
-	}
-	return VIX_OK;
+	if (lab_thread(&file->thread, file_thread, file) == 0)
+		return VIX_OK;
+	vmdk_close(&file->vmdk);
+	free(file);
+	return VIX_OUT_OF_MEMORY;
 }
 
 static void file_close(VixHandle *handle) {
@@ -157,7 +166,7 @@ static void file_close(VixHandle *handle) {
 	pthread_cond_signal(&file->wake);
 	pthread_mutex_unlock(&file->lock);
 	pthread_join(file->thread, NULL);
-	close(file->fd);
+	vmdk_close(&file->vmdk);
 	pthread_mutex_destroy(&file->lock);
 	pthread_cond_destroy(&file->wake);
 	free(file);

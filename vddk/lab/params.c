@@ -104,7 +104,11 @@ static bool empty(const char *text) {
 static bool has_credentials(const VixConnectParams *params) {
 	if (params->credType == VIX_CRED_UID)
 		return !empty(params->creds.uid.userName) && params->creds.uid.password;
-	return params->credType == VIX_CRED_SESSIONID && !empty(params->creds.sessionId.cookie);
+	if (params->credType != VIX_CRED_SESSIONID || empty(params->creds.sessionId.cookie))
+		return false;
+	if (!params->creds.sessionId.key)
+		lab_warn("the key of a sessionId is NULL: one space, the password or an empty text is expected\n");
+	return params->creds.sessionId.key;
 }
 
 VixError lab_check_login(const VixConnectParams *params) {

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"ivdmover/deploy/lab/estate"
-	"ivdmover/shared/ivd"
 )
 
 // Front is the vCenter as the data port needs it.
@@ -29,8 +28,8 @@ type Front interface {
 	Live(cookie string) bool
 	Datastore(moid string) (name string, ok bool)
 	Machine(moid string) (name string, ok bool)
-	Prepare(datastore string, disk ivd.DiskID, identity string, refusing []string) error
-	End(disk ivd.DiskID, identity string) error
+	Prepare(datastore string, a estate.Access, refusing []string) error
+	End(a estate.Access) error
 }
 
 // Options of a data port.

@@ -10,12 +10,9 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// admitMachine is admit for a disk that a client names as a machine's: by the machine,
+// admitMachine is admit for a machine, or for a disk that a client names as a machine's: by the machine,
 // the path of the disk's descriptor, and the machine's snapshot.
 func (p *Port) admitMachine(q url.Values, k ticket) (ticket, error) {
-	if k.op != opOpen {
-		return k, refuse(notSupported, "the laboratory prepares access to disks of their own only")
-	}
 	moid, ok := strings.CutPrefix(q.Get("vm"), "moref=")
 	if !ok {
 		return k, refuse(invalidArg, fmt.Sprintf("vmxSpec %q: want moref=ID", q.Get("vm")))
@@ -23,6 +20,10 @@ func (p *Port) admitMachine(q url.Values, k ticket) (ticket, error) {
 	machine, ok := p.o.Front.Machine(moid)
 	if !ok {
 		return k, refuse(noMachine, fmt.Sprintf("no machine %q", moid))
+	}
+	if k.op != opOpen {
+		k.machine = machine
+		return k, nil
 	}
 	d, err := p.diskOf(machine, q.Get("path"))
 	if err != nil {

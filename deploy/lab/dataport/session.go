@@ -155,10 +155,11 @@ func (s *session) access(q request) error {
 	if identity == "" || len(identity) > 50 {
 		return refuse(invalidArg, "an identity of 1 to 50 characters is needed")
 	}
+	a := estate.Access{Disk: k.disk, Machine: k.machine, Identity: identity}
 	if q.op == opPrepare {
-		return s.p.o.Front.Prepare(k.datastore, k.disk, identity, s.p.hosts().AccessRefused)
+		return s.p.o.Front.Prepare(k.datastore, a, s.p.hosts().AccessRefused)
 	}
-	return s.p.o.Front.End(k.disk, identity)
+	return s.p.o.Front.End(a)
 }
 
 // span turns sectors into bytes, without overflow.

@@ -33,6 +33,7 @@ type ticket struct {
 	op        uint16
 	datastore string // its name
 	disk      ivd.DiskID
+	machine   string // its name, of access to a machine
 	snapshot  ivd.SnapshotID
 	write     bool
 	expires   time.Time

@@ -12,10 +12,18 @@ import (
 )
 
 // Access is a PrepareForAccess whose EndAccess has not come yet, whether a machine
-// has the disk or not.
+// has the disk or not: to a disk, or to a machine.
 type Access struct {
-	Disk     ivd.DiskID `json:"disk"`
+	Disk     ivd.DiskID `json:"disk,omitzero"`
+	Machine  string     `json:"machine,omitempty"`
 	Identity string     `json:"identity"`
+}
+
+func (a Access) String() string {
+	if a.Machine != "" {
+		return fmt.Sprintf("machine %s by %q", a.Machine, a.Identity)
+	}
+	return fmt.Sprintf("disk %s by %q", a.Disk, a.Identity)
 }
 
 // Prepared lists what was prepared and not ended.
@@ -43,7 +51,7 @@ func (e *Estate) reportUnended() error {
 	for _, a := range e.state.Prepared {
 		list = append(list, script.Misuse{
 			Time: time.Now().UTC(), PID: os.Getpid(), Rule: script.EndAccess,
-			Detail: fmt.Sprintf("PrepareForAccess of disk %s by %q, and no EndAccess", a.Disk, a.Identity),
+			Detail: fmt.Sprintf("PrepareForAccess of %s, and no EndAccess", a),
 		})
 	}
 	return script.WriteUnended(e.o.Dir, list)

@@ -74,28 +74,36 @@ func (e *Estate) attached(id ivd.DiskID) bool {
 	return r != nil && len(r.Attached) > 0
 }
 
-// Prepare forbids, for an identity, the relocation of all machines that a disk is
-// attached to, one after another. It tells which machines those are. At one of
-// those that refuse it stops, with kind Denied: the ones before stay as they are.
-func (e *Estate) Prepare(datastore string, id ivd.DiskID, identity string, refusing []string) ([]string, error) {
+// Prepare forbids, for an identity, the relocation of a machine, or of all machines
+// that a disk of a datastore is attached to, one after another. It tells which
+// machines those are. At one of those that refuse it stops, with kind Denied: the ones
+// before stay as they are.
+func (e *Estate) Prepare(datastore string, a Access, refusing []string) ([]string, error) {
 	var machines []string
 	var refused error
 	err := e.update(func(s *state) error {
-		if _, _, err := e.find(datastore, id); err != nil {
-			return err
+		all := []string{a.Machine}
+		if a.Machine == "" {
+			if _, _, err := e.find(datastore, a.Disk); err != nil {
+				return err
+			}
+			all = all[:0]
+			for _, at := range s.Disks[a.Disk].Attached {
+				all = append(all, at.Machine)
+			}
 		}
-		for _, a := range s.Disks[id].Attached {
-			if slices.Contains(refusing, a.Machine) {
-				refused = ivd.Errorf(ivd.Denied, "no right to disable methods of machine %s", a.Machine)
+		for _, name := range all {
+			if slices.Contains(refusing, name) {
+				refused = ivd.Errorf(ivd.Denied, "no right to disable methods of machine %s", name)
 				break
 			}
-			h := Hold{Machine: a.Machine, Disk: id, Identity: identity}
+			h := Hold{Machine: name, Disk: a.Disk, Identity: a.Identity}
 			if !slices.Contains(s.Holds, h) {
 				s.Holds = append(s.Holds, h)
 			}
-			machines = append(machines, a.Machine)
+			machines = append(machines, name)
 		}
-		s.prepared(Access{Disk: id, Identity: identity})
+		s.prepared(a)
 		return nil
 	})
 	if err == nil {
@@ -104,19 +112,19 @@ func (e *Estate) Prepare(datastore string, id ivd.DiskID, identity string, refus
 	return machines, err
 }
 
-// End lifts what Prepare did for a disk and an identity, also where the disk has
-// been detached or deleted since. To repeat it does no harm.
-func (e *Estate) End(id ivd.DiskID, identity string) ([]string, error) {
+// End lifts what Prepare did, also where the disk has been detached or deleted since.
+// To repeat it does no harm.
+func (e *Estate) End(a Access) ([]string, error) {
 	var machines []string
 	err := e.update(func(s *state) error {
 		s.Holds = slices.DeleteFunc(s.Holds, func(h Hold) bool {
-			mine := h.Disk == id && h.Identity == identity
+			mine := h.Disk == a.Disk && h.Identity == a.Identity && (a.Machine == "" || h.Machine == a.Machine)
 			if mine {
 				machines = append(machines, h.Machine)
 			}
 			return mine
 		})
-		s.ended(Access{Disk: id, Identity: identity})
+		s.ended(a)
 		return nil
 	})
 	return machines, err

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/types"
+
 	"ivdmover/deploy/lab"
 	"ivdmover/deploy/lab/script"
 )
@@ -69,4 +72,25 @@ func TestAccessStopsInTheMiddle(t *testing.T) {
 	if got := w.lab.Report(); len(got.Disabled)+len(got.Prepared) != 0 {
 		t.Fatalf("after EndAccess: %+v", got)
 	}
+}
+
+// Access is prepared to a machine as well, as programs that back machines up do: its
+// methods are disabled until EndAccess, and those of no other machine.
+func TestAccessToAMachine(t *testing.T) {
+	w := newWorld(t, mib)
+	vm := w.machine(1)
+	p := w.of(vm, "", false)
+	wantCode(t, lib.PrepareForAccess(t.Context(), w.of(object.NewVirtualMachine(w.client(), types.ManagedObjectReference{Type: "VirtualMachine", Value: "vm-none"}), "", false), "run 7"), 4000)
+	must(t, lib.PrepareForAccess(t.Context(), p, "run 7"))
+	r := w.lab.Report()
+	if len(r.Disabled) != 1 || len(r.Prepared) != 1 || r.Prepared[0].Machine == "" || r.Prepared[0].Identity != "run 7" {
+		t.Fatalf("disabled %+v, prepared %+v", r.Disabled, r.Prepared)
+	}
+	must(t, lib.EndAccess(t.Context(), p, "run 7"))
+	if r := w.lab.Report(); len(r.Disabled)+len(r.Prepared) != 0 {
+		t.Fatalf("after EndAccess: disabled %+v, prepared %+v", r.Disabled, r.Prepared)
+	}
+	must(t, script.WriteHosts(w.dir, script.Hosts{AccessRefused: []string{vm.Name()}}))
+	wantCode(t, lib.PrepareForAccess(t.Context(), p, "run 8"), 3014)
+	must(t, lib.EndAccess(t.Context(), p, "run 8"))
 }

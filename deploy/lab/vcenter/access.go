@@ -16,11 +16,11 @@ var errStandalone = ivd.Errorf(ivd.Unsupported, "a standalone ESXi host has no m
 
 // Prepare disables the relocation of all machines that a disk is attached to, for
 // an identity; several may hold it. It stops at the first of those that refuse.
-func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string, refusing []string) error {
+func (v *VCenter) Prepare(datastore string, a estate.Access, refusing []string) error {
 	if v.o.ESX {
 		return errStandalone
 	}
-	machines, err := v.o.Estate.Prepare(datastore, id, identity, refusing)
+	machines, err := v.o.Estate.Prepare(datastore, a, refusing)
 	for _, name := range machines {
 		v.showHolds(name)
 	}
@@ -28,11 +28,11 @@ func (v *VCenter) Prepare(datastore string, id ivd.DiskID, identity string, refu
 }
 
 // End lifts what Prepare did. To repeat it does no harm.
-func (v *VCenter) End(id ivd.DiskID, identity string) error {
+func (v *VCenter) End(a estate.Access) error {
 	if v.o.ESX {
 		return errStandalone
 	}
-	machines, err := v.o.Estate.End(id, identity)
+	machines, err := v.o.Estate.End(a)
 	for _, name := range machines {
 		v.showHolds(name)
 	}

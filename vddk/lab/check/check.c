@@ -69,6 +69,7 @@ VixConnectParams *disk_of_its_own(void) {
 	params->serverName = "127.0.0.1";
 	params->credType = VIX_CRED_SESSIONID;
 	params->creds.sessionId.cookie = "cookie";
+	params->creds.sessionId.key = " ";
 	params->specType = VIX_SPEC_VSTORAGE_OBJECT;
 	params->spec.vStorageObjSpec.id = "id";
 	params->spec.vStorageObjSpec.datastoreMoRef = "datastore-1";

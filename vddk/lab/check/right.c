@@ -96,16 +96,90 @@ static void metadata(void) {
 	close_local(connection, handle);
 }
 
+/* A disk is a descriptor and its extents: it is written and read through the
+ * descriptor, across extents too. */
 static void create(void) {
 	init(NULL);
 	VixConnection *connection = local();
-	VixCreateParams params = {.diskType = 2, .adapterType = 3, .hwVersion = 7, .capacity = 999};
-	WANT(VixDiskLib_Create(connection, "new.raw", &params, NULL, NULL), VIX_OK);
-	WANT(VixDiskLib_Create(connection, "new.raw", &params, NULL, NULL), VIX_FILE_ALREADY_EXISTS);
-	WANT(VixDiskLib_Unlink(connection, "new.raw"), VIX_OK);
-	WANT(VixDiskLib_Unlink(connection, "new.raw"), VIX_FILE_NOT_FOUND);
+	VixCreateParams params = {.diskType = 2, .adapterType = 1, .hwVersion = 7, .capacity = 999};
+	VixHandle *handle;
+	VixInfo *info;
+	struct stat st;
+	WANT(VixDiskLib_Create(connection, "new.vmdk", &params, NULL, NULL), VIX_OK);
+	WANT(VixDiskLib_Create(connection, "new.vmdk", &params, NULL, NULL), VIX_FILE_ALREADY_EXISTS);
+	WANT(stat("new-flat.vmdk", &st) | (st.st_size != 999 * VIX_SECTOR_SIZE), 0);
+	WANT(VixDiskLib_Open(connection, "new.vmdk", 0, &handle), VIX_OK);
+	WANT(VixDiskLib_GetInfo(handle, &info), VIX_OK);
+	WANT(info->capacity, 999);
+	WANT(info->adapterType, 1);
+	VixDiskLib_FreeInfo(info);
+	VixHandle *second;
+	WANT(VixDiskLib_Open(connection, "new.vmdk", 0, &second), VIX_FILE_ALREADY_LOCKED);
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	WANT(VixDiskLib_Unlink(connection, "new.vmdk"), VIX_OK);
+	WANT(stat("new-flat.vmdk", &st), -1);
+	WANT(VixDiskLib_Unlink(connection, "new.vmdk"), VIX_FILE_NOT_FOUND);
+	params.diskType = 1; /* sparse */
+	WANT(VixDiskLib_Create(connection, "new.vmdk", &params, NULL, NULL), VIX_NOT_SUPPORTED);
 	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
 	VixDiskLib_Exit();
+}
+
+static void descriptors(void) {
+#define FIRST "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"twoGbMaxExtentFlat\"\n"
+	static const struct { const char *text; VixError open; } refused[] = {
+		{FIRST, VIX_DISK_INVAL}, {FIRST "RW 2048 SPARSE \"disk.raw\"\n", VIX_DISK_NOTSUPPORTED},
+		{FIRST "RW 4096 FLAT \"disk.raw\" 0\n", VIX_DISK_INVAL}, {FIRST "RW 8 FLAT \"none\" 0\n", VIX_FILE_NOT_FOUND},
+		{"# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=fffffffe\nRW 8 FLAT \"disk.raw\" 0\n", VIX_DISK_NOTSUPPORTED}};
+	init(NULL);
+	VixConnection *connection = local();
+	VixHandle *handle;
+	VixBlockList *list;
+	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+		write_text("two.vmdk", refused[i].text);
+		WANT(VixDiskLib_Open(connection, "two.vmdk", 4, &handle), refused[i].open);
+	}
+	write_text("second.raw", "");
+	WANT(truncate("second.raw", 1 << 20), 0);
+	write_text("two.vmdk", FIRST "RW 1024 FLAT \"disk.raw\" 0\r\nRW 1024 FLAT \"second.raw\" 512\r\nddb.uuid = \"60 00\"\n");
+	WANT(VixDiskLib_Open(connection, "two.vmdk", 0, &handle), VIX_OK);
+	memset(buffer, 7, 8 * VIX_SECTOR_SIZE);
+	WANT(VixDiskLib_Write(handle, 1020, 8, buffer), VIX_OK);
+	memset(buffer, 0, 8 * VIX_SECTOR_SIZE);
+	WANT(VixDiskLib_Read(handle, 1020, 8, buffer), VIX_OK);
+	WANT(buffer[0] & buffer[8 * VIX_SECTOR_SIZE - 1], 7);
+	WANT(VixDiskLib_Read(handle, 2044, 8, buffer), VIX_OUTOFRANGE);
+	WANT(VixDiskLib_QueryAllocatedBlocks(handle, 0, 2048, 128, &list), VIX_OK);
+	WANT(list->numBlocks, 2); /* what the disk has from the start, and across the extents */
+	WANT(list->blocks[1].offset, 896);
+	WANT(list->blocks[1].length, 256);
+	WANT(VixDiskLib_FreeBlockList(list), VIX_OK);
+	WANT(VixDiskLib_Close(handle), VIX_OK);
+	int fd = open("second.raw", O_RDONLY);
+	WANT(pread(fd, buffer, 512, 512 * VIX_SECTOR_SIZE), 512);
+	WANT(buffer[0], 7);
+	close(fd);
+	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+	VixDiskLib_Exit();
+#undef FIRST
+}
+
+/* Programs that are linked against VDDK name these. */
+static void hosted(void) {
+	init(NULL);
+	VixConnection *connection = local();
+	VixHandle *handle = open_local(connection, 0);
+	uint64_t space;
+	WANT(VixDiskLib_CreateChild(handle, "child", 1, NULL, NULL), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_Clone(connection, "a", connection, "b", NULL, NULL, NULL, 0), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_Grow(connection, disk, 4096, 0, NULL, NULL), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_Shrink(handle, NULL, NULL), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_Defragment(handle, NULL, NULL), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_Rename(disk, "b"), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_IsAttachPossible(handle, handle), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_Attach(handle, handle), VIX_NOT_SUPPORTED);
+	WANT(VixDiskLib_SpaceNeededForClone(handle, 1, &space), VIX_NOT_SUPPORTED);
+	close_local(connection, handle);
 }
 
 /* A descriptor with one extent beside it, which has 2048 sectors. */
@@ -156,6 +230,11 @@ static void parameters(void) {
 	VixDiskLib_FreeConnectParams(back);
 	VixHandle *handle;
 	WANT(VixDiskLib_Open(connection, NULL, 4, &handle), VIX_CONN_REFUSED);
+	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
+	params->creds.sessionId.key = NULL;
+	WANT(VixDiskLib_ConnectEx(params, 1, NULL, NULL, &connection), VIX_INVALID_ARG);
+	params->creds.sessionId.key = "";
+	WANT(VixDiskLib_ConnectEx(params, 1, NULL, NULL, &connection), VIX_OK);
 	WANT(VixDiskLib_Disconnect(connection), VIX_OK);
 	VixConnectParams stranger = *params; /* made with calloc, as before 6.7 */
 	stranger.state = NULL;
@@ -257,7 +336,7 @@ static void exit_while_open(void) {
 
 const struct check_case right_cases[] = {
 	{"init", init_rules, 0, NULL}, {"kinds of I/O", kinds_of_io, 0, NULL}, {"alignment", alignment, 0, NULL},
-	{"allocated", allocated, 0, NULL}, {"metadata", metadata, 0, NULL}, {"create", create, 0, NULL}, {"CheckRepair", check_repair, 0, NULL},
+	{"allocated", allocated, 0, NULL}, {"metadata", metadata, 0, NULL}, {"create", create, 0, NULL}, {"descriptors", descriptors, 0, NULL}, {"hosted disks", hosted, 0, NULL}, {"CheckRepair", check_repair, 0, NULL},
 	{"parameters", parameters, 0, NULL}, {"configuration", configuration, 0, NULL}, {"texts", texts, 0, NULL},
 	{"script of faults", script_of_faults, 0, NULL}, {"broken scripts", broken_scripts, 0, "faults.json"},
 	{"InitEx fails", init_fails, 0, NULL}, {"Exit while open", exit_while_open, 0, "open-at-exit"}, {0},
