@@ -118,6 +118,18 @@ func bad(r doctor.Report) (names []string) {
 	return names
 }
 
+// The doctor, too, believes the library alone of what it uses.
+func TestDoctorOfAReplacedTransport(t *testing.T) {
+	w := newWard(t)
+	if err := script.WriteHosts(w.dir, script.Hosts{QuietFallback: true}); err != nil {
+		t.Fatal(err)
+	}
+	r := w.report(0, append(w.flags, "--snapshot", string(w.snapshots[0]))...)
+	if len(r.Transports) != 3 || r.Transports[0].Works || r.Transports[0].Reason != "asked for san, the library used nbdssl" || !r.Transports[2].Works {
+		t.Errorf("%+v", r.Transports)
+	}
+}
+
 func TestDoctorOfAHealthyHost(t *testing.T) {
 	w := newWard(t)
 	if err := script.WriteHosts(w.dir, script.Hosts{Proxies: []script.Proxy{{BIOSUUID: disktest.Proxy, VM: "lab-vm-1", FreeSlots: 1}}}); err != nil {

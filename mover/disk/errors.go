@@ -27,10 +27,14 @@ var kinds = map[vddk.Class]ivd.Kind{
 const noMemory = 2
 
 // class is the library's class of an error; empty where it is none of the
-// library's.
+// library's. A transport that the library has replaced cannot serve.
 func class(err error) vddk.Class {
+	var other *otherTransport
 	var v *vddk.Error
-	if errors.As(err, &v) {
+	switch {
+	case errors.As(err, &other):
+		return vddk.Fallback
+	case errors.As(err, &v):
 		return v.Class
 	}
 	return ""
@@ -55,7 +59,13 @@ func classify(err error) error {
 	}
 	var v *vddk.Error
 	var l *vddk.LoadError
+	var other *otherTransport
 	switch {
+	case errors.As(err, &other):
+		return &ivd.Error{
+			Kind: ivd.Unsupported, Err: err,
+			Remedy: "allow " + other.used + " in mover.vddk.transports, or see in the library's log lines why " + other.asked + " is not available",
+		}
 	case errors.As(err, &v) && v.Code == noMemory:
 		return &ivd.Error{
 			Kind: ivd.Transient, Err: err,

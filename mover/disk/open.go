@@ -158,7 +158,8 @@ func afterEndAccess(open func() (*Disk, error), end func() error) (*Disk, error)
 	return open()
 }
 
-// openWith is the connector of the library.
+// openWith is the connector of the library. A disk that the library opens by another
+// transport is closed again.
 func (h *Host) openWith(ctx context.Context, p vddk.Params, path string, write bool, mode string) (*Disk, error) {
 	call, end := within(ctx, h.limits.open)
 	defer end()
@@ -170,7 +171,11 @@ func (h *Host) openWith(ctx context.Context, p vddk.Params, path string, write b
 	if err != nil {
 		return nil, errors.Join(err, h.disconnect(c))
 	}
-	return &Disk{name: p.String(), connection: c, handle: handle, write: write, host: h, rate: newRate()}, nil
+	d := &Disk{name: p.String(), connection: c, handle: handle, write: write, host: h, rate: newRate()}
+	if used := d.Transport(); !serves(mode, used) {
+		return nil, errors.Join(&otherTransport{mode, used}, d.Close())
+	}
+	return d, nil
 }
 
 // flagsFor: writes by HotAdd and SAN go around the host's cache, as VMware demands.

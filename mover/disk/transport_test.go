@@ -265,3 +265,58 @@ func TestTransportsOfTheLaboratory(t *testing.T) {
 		}
 	}
 }
+
+// A library that is asked for SAN or HotAdd alone may use NBDSSL instead, without an
+// error. What it says that it uses is believed, and nothing else.
+func TestATransportThatTheLibraryReplaces(t *testing.T) {
+	dir, folder := t.TempDir(), t.TempDir()
+	refs, _, cookie, v := labDisks(t, startLab(t, dir, 1))
+	snapshot, err := v.CreateSnapshot(t.Context(), refs[0], "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := script.WriteHosts(dir, script.Hosts{QuietFallback: true}); err != nil {
+		t.Fatal(err)
+	}
+	spec := Spec{Disk: job.IVD(refs[0]), Snapshot: snapshot, Login: cookie}
+	host := func(transports ...string) *Host {
+		t.Helper()
+		h, err := NewHost(lib, Options{Transports: transports, Machine: Machine{VM: true, BIOSUUID: disktest.Proxy}, Folder: folder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	h := host("san", "hotadd", "nbdssl")
+	d, err := h.Open(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []job.Refusal{
+		{Transport: "san", Reason: "asked for san, the library used nbdssl"},
+		{Transport: "hotadd", Reason: "asked for hotadd, the library used nbdssl"},
+	}
+	if d.Transport() != "nbdssl" || !slices.Equal(d.Refused(), want) {
+		t.Errorf("opened by %s, refused %+v", d.Transport(), d.Refused())
+	}
+	if left := h.Left(); len(left) != 0 {
+		t.Errorf("noted as attached: %+v", left)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, mode := range []string{"san", "hotadd"} {
+		d, err := host(mode).Open(t.Context(), spec)
+		if err == nil {
+			t.Errorf("%s alone: opened by %s", mode, d.Transport())
+			_ = d.Close()
+			continue
+		}
+		if ivd.KindOf(err) != ivd.Unsupported || !strings.Contains(err.Error(), "the library used nbdssl") || ivd.RemedyOf(err) == "" {
+			t.Errorf("%s alone: %v, %q", mode, err, ivd.RemedyOf(err))
+		}
+	}
+	if err := v.DeleteSnapshot(t.Context(), refs[0], snapshot); err != nil {
+		t.Error(err)
+	}
+}

@@ -89,6 +89,15 @@ struct json *lab_world_proxy(const char *dir, const struct json **proxy) {
 	return hosts;
 }
 
+bool lab_world_is(const char *dir, const char *setting) {
+	char *text = dir ? lab_world_read(dir, "hosts.json") : NULL;
+	struct json *hosts = text ? json_parse(text) : NULL;
+	free(text);
+	bool is = hosts && json_bool(hosts, setting);
+	json_free(hosts);
+	return is;
+}
+
 const char *lab_world_self(void) {
 	static char firmware[64];
 	if (lab_config.proxy[0])

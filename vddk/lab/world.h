@@ -19,6 +19,8 @@ const char *lab_world_last(void);
 char *lab_world_read(const char *dir, const char *name);
 /* hosts.json's entry of this machine in *proxy, NULL without one. The tree is to be freed. */
 struct json *lab_world_proxy(const char *dir, const struct json **proxy);
+/* Whether hosts.json has a setting that is true. */
+bool lab_world_is(const char *dir, const char *setting);
 /* Which of the virtual machines this machine is; empty: unknown. */
 const char *lab_world_self(void);
 

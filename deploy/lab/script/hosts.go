@@ -40,6 +40,7 @@ type Hosts struct {
 	HotAdd         Pace     `json:"hotadd,omitzero"`           // what goes by the host's SCSI layer
 	SAN            Pace     `json:"san,omitzero"`              // what goes by the storage network
 	AccessRefused  []string `json:"access_refused,omitempty"`  // machines whose methods PrepareForAccess may not disable
+	QuietFallback  bool     `json:"quiet_fallback,omitempty"`  // SAN or HotAdd asked for alone, and not available, becomes NBDSSL without a word
 	Proxies        []Proxy  `json:"proxies,omitempty"`
 }
 
