@@ -169,6 +169,19 @@ func (s *Server) ClientURL() string {
 // InProcessConn opens a connection within the process, for package queue.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
+// Traffic counts what the server has received and sent since its start: what a program
+// costs it.
+type Traffic struct{ Messages, Bytes int64 }
+
+// Traffic is the server's so far.
+func (s *Server) Traffic() (Traffic, error) {
+	v, err := s.ns.Varz(nil)
+	if err != nil {
+		return Traffic{}, fmt.Errorf("ask the queue's server for its counts: %w", err)
+	}
+	return Traffic{Messages: v.InMsgs + v.OutMsgs, Bytes: v.InBytes + v.OutBytes}, nil
+}
+
 // Close shuts the server down, waits for its end and unlocks its folder.
 func (s *Server) Close() {
 	if s.relay != nil {

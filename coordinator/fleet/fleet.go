@@ -2,10 +2,11 @@
 // hold, whether one still holds a disk, and which of them to ask for something
 // that only VDDK can do.
 //
-// What it promises: the heartbeats are read once for all who want to know, and at
-// most listLife old; a mover that has fallen silent counts no more, by this
-// coordinator's own clock, long before its heartbeat is forgotten. It knows no
-// vCenter and no repository. All methods are safe for concurrent use.
+// What it promises: the heartbeats are followed by one standing watch for all who
+// want to know, and are listed only where it matters what is stored now; a mover that
+// has fallen silent counts no more, by this coordinator's own clock, long before its
+// heartbeat is forgotten. It knows no vCenter and no repository. All methods are safe
+// for concurrent use.
 package fleet
 
 import (
@@ -21,19 +22,22 @@ import (
 const (
 	// SilentMover is after which time without a heartbeat a mover does not count.
 	SilentMover = 20 * time.Second
-	listLife    = 2 * time.Second
+	// listLife is how long a list may be used again that says what is stored now.
+	listLife = 250 * time.Millisecond
 )
 
 // Fleet is the movers of one queue.
 type Fleet struct {
-	queue *queue.Queue
-	now   func() time.Time
+	queue    *queue.Queue
+	now      func() time.Time
+	standing *queue.Mirror[job.Mover]
 
-	mu    sync.Mutex       // held while the heartbeats are read: once for all who ask
-	list  []job.Mover      // guarded by mu, like all below
-	read  time.Time        // when the list was read
-	beats map[string]pulse // by the mover's name
-	known bool             // the list was read once
+	mu    sync.Mutex
+	beats map[string]pulse // guarded by mu: by the mover's name
+
+	listing sync.Mutex // held while the heartbeats are listed: once for all who ask
+	list    []job.Mover
+	read    time.Time // when the list was read; zero: never
 }
 
 // pulse is how far a mover's count of beats was, and since when.
@@ -48,39 +52,39 @@ func New(q *queue.Queue, now func() time.Time) *Fleet {
 	if now == nil {
 		now = time.Now
 	}
-	return &Fleet{queue: q, now: now, beats: map[string]pulse{}}
+	return &Fleet{queue: q, now: now, standing: q.StandingMovers(), beats: map[string]pulse{}}
 }
 
-// Handles counts the disks that the movers can hold now. Whoever calls it
-// regularly keeps the list fresh for all.
+// Handles counts the disks that the movers can hold now.
 func (f *Fleet) Handles(ctx context.Context) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.readLocked(ctx); err != nil {
+	movers, err := f.standing.All(ctx)
+	if err != nil {
 		return 0, err
 	}
 	handles := 0
-	for _, m := range f.list {
-		if usable(m) && f.now().Sub(f.beats[m.Name].since) <= SilentMover {
+	for i, silent := range f.silence(movers) {
+		if m := movers[i]; usable(m) && silent <= SilentMover {
 			handles += m.Handles
 		}
 	}
 	return handles, nil
 }
 
-// Movers lists the movers whose heartbeat is known, as they were at most listLife
-// ago. The caller must not change the list.
-func (f *Fleet) Movers(ctx context.Context) ([]job.Mover, error) { return f.atMost(ctx, listLife) }
+// Movers lists the movers whose heartbeat is known.
+func (f *Fleet) Movers(ctx context.Context) ([]job.Mover, error) { return f.standing.All(ctx) }
 
-// atMost is the list, read anew where it is older than that.
-func (f *Fleet) atMost(ctx context.Context, old time.Duration) ([]job.Mover, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if age := f.now().Sub(f.read); f.known && age >= 0 && age < old {
+// stored lists the movers as they are stored now, or were a moment ago.
+func (f *Fleet) stored(ctx context.Context) ([]job.Mover, error) {
+	f.listing.Lock()
+	defer f.listing.Unlock()
+	if age := f.now().Sub(f.read); !f.read.IsZero() && age >= 0 && age < listLife {
 		return f.list, nil
 	}
-	err := f.readLocked(ctx)
-	return f.list, err
+	list, err := f.queue.Movers(ctx)
+	if err == nil {
+		f.list, f.read = list, f.now()
+	}
+	return list, err
 }
 
 // Mover returns one mover's heartbeat. Kind NotFound: it has none.
@@ -88,9 +92,10 @@ func (f *Fleet) Mover(ctx context.Context, name string) (job.Mover, error) {
 	return f.queue.Mover(ctx, name)
 }
 
-// Holds reports whether a mover says that it works on a disk for a run.
+// Holds reports whether a mover says that it works on a disk for a run. A job may
+// just have begun, and its mover says so before: so what is stored counts.
 func (f *Fleet) Holds(ctx context.Context, run ivd.RunID, disk ivd.DiskID) (bool, error) {
-	movers, err := f.atMost(ctx, listLife/8) // a job may just have begun
+	movers, err := f.stored(ctx)
 	for _, m := range movers {
 		for _, a := range m.Active {
 			if a.Run == run && a.Disk == disk {
@@ -101,22 +106,20 @@ func (f *Fleet) Holds(ctx context.Context, run ivd.RunID, disk ivd.DiskID) (bool
 	return false, err
 }
 
-// readLocked reads the heartbeats and notes since when each count has stood.
-func (f *Fleet) readLocked(ctx context.Context) error {
-	list, err := f.queue.Movers(ctx)
-	if err != nil {
-		return err
-	}
-	now, seen := f.now(), make(map[string]pulse, len(list))
-	for _, m := range list {
+// silence is for how long the count of each mover has stood.
+func (f *Fleet) silence(movers []job.Mover) []time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, seen, silent := f.now(), make(map[string]pulse, len(movers)), make([]time.Duration, len(movers))
+	for i, m := range movers {
 		p, known := f.beats[m.Name]
 		if !known || p.process != m.Process || p.count != m.Beat {
 			p = pulse{process: m.Process, count: m.Beat, since: now}
 		}
-		seen[m.Name] = p
+		seen[m.Name], silent[i] = p, now.Sub(p.since)
 	}
-	f.list, f.beats, f.read, f.known = list, seen, now, true
-	return nil
+	f.beats = seen
+	return silent
 }
 
 // usable reports whether a mover takes anything new.

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"ivdmover/coordinator/fleet"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
 )
 
 // Each question goes to the mover with the most room, and to the next where that
@@ -53,31 +55,28 @@ func TestSilentMoverDoesNotCount(t *testing.T) {
 	t.Parallel()
 	b := coordtest.New(t)
 	c := b.Coordinator("one")
-	handles := func() int {
+	handles := func(want int) {
 		t.Helper()
-		n, err := c.Fleet.Handles(t.Context())
-		b.Must(err)
-		return n
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		for n := -1; n != want; { // a heartbeat is seen a moment after it is stored
+			var err error
+			n, err = c.Fleet.Handles(ctx)
+			b.Must(err)
+			b.Must(pause.For(ctx, time.Millisecond))
+		}
 	}
 	beat := func(n uint64, draining bool) {
 		b.Must(b.Queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: "m", Process: "x", Beat: n, Handles: 8, Free: 8, Draining: draining}))
 	}
 	beat(1, false)
-	if n := handles(); n != 8 {
-		t.Errorf("%d handles", n)
-	}
+	handles(8)
 	c.Clock.Advance(fleet.SilentMover + time.Second)
-	if n := handles(); n != 0 {
-		t.Errorf("%d handles with a silent mover", n)
-	}
+	handles(0) // with a silent mover
 	beat(2, false)
-	if n := handles(); n != 8 {
-		t.Errorf("%d handles after its return", n)
-	}
+	handles(8) // after its return
 	beat(3, true)
-	if n := handles(); n != 0 {
-		t.Errorf("%d handles with a mover that takes nothing new", n)
-	}
+	handles(0) // with a mover that takes nothing new
 }
 
 // Whether a mover holds a disk is asked of what it says now.
@@ -103,5 +102,27 @@ func TestHolds(t *testing.T) {
 	beat()
 	if held, err := f.Holds(t.Context(), "r", "a"); err != nil || held {
 		t.Errorf("when it was closed: %v, %v", held, err)
+	}
+}
+
+// Asking how many disks the movers can hold, as admission does each second, asks the
+// queue's server for nothing: one watch stands, and tells what is new.
+func TestHandlesAskTheServerOnce(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	f := b.Coordinator("one").Fleet
+	ask := func() {
+		_, err := f.Handles(t.Context())
+		b.Must(err)
+		_, err = f.Movers(t.Context())
+		b.Must(err)
+	}
+	ask()
+	if n := b.Messages(func() {
+		for range 100 {
+			ask()
+		}
+	}); n > 20 { // the watch's own heartbeat, a ping: none for each question
+		t.Errorf("100 questions cost %d messages", n)
 	}
 }

@@ -37,16 +37,23 @@ func (q *Queue) Movers(ctx context.Context) ([]job.Mover, error) {
 	}
 	movers := make([]job.Mover, 0, len(entries))
 	for _, e := range entries {
-		m, err := decodeMover(e)
-		if err != nil {
-			q.log.Warn("heartbeat left out", "mover", e.Key, "error", err)
-			continue
-		}
-		if !m.Doctor {
+		if m, ok := q.workingMover(e); ok {
 			movers = append(movers, m)
 		}
 	}
 	return movers, nil
+}
+
+// StandingMovers mirrors what Movers lists.
+func (q *Queue) StandingMovers() *Mirror[job.Mover] { return NewMirror(q.movers, "", q.workingMover) }
+
+func (q *Queue) workingMover(e Entry) (m job.Mover, ok bool) {
+	m, err := decodeMover(e)
+	if err != nil {
+		q.log.Warn("heartbeat left out", "mover", e.Key, "error", err)
+		return m, false
+	}
+	return m, !m.Doctor
 }
 
 // Mover is the heartbeat of one mover or doctor. Kind NotFound: it has none, or

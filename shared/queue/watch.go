@@ -81,7 +81,16 @@ func (b *Bucket) list(ctx context.Context, prefix string, opts ...jetstream.Watc
 // deletions too, nothing is told twice. The channel is closed when ctx or the
 // queue ends; who stops reading ends ctx.
 func (b *Bucket) Watch(ctx context.Context, prefix string) (<-chan Event, error) {
-	wt := &watch{b: b, prefix: prefix, out: make(chan Event), known: map[string]uint64{}}
+	out := make(chan Event)
+	wt := &watch{b: b, prefix: prefix, known: map[string]uint64{}, lost: func() {}}
+	wt.send = func(ctx context.Context, e Event) bool {
+		select {
+		case out <- e:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
 	// The first opening is waited for, so that who cannot watch learns of it.
 	probe := func(ctx context.Context) error {
 		w, err := b.open(ctx, prefix, jetstream.UpdatesOnly())
@@ -93,8 +102,11 @@ func (b *Bucket) Watch(ctx context.Context, prefix string) (<-chan Event, error)
 	if err := b.q.retry(ctx, probe); err != nil {
 		return nil, fail(err, "watch %s in %s", below(prefix), b.name)
 	}
-	b.q.background(ctx, wt.run)
-	return wt.out, nil
+	b.q.background(ctx, func(ctx context.Context) {
+		defer close(out)
+		wt.run(ctx)
+	})
+	return out, nil
 }
 
 // watch is one Watch. It opens a watcher of the library anew when the connection
@@ -103,16 +115,18 @@ func (b *Bucket) Watch(ctx context.Context, prefix string) (<-chan Event, error)
 type watch struct {
 	b       *Bucket
 	prefix  string
-	out     chan Event
-	known   map[string]uint64 // what was told: revision by key
-	current bool              // the marker was told
+	send    func(context.Context, Event) bool // reports whether to go on
+	lost    func()                            // what was told may be out of date from now on
+	known   map[string]uint64                 // what was told: revision by key
+	current bool                              // the marker was told
+	again   bool                              // the marker is told after each connection
 }
 
 func (wt *watch) run(ctx context.Context) {
-	defer close(wt.out)
 	failures := pause.Backoff{First: 50 * time.Millisecond, Cap: 2 * time.Second, Retry: always}.Series()
 	for {
 		reached, err := wt.once(ctx)
+		wt.lost()
 		if reached {
 			failures.Reset()
 		}
@@ -177,7 +191,7 @@ func (wt *watch) tellAbsent(ctx context.Context, seen map[string]bool) bool {
 			}
 		}
 	}
-	if wt.current {
+	if wt.current && !wt.again {
 		return true
 	}
 	wt.current = true
@@ -198,15 +212,6 @@ func (wt *watch) tell(ctx context.Context, e jetstream.KeyValueEntry) bool {
 	}
 	wt.known[e.Key()] = e.Revision()
 	return wt.send(ctx, Event{Entry: entryOf(e)})
-}
-
-func (wt *watch) send(ctx context.Context, e Event) bool {
-	select {
-	case wt.out <- e:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // watcher is one of the library, with what it takes to end it.
