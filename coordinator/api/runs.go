@@ -48,23 +48,6 @@ type Counts struct {
 	Cancelled int `json:"cancelled"`
 }
 
-// Add counts a disk.
-func (c *Counts) Add(d RunDisk) {
-	c.Disks++
-	switch {
-	case d.Step == Waiting:
-		c.Waiting++
-	case d.Step != Ended:
-		c.Working++
-	case d.Result == Done:
-		c.Done++
-	case d.Result == Cancelled:
-		c.Cancelled++
-	default:
-		c.Failed++
-	}
-}
-
 // Steps that mean something to whoever shows a disk of a run; others lie between.
 const (
 	Waiting = "waiting" // for its turn

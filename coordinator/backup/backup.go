@@ -99,6 +99,9 @@ func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
 	})
 }
 
+// Key is that of a disk's item.
+func (w *Workflow) Key(ref ivd.DiskRef) engine.ItemKey { return engine.ItemKey(ref.ID()) }
+
 // Prepare has the VMs of each disk prepared, and then the snapshots taken, with
 // their change ids.
 func (w *Workflow) Prepare(ctx context.Context, g *engine.Group) error {

@@ -35,7 +35,7 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	s := engine.Spec{Kind: Kind, Lease: format.WriteLease, Failure: leftOut, Body: Order{Policy: q.Policy, Full: q.Full}}
 	for _, d := range chosen {
 		s.Items = append(s.Items, engine.ItemSpec{
-			Key:  engine.ItemKey(d.Ref.ID()),
+			Key:  w.Key(d.Ref),
 			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, CBT: p.CBT},
 		})
 	}

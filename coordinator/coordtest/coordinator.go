@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,17 +146,26 @@ func (b *Bench) Until(c *Coordinator, id ivd.RunID, want func(engine.View) bool)
 	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
 	defer stop()
 	var v engine.View
-	var err error
-	for v, err = range c.Engine.Watch(ctx, id) {
-		if err != nil || want(v) {
+	for change, err := range c.Engine.Watch(ctx, id) {
+		b.Must(err)
+		if v = Changed(v, change); want(v) {
 			break
 		}
 	}
-	b.Must(err)
 	if !want(v) {
 		b.Fatalf("the run is %s: %+v", v.State, v.Items)
 	}
 	return v
+}
+
+// Changed is a view after a change, its items in the order of their keys.
+func Changed(v engine.View, c engine.Change) engine.View {
+	items := slices.DeleteFunc(slices.Clone(v.Items), func(old engine.ItemView) bool {
+		return slices.ContainsFunc(c.Items, func(it engine.ItemView) bool { return it.Key == old.Key })
+	})
+	items = append(items, c.Items...)
+	slices.SortFunc(items, func(a, b engine.ItemView) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	return engine.View{Run: c.Run, Items: items}
 }
 
 // Ended waits for a run that has ended.

@@ -15,29 +15,24 @@ type beat struct {
 	since time.Time
 }
 
-// adopt takes up the runs that nobody drives: those of this instance's earlier
-// start, at once, and those of others whose owner has been silent.
-func (e *Engine) adopt(ctx context.Context) error {
-	runs, err := e.listRuns(ctx)
-	if err != nil {
-		return err
-	}
-	for id := range e.seen { // of runs that are gone
-		if _, ok := runs[id]; !ok {
-			delete(e.seen, id)
-		}
-	}
+// adopt takes up those of the runs that nobody drives: those of this instance's
+// earlier start, at once, and those of others whose owner has been silent.
+func (e *Engine) adopt(ctx context.Context, runs []Run) error {
+	before := e.seen // also of runs that are gone
+	e.seen = make(map[ivd.RunID]beat, len(before))
 	var errs []error
-	for id, r := range runs {
-		if r.State.Ended() || e.find(id) != nil {
-			delete(e.seen, id)
+	for _, r := range runs {
+		if r.State.Ended() || e.find(r.ID) != nil {
 			continue
+		}
+		if b, known := before[r.ID]; known {
+			e.seen[r.ID] = b
 		}
 		if !e.orphan(r) {
 			continue
 		}
-		if err := e.take(ctx, id); err != nil && ivd.KindOf(err) != ivd.Conflict {
-			errs = append(errs, fmt.Errorf("take over run %s: %w", id, err))
+		if err := e.take(ctx, r.ID); err != nil && ivd.KindOf(err) != ivd.Conflict {
+			errs = append(errs, fmt.Errorf("take over run %s: %w", r.ID, err))
 		}
 	}
 	return errors.Join(errs...)

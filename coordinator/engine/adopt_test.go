@@ -245,7 +245,7 @@ func TestRecheckOfOlderSeals(t *testing.T) {
 
 func geometry(b *coordtest.Bench, c *coordtest.Coordinator, id ivd.RunID) ivd.Geometry {
 	b.Helper()
-	v, err := c.Engine.Run(b.Context(), id)
+	v, err := c.Engine.View(b.Context(), id)
 	b.Must(err)
 	return b.Backup(v.Items[0]).Geometry
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
@@ -50,7 +52,7 @@ func (e *Engine) Begin(ctx context.Context, s Spec) (View, error) {
 	e.Log.Info("run begins", "run", r.ID, "kind", r.Kind, "items", len(items))
 	d := e.newDriver(r, rev, lease)
 	for _, it := range items {
-		d.items[it.Key] = it
+		d.publish(it)
 	}
 	e.drive(d)
 	return d.view(), nil
@@ -61,7 +63,7 @@ func (e *Engine) make(s Spec) (r Run, items []Item, err error) {
 	now := e.Leases.Now().UTC().Truncate(time.Second) // runs and points are named by it
 	r = Run{
 		Version: Version, ID: ivd.NewRunID(now), Kind: s.Kind, State: Running, Created: now, Urgent: s.Urgent, LeaseKind: s.Lease,
-		Owner: e.Instance, OwnerRun: e.start, Failure: s.Failure, Repository: e.Leases.ID(), Counts: Counts{Items: len(s.Items)},
+		Owner: e.Instance, OwnerRun: e.start, Failure: s.Failure, Repository: e.Leases.ID(), Counts: Counts{Items: len(s.Items), Waiting: len(s.Items)},
 	}
 	if r.Body, err = json.Marshal(s.Body); err != nil {
 		return r, nil, fmt.Errorf("encode run %s: %w", r.ID, err)
@@ -76,11 +78,23 @@ func (e *Engine) make(s Spec) (r Run, items []Item, err error) {
 	return r, items, nil
 }
 
+// storesAtOnce is how many records of items are on their way to the queue at once:
+// its server, and not the way there and back, is what a run of many waits for.
+const storesAtOnce = 64
+
 func (e *Engine) store(ctx context.Context, r Run, items []Item) (uint64, error) {
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(storesAtOnce)
 	for _, it := range items {
-		if _, err := e.Queue.State().Create(ctx, itemKey(r.ID, it.Key), it); err != nil {
-			return 0, fmt.Errorf("store item %s: %w", it.Key, err)
-		}
+		group.Go(func() error {
+			if _, err := e.Queue.State().Create(gctx, itemKey(r.ID, it.Key), it); err != nil {
+				return fmt.Errorf("store item %s: %w", it.Key, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return 0, err
 	}
 	rev, err := e.Queue.State().Create(ctx, runKey(r.ID), r)
 	if err != nil {

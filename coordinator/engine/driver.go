@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
@@ -33,9 +35,10 @@ type driver struct {
 	holds      repo.Lease // guarded by mu, like all below
 	run        Run
 	rev        uint64                  // of run in the bucket
-	items      map[ItemKey]Item        // the latest of each
+	board      *board                  // the items, as they are shown
 	jobs       map[jobKey]job.Record   // of items that are moving
 	progress   map[jobKey]job.Progress // beyond the records
+	disks      map[ivd.DiskID]ItemKey  // whose jobs' disk it is
 	groups     map[ivd.DiskID]*Group   // which moves a disk
 	changed    chan struct{}           // closed and replaced at every change
 }
@@ -49,7 +52,8 @@ func (e *Engine) newDriver(r Run, rev uint64, lease repo.Lease) *driver {
 	return &driver{
 		e: e, log: e.Log.With("run", r.ID), workflow: e.Workflows[r.Kind], holds: lease, id: r.ID,
 		run: r, rev: rev, done: make(chan struct{}), changed: make(chan struct{}),
-		items: map[ItemKey]Item{}, jobs: map[jobKey]job.Record{}, progress: map[jobKey]job.Progress{}, groups: map[ivd.DiskID]*Group{},
+		board: newBoard(), jobs: map[jobKey]job.Record{}, progress: map[jobKey]job.Progress{},
+		disks: map[ivd.DiskID]ItemKey{}, groups: map[ivd.DiskID]*Group{},
 	}
 }
 
@@ -101,22 +105,30 @@ func (d *driver) ownItems(ctx context.Context) ([]storedItem, error) {
 	if err != nil || !d.taken {
 		return items, err
 	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(storesAtOnce)
 	for i := range items {
-		for it := &items[i]; it.Step != Ended; {
-			rev, err := d.e.Queue.State().Update(ctx, itemKey(d.id, it.Key), it.Item, it.rev)
-			if err == nil {
-				it.rev = rev
-				break
-			}
-			if ivd.KindOf(err) != ivd.Conflict {
-				return nil, err
-			}
-			if *it, err = d.e.getItem(ctx, d.id, it.Key); err != nil {
-				return nil, err
-			}
+		group.Go(func() error { return d.own(gctx, &items[i]) })
+	}
+	return items, group.Wait()
+}
+
+// own writes one item anew.
+func (d *driver) own(ctx context.Context, it *storedItem) error {
+	for it.Step != Ended {
+		rev, err := d.e.Queue.State().Update(ctx, itemKey(d.id, it.Key), it.Item, it.rev)
+		if err == nil {
+			it.rev = rev
+			return nil
+		}
+		if ivd.KindOf(err) != ivd.Conflict {
+			return err
+		}
+		if *it, err = d.e.getItem(ctx, d.id, it.Key); err != nil {
+			return err
 		}
 	}
-	return items, nil
+	return nil
 }
 
 // groupUp makes the run's groups, in the order of their first items.
@@ -147,7 +159,7 @@ func (d *driver) finish(ctx context.Context) {
 		}
 	}
 	err := again(ctx, func() error {
-		return d.update(ctx, func(r *Run) { r.State, r.Ended, r.Counts = v.State, v.Ended, d.counts() })
+		return d.update(ctx, func(r *Run) { r.State, r.Ended, r.Counts, r.Stats = v.State, v.Ended, v.Counts, v.Stats })
 	})
 	if err != nil {
 		d.leave(ctx, "storing the run's end", err)
@@ -183,7 +195,10 @@ func (d *driver) keepBeating(ctx context.Context, lose context.CancelCauseFunc) 
 			return
 		case <-tick.C:
 		}
-		err := d.update(ctx, func(r *Run) { r.Beat, r.Counts = r.Beat+1, d.counts() })
+		err := d.update(ctx, func(r *Run) {
+			now := d.summary()
+			r.Beat, r.Counts, r.Stats = r.Beat+1, now.Counts, now.Stats
+		})
 		if errors.Is(err, errTakenOver) {
 			lose(errTakenOver)
 			return

@@ -17,23 +17,16 @@ func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) e
 	if err != nil {
 		return err
 	}
-	items, err := e.listItems(ctx, run)
-	if err != nil {
-		return err
-	}
 	w := e.Workflows[r.Kind]
 	if w == nil {
 		return ivd.Errorf(ivd.Unsupported, "run %s is a %q, which this program does not know", run, r.Kind)
 	}
-	i := slices.IndexFunc(items, func(it storedItem) bool {
-		tokens, err := w.Tokens([]Item{it.Item})
-		return err == nil && slices.Contains(tokens, admit.Disk(ref.Source(), ref.ID()))
-	})
-	if i < 0 {
-		return ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), run)
+	it, err := e.itemOf(ctx, run, w, ref)
+	if err != nil {
+		return err
 	}
 	if r.State.Ended() {
-		left, err := e.Ledger.Has(ctx, run, string(items[i].Key))
+		left, err := e.Ledger.Has(ctx, run, string(it.Key))
 		if err != nil {
 			return err
 		}
@@ -42,7 +35,34 @@ func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) e
 		}
 	}
 	if g, ok := w.(Guard); ok {
-		return g.MayOpen(ctx, items[i].Item)
+		return g.MayOpen(ctx, it)
 	}
 	return nil
+}
+
+// itemOf is the item that needs a disk for itself: read by its key where that is known
+// by the disk, and looked for among the run's items where it is not.
+func (e *Engine) itemOf(ctx context.Context, run ivd.RunID, w Workflow, ref ivd.DiskRef) (Item, error) {
+	var items []storedItem
+	var err error
+	if k, ok := w.(Keyer); ok {
+		items = make([]storedItem, 1)
+		items[0], err = e.getItem(ctx, run, k.Key(ref))
+		if ivd.KindOf(err) == ivd.NotFound {
+			items, err = nil, nil
+		}
+	} else {
+		items, err = e.listItems(ctx, run)
+	}
+	if err != nil {
+		return Item{}, err
+	}
+	i := slices.IndexFunc(items, func(it storedItem) bool {
+		tokens, err := w.Tokens([]Item{it.Item})
+		return err == nil && slices.Contains(tokens, admit.Disk(ref.Source(), ref.ID()))
+	})
+	if i < 0 {
+		return Item{}, ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), run)
+	}
+	return items[i].Item, nil
 }

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"ivdmover/shared/ivd"
 )
@@ -23,9 +25,17 @@ func (e *Engine) WatchNothing() (end func()) {
 }
 
 func (e *Engine) SetFleet(handles int)            { e.gate.setFleet(handles) }
-func (e *Engine) Adopt(ctx context.Context) error { return e.adopt(ctx) }
 func (e *Engine) Prune(ctx context.Context) error { return e.prune(ctx) }
 func (e *Engine) Start() string                   { return e.start }
+
+// Adopt looks once for runs that nobody drives.
+func (e *Engine) Adopt(ctx context.Context) error {
+	runs, err := e.listRuns(ctx)
+	if err != nil {
+		return err
+	}
+	return e.adopt(ctx, slices.Collect(maps.Values(runs)))
+}
 
 // Drives reports whether the engine drives a run.
 func (e *Engine) Drives(id ivd.RunID) bool { return e.find(id) != nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ivdmover/coordinator/ledger"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 )
@@ -46,7 +47,7 @@ func (d *driver) putJob(rec job.Record) {
 	if g := d.groups[rec.Disk]; g != nil {
 		g.rouse()
 	}
-	d.wakeLocked()
+	d.showLocked(rec.Disk)
 }
 
 func (d *driver) putProgress(p job.Progress) {
@@ -55,8 +56,25 @@ func (d *driver) putProgress(p job.Progress) {
 	k := jobKey{p.Disk, p.Job}
 	if d.jobs[k].State == job.Running {
 		d.progress[k] = p
-		d.wakeLocked()
+		d.showLocked(p.Disk)
 	}
+}
+
+// showLocked shows the item of a disk whose jobs have changed.
+func (d *driver) showLocked(disk ivd.DiskID) {
+	if it, ok := d.board.get(d.disks[disk]); ok {
+		d.putLocked(it.Item)
+	}
+}
+
+// putLocked shows an item with what its jobs' records and movers say.
+func (d *driver) putLocked(it Item) {
+	v := ItemView{Item: it}
+	if it.Step != Ended {
+		d.liveLocked(&v)
+	}
+	d.board.put(v)
+	d.wakeLocked()
 }
 
 // stored is the run as it is in the bucket.
@@ -81,15 +99,18 @@ func (d *driver) setRun(r Run, rev uint64) {
 func (d *driver) publish(it Item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.items[it.Key] = it
+	if it.Disk != "" {
+		d.disks[it.Disk] = it.Key
+	}
 	if it.Step == Ended { // what its jobs came to is in it
 		for _, id := range it.Jobs {
 			delete(d.jobs, jobKey{it.Disk, id})
 			delete(d.progress, jobKey{it.Disk, id})
 		}
 		delete(d.groups, it.Disk)
+		delete(d.disks, it.Disk)
 	}
-	d.wakeLocked()
+	d.putLocked(it)
 }
 
 // expect has a group woken when a job of the disk changes.
@@ -104,43 +125,25 @@ func (d *driver) wakeLocked() {
 	d.changed = make(chan struct{})
 }
 
-// next is closed at the next change.
-func (d *driver) next() <-chan struct{} {
+// summary is the run with the sums of its items as they are now.
+func (d *driver) summary() Run {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.changed
+	return d.board.sum(d.run)
 }
 
 func (d *driver) allEnded() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, it := range d.items {
-		if it.Step != Ended {
-			return false
-		}
-	}
-	return true
-}
-
-func (d *driver) counts() Counts {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var c Counts
-	for _, it := range d.items {
-		c.Add(it)
-	}
-	return c
+	c := d.summary().Counts
+	return c.Waiting+c.Working() == 0
 }
 
 // result sums the items' results up. A run that left something out is partial.
 func (d *driver) result() State {
-	c := d.counts()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case c.Done == c.Items && c.Done > 0 && d.run.Failure == nil:
+	r := d.summary()
+	switch c := r.Counts; {
+	case c.Done == c.Items && c.Done > 0 && r.Failure == nil:
 		return Done
-	case d.run.Cancel:
+	case r.Cancel:
 		return Cancelled
 	case c.Done == 0:
 		return Failed

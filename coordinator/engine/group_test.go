@@ -111,12 +111,22 @@ func runPairs(t *testing.T, e *Engine, groups map[ItemKey]GroupKey) View {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return awaitEnd(t, e, v.ID)
+}
+
+// awaitEnd waits for a run to end.
+func awaitEnd(t *testing.T, e *Engine, id ivd.RunID) View {
+	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
-	for v, err = range e.Watch(ctx, v.ID) {
+	for _, err := range e.Watch(ctx, id) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	v, err := e.View(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return v
 }
@@ -197,14 +207,7 @@ func TestGroupThatWasBeingSettled(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.drive(e.newDriver(r, rev, leaseFor(time.Hour)))
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	var v View
-	for v, err = range e.Watch(ctx, r.ID) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	v := awaitEnd(t, e, r.ID)
 	if v.Counts != (Counts{Items: 2, Failed: 2}) || len(p.finished) != 0 || v.Items[1].Failure.Message != "damaged" {
 		t.Errorf("%+v, %+v, finished were %v", v.Counts, v.Items, p.finished)
 	}

@@ -19,12 +19,23 @@ import (
 // by a workflow that does nothing.
 func insideEngine(t *testing.T) *Engine {
 	t.Helper()
+	return engineOf(t, startBroker(t))
+}
+
+func startBroker(t *testing.T) *broker.Server {
+	t.Helper()
 	b, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	q, err := queue.Connect(t.Context(), queue.Options{InProcess: b, Name: "test", Patience: 2 * time.Second})
+	return b
+}
+
+// engineOf is an engine with the queue that is reached so.
+func engineOf(t *testing.T, b queue.InProcess) *Engine {
+	t.Helper()
+	q, err := queue.Connect(t.Context(), queue.Options{InProcess: b, Name: "test", Patience: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,6 +67,7 @@ type Run struct {
 	Cancel    bool             `json:"cancel,omitempty"`
 	Failure   *ivd.Failure     `json:"failure,omitempty"` // why it could not begin, or what it left out
 	Counts    Counts           `json:"counts"`
+	Stats     ivd.Stats        `json:"stats"`          // of all its items; both are as of the latest beat
 	Body      json.RawMessage  `json:"body,omitempty"` // the workflow's own
 
 	Repository string `json:"repository,omitempty"` // its id; who has another one leaves the run alone
@@ -83,24 +84,35 @@ func (r Run) Decode(v any) error {
 // Counts are a run's items by what became of them.
 type Counts struct {
 	Items     int `json:"items"`
+	Waiting   int `json:"waiting"` // for admission
 	Done      int `json:"done"`
 	Failed    int `json:"failed"`
 	Cancelled int `json:"cancelled"`
 }
 
 // Add counts an item.
-func (c *Counts) Add(it Item) {
-	c.Items++
+func (c *Counts) Add(it Item) { c.add(it, 1) }
+
+// remove takes an item back that was counted as it is.
+func (c *Counts) remove(it Item) { c.add(it, -1) }
+
+func (c *Counts) add(it Item, n int) {
+	c.Items += n
 	switch {
+	case it.Step == Waiting:
+		c.Waiting += n
 	case it.Step != Ended:
 	case it.Result == Done:
-		c.Done++
+		c.Done += n
 	case it.Result == Cancelled:
-		c.Cancelled++
+		c.Cancelled += n
 	default:
-		c.Failed++
+		c.Failed += n
 	}
 }
+
+// Working is how many items are neither waiting nor over.
+func (c Counts) Working() int { return c.Items - c.Waiting - c.Done - c.Failed - c.Cancelled }
 
 // ItemKey names an item within its run.
 type ItemKey string

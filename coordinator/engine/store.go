@@ -35,19 +35,30 @@ func (e *Engine) listRuns(ctx context.Context) (map[ivd.RunID]Run, error) {
 	}
 	runs := make(map[ivd.RunID]Run, len(entries))
 	for _, x := range entries {
-		id := ivd.RunID(strings.TrimPrefix(x.Key, "run."))
-		var r Run
-		err := x.Decode(&r)
-		if err == nil {
-			err = checkVersion("run "+string(id), r.Version)
+		if r, ok := e.decodeRun(x); ok {
+			runs[r.ID] = r
 		}
-		if err != nil {
-			e.Log.Warn("a run is left out", "run", id, "err", err)
-			continue
-		}
-		runs[id] = r
 	}
 	return runs, nil
+}
+
+// standingRuns mirrors what listRuns reads.
+func (e *Engine) standingRuns() *queue.Mirror[Run] {
+	return queue.NewMirror(e.Queue.State(), "run.", e.decodeRun)
+}
+
+func (e *Engine) decodeRun(x queue.Entry) (r Run, ok bool) {
+	err := x.Decode(&r)
+	if err == nil {
+		err = checkVersion(x.Key, r.Version)
+	}
+	if err == nil && x.Key != runKey(r.ID) {
+		err = ivd.Errorf(ivd.Corrupt, "%s: it says that it is run %s", x.Key, r.ID)
+	}
+	if err != nil {
+		e.Log.Warn("a run is left out", "run", strings.TrimPrefix(x.Key, "run."), "err", err)
+	}
+	return r, err == nil
 }
 
 func (e *Engine) getItem(ctx context.Context, run ivd.RunID, key ItemKey) (storedItem, error) {

@@ -1,22 +1,17 @@
 package engine
 
 import (
-	"cmp"
 	"context"
-	"iter"
 	"slices"
-	"time"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
-	"ivdmover/shared/pause"
 )
 
-// View is a run with its items and their sum.
+// View is a run with its items.
 type View struct {
 	Run
 	Items []ItemView
-	Stats ivd.Stats
 }
 
 // ItemView is an item with the progress of its jobs that are under way.
@@ -36,16 +31,7 @@ func (d *driver) job(k jobKey) job.Record {
 func (d *driver) view() View {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	v := View{Run: d.run}
-	for _, it := range d.items {
-		iv := ItemView{Item: it}
-		if it.Step != Ended {
-			d.liveLocked(&iv)
-		}
-		v.Items = append(v.Items, iv)
-	}
-	v.sum()
-	return v
+	return d.board.view(d.run)
 }
 
 // liveLocked adds the records and the progress of an item's jobs.
@@ -66,17 +52,17 @@ func (d *driver) liveLocked(it *ItemView) {
 	it.Transports, it.Refused = w.used, w.refused
 }
 
-func (v *View) sum() {
-	v.Stats, v.Counts = ivd.Stats{}, Counts{}
-	for _, it := range v.Items {
-		v.Stats.Add(it.Stats)
-		v.Counts.Add(it.Item)
+// Run is one run as it is now, without its items.
+func (e *Engine) Run(ctx context.Context, id ivd.RunID) (Run, error) {
+	if d := e.find(id); d != nil {
+		return d.summary(), nil
 	}
-	slices.SortFunc(v.Items, func(a, b ItemView) int { return cmp.Compare(a.Key, b.Key) })
+	r, _, err := e.getRun(ctx, id)
+	return r, err
 }
 
-// Run is one run as it is now.
-func (e *Engine) Run(ctx context.Context, id ivd.RunID) (View, error) {
+// View is one run as it is now, with its items.
+func (e *Engine) View(ctx context.Context, id ivd.RunID) (View, error) {
 	if d := e.find(id); d != nil {
 		return d.view(), nil
 	}
@@ -84,73 +70,31 @@ func (e *Engine) Run(ctx context.Context, id ivd.RunID) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return e.storedView(ctx, r)
-}
-
-// storedView is a run that this coordinator does not drive.
-func (e *Engine) storedView(ctx context.Context, r Run) (View, error) {
 	items, err := e.listItems(ctx, r.ID)
 	if err != nil {
 		return View{}, err
 	}
-	v := View{Run: r}
+	b := newBoard()
 	for _, it := range items {
-		v.Items = append(v.Items, ItemView{Item: it.Item})
+		b.put(ItemView{Item: it.Item})
 	}
-	v.sum()
-	return v, nil
+	return b.view(r), nil
 }
 
-// Runs are all runs that are kept, the newest first.
-func (e *Engine) Runs(ctx context.Context) ([]View, error) {
-	runs, err := e.listRuns(ctx)
+// Runs are all runs that are kept, the newest first, without their items. The sums of
+// those that another coordinator drives are as of its latest beat.
+func (e *Engine) Runs(ctx context.Context) ([]Run, error) {
+	stored, err := e.listRuns(ctx)
 	if err != nil {
 		return nil, err
 	}
-	views := make([]View, 0, len(runs))
-	for id := range runs {
-		v, err := e.Run(ctx, id)
-		if ivd.KindOf(err) == ivd.NotFound {
-			continue
+	runs := make([]Run, 0, len(stored))
+	for id, r := range stored {
+		if d := e.find(id); d != nil {
+			r = d.summary()
 		}
-		if err != nil {
-			return nil, err
-		}
-		views = append(views, v)
+		runs = append(runs, r)
 	}
-	slices.SortFunc(views, func(a, b View) int { return b.Created.Compare(a.Created) })
-	return views, nil
-}
-
-// Changes are shown at most this often.
-const viewEvery = 250 * time.Millisecond
-
-// Watch yields a run now, at its changes, and last when it has ended.
-func (e *Engine) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[View, error] {
-	return func(yield func(View, error) bool) {
-		for {
-			d := e.find(id)
-			changed, poll := (<-chan struct{})(nil), time.Duration(0)
-			if d != nil {
-				changed = d.next()
-			} else {
-				poll = time.Second // another coordinator's, or one that begins or ends just now
-			}
-			v, err := e.Run(ctx, id)
-			if !yield(v, err) || err != nil || v.State.Ended() {
-				return
-			}
-			if err := pause.For(ctx, max(viewEvery, poll)); err != nil {
-				yield(View{}, err)
-				return
-			}
-			if changed != nil {
-				select {
-				case <-changed:
-				case <-d.done:
-				case <-ctx.Done():
-				}
-			}
-		}
-	}
+	slices.SortFunc(runs, func(a, b Run) int { return b.Created.Compare(a.Created) })
+	return runs, nil
 }

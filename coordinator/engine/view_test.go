@@ -36,8 +36,8 @@ func TestViewSumsUp(t *testing.T) {
 	d.putJob(job.Record{Run: "r", Disk: "a", ID: "j2", State: job.Running, Stats: ivd.Stats{ReadBytes: 10}, Transports: []string{"nbdssl"}})
 	d.mu.Lock()
 	d.progress[jobKey{"a", "j1"}] = progressOf("j1", "m9", 5) // late: its record says all
-	d.progress[jobKey{"a", "j2"}] = progressOf("j2", "m1", 3)
 	d.mu.Unlock()
+	d.putProgress(progressOf("j2", "m1", 3))
 	v := d.view()
 	var keys []ItemKey
 	for _, it := range v.Items {
@@ -64,9 +64,7 @@ func TestViewForgetsWhatIsOver(t *testing.T) {
 	t.Parallel()
 	d := viewed(t)
 	d.putJob(job.Record{Run: "r", Disk: "a", ID: "j1", State: job.Running})
-	d.mu.Lock()
-	d.progress[jobKey{"a", "j1"}] = progressOf("j1", "m1", 3)
-	d.mu.Unlock()
+	d.putProgress(progressOf("j1", "m1", 3))
 	d.putJob(job.Record{Run: "r", Disk: "a", ID: "j1", State: job.Done, Stats: ivd.Stats{ReadBytes: 7}})
 	if it := d.view().Items[0]; it.Stats.ReadBytes != 7 || it.Movers != nil {
 		t.Errorf("%+v", it)

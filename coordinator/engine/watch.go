@@ -7,19 +7,21 @@ import (
 	"time"
 
 	"ivdmover/shared/pause"
+	"ivdmover/shared/queue"
 )
 
 // watchOver looks at regular intervals, until ctx ends, for what nobody drives, and
 // keeps admission informed. Each look has its own pace: none waits for another.
 func (e *Engine) watchOver(ctx context.Context) {
 	var looks sync.WaitGroup
+	runs := e.standingRuns()
 	for _, l := range []struct {
 		what         string
 		first, every time.Duration
 		look         func(context.Context) error
 	}{
 		{"counting the movers", 0, countEvery, e.countFleet},
-		{"looking for runs that nobody drives", 0, lookEvery, e.adopt},
+		{"looking for runs that nobody drives", 0, lookEvery, func(ctx context.Context) error { return e.lookAfter(ctx, runs) }},
 		{"looking for what ended runs have left", 0, lookEvery, e.Ledger.Settle},
 		{"looking for what came late", sweepFirst, sweepEvery, e.sweep},
 		{"pruning old runs", sweepFirst, sweepEvery, e.prune},
@@ -34,6 +36,15 @@ func (e *Engine) watchOver(ctx context.Context) {
 	}
 	looks.Wait()
 	e.Ledger.Wait()
+}
+
+// lookAfter takes up the runs that nobody drives, as a standing watch has them.
+func (e *Engine) lookAfter(ctx context.Context, runs *queue.Mirror[Run]) error {
+	all, err := runs.All(ctx)
+	if err != nil {
+		return err
+	}
+	return e.adopt(ctx, all)
 }
 
 // pace is how long to wait for the next look: less while groups wait for the first

@@ -34,6 +34,11 @@ type Guard interface {
 	MayOpen(ctx context.Context, it Item) error
 }
 
+// Keyer is a workflow of which each item is one disk, whose key follows from it.
+type Keyer interface {
+	Key(ref ivd.DiskRef) ItemKey
+}
+
 // Concluder is a workflow that does something when all items of a run have ended.
 type Concluder interface {
 	// Conclude is called with the run as it will be shown. Its error is logged and

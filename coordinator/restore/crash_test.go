@@ -167,8 +167,8 @@ func TestStaleCoordinatorDeletesNoEndedRestore(t *testing.T) {
 	var key engine.ItemKey
 	for v, err := range one.Engine.Watch(ctx, id) {
 		b.Must(err)
-		if it := v.Items[0]; it.Retries > 0 {
-			key = it.Key
+		if len(v.Items) > 0 && v.Items[0].Retries > 0 {
+			key = v.Items[0].Key
 			break
 		}
 	}

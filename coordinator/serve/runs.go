@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"iter"
-	"reflect"
 	"strings"
 
 	"ivdmover/coordinator/api"
@@ -47,7 +46,7 @@ func (r *runs) begin(ctx context.Context, s engine.Spec, err error) (api.Run, er
 		return api.Run{}, err
 	}
 	v, err := r.house.engine.Begin(ctx, s)
-	return r.run(v), err
+	return r.run(v.Run), err
 }
 
 // Cancel asks for a run's end.
@@ -55,49 +54,45 @@ func (r *runs) Cancel(ctx context.Context, id ivd.RunID) error { return r.house.
 
 // Run is one run.
 func (r *runs) Run(ctx context.Context, id ivd.RunID) (api.Run, error) {
-	v, err := r.house.engine.Run(ctx, id)
-	return r.run(v), err
+	run, err := r.house.engine.Run(ctx, id)
+	return r.run(run), err
 }
 
 // Runs are all that are kept, the newest first.
 func (r *runs) Runs(ctx context.Context) ([]api.Run, error) {
-	views, err := r.house.engine.Runs(ctx)
-	list := make([]api.Run, len(views))
-	for i, v := range views {
-		list[i] = r.run(v)
+	kept, err := r.house.engine.Runs(ctx)
+	list := make([]api.Run, len(kept))
+	for i, run := range kept {
+		list[i] = r.run(run)
 	}
 	return list, err
 }
 
 // RunDisks are those of one run, in the order of their keys.
 func (r *runs) RunDisks(ctx context.Context, id ivd.RunID) ([]api.RunDisk, error) {
-	v, err := r.house.engine.Run(ctx, id)
-	return r.disks(v), err
+	v, err := r.house.engine.View(ctx, id)
+	return r.disks(v.Kind, v.Items), err
 }
 
 // Watch yields a run's changes.
 func (r *runs) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[api.Change, error] {
 	return func(yield func(api.Change, error) bool) {
-		shown := map[string]api.RunDisk{}
-		for v, err := range r.house.engine.Watch(ctx, id) {
-			c := api.Change{Run: r.run(v)}
-			for _, d := range r.disks(v) {
-				if old, known := shown[d.Key]; !known || !reflect.DeepEqual(old, d) {
-					shown[d.Key] = d
-					c.Disks = append(c.Disks, d)
-				}
-			}
-			if !yield(c, err) {
+		for c, err := range r.house.engine.Watch(ctx, id) {
+			if !yield(api.Change{Run: r.run(c.Run), Disks: r.disks(c.Run.Kind, c.Items)}, err) {
 				return
 			}
 		}
 	}
 }
 
-func (r *runs) run(v engine.View) api.Run {
+func (r *runs) run(v engine.Run) api.Run {
 	out := api.Run{
 		ID: v.ID, Kind: job.Kind(v.Kind), State: api.State(v.State), Created: v.Created, Ended: v.Ended,
 		Owner: v.Owner, Cancelling: v.Cancel, Failure: v.Failure, Stats: v.Stats,
+		Counts: api.Counts{
+			Disks: v.Counts.Items, Waiting: v.Counts.Waiting, Working: v.Counts.Working(),
+			Done: v.Counts.Done, Failed: v.Counts.Failed, Cancelled: v.Counts.Cancelled,
+		},
 	}
 	if v.Kind == backup.Kind {
 		var o backup.Order
@@ -105,17 +100,14 @@ func (r *runs) run(v engine.View) api.Run {
 			out.Policy, out.Full = o.Policy, o.Full
 		}
 	}
-	for _, it := range v.Items {
-		out.Counts.Add(api.RunDisk{Step: string(it.Step), Result: api.State(it.Result)})
-	}
 	return out
 }
 
 // disks come in the order of their keys, as the engine's items do.
-func (r *runs) disks(v engine.View) []api.RunDisk {
-	disks := make([]api.RunDisk, len(v.Items))
-	for i, it := range v.Items {
-		disks[i] = r.disk(v.Kind, it)
+func (r *runs) disks(kind engine.Kind, items []engine.ItemView) []api.RunDisk {
+	disks := make([]api.RunDisk, len(items))
+	for i, it := range items {
+		disks[i] = r.disk(kind, it)
 	}
 	return disks
 }

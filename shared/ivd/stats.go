@@ -25,3 +25,16 @@ func (s *Stats) Add(o Stats) {
 	s.WrittenBytes += o.WrittenBytes
 	s.Packs += o.Packs
 }
+
+// Subtract takes o from s, which it was added to.
+func (s *Stats) Subtract(o Stats) {
+	s.DiskBytes -= o.DiskBytes
+	s.ReadBytes -= o.ReadBytes
+	s.ZeroBytes -= o.ZeroBytes
+	s.DedupBytes -= o.DedupBytes
+	s.NewBytes -= o.NewBytes
+	s.CompressedBytes -= o.CompressedBytes
+	s.StoredBytes -= o.StoredBytes
+	s.WrittenBytes -= o.WrittenBytes
+	s.Packs -= o.Packs
+}

@@ -41,11 +41,28 @@ func (f *Rooms) All() api.Rooms {
 	return api.Rooms{Runs: f, Estate: f, Archive: f, Movers: f}
 }
 
+// count counts a disk of a run.
+func count(c *api.Counts, d api.RunDisk) {
+	c.Disks++
+	switch {
+	case d.Step == api.Waiting:
+		c.Waiting++
+	case d.Step != api.Ended:
+		c.Working++
+	case d.Result == api.Done:
+		c.Done++
+	case d.Result == api.Cancelled:
+		c.Cancelled++
+	default:
+		c.Failed++
+	}
+}
+
 // Put stores a run as it is now, counts its disks and tells those who watch it.
 func (f *Rooms) Put(v api.RunDetail) {
 	v.Counts = api.Counts{}
 	for _, d := range v.Disks {
-		v.Counts.Add(d)
+		count(&v.Counts, d)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
