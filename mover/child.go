@@ -100,7 +100,7 @@ func work(f flags) (err error) {
 	w, err := worker.New(worker.Options{
 		Name: c.Mover.Name, Handles: c.Mover.Handles, DedupMemory: int64(c.Mover.DedupMemory),
 		VDDK: host.Version(), Modes: host.Modes(), Disks: host, Devices: host,
-		Queue: q, Repository: r, Log: log, Facts: host.Facts,
+		Queue: q, Repository: r, Recheck: c.Repository.Recheck.Std(), Log: log, Facts: host.Facts,
 		Memory: budget.NewMemory(int64(c.Mover.Memory), func(n int) budget.Buffer { return host.Alloc(n) }),
 	})
 	if err != nil {

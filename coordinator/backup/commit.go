@@ -138,7 +138,7 @@ func (w *Workflow) trust(ctx context.Context, run ivd.RunID, lease ivd.LeaseID) 
 	if known := w.trusted[run]; known != nil && known.Lease().ID == lease {
 		return known, nil
 	}
-	opened, err := trust.Open(ctx, w.Repo, lease)
+	opened, err := trust.Open(ctx, w.Repo, lease, trust.Recheck)
 	if err == nil {
 		w.trusted[run] = opened
 	}

@@ -85,9 +85,14 @@ func runFacts(v api.RunDetail) []fact {
 	if v.Kind == job.Restore {
 		return append(facts, fact{"written", telemetry.Bytes(s.WrittenBytes)})
 	}
+	asked := ""
+	if s.Asked > 0 {
+		asked = fmt.Sprintf("%d requests for packs that were built on", s.Asked)
+	}
 	return append(facts,
 		fact{"read", fmt.Sprintf("%s: %s zero, %s stored before, %s new", telemetry.Bytes(s.ReadBytes), telemetry.Bytes(s.ZeroBytes), telemetry.Bytes(s.DedupBytes), telemetry.Bytes(s.NewBytes))},
-		fact{"stored", fmt.Sprintf("%s in %d packs", telemetry.Bytes(s.StoredBytes), s.Packs)})
+		fact{"stored", fmt.Sprintf("%s in %d packs", telemetry.Bytes(s.StoredBytes), s.Packs)},
+		fact{"asked", asked})
 }
 
 func backupDisks(v api.RunDetail) *text.Table {

@@ -150,11 +150,12 @@ type backup struct {
 
 func newBackup(b Backup) *backup {
 	g := b.Job.Geometry
+	b.Trust = b.Trust.ForJob()
 	r := &backup{
 		Backup: b, job: &b.Job,
 		requests: newRequests(b.InFlight, b.Request),
 		uploads:  make(chan struct{}, extraPacks),
-		parent:   &parent{repository: b.Repository, trust: b.Trust, of: b.Job.Backup.Parent},
+		parent:   &parent{repository: b.Repository, trust: b.Trust, of: b.Job.Backup.Parent, tick: b.Meter.tick},
 		pending:  &pending{entries: map[ivd.ContentID]entry{}},
 		known:    map[ivd.PackID]*pack{},
 		batch:    batchState{begun: time.Now()},
@@ -184,7 +185,7 @@ func (b *backup) decideAll(ctx context.Context, decided chan<- chan *span) error
 		if pageEnd(g, index) <= b.next {
 			continue
 		}
-		page, err := b.parent.page(ctx, index, g)
+		page, err := b.parent.page(ctx, index, g, work.builds(index))
 		if err != nil {
 			return err
 		}

@@ -17,8 +17,9 @@ type Batch struct {
 	SealedAt time.Time     // by the store's clock; zero when this batch stored nothing
 	// Incarnation of the repository in which SealedAt counts.
 	Incarnation ivd.IncarnationID
-	Stats       ivd.Stats // of this batch alone
-	Done        bool      // it is the job's last one
+	Stats       ivd.Stats    // of this batch alone
+	Damaged     []ivd.Damage // found since the batch before: packs of the parent, which it does not build on
+	Done        bool         // it is the job's last one
 }
 
 // Limits say when a batch is sealed, always at a span's end. Zero values mean the

@@ -81,7 +81,7 @@ func (b *bench) writer(l repo.Lease) writer { return b.writerWith(l, 1<<20) }
 
 func (b *bench) writerWith(l repo.Lease, memory int64) writer {
 	b.t.Helper()
-	t, err := trust.Open(b.t.Context(), b.repo, l.ID)
+	t, err := trust.Open(b.t.Context(), b.repo, l.ID, trust.Recheck)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -138,6 +138,7 @@ func seal(rec *job.Record, lease ivd.LeaseID, c Batch) {
 	}
 	rec.Batches++
 	rec.Stats.Add(c.Stats)
+	rec.Damaged = append(rec.Damaged, c.Damaged...)
 	if c.Done {
 		rec.State = job.Done
 	}

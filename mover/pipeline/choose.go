@@ -51,6 +51,21 @@ func (w *work) read(ctx context.Context, span ivd.SpanIndex) (ivd.Bitmap, error)
 	return ivd.Bitmap{}, nil
 }
 
+// builds says which spans of a page are read, or a part of them. Pages are asked for
+// in order, before their spans.
+func (w *work) builds(page ivd.PageIndex) func(ivd.SpanIndex) bool {
+	if w.job.Backup.Allocated {
+		return func(ivd.SpanIndex) bool { return true } // the disk tells later
+	}
+	read := map[ivd.SpanIndex]bool{}
+	for _, s := range w.spans {
+		if s.Span.Page() == page {
+			read[s.Span] = s.Read != ivd.Bitmap{}
+		}
+	}
+	return func(span ivd.SpanIndex) bool { return read[span] }
+}
+
 // allocated asks the disk, for some spans at once: each question is a call to the
 // host, and its answer is bounded by the extent asked for.
 func (w *work) allocated(ctx context.Context, span ivd.SpanIndex) (ivd.Bitmap, error) {
@@ -128,11 +143,7 @@ func (b *backup) decide(ctx context.Context, s *span) error {
 		if c.Zero() || s.read.Has(i) {
 			continue
 		}
-		good, err := b.parent.trusted(ctx, c.Place.Pack)
-		if err != nil {
-			return err
-		}
-		if !good {
+		if !s.page.page.Trusted(c.Place.Pack) {
 			s.read.Set(i)
 		}
 	}
@@ -147,15 +158,11 @@ func all(g ivd.Geometry, span ivd.SpanIndex) (b ivd.Bitmap) {
 
 // stored reports whether a chunk that was read is stored already, as far as that
 // can be known out of order.
-func (b *backup) stored(ctx context.Context, s *span, i ivd.ChunkIndex, id ivd.ContentID) (ivd.Place, bool, error) {
+func (b *backup) stored(s *span, i ivd.ChunkIndex, id ivd.ContentID) (ivd.Place, bool) {
 	if n := int(i - s.index.FirstChunk()); s.old != nil && n < len(s.old.Chunks) {
-		if c := s.old.Chunks[n]; !c.Zero() && c.ID == id {
-			good, err := b.parent.trusted(ctx, c.Place.Pack)
-			if err != nil || good {
-				return c.Place, good, err
-			}
+		if c := s.old.Chunks[n]; !c.Zero() && c.ID == id && s.page.page.Trusted(c.Place.Pack) {
+			return c.Place, true
 		}
 	}
-	place, ok := b.Index.Find(id)
-	return place, ok, nil
+	return b.Index.Find(id)
 }

@@ -63,5 +63,6 @@ func less(a, b ivd.Stats) ivd.Stats {
 		StoredBytes:     a.StoredBytes - b.StoredBytes,
 		WrittenBytes:    a.WrittenBytes - b.WrittenBytes,
 		Packs:           a.Packs - b.Packs,
+		Asked:           a.Asked - b.Asked,
 	}
 }

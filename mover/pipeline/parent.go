@@ -16,6 +16,7 @@ type parent struct {
 	repository *repo.Repository
 	trust      *trust.Trust
 	of         *job.Parent // nil: there is none
+	tick       func()
 }
 
 // parentPage is a page of the parent.
@@ -25,8 +26,8 @@ type parentPage struct {
 	lost  bool              // it is gone or damaged: nothing is known of its spans
 }
 
-// page reads a page of the parent.
-func (p *parent) page(ctx context.Context, index ivd.PageIndex, g ivd.Geometry) (*parentPage, error) {
+// page reads a page of the parent, of which those spans are built on that builds says.
+func (p *parent) page(ctx context.Context, index ivd.PageIndex, g ivd.Geometry, builds func(ivd.SpanIndex) bool) (*parentPage, error) {
 	pp := &parentPage{index: index}
 	if p.of == nil {
 		return pp, nil
@@ -35,10 +36,11 @@ func (p *parent) page(ctx context.Context, index ivd.PageIndex, g ivd.Geometry) 
 		if ref.Page != index {
 			continue
 		}
+		k := trust.Taking{SealedAt: p.of.SealedAt, Begun: p.of.Point.Time(), Builds: builds, Parent: p.of.Geometry, Child: g}
 		var err error
-		if pp.page, err = p.trust.ParentPage(ctx, ref, p.of.SealedAt, p.of.Geometry, g); err != nil {
+		if pp.page, err = p.trust.ParentPage(ctx, ref, k); err != nil {
 			pp.lost = true
-			return pp, lost(err)
+			return pp, p.lost(ctx, ref.Place.Pack, err)
 		}
 	}
 	return pp, nil
@@ -52,6 +54,15 @@ func lost(err error) error {
 		return nil
 	}
 	return err
+}
+
+// lost is the function of that name for what lies in an index pack of the parent's,
+// which is looked at more closely.
+func (p *parent) lost(ctx context.Context, pack ivd.PackID, err error) error {
+	if err := lost(err); err != nil {
+		return err
+	}
+	return p.trust.Suspect(ctx, format.IndexPack, pack, p.tick)
 }
 
 // entry is the page's entry for a span; nil where the page has none.
@@ -78,12 +89,7 @@ func (pp *parentPage) takeable(span ivd.SpanIndex) bool {
 func (p *parent) node(ctx context.Context, pp *parentPage, span ivd.SpanIndex) (*format.Node, error) {
 	node, err := p.repository.SpanNode(ctx, pp.page.Page, span)
 	if err != nil {
-		return nil, lost(err)
+		return nil, p.lost(ctx, pp.page.Ref(span).Place.Pack, err)
 	}
 	return node, nil
-}
-
-// trusted reports whether a pack that the parent names may be relied on.
-func (p *parent) trusted(ctx context.Context, pack ivd.PackID) (bool, error) {
-	return p.trust.Pack(ctx, pack, p.of.SealedAt)
 }

@@ -92,10 +92,10 @@ func (b *backup) process(ctx context.Context, s *span, p *piece) error {
 	if err := b.read(ctx, p); err != nil {
 		return err
 	}
-	return b.Memory.Compute(ctx, func() error { return b.prepareAll(ctx, s, p) })
+	return b.Memory.Compute(ctx, func() error { b.prepareAll(s, p); return nil })
 }
 
-func (b *backup) prepareAll(ctx context.Context, s *span, p *piece) error {
+func (b *backup) prepareAll(s *span, p *piece) {
 	g := b.job.Geometry
 	buf, out := p.slot.Value.buf.Bytes(), p.slot.Value.out
 	base := g.Chunk(p.from).Offset
@@ -104,14 +104,9 @@ func (b *backup) prepareAll(ctx context.Context, s *span, p *piece) error {
 		e := g.Chunk(i)
 		plain := buf[e.Offset-base : e.End()-base]
 		n := g.ChunkSize + slack
-		c, err := b.prepare(ctx, s, i, plain, out[:n:n])
-		if err != nil {
-			return err
-		}
+		p.chunks = append(p.chunks, b.prepare(s, i, plain, out[:n:n]))
 		out = out[n:]
-		p.chunks = append(p.chunks, c)
 	}
-	return nil
 }
 
 // read reads a piece, into memory that its chunks stay in until they are packed.
@@ -126,21 +121,17 @@ func (b *backup) read(ctx context.Context, p *piece) error {
 	})
 }
 
-func (b *backup) prepare(ctx context.Context, s *span, i ivd.ChunkIndex, plain, out []byte) (chunk, error) {
+func (b *backup) prepare(s *span, i ivd.ChunkIndex, plain, out []byte) chunk {
 	if bytes.Equal(plain, zeros[:len(plain)]) {
-		return chunk{zero: true, plain: len(plain)}, nil
+		return chunk{zero: true, plain: len(plain)}
 	}
 	c := chunk{id: format.Sum(plain), plain: len(plain)}
-	place, known, err := b.stored(ctx, s, i, c.id)
-	if err != nil {
-		return c, err
-	}
-	if known {
+	if place, known := b.stored(s, i, c.id); known {
 		c.known, c.place = true, place
-		return c, nil
+		return c
 	}
 	if !b.pending.has(c.id) { // else somebody before it in the disk stores it; looked up again in order
 		c.stored, c.compression = format.Compress(out[:0], plain, level)
 	}
-	return c, nil
+	return c
 }

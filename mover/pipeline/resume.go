@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/trust"
 )
 
 // resume goes on from the checkpoint, after everything that it names has passed
@@ -44,7 +45,9 @@ func (b *backup) goodPages(ctx context.Context, refs []ivd.PageRef) (bool, error
 		return true, nil
 	}
 	for _, ref := range refs {
-		page, err := b.Trust.ParentPage(ctx, ref, b.Repository.KnownAt(b.From.SealedAt, b.From.Incarnation), b.job.Geometry, b.job.Geometry)
+		page, err := b.Trust.ParentPage(ctx, ref, trust.Taking{
+			SealedAt: b.Repository.KnownAt(b.From.SealedAt, b.From.Incarnation), Parent: b.job.Geometry, Child: b.job.Geometry,
+		})
 		if err != nil {
 			return false, lost(err)
 		}
@@ -59,7 +62,7 @@ func (b *backup) goodPages(ctx context.Context, refs []ivd.PageRef) (bool, error
 // resumePage puts the page that was begun together again; nil where part of it
 // may not be relied on.
 func (b *backup) resumePage(ctx context.Context, index ivd.PageIndex) (*pageState, error) {
-	old, err := b.parent.page(ctx, index, b.job.Geometry)
+	old, err := b.parent.page(ctx, index, b.job.Geometry, newWork(b.job, nil, nil).builds(index))
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,9 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 	if err := b.putIndex(ctx, &x); err != nil {
 		return err
 	}
-	cp := Batch{Next: upTo, Pages: b.pages, SealedAt: x.at, Incarnation: b.Writer.Incarnation(), Stats: b.batch.stats, Done: done}
+	requests, damaged := b.Trust.Account()
+	b.count(ivd.Stats{Asked: requests})
+	cp := Batch{Next: upTo, Pages: b.pages, SealedAt: x.at, Incarnation: b.Writer.Incarnation(), Stats: b.batch.stats, Damaged: damaged, Done: done}
 	if b.page != nil {
 		cp.Nodes = b.page.nodes
 	}

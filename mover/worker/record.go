@@ -121,11 +121,24 @@ func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) 
 	}
 	r.rec.Batches++
 	r.rec.Stats.Add(b.Stats)
+	r.found(b.Damaged)
 	if b.Done {
 		r.rec.State = job.Done
 	}
 	return r.write(ctx)
 }
+
+// found notes packs that the attempt has found damaged.
+func (r *record) found(damaged []ivd.Damage) {
+	for _, d := range damaged {
+		if len(r.rec.Damaged) < maxDamaged && !slices.ContainsFunc(r.rec.Damaged, func(o ivd.Damage) bool { return o.Pack == d.Pack }) {
+			r.rec.Damaged = append(slices.Clip(r.rec.Damaged), d)
+		}
+	}
+}
+
+// maxDamaged bounds what a record tells of damage: a record is one message.
+const maxDamaged = 1000
 
 // fail says why the attempt ended. Whether there is another one is decided by who
 // reads it.

@@ -59,6 +59,7 @@ type Options struct {
 	Modes       []string // the transports that are tried
 	Queue       *queue.Queue
 	Repository  *repo.Repository
+	Recheck     time.Duration // within which each pack that is built on is asked for
 	Disks       Disks
 	Devices     Devices // nil: nothing is ever left
 	Memory      *budget.Memory
@@ -114,7 +115,7 @@ func New(o Options) (*Worker, error) {
 	if w.MaxLost <= 0 {
 		w.MaxLost = maxLostCalls
 	}
-	w.writers = writers{repository: o.Repository, mover: o.Name, memory: o.DedupMemory, open: map[ivd.LeaseID]*leased{}}
+	w.writers = writers{repository: o.Repository, mover: o.Name, memory: o.DedupMemory, recheck: o.Recheck, open: map[ivd.LeaseID]*leased{}}
 	return w, nil
 }
 

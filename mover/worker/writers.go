@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"time"
 
 	"ivdmover/shared/index"
 	"ivdmover/shared/ivd"
@@ -18,6 +19,7 @@ type writers struct {
 	repository *repo.Repository
 	mover      string
 	memory     int64
+	recheck    time.Duration // within which each pack that is built on is asked for
 
 	mu   sync.Mutex
 	open map[ivd.LeaseID]*leased
@@ -41,6 +43,8 @@ func (s *writers) get(ctx context.Context, lease ivd.LeaseID) (l *leased, releas
 		if l, err = s.openLocked(ctx, lease); err != nil {
 			return nil, nil, err
 		}
+	} else if err := l.trust.Refresh(ctx); err != nil {
+		return nil, nil, err
 	}
 	l.jobs++
 	return l, func() {
@@ -59,7 +63,7 @@ func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID) (*leased, e
 		}
 		left -= l.memory
 	}
-	t, err := trust.Open(ctx, s.repository, lease)
+	t, err := trust.Open(ctx, s.repository, lease, s.recheck)
 	if err != nil {
 		return nil, err
 	}

@@ -46,17 +46,19 @@ type Limits struct {
 
 // Repository says where a repository is and how to get at it.
 type Repository struct {
-	URL             string `yaml:"url" doc:"s3://BUCKET/PREFIX, or dir:///FOLDER for a folder that exists." example:"s3://backups/estate-1"`
-	Endpoint        string `yaml:"endpoint" doc:"The S3 service. Empty: Amazon's, of the region." example:"https://s3.example.net"`
-	Region          string `yaml:"region" doc:"The bucket's region. Empty: AWS_REGION, or asked of the service."`
-	PathStyle       *bool  `yaml:"path_style" doc:"true: the bucket is in the path of each URL; false: in the host name. Empty: in the host name at Amazon, in the path elsewhere."`
-	CAFile          string `yaml:"ca_file" doc:"PEM file with authorities for the service's certificate, beside the system's."`
-	Checksum        string `yaml:"checksum" doc:"By which checksum the service checks what it gets: crc32c, or md5 for a service that refuses headers with other checksums."`
-	AccessKeyFile   string `yaml:"access_key_file" doc:"A file with the access key id. Empty: credentials_file, or the usual AWS chain (AWS_ACCESS_KEY_ID, ~/.aws/credentials, the machine's role)."`
-	SecretKeyFile   string `yaml:"secret_key_file" doc:"A file with the secret access key, together with access_key_file."`
-	CredentialsFile string `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`
-	BackupKeyFile   string `yaml:"backup_key_file" doc:"The key that a coordinator needs to back up to an encrypted repository. Not built yet."`
-	PassphraseFile  string `yaml:"passphrase_file" doc:"The passphrase, needed to restore, to rotate keys and to add key slots. Not built yet."`
+	URL             string   `yaml:"url" doc:"s3://BUCKET/PREFIX, or dir:///FOLDER for a folder that exists." example:"s3://backups/estate-1"`
+	Endpoint        string   `yaml:"endpoint" doc:"The S3 service. Empty: Amazon's, of the region." example:"https://s3.example.net"`
+	Region          string   `yaml:"region" doc:"The bucket's region. Empty: AWS_REGION, or asked of the service."`
+	PathStyle       *bool    `yaml:"path_style" doc:"true: the bucket is in the path of each URL; false: in the host name. Empty: in the host name at Amazon, in the path elsewhere."`
+	CAFile          string   `yaml:"ca_file" doc:"PEM file with authorities for the service's certificate, beside the system's."`
+	Checksum        string   `yaml:"checksum" doc:"By which checksum the service checks what it gets: crc32c, or md5 for a service that refuses headers with other checksums."`
+	AccessKeyFile   string   `yaml:"access_key_file" doc:"A file with the access key id. Empty: credentials_file, or the usual AWS chain (AWS_ACCESS_KEY_ID, ~/.aws/credentials, the machine's role)."`
+	SecretKeyFile   string   `yaml:"secret_key_file" doc:"A file with the secret access key, together with access_key_file."`
+	CredentialsFile string   `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`
+	Recheck         Duration `yaml:"recheck" doc:"Within which time every pack that backups build on is asked for: whether it is there, in its length. What they read the disk for is asked for each time. 0: all of it, each time."`
+
+	BackupKeyFile  string `yaml:"backup_key_file" doc:"The key that a coordinator needs to back up to an encrypted repository. Not built yet."`
+	PassphraseFile string `yaml:"passphrase_file" doc:"The passphrase, needed to restore, to rotate keys and to add key slots. Not built yet."`
 }
 
 // Queue says which NATS to use.

@@ -11,6 +11,7 @@ type Stats struct {
 	StoredBytes     int64 `json:"stored_bytes"`     // packs of both kinds, all of their bytes
 	WrittenBytes    int64 `json:"written_bytes"`    // a restore's writes through VDDK
 	Packs           int64 `json:"packs"`            // objects stored
+	Asked           int64 `json:"asked,omitempty"`  // requests that asked for packs to build on: whether they are there, in their length
 }
 
 // Add adds o to s.
@@ -24,6 +25,7 @@ func (s *Stats) Add(o Stats) {
 	s.StoredBytes += o.StoredBytes
 	s.WrittenBytes += o.WrittenBytes
 	s.Packs += o.Packs
+	s.Asked += o.Asked
 }
 
 // Subtract takes o from s, which it was added to.

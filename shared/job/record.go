@@ -55,6 +55,10 @@ type Record struct {
 	Batches  int           `json:"batches"`
 	SealedAt time.Time     `json:"sealed_at,omitzero"` // by the store's clock: when the packs of all batches existed
 
+	// Damaged are packs that its attempts have found damaged, each once and read whole
+	// before it was said: the coordinator looks for itself, and retires them.
+	Damaged []ivd.Damage `json:"damaged,omitempty"`
+
 	Stats   ivd.Stats    `json:"stats"`
 	Failure *ivd.Failure `json:"failure,omitempty"`
 }

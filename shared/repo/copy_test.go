@@ -95,7 +95,7 @@ func readCopy(t *testing.T, st store.Store) {
 		t.Fatal(err)
 	}
 	sameDisk(t, restoreGolden(t, r))
-	known, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{}).ID)
+	known, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{}).ID, trust.Recheck)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func readCopy(t *testing.T, st store.Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, err := known.ParentPage(t.Context(), p.Pages[0], r.KnownAt(p.SealedAt, p.Incarnation), p.Geometry, p.Geometry)
+		page, err := known.ParentPage(t.Context(), p.Pages[0], trust.Taking{SealedAt: r.KnownAt(p.SealedAt, p.Incarnation), Parent: p.Geometry, Child: p.Geometry})
 		if err != nil {
 			t.Fatal(err)
 		}

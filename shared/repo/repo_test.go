@@ -155,7 +155,7 @@ func TestFeatures(t *testing.T) {
 	describe(t, b, info)
 	_, err := r.OpenLease(t.Context(), repo.LeaseSpec{})
 	wantKind(t, err, ivd.Unsupported, "quill")
-	_, err = trust.Open(t.Context(), r, write.ID)
+	_, err = trust.Open(t.Context(), r, write.ID, trust.Recheck)
 	wantKind(t, err, ivd.Unsupported, "quill")
 	if _, _, err := r.OpenPoint(t.Context(), lease(t, r, repo.LeaseSpec{Kind: repo.ReadLease}).ID, x.point.ID); err != nil {
 		t.Fatal(err)
@@ -218,11 +218,11 @@ func TestIncarnations(t *testing.T) {
 	info.Generation++
 	info.Incarnation = ivd.NewIncarnationID()
 	describe(t, b, info)
-	_, err := trust.Open(t.Context(), r, old.ID)
+	_, err := trust.Open(t.Context(), r, old.ID, trust.Recheck)
 	wantKind(t, err, ivd.Expired, string(old.Incarnation), string(info.Incarnation))
 	_, _, err = r.OpenPoint(t.Context(), old.ID, x.point.ID)
 	wantKind(t, err, ivd.Expired)
-	w, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{}).ID)
+	w, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{}).ID, trust.Recheck)
 	if err != nil {
 		t.Fatal(err)
 	}

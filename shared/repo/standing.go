@@ -3,11 +3,9 @@ package repo
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,28 +17,27 @@ import (
 // Standing is what no new point may build on: what the condemned lists name that
 // stood when it was read, and the packs that are retired. It does not change.
 type Standing struct {
+	*Retired
 	r         *Repository
 	condemned map[ivd.PackID]struct{}
 	points    map[ivd.PointID]struct{}
-	judged    map[ivd.PackID]judgement
-	// Ignored names lists of retired packs that cannot be read: what they name is
-	// built on, which is safe. They are for people to look at.
-	Ignored []store.Name
-}
-
-// judgement is what the newest list says of a pack.
-type judgement struct {
-	at      time.Time
-	retired bool
 }
 
 // Pack reports whether a pack is condemned or retired: to be treated as absent by
 // writers.
-func (s *Standing) Pack(id ivd.PackID) bool {
-	if _, ok := s.condemned[id]; ok {
-		return true
-	}
-	return s.judged[id].retired
+func (s *Standing) Pack(id ivd.PackID) bool { return s.Condemned(id) || s.Retired.Pack(id) }
+
+// WithRetired is the same with lists of retired packs that were read later.
+func (s *Standing) WithRetired(x *Retired) *Standing {
+	later := *s
+	later.Retired = x
+	return &later
+}
+
+// Condemned reports whether a pack is about to be deleted.
+func (s *Standing) Condemned(id ivd.PackID) bool {
+	_, ok := s.condemned[id]
+	return ok
 }
 
 // Point reports whether a point is condemned.
@@ -55,7 +52,7 @@ func (s *Standing) Point(id ivd.PointID) bool {
 // since what it condemns is not known; a list that is gone when it is read has been
 // removed, which happens 8 days after its work was done (C5) and is no error.
 func (r *Repository) Standing(ctx context.Context) (*Standing, error) {
-	s := &Standing{r: r, condemned: map[ivd.PackID]struct{}{}, points: map[ivd.PointID]struct{}{}, judged: map[ivd.PackID]judgement{}}
+	s := &Standing{r: r, condemned: map[ivd.PackID]struct{}{}, points: map[ivd.PointID]struct{}{}}
 	lists, err := r.condemnedLists(ctx)
 	if err != nil {
 		return nil, err
@@ -65,20 +62,9 @@ func (r *Repository) Standing(ctx context.Context) (*Standing, error) {
 			return nil, fmt.Errorf("read the condemned lists: %w", err)
 		}
 	}
-	for _, kind := range []struct {
-		dir   string
-		magic format.Magic
-	}{{retiredDir, format.RetiredMagic}, {unretiredDir, format.UnretiredMagic}} {
-		names, err := r.names(ctx, r.folder(kind.dir))
-		if err != nil {
-			return nil, err
-		}
-		err = r.each(ctx, names, func(o store.Object) error { return s.judge(kind.magic, o) })
-		if err != nil {
-			return nil, fmt.Errorf("read the lists of %s packs: %w", strings.TrimSuffix(kind.dir, "/"), err)
-		}
+	if s.Retired, err = r.Retired(ctx); err != nil {
+		return nil, err
 	}
-	slices.Sort(s.Ignored)
 	return s, nil
 }
 
@@ -183,24 +169,6 @@ func (s *Standing) readPart(ctx context.Context, list store.Name, number int, su
 		return format.Condemned{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return part, nil
-}
-
-// judge takes a list's word where it is the newest. At the same moment, retired
-// counts.
-func (s *Standing) judge(kind format.Magic, o store.Object) error {
-	list, err := format.DecodePackList(kind, o.Body, s.r.at(o.Name))
-	if err != nil { // to build on a damaged pack costs a backup, and to stop here all of them
-		s.Ignored = append(s.Ignored, o.Name)
-		return nil
-	}
-	retired := kind == format.RetiredMagic
-	for _, pack := range list.Packs {
-		old, known := s.judged[pack]
-		if !known || list.Created.After(old.at) || list.Created.Equal(old.at) && retired {
-			s.judged[pack] = judgement{list.Created, retired}
-		}
-	}
-	return nil
 }
 
 // names lists the objects below a folder.

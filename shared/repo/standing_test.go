@@ -188,7 +188,7 @@ func TestNotUnderstood(t *testing.T) {
 		}
 		wantKind(t, err, c.kind, object)
 		l := lease(t, r, repo.LeaseSpec{})
-		_, err = trust.Open(t.Context(), r, l.ID)
+		_, err = trust.Open(t.Context(), r, l.ID, trust.Recheck)
 		wantKind(t, err, c.kind, object)
 	}
 	b, r, other := made(t)
@@ -239,7 +239,7 @@ func TestOrder(t *testing.T) {
 	}
 	b.forget()
 	l = lease(t, r, repo.LeaseSpec{})
-	if _, err := trust.Open(t.Context(), r, l.ID); err != nil {
+	if _, err := trust.Open(t.Context(), r, l.ID, trust.Recheck); err != nil {
 		t.Fatal(err)
 	}
 	own := "leases/" + string(l.ID)

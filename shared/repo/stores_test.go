@@ -82,7 +82,7 @@ func readBack(t *testing.T, r *repo.Repository, x tree) {
 
 func trustOf(t *testing.T, r *repo.Repository) *trust.Trust {
 	t.Helper()
-	w, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease}).ID)
+	w, err := trust.Open(t.Context(), r, lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease}).ID, trust.Recheck)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func trustReal(t *testing.T, st store.Store, r *repo.Repository, x tree) {
 		t.Fatal(err)
 	}
 	w = trustOf(t, r)
-	p, err := w.ParentPage(t.Context(), x.point.Pages[0], r.Now(), geometry, geometry)
+	p, err := w.ParentPage(t.Context(), x.point.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: geometry})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
+	"ivdmover/shared/trust"
 )
 
 // lie is what an object of a repository may come to say that this release does not
@@ -77,7 +78,7 @@ func TestUnknownChangesNothing(t *testing.T) {
 			w := trustOf(t, r)
 			before := names(b)
 			b.forget()
-			_, err := w.ParentPage(t.Context(), x.point.Pages[0], b.now(), geometry, geometry)
+			_, err := w.ParentPage(t.Context(), x.point.Pages[0], trust.Taking{SealedAt: b.now(), Parent: geometry, Child: geometry})
 			wantKind(t, err, ivd.Unsupported, c.says)
 			if ivd.RemedyOf(err) == "" || strings.Contains(ivd.RemedyOf(err), "--full") {
 				t.Errorf("remedy %q", ivd.RemedyOf(err))

@@ -15,6 +15,7 @@ import (
 type ParentPage struct {
 	*format.Page
 	ref      ivd.PageRef
+	bad      map[ivd.PackID]struct{} // of Packs: what must not be relied on
 	takeable [ivd.SpansPerPage]bool
 	whole    bool
 }
@@ -33,36 +34,60 @@ func (p *ParentPage) Takeable(span ivd.SpanIndex) bool {
 // because nothing of it has changed.
 func (p *ParentPage) Whole() (ivd.PageRef, bool) { return p.ref, p.whole }
 
+// Trusted reports whether a pack may be relied on. The page must need it.
+func (p *ParentPage) Trusted(pack ivd.PackID) bool {
+	_, bad := p.bad[pack]
+	return !bad
+}
+
+// Taking is what a child takes from a page of its parent.
+type Taking struct {
+	// SealedAt is the parent point's, as far as it counts (repo.KnownAt).
+	SealedAt time.Time
+	// Begun is when the run began that made the parent, by the store's clock: of what
+	// is taken over unseen that is asked for whose turn came since. Zero: nothing of it
+	// is, by this run's own checkpoint.
+	Begun time.Time
+	// Builds reports whether a span is read, or a part of it: whatever it lies in is
+	// asked for. Nil: none is.
+	Builds func(ivd.SpanIndex) bool
+
+	Parent, Child ivd.Geometry // how their disks are cut
+}
+
 // ParentPage reads a page of the parent and finds out what of it the child may
-// take over (W4). SealedAt is the parent point's, as far as it counts
-// (repo.KnownAt); parent and child are how their disks are cut. Kind NotFound: the page is gone, and nothing of it may be
-// taken over.
-func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, sealedAt time.Time, parent, child ivd.Geometry) (*ParentPage, error) {
-	if parent.ChunkSize != child.ChunkSize {
-		return nil, ivd.Errorf(ivd.Invalid, "page %d: the parent's chunks are of %d bytes, the child's of %d", ref.Page, parent.ChunkSize, child.ChunkSize)
+// take over (W4). Kind NotFound or Corrupt: the page is gone or damaged, and nothing
+// of it may be taken over.
+func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, k Taking) (*ParentPage, error) {
+	if k.Parent.ChunkSize != k.Child.ChunkSize {
+		return nil, ivd.Errorf(ivd.Invalid, "page %d: the parent's chunks are of %d bytes, the child's of %d", ref.Page, k.Parent.ChunkSize, k.Child.ChunkSize)
 	}
-	page, err := t.r.Page(ctx, ref, parent)
+	page, err := t.r.Page(ctx, ref, k.Parent)
 	if err != nil {
 		if kind := ivd.KindOf(err); kind == ivd.NotFound || kind == ivd.Corrupt {
 			return nil, &ivd.Error{Kind: kind, Op: "read the parent", Err: err, Remedy: "back the disk up with --full"}
 		}
 		return nil, fmt.Errorf("read the parent: %w", err)
 	}
-	ok, err := t.packs(ctx, page, sealedAt)
+	p := &ParentPage{Page: page, ref: ref, bad: map[ivd.PackID]struct{}{}}
+	trusted, err := t.packs(ctx, page, k)
 	if err != nil {
 		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
 	}
-	home, err := t.pack(ctx, ref.Place.Pack, sealedAt, format.IndexPack)
+	for i, ok := range trusted {
+		if !ok {
+			p.bad[page.Packs[i].Pack] = struct{}{}
+		}
+	}
+	home, err := t.judge(ctx, ref.Place.Pack, asking{knownAt: k.SealedAt, since: k.Begun}, format.IndexPack)
 	if err != nil {
 		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
 	}
-	p := &ParentPage{Page: page, ref: ref}
-	p.whole = home && ref.Page < child.Pages() && child.PageSpans(ref.Page) == len(page.Spans)
+	p.whole = home && ref.Page < k.Child.Pages() && k.Child.PageSpans(ref.Page) == len(page.Spans)
 	for i, s := range page.Spans {
-		span := ref.Page.FirstSpan() + ivd.SpanIndex(i)
-		take := span < child.Spans() && child.Span(span) == parent.Span(span)
+		take := k.same(ref.Page.FirstSpan() + ivd.SpanIndex(i))
 		for _, n := range s.Needs {
-			take = take && ok[n]
+			take = take && trusted[n]
 		}
 		p.takeable[i] = take
 		p.whole = p.whole && take
@@ -70,11 +95,23 @@ func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, sealedAt time.T
 	return p, nil
 }
 
-// packs is Pack for each pack of a page's set.
-func (t *Trust) packs(ctx context.Context, page *format.Page, sealedAt time.Time) ([]bool, error) {
+// same reports whether the child's disk has a span, and it is as long as the
+// parent's.
+func (k Taking) same(span ivd.SpanIndex) bool {
+	return span < k.Child.Spans() && k.Child.Span(span) == k.Parent.Span(span)
+}
+
+// packs judges each pack of a page's set.
+func (t *Trust) packs(ctx context.Context, page *format.Page, k Taking) ([]bool, error) {
+	built := make([]bool, len(page.Packs))
 	homes := make(map[ivd.PackID]struct{}, len(page.Spans))
-	for _, s := range page.Spans {
+	for i, s := range page.Spans {
 		homes[s.Place.Pack] = struct{}{}
+		if span := page.Index.FirstSpan() + ivd.SpanIndex(i); k.Builds != nil && (k.Builds(span) || !k.same(span)) {
+			for _, n := range s.Needs {
+				built[n] = true
+			}
+		}
 	}
 	ok := make([]bool, len(page.Packs))
 	g, ctx := errgroup.WithContext(ctx)
@@ -85,7 +122,7 @@ func (t *Trust) packs(ctx context.Context, page *format.Page, sealedAt time.Time
 			kind = format.IndexPack
 		}
 		g.Go(func() (err error) {
-			ok[i], err = t.pack(ctx, ref.Pack, sealedAt, kind)
+			ok[i], err = t.judge(ctx, ref.Pack, asking{knownAt: k.SealedAt, since: k.Begun, always: built[i]}, kind)
 			return err
 		})
 	}

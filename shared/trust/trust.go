@@ -3,9 +3,13 @@
 // an older lease.
 //
 // A Trust belongs to one lease and one process. It promises to let nothing pass
-// that is condemned or retired, or that is not known to exist; an outage is an
-// error, never an answer. That somebody else's point stands proves nothing. Safe
-// for concurrent use.
+// that is condemned or retired, that is not known to exist, or that is not as long
+// as it was stored, where it is asked for: what a job builds on where it reads the
+// disk, always; what it takes over unseen, once within a while. That a pack is whole
+// nobody sees without reading it: what a reader finds damaged, and what is asked for
+// and wrong, is told (Account), retired by a coordinator, and treated as absent from
+// then on. An outage is an error, never an answer. That somebody else's point stands
+// proves nothing. Safe for concurrent use.
 package trust
 
 import (
@@ -24,19 +28,32 @@ import (
 // (W3, C5).
 const proofLife = 7 * 24 * time.Hour
 
-// Trust is what is known of packs under one lease.
-type Trust struct {
-	r        *repo.Repository
-	lease    repo.Lease
-	standing *repo.Standing
+// Recheck is within which time every pack that is built on is asked for, where
+// nobody says.
+const Recheck = 7 * 24 * time.Hour
 
-	mu    sync.Mutex
-	asked map[ivd.PackID]bool // what the store said exists, after the lists were read
+// Trust is what is known of packs under one lease, and one job's account.
+type Trust struct {
+	*shared
+	account account
 }
 
-// Open sees that the lease stands (W1), and then reads the lists (W2). Kind Expired:
-// it does not stand.
-func Open(ctx context.Context, r *repo.Repository, lease ivd.LeaseID) (*Trust, error) {
+// shared is what all jobs of a process know under a lease.
+type shared struct {
+	r       *repo.Repository
+	lease   repo.Lease
+	recheck time.Duration
+
+	mu       sync.Mutex
+	standing *repo.Standing             // guarded by mu: the lists of retired packs are read anew
+	read     time.Time                  // guarded by mu: when they were, by this host's clock
+	asked    map[ivd.PackID]*ivd.Damage // guarded by mu: what asking came to; nil: the pack is good
+}
+
+// Open sees that the lease stands (W1), and then reads the lists (W2). Recheck is
+// within which time every pack that is taken over is asked for; 0: by every job. Kind
+// Expired: the lease does not stand.
+func Open(ctx context.Context, r *repo.Repository, lease ivd.LeaseID, recheck time.Duration) (*Trust, error) {
 	l, err := r.Begin(ctx, lease, repo.Writing)
 	if err != nil {
 		return nil, fmt.Errorf("open the repository for writing: %w", err)
@@ -45,49 +62,118 @@ func Open(ctx context.Context, r *repo.Repository, lease ivd.LeaseID) (*Trust, e
 	if err != nil {
 		return nil, fmt.Errorf("open the repository for writing: %w", err)
 	}
-	return &Trust{r: r, lease: l, standing: s, asked: map[ivd.PackID]bool{}}, nil
+	return &Trust{shared: &shared{r: r, lease: l, recheck: recheck, standing: s, read: time.Now(), asked: map[ivd.PackID]*ivd.Damage{}}}, nil
 }
 
+// ForJob is the same trust with an account of its own.
+func (t *Trust) ForJob() *Trust { return &Trust{shared: t.shared} }
+
 // Lease returns the lease under which what is trusted is trusted.
-func (t *Trust) Lease() repo.Lease { return t.lease }
+func (t *shared) Lease() repo.Lease { return t.lease }
+
+// retiredEvery is how old the lists of retired packs may be before Refresh reads
+// them anew: two LISTs.
+const retiredEvery = time.Minute
+
+// Refresh reads the lists of retired packs anew, unless that was done just now: a
+// run lasts for hours, and what was found damaged meanwhile is not built on by what
+// begins after it.
+func (t *shared) Refresh(ctx context.Context) error {
+	t.mu.Lock()
+	due := time.Since(t.read) >= retiredEvery
+	if due {
+		t.read = time.Now() // others need not wait for it
+	}
+	t.mu.Unlock()
+	if !due {
+		return nil
+	}
+	x, err := t.r.Retired(ctx)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.standing = t.standing.WithRetired(x)
+	return nil
+}
+
+func (t *shared) lists() *repo.Standing {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.standing
+}
+
+// Retired reports whether a pack is on no list but that of retired packs: it is
+// damaged, and not being deleted.
+func (t *shared) Retired(pack ivd.PackID) bool {
+	s := t.lists()
+	return s.Retired.Pack(pack) && !s.Condemned(pack)
+}
 
 // Pack reports whether a new point may name a pack (W3): it is neither condemned
 // nor retired, and it exists. KnownAt is the last moment, by the store's clock, at
 // which it is known to have existed: when the parent that names it was sealed, or
 // when it was stored; zero where that does not count (repo.KnownAt). Where that is too long ago the store is asked, once.
 func (t *Trust) Pack(ctx context.Context, pack ivd.PackID, knownAt time.Time) (bool, error) {
-	return t.pack(ctx, pack, knownAt, format.DataPack, format.IndexPack)
+	return t.judge(ctx, pack, asking{knownAt: knownAt}, format.DataPack, format.IndexPack)
 }
 
-func (t *Trust) pack(ctx context.Context, pack ivd.PackID, knownAt time.Time, kinds ...format.PackKind) (bool, error) {
-	if t.standing.Pack(pack) {
+// asking is what decides whether the store is asked for a pack.
+type asking struct {
+	knownAt time.Time // as Pack's
+	always  bool      // whatever is known
+	since   time.Time // whoever asked before us began no earlier; zero: there is no share to ask for
+}
+
+func (t *Trust) judge(ctx context.Context, pack ivd.PackID, a asking, kinds ...format.PackKind) (bool, error) {
+	if t.lists().Pack(pack) {
 		return false, nil
 	}
-	if t.r.Now().Sub(knownAt) < proofLife {
+	now := t.r.Now()
+	if !a.always && now.Sub(a.knownAt) < proofLife && (a.since.IsZero() || !due(pack, a.since, now, t.recheck)) {
 		return true, nil
 	}
 	t.mu.Lock()
-	exists, ok := t.asked[pack]
+	damage, ok := t.asked[pack]
 	t.mu.Unlock()
 	if ok {
-		return exists, nil
+		t.account.add(0, damage)
+		return damage == nil, nil
 	}
-	for _, kind := range kinds {
-		_, err := t.r.Store().Stat(ctx, t.r.PackName(kind, pack))
-		if err == nil {
-			t.learn(pack, true)
-			return true, nil
-		}
-		if ivd.KindOf(err) != ivd.NotFound {
-			return false, fmt.Errorf("ask for %s: %w", t.r.PackName(kind, pack), err)
-		}
+	damage, err := t.ask(ctx, pack, kinds)
+	if err != nil {
+		return false, err
 	}
-	t.learn(pack, false)
-	return false, nil
+	t.learn(pack, damage)
+	if len(kinds) == 1 { // else it is not known what it would be
+		t.account.add(0, damage)
+	}
+	return damage == nil, nil
 }
 
-func (t *Trust) learn(pack ivd.PackID, exists bool) {
+// ask asks the store for a pack of one of these kinds.
+func (t *Trust) ask(ctx context.Context, pack ivd.PackID, kinds []format.PackKind) (damage *ivd.Damage, err error) {
+	for _, kind := range kinds {
+		var requests int64
+		damage, requests, err = t.r.LookAtPack(ctx, kind, pack)
+		t.account.add(requests, nil)
+		if err != nil || damage == nil || damage.Why != repo.Missing {
+			return damage, err
+		}
+	}
+	return damage, nil
+}
+
+// keptAnswers bounds the memory of what was asked: some 100 bytes each. Packs that
+// are forgotten are asked for again.
+const keptAnswers = 1 << 16
+
+func (t *shared) learn(pack ivd.PackID, damage *ivd.Damage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.asked[pack] = exists
+	if len(t.asked) >= keptAnswers {
+		clear(t.asked)
+	}
+	t.asked[pack] = damage
 }

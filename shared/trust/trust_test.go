@@ -17,7 +17,7 @@ const day = 24 * time.Hour
 
 func open(t *testing.T, r *repotest.Repository) *trust.Trust {
 	t.Helper()
-	x, err := trust.Open(t.Context(), r.Repository, r.Lease(repo.WriteLease).ID)
+	x, err := trust.Open(t.Context(), r.Repository, r.Lease(repo.WriteLease).ID, trust.Recheck)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,13 +66,13 @@ func plant(t *testing.T, r *repotest.Repository) tree {
 
 func TestOpenRefuses(t *testing.T) {
 	r := repotest.New(t)
-	_, err := trust.Open(t.Context(), r.Repository, "none")
+	_, err := trust.Open(t.Context(), r.Repository, "none", trust.Recheck)
 	wantKind(t, err, ivd.Expired)
 	l := r.Lease(repo.WriteLease)
 	r.Store.Add(storetest.Fault{On: storetest.List, Prefix: "collect/", Before: storetest.ErrInjected})
-	_, err = trust.Open(t.Context(), r.Repository, l.ID)
+	_, err = trust.Open(t.Context(), r.Repository, l.ID, trust.Recheck)
 	wantKind(t, err, ivd.Transient)
-	x, err := trust.Open(t.Context(), r.Repository, l.ID)
+	x, err := trust.Open(t.Context(), r.Repository, l.ID, trust.Recheck)
 	if err != nil || x.Lease().ID != l.ID || !x.Lease().Deadline.Equal(l.Deadline) {
 		t.Fatalf("lease %+v: %v", x, err)
 	}
@@ -163,7 +163,7 @@ func TestParentPage(t *testing.T) {
 				x := plant(t, r)
 				committed := r.Now()
 				list(r, x, c.list(x))
-				p, err := open(t, r).ParentPage(t.Context(), x.Pages[0], committed, geometry, geometry)
+				p, err := open(t, r).ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: committed, Parent: geometry, Child: geometry})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -187,7 +187,7 @@ func TestParentPageGrown(t *testing.T) {
 	x := plant(t, r)
 	w := open(t, r)
 	ask := func(child ivd.Geometry) *trust.ParentPage {
-		p, err := w.ParentPage(t.Context(), x.Pages[0], r.Now(), geometry, child)
+		p, err := w.ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: child})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,17 +207,17 @@ func TestParentPageGrown(t *testing.T) {
 	}
 	cut := geometry
 	cut.ChunkSize *= 2
-	_, err := w.ParentPage(t.Context(), x.Pages[0], r.Now(), geometry, cut)
+	_, err := w.ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: cut})
 	wantKind(t, err, ivd.Invalid)
 	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "index/", Before: storetest.ErrInjected})
-	_, err = w.ParentPage(t.Context(), x.Pages[0], r.Now(), geometry, geometry)
+	_, err = w.ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: geometry})
 	wantKind(t, err, ivd.Transient)
 	r.Damage(format.IndexPack, x.home, x.Pages[0].Place.Offset+60)
-	_, err = w.ParentPage(t.Context(), x.Pages[0], r.Now(), geometry, geometry)
+	_, err = w.ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: geometry})
 	wantKind(t, err, ivd.Corrupt)
 	wantRemedy(t, err)
 	r.Delete(format.IndexPack, x.home)
-	_, err = w.ParentPage(t.Context(), x.Pages[0], r.Now(), geometry, geometry)
+	_, err = w.ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: geometry})
 	wantKind(t, err, ivd.NotFound)
 	wantRemedy(t, err)
 }
@@ -246,7 +246,7 @@ func TestParentPages(t *testing.T) {
 	x := r.Save(d, repotest.Layout{})
 	w := open(t, r)
 	for n, want := range map[int][2]ivd.SpanIndex{0: {0, ivd.SpansPerPage}, 1: {ivd.SpansPerPage, ivd.SpansPerPage + 2}} {
-		p, err := w.ParentPage(t.Context(), x.Pages[n], r.Now(), g, g)
+		p, err := w.ParentPage(t.Context(), x.Pages[n], trust.Taking{SealedAt: r.Now(), Parent: g, Child: g})
 		if err != nil {
 			t.Fatal(err)
 		}
