@@ -72,7 +72,8 @@ type Disk struct {
 	CBT       string         `json:"cbt,omitempty"` // what the policy says
 	Snapshot  ivd.SnapshotID `json:"snapshot,omitempty"`
 	ChangeID  ivd.ChangeID   `json:"change_id,omitempty"`
-	Facts     *Facts         `json:"facts,omitempty"` // as they were at the snapshot
+	Untracked string         `json:"untracked,omitempty"` // why vSphere is not asked for changes, where a call about them has failed
+	Facts     *Facts         `json:"facts,omitempty"`     // as they were at the snapshot
 	Geometry  ivd.Geometry   `json:"geometry,omitzero"`
 	CutAt     int64          `json:"cut_at,omitempty"` // the capacity for which the chunk size was chosen
 	Mode      plan.Mode      `json:"mode,omitempty"`

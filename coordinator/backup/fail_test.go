@@ -129,7 +129,7 @@ func TestVCenterAwayForAMoment(t *testing.T) {
 			if v.State != engine.Done || calls.Load() < 2 {
 				t.Errorf("%s after %d calls: %+v", v.State, calls.Load(), v.Items[0].Failure)
 			}
-			if told := v.Items[0].Retries > 0 && strings.Contains(v.Items[0].Retried, "503"); told == (method == "DeleteSnapshot_Task") {
+			if told := v.Items[0].Retries > 0 && strings.Contains(v.Items[0].Retried, "503"); told != (method == "VStorageObjectCreateSnapshot_Task") {
 				t.Errorf("the record tells of %d retries after %q", v.Items[0].Retries, v.Items[0].Retried)
 			}
 			b.NothingLeft(d)

@@ -42,7 +42,7 @@ func (t *task) observe(ctx context.Context, snap ivd.SnapshotID, change ivd.Chan
 	switch {
 	case t.disk.CBT == cbtOff:
 		f.CBT = format.CBTUnused
-	case change != "":
+	case change != "" || d.CBT:
 		f.CBT = format.CBTOn
 	}
 	return f, nil

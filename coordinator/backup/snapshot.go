@@ -45,10 +45,8 @@ func (t *task) access(ctx context.Context) error {
 	if _, err := t.w.Ledger.Open(ctx, t.obligation(accessKind), a); err != nil {
 		return err
 	}
-	if t.disk.CBT == cbtEnable && !disk.CBT {
-		if err := t.track(ctx); err != nil {
-			return err
-		}
+	if err := t.track(ctx, disk); err != nil {
+		return err
 	}
 	_, err = t.w.Fleet.Ask(ctx, job.Request{Op: job.PrepareAccess, Run: t.run(), Disk: a.Disk, Identity: a.Identity})
 	if err == nil || ctx.Err() != nil {
@@ -79,7 +77,7 @@ func (t *task) snap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	change, err := t.changeID(ctx, snap)
+	change, err := t.change(ctx, snap)
 	if err != nil {
 		return err
 	}
@@ -110,17 +108,6 @@ func (t *task) find(ctx context.Context) (inventory.Disk, error) {
 	return disk, t.save(ctx)
 }
 
-// track turns change tracking on. A disk for which that is refused is backed up
-// all the same.
-func (t *task) track(ctx context.Context) error {
-	err := t.vc.EnableCBT(ctx, t.disk.Ref)
-	if err == nil || ctx.Err() != nil || ivd.KindOf(err).Retry() {
-		return err
-	}
-	t.log.Warn("turning changed block tracking on failed: all that is allocated is read each time", "err", err)
-	return nil
-}
-
 // snapshot is the run's snapshot of the disk: one that was made before a restart,
 // or a new one. Known: none appears any more that was asked for.
 func (t *task) snapshot(ctx context.Context) (id ivd.SnapshotID, known bool, err error) {
@@ -135,16 +122,4 @@ func (t *task) snapshot(ctx context.Context) (id ivd.SnapshotID, known bool, err
 	}
 	id, err = t.vc.CreateSnapshot(ctx, t.disk.Ref, Mark(t.run()))
 	return id, !inventory.Unanswered(err), err
-}
-
-// changeID is the snapshot's, or empty where the disk is not tracked.
-func (t *task) changeID(ctx context.Context, snap ivd.SnapshotID) (ivd.ChangeID, error) {
-	if t.disk.CBT == cbtOff {
-		return "", nil
-	}
-	id, err := t.vc.ChangeID(ctx, t.disk.Ref, snap)
-	if ivd.KindOf(err) == ivd.Unsupported {
-		return "", nil
-	}
-	return id, err
 }

@@ -50,10 +50,8 @@ func (t *Task) clean(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if len(t.item.Jobs) > 0 {
-		if e := t.g.d.e.Queue.DeleteJobRecords(ctx, t.item.Run, t.item.Disk); e != nil {
-			t.log.Warn("deleting the item's job records failed", "err", e)
-		}
+	if e := t.drop(ctx); e != nil {
+		t.log.Warn("deleting the item's plan and its job records failed", "err", e)
 	}
 	return errors.Join(err, again(ctx, func() error {
 		return t.save(ctx, func(it *Item) {

@@ -87,7 +87,8 @@ func (e *Engine) count(ctx context.Context, prefix string) (map[ivd.RunID]int, e
 
 // forget removes what belongs to a run beside its own record.
 func (e *Engine) forget(ctx context.Context, id ivd.RunID) error {
-	return errors.Join(e.Queue.DeleteRun(ctx, id), e.Queue.State().DeletePrefix(ctx, "item."+string(id)))
+	state := e.Queue.State()
+	return errors.Join(e.Queue.DeleteRun(ctx, id), state.DeletePrefix(ctx, "plan."+string(id)), state.DeletePrefix(ctx, "item."+string(id)))
 }
 
 // began is the time in a run's id; the present where there is none, so that what is

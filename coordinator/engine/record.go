@@ -134,6 +134,7 @@ type Item struct {
 	Ended      time.Time       `json:"ended,omitzero"`
 	Disk       ivd.DiskID      `json:"disk,omitempty"` // of its jobs
 	Jobs       []ivd.JobID     `json:"jobs,omitempty"`
+	Plan       string          `json:"plan,omitempty"`    // names what is kept beside the body
 	Retries    int             `json:"retries,omitempty"` // of its steps and jobs, after what may pass
 	Retried    string          `json:"retried,omitempty"` // why, the last time
 	Stats      ivd.Stats       `json:"stats"`

@@ -9,7 +9,7 @@ import (
 	"ivdmover/shared/queue"
 )
 
-// Keys of the state bucket: run.<run>, item.<run>.<item>.
+// Keys of the state bucket: run.<run>, item.<run>.<item>, plan.<run>.<item>.<name>.<n>.
 
 func runKey(id ivd.RunID) string { return "run." + string(id) }
 

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"context"
 	"reflect"
 	"testing"
 
@@ -119,4 +120,58 @@ func TestNoChangeIDIsNoError(t *testing.T) {
 	_, err := v.ChangeID(t.Context(), ref, snap)
 	wantKind(t, "no snapshot", err, ivd.NotFound, string(snap))
 	wantKind(t, "control flags", v.EnableCBT(t.Context(), ref), ivd.Unsupported)
+}
+
+// A call about tracking that fails for a moment is made again; one that is not answered
+// in time is not, since nobody needs the answer so much.
+func TestCallsAboutTrackingAreMadeAgain(t *testing.T) {
+	v, ref := oneDisk(t)
+	for what, c := range map[string]struct {
+		err  error
+		want int
+	}{
+		"a fault that may pass": {refuse(types.SystemError{}), trackAgain.Attempts},
+		"no permission":         {refuse(types.NoPermission{}), 1},
+		"another series":        {refuse(types.InvalidArgument{}), 1},
+		"no answer in time":     {context.DeadlineExceeded, 1},
+	} {
+		calls := map[string]int{}
+		interpose(v, func(req, _ soap.HasFault) (bool, error) {
+			calls[called(req)]++
+			return true, c.err
+		})
+		_, changeErr := v.ChangeID(t.Context(), ref, "s")
+		_, areasErr := v.ChangedAreas(t.Context(), ref, "s", "u/1", 1000)
+		if changeErr == nil || areasErr == nil || v.EnableCBT(t.Context(), ref) == nil {
+			t.Errorf("%s is no error", what)
+		}
+		for _, call := range []string{"RetrieveSnapshotDetails", "VstorageObjectVCenterQueryChangedDiskAreas", "SetVStorageObjectControlFlags"} {
+			if calls[call] != c.want {
+				t.Errorf("%s: %s was called %d times, want %d", what, call, calls[call], c.want)
+			}
+		}
+	}
+}
+
+// Whoever asks for areas gets an answer, or is told that there is none: pages that cover
+// next to nothing do not go on for ever, and areas without number are not kept.
+func TestAreasWithoutEnd(t *testing.T) {
+	v, ref := oneDisk(t)
+	asked := tracked(v, func(offset int64) (types.DiskChangeInfo, error) {
+		return types.DiskChangeInfo{StartOffset: offset, Length: 1}, nil
+	})
+	_, err := v.ChangedAreas(t.Context(), ref, "s", "u/1", 64*mib)
+	wantKind(t, "a byte a page", err, ivd.Unsupported, "answers cover")
+	if n := int64(len(*asked)); n != fewPages+64*mib/bytesPerPage {
+		t.Errorf("asked %d times", n)
+	}
+	many := make([]types.DiskChangeExtent, 1<<20)
+	for i := range many {
+		many[i] = areaOf(int64(i), 1)
+	}
+	tracked(v, func(offset int64) (types.DiskChangeInfo, error) {
+		return types.DiskChangeInfo{StartOffset: offset, Length: 1 << 20, ChangedArea: many}, nil
+	})
+	_, err = v.ChangedAreas(t.Context(), ref, "s", "u/1", 64*mib)
+	wantKind(t, "areas without number", err, ivd.Unsupported, "more than")
 }

@@ -59,6 +59,7 @@ type VCenter struct {
 	movers     *session // whose cookie movers get; logged in when the first asks
 	tasks      chan struct{}
 	beginAgain pause.Backoff // of tasks
+	trackAgain pause.Backoff // of calls about tracking
 
 	proxies    proxies
 	aside      *aside
@@ -77,7 +78,7 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 	if cfg.Tasks <= 0 {
 		cfg.Tasks = DefaultTasks
 	}
-	v := &VCenter{cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks), beginAgain: beginAgain, proxies: proxies{known: map[string]knownProxy{}, life: proxyLife}}
+	v := &VCenter{cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks), beginAgain: beginAgain, trackAgain: trackAgain, proxies: proxies{known: map[string]knownProxy{}, life: proxyLife}}
 	var err error
 	if v.own, err = newSession(cfg); err != nil {
 		return nil, err

@@ -50,6 +50,7 @@ func connect(t *testing.T, cfg Config) *VCenter {
 		t.Fatal(err)
 	}
 	v.beginAgain.First, v.beginAgain.Cap = time.Millisecond, time.Millisecond
+	v.trackAgain.First, v.trackAgain.Cap = time.Millisecond, time.Millisecond
 	t.Cleanup(func() {
 		if err := v.Close(); err != nil {
 			t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"reflect"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -169,4 +170,47 @@ func FuzzAreas(f *testing.F) {
 			checkCover(t, d, jobs)
 		}
 	})
+}
+
+// A cover is the chunks that a plan reads for the same areas, however they come, and
+// is the same when it was stored.
+func TestCoverAgainstEachChunk(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := drawGeometry(t, "capacity", 0, 1<<24)
+		d := Disk{Geometry: g, Mode: InUse, Areas: drawAreas(t, g.Capacity)}
+		list, bytes := Cover(g, d.Areas)
+		sum, end := int64(0), int64(-1)
+		covered := map[ivd.ChunkIndex]bool{}
+		for _, e := range list {
+			if e.Offset <= end || e.Length <= 0 || e.Offset%g.ChunkSize != 0 || e.End() > g.Capacity {
+				t.Fatalf("%+v after %d", e, end)
+			}
+			for c := ivd.ChunkIndex(e.Offset / g.ChunkSize); c < g.Chunks() && g.Chunk(c).Offset < e.End(); c++ {
+				covered[c] = true
+				sum += g.Chunk(c).Length
+			}
+			end = e.End()
+		}
+		for c := range g.Chunks() {
+			if covered[c] != wanted(d, c) {
+				t.Fatalf("chunk %d of %+v", c, d.Areas)
+			}
+		}
+		if sum != bytes {
+			t.Fatalf("%d bytes, want %d", bytes, sum)
+		}
+		again, err := DecodeAreas(EncodeAreas(list))
+		if err != nil || !slices.Equal(again, list) {
+			t.Fatalf("stored: %v, %v", again, err)
+		}
+	})
+}
+
+// What was not written by EncodeAreas is refused, or means areas.
+func TestAreasThatWereNotWritten(t *testing.T) {
+	for _, text := range []string{"\x80", "\x01", "\x01\x80", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01", "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x80\x80\x80\x80\x80\x80\x80\x02\x01"} {
+		if areas, err := DecodeAreas([]byte(text)); ivd.KindOf(err) != ivd.Corrupt {
+			t.Errorf("%q is %v, %v", text, areas, err)
+		}
+	}
 }

@@ -156,7 +156,7 @@ func (l *Lab) listen(ctx context.Context) error {
 	}
 	address := l.address(listener.Addr().(*net.TCPAddr))
 	l.vc, err = vcenter.Start(ctx, vcenter.Options{
-		Estate: l.estate, Username: l.o.Username, Password: l.o.Password, Host: address, ESX: l.o.ESX, Old: l.o.Old,
+		Estate: l.estate, Dir: l.o.Dir, Username: l.o.Username, Password: l.o.Password, Host: address, ESX: l.o.ESX, Old: l.o.Old,
 		AreasPerAnswer: l.o.AreasPerAnswer, LoginIdle: l.o.LoginIdle, Lacks: l.o.Lacks, Without: l.o.Without, Log: l.o.Log,
 	})
 	if err != nil {

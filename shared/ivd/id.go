@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 )
@@ -28,6 +29,12 @@ func (c ChangeID) After(o ChangeID) bool {
 	mine, ok := c.number()
 	theirs, known := o.number()
 	return ok && known && c.Series() == o.Series() && mine > theirs
+}
+
+// Valid reports whether it is a series and a number, and so can be compared.
+func (c ChangeID) Valid() bool {
+	_, ok := c.number()
+	return ok && c.Series() != "" && strings.IndexFunc(string(c), unicode.IsControl) < 0
 }
 
 // number is the part behind the slash, where it is one.

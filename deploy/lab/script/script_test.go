@@ -80,3 +80,31 @@ func TestUnendedAccess(t *testing.T) {
 		}
 	}
 }
+
+func TestAnswersAreReadAsWritten(t *testing.T) {
+	dir := t.TempDir()
+	if rules, err := ReadAnswers(dir); err != nil || rules != nil {
+		t.Fatalf("without a file: %+v, %v", rules, err)
+	}
+	start, id := int64(7), "series/9"
+	want := []Answer{
+		{Call: "RetrieveSnapshotDetails", Disk: "d", ChangeID: &id, Delay: Duration(time.Second)},
+		{Call: "VstorageObjectVCenterQueryChangedDiskAreas", Since: "*", From: 1, Areas: &Areas{Start: &start, Length: -1, Areas: [][2]int64{{3, 4}}}},
+		{Call: "DeleteSnapshot_Task", Fault: "SystemError"},
+	}
+	if err := WriteAnswers(dir, want...); err != nil {
+		t.Fatal(err)
+	}
+	if rules, err := ReadAnswers(dir); err != nil || !reflect.DeepEqual(rules, want) {
+		t.Fatalf("%+v, %v", rules, err)
+	}
+	if err := WriteAnswers(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "answers.json"), []byte(`[{"cal": "x"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadAnswers(dir); err == nil {
+		t.Fatal("a misspelt key is taken")
+	}
+}

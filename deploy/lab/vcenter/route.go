@@ -24,6 +24,9 @@ func (v *VCenter) route(ctx *simulator.Context, m *simulator.Method) (mo.Referen
 	if ctx.Session == nil {
 		return nil, nil
 	}
+	if fault := v.refusal(m); fault != nil {
+		return nil, fault
+	}
 	switch m.This.Type {
 	case "VcenterVStorageObjectManager":
 		return reroute(m, &manager{v: v}), nil

@@ -91,6 +91,9 @@ func (m *manager) RetrieveSnapshotDetails(req *types.RetrieveSnapshotDetails) so
 		body.Fault_ = soapFault(err)
 		return body
 	}
+	if r := m.v.scripted("RetrieveSnapshotDetails", req); r != nil && r.ChangeID != nil {
+		change = ivd.ChangeID(*r.ChangeID)
+	}
 	body.Res = &types.RetrieveSnapshotDetailsResponse{
 		Returnval: types.VStorageObjectSnapshotDetails{Path: filePath(d), ChangedBlockTrackingId: string(change)},
 	}
@@ -104,6 +107,10 @@ func (m *manager) VstorageObjectVCenterQueryChangedDiskAreas(req *types.Vstorage
 	datastore, err := m.place(req.Datastore)
 	if err != nil {
 		body.Fault_ = soapFault(err)
+		return body
+	}
+	if r := m.v.scripted("VstorageObjectVCenterQueryChangedDiskAreas", req); r != nil && r.Areas != nil {
+		body.Res = &types.VstorageObjectVCenterQueryChangedDiskAreasResponse{Returnval: scriptedAreas(r.Areas, req.StartOffset)}
 		return body
 	}
 	a, err := m.v.o.Estate.Changed(datastore, ivd.DiskID(req.Id.Id), ivd.SnapshotID(req.SnapshotId.Id), req.ChangeId, req.StartOffset, m.v.o.AreasPerAnswer)

@@ -28,6 +28,7 @@ import (
 // Options of a vCenter.
 type Options struct {
 	Estate   *estate.Estate
+	Dir      string // the laboratory's: answers.json is read there
 	Username string
 	Password string
 	Host     string // host:port that clients use
