@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 
@@ -151,7 +152,7 @@ func (b *Bucket) DeletePrefix(ctx context.Context, prefix string) error {
 	if prefix == "" {
 		return ivd.Errorf(ivd.Invalid, "delete keys: no prefix")
 	}
-	return fail(b.q.purge(ctx, "KV_"+b.name, b.subject(below(prefix))), "delete the keys below %s", prefix)
+	return fail(b.q.purge(ctx, bucketStream(b.name), b.subject(below(prefix))), "delete the keys below %s", prefix)
 }
 
 // marker reports whether the key is deleted, and the revision that a creation then
@@ -171,7 +172,7 @@ func (b *Bucket) marker(ctx context.Context, key string) (revision uint64, delet
 // last is the last message of a subject, the marker of a deletion included.
 func (b *Bucket) last(ctx context.Context, subject string) (m *jetstream.RawStreamMsg, err error) {
 	err = b.q.retry(ctx, func(ctx context.Context) error {
-		s, err := b.q.js.Stream(ctx, "KV_"+b.name)
+		s, err := b.q.js.Stream(ctx, bucketStream(b.name))
 		if err != nil {
 			return err
 		}
@@ -234,6 +235,9 @@ func (b *Bucket) write(ctx context.Context, m *nats.Msg, revision *uint64) (uint
 
 func (b *Bucket) subject(key string) string { return "$KV." + b.name + "." + key }
 
+// bucketStream is the name of a bucket's stream.
+func bucketStream(name string) string { return "KV_" + name }
+
 func (b *Bucket) bind(ctx context.Context) (jetstream.KeyValue, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -242,7 +246,7 @@ func (b *Bucket) bind(ctx context.Context) (jetstream.KeyValue, error) {
 	}
 	kv, err := b.q.js.KeyValue(ctx, b.name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, notSetUp(b.name)
+		return nil, notSetUp(b.name, err)
 	}
 	if err != nil {
 		return nil, err
@@ -253,11 +257,11 @@ func (b *Bucket) bind(ctx context.Context) (jetstream.KeyValue, error) {
 
 // notSetUp is transient, and never NotFound: a bucket that is not there says
 // nothing about a key.
-func notSetUp(name string) error {
+func notSetUp(name string, err error) error {
 	return &ivd.Error{
 		Kind:   ivd.Transient,
 		Op:     "queue",
-		Err:    errors.New(name + " is not set up on this server"),
+		Err:    fmt.Errorf("%s is not set up on this server: %w", name, err),
 		Remedy: "start `ivd serve`, which sets the queue up",
 	}
 }

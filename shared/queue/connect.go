@@ -62,9 +62,15 @@ type Queue struct {
 	end   context.CancelFunc
 	tasks sync.WaitGroup
 
+	keeping sync.Once     // begins with the first Setup
+	missed  chan struct{} // somebody misses a part of the queue
+	hearing sync.Once     // begins with the first watch
+
 	mu       sync.Mutex
 	line     context.Context // ends, and is replaced, whenever the connection is lost
 	lineLost context.CancelFunc
+	renewal  context.Context // ends, and is replaced, whenever a part was made again
+	renewing context.CancelFunc
 	back     time.Time     // of the last reconnection
 	returned chan struct{} // closed, and replaced, at each
 }
@@ -78,8 +84,9 @@ func Connect(ctx context.Context, o Options) (*Queue, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience, returned: make(chan struct{})}
+	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience, returned: make(chan struct{}), missed: make(chan struct{}, 1)}
 	q.newLine()
+	q.renewal, q.renewing = context.WithCancel(context.Background())
 	if q.ackWait <= 0 {
 		q.ackWait = defaultAckWait
 	}
@@ -259,7 +266,11 @@ func (q *Queue) retry(ctx context.Context, try func(context.Context) error) erro
 	return b.Do(ctx, func(ctx context.Context) error {
 		once, cancel := q.onLine(ctx, tryTimeout)
 		defer cancel()
-		return unanswered(ctx, try(once))
+		err := unanswered(ctx, try(once))
+		if isMissing(err) {
+			q.miss()
+		}
+		return err
 	})
 }
 

@@ -17,22 +17,38 @@ const (
 
 // Setup creates the stream, its consumers and the buckets, or brings those that
 // are there to this form. The coordinator calls it after Connect; to repeat it is
-// harmless.
+// harmless. From then on until Close, what is missing at the server is made again.
 func (q *Queue) Setup(ctx context.Context) error {
-	steps := []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"stream " + jobStream, q.setupStream},
-		{"consumers of " + jobStream, q.setupConsumers},
-		{"bucket " + stateBucket, q.setupBucket(jetstream.KeyValueConfig{
+	for _, p := range q.parts() {
+		if err := q.retry(ctx, p.make); err != nil {
+			return fail(err, "set up %s", p.what)
+		}
+	}
+	q.keeping.Do(func() { q.background(q.ctx, q.keep) })
+	return nil
+}
+
+// part is something of the queue's that lies at the server.
+type part struct {
+	what  string
+	lost  string // with it, for people; empty: nothing
+	there func(context.Context) error
+	make  func(context.Context) error
+}
+
+// parts are in the order in which they are made.
+func (q *Queue) parts() []part {
+	return []part{
+		{"stream " + jobStream, "the jobs on the queue; a coordinator that still has their records publishes them again within a minute", q.stream(jobStream), q.setupStream},
+		{"consumers of " + jobStream, "", q.consumers, q.setupConsumers},
+		{"bucket " + stateBucket, "runs, their disks, jobs' records and the ledger; `ivd snapshots` shows the snapshots that may be left", q.stream(bucketStream(stateBucket)), q.setupBucket(jetstream.KeyValueConfig{
 			Bucket:         stateBucket,
 			Description:    "runs, disks, jobs and the ledger of ivdmover",
 			History:        1,
 			Storage:        jetstream.FileStorage,
 			LimitMarkerTTL: markerLife,
 		})},
-		{"bucket " + moverBucket, q.setupBucket(jetstream.KeyValueConfig{
+		{"bucket " + moverBucket, "heartbeats, which movers send again by themselves", q.stream(bucketStream(moverBucket)), q.setupBucket(jetstream.KeyValueConfig{
 			Bucket:      moverBucket,
 			Description: "heartbeats of ivdmover's movers",
 			History:     1,
@@ -42,12 +58,6 @@ func (q *Queue) Setup(ctx context.Context) error {
 			LimitMarkerTTL: moverLife, // without it, who watches does not learn of an expiry
 		})},
 	}
-	for _, s := range steps {
-		if err := q.retry(ctx, s.do); err != nil {
-			return fail(err, "set up %s", s.what)
-		}
-	}
-	return nil
 }
 
 func (q *Queue) setupStream(ctx context.Context) error {
@@ -75,6 +85,24 @@ func (q *Queue) setupConsumers(ctx context.Context) error {
 			MaxWaiting:    4096,
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream asks whether a stream is there.
+func (q *Queue) stream(name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := q.js.Stream(ctx, name)
+		return err
+	}
+}
+
+// consumers asks whether all consumers are there.
+func (q *Queue) consumers(ctx context.Context) error {
+	for _, kind := range kinds {
+		if _, err := q.js.Consumer(ctx, jobStream, string(kind)); err != nil {
 			return err
 		}
 	}

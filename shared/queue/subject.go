@@ -17,6 +17,7 @@ const (
 
 	anyLogin       = "ivd.login.*"
 	examineSubject = "ivd.examine"
+	renewedSubject = "ivd.renewed" // a part of the queue was made again
 )
 
 // kinds are all kinds of job; each has one durable consumer of its name.

@@ -77,8 +77,8 @@ func (b *Bucket) list(ctx context.Context, prefix string, opts ...jetstream.Watc
 
 // Watch tells the values below prefix that are there, then an event with Current
 // set, then every change. Of several changes to one key in a short time only the
-// last need be told. It survives reconnections: what changed meanwhile is told,
-// deletions too, nothing is told twice. The channel is closed when ctx or the
+// last need be told. It survives reconnections, and the loss of the bucket: what
+// changed meanwhile is told, deletions too, nothing is told twice. The channel is closed when ctx or the
 // queue ends; who stops reading ends ctx.
 func (b *Bucket) Watch(ctx context.Context, prefix string) (<-chan Event, error) {
 	out := make(chan Event)
@@ -144,8 +144,13 @@ func always(error, int) bool { return true }
 func (wt *watch) once(ctx context.Context) (reached bool, err error) {
 	ctx, cancel := wt.b.q.onLine(ctx, math.MaxInt64)
 	defer cancel()
+	ctx, end := wt.b.q.untilRenewed(ctx)
+	defer end()
 	w, err := wt.b.open(ctx, wt.prefix)
 	if err != nil {
+		if isMissing(err) {
+			wt.b.q.miss()
+		}
 		return false, err
 	}
 	defer w.close()
@@ -185,17 +190,17 @@ func (wt *watch) follow(ctx context.Context, w *watcher) (current bool) {
 func (wt *watch) tellAbsent(ctx context.Context, seen map[string]bool) bool {
 	for key, revision := range wt.known {
 		if !seen[key] {
-			delete(wt.known, key)
 			if !wt.send(ctx, Event{Entry: Entry{Key: key, Revision: revision}, Deleted: true}) {
-				return false
+				return false // and is told in the next pass
 			}
+			delete(wt.known, key)
 		}
 	}
 	if wt.current && !wt.again {
 		return true
 	}
-	wt.current = true
-	return wt.send(ctx, Event{Current: true})
+	wt.current = wt.send(ctx, Event{Current: true})
+	return wt.current
 }
 
 func (wt *watch) tell(ctx context.Context, e jetstream.KeyValueEntry) bool {
@@ -204,14 +209,20 @@ func (wt *watch) tell(ctx context.Context, e jetstream.KeyValueEntry) bool {
 		if !told {
 			return true
 		}
+		if !wt.send(ctx, Event{Entry: Entry{Key: e.Key(), Revision: e.Revision()}, Deleted: true}) {
+			return false
+		}
 		delete(wt.known, e.Key())
-		return wt.send(ctx, Event{Entry: Entry{Key: e.Key(), Revision: e.Revision()}, Deleted: true})
+		return true
 	}
 	if told && known == e.Revision() {
 		return true
 	}
+	if !wt.send(ctx, Event{Entry: entryOf(e)}) {
+		return false
+	}
 	wt.known[e.Key()] = e.Revision()
-	return wt.send(ctx, Event{Entry: entryOf(e)})
+	return true
 }
 
 // watcher is one of the library, with what it takes to end it.
