@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"ivdmover/coordinator/broker"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/deploy/lab"
 	"ivdmover/deploy/lab/owner"
@@ -33,7 +32,7 @@ type Bench struct {
 	Owner  *owner.Owner
 	VC     *inventory.VCenter
 	Wire   *Wire
-	Broker *broker.Server
+	Broker *Home
 	Queue  *queue.Queue
 	Repo   *repo.Repository
 	Folder string // of the repository
@@ -68,9 +67,7 @@ func NewWith(t *testing.T, o lab.Options) *Bench {
 	})
 	b.Must(err)
 	t.Cleanup(func() { _ = b.VC.Close() })
-	b.Broker, err = broker.Start(t.Context(), broker.Options{Dir: t.TempDir()})
-	b.Must(err)
-	t.Cleanup(b.Broker.Close)
+	b.Broker = newHome(t)
 	b.Queue = b.Connect()
 	b.Must(b.Queue.Setup(t.Context()))
 	st, err := dir.Open(b.Folder)

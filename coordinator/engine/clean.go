@@ -8,7 +8,6 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
-	"ivdmover/shared/pause"
 )
 
 // clean stops what may still run, has the ledger undo what it has of the items, and
@@ -83,21 +82,7 @@ func (t *Task) stopJobs(ctx context.Context) {
 			t.log.Warn("stopping a job failed", "job", id, "err", err)
 		}
 	}
-	if len(t.item.Jobs) == 0 {
-		return
-	}
-	ctx, stop := context.WithTimeout(ctx, letGoTimeout)
-	defer stop()
-	for {
-		held, err := t.g.d.e.Fleet.Holds(ctx, t.item.Run, t.item.Disk)
-		if err == nil && !held {
-			return
-		}
-		if pause.For(ctx, time.Second) != nil {
-			t.log.Warn("a mover still holds the disk", "err", err)
-			return
-		}
-	}
+	t.g.d.letGo(ctx, t.item)
 }
 
 func (t *Task) stopJob(ctx context.Context, id ivd.JobID) error {

@@ -59,8 +59,8 @@ func (e *Engine) newDriver(r Run, rev uint64, lease repo.Lease) *driver {
 
 // drive takes the run to its end: every group by itself, then the run's own end. It
 // returns early when the coordinator stops or loses the run.
-func (d *driver) drive(life context.Context) {
-	life, lose := context.WithCancelCause(life)
+func (d *driver) drive(always context.Context) {
+	life, lose := context.WithCancelCause(always)
 	defer lose(nil)
 	work, cancel := context.WithCancelCause(life)
 	defer cancel(nil)
@@ -90,11 +90,16 @@ func (d *driver) drive(life context.Context) {
 		groups.Go(func() { g.drive(life, work) })
 	}
 	groups.Wait()
-	if life.Err() == nil && d.allEnded() {
+	switch {
+	case life.Err() == nil && d.allEnded():
 		d.finish(life)
-		return
+	case d.lost(life):
+		stopHelpers() // there is nothing to follow or to prolong
+		helpers.Wait()
+		d.bury(always)
+	default:
+		d.leave(life, "bringing every item to its end", errors.New("some are not"))
 	}
-	d.leave(life, "bringing every item to its end", errors.New("some are not"))
 }
 
 // ownItems reads the run's items. Where another one drove them before they are
@@ -152,12 +157,7 @@ func (d *driver) groupUp(items []storedItem) []*Group {
 func (d *driver) finish(ctx context.Context) {
 	v := d.view()
 	v.State, v.Ended = d.result(), time.Now().UTC()
-	// The conclusion comes first: nobody looks at a run that has ended.
-	if c, ok := d.workflow.(Concluder); ok {
-		if err := again(ctx, func() error { return c.Conclude(ctx, v) }); err != nil {
-			d.log.Warn("storing the run's summary failed", "err", err)
-		}
-	}
+	d.conclude(ctx, v) // first: nobody looks at a run that has ended
 	err := again(ctx, func() error {
 		return d.update(ctx, func(r *Run) { r.State, r.Ended, r.Counts, r.Stats = v.State, v.Ended, v.Counts, v.Stats })
 	})
@@ -167,6 +167,14 @@ func (d *driver) finish(ctx context.Context) {
 	}
 	d.endLease(ctx)
 	d.log.Info("run ended", "state", v.State, "items", len(v.Items), "read_bytes", v.Stats.ReadBytes, "stored_bytes", v.Stats.StoredBytes)
+}
+
+func (d *driver) conclude(ctx context.Context, v View) {
+	if c, ok := d.workflow.(Concluder); ok {
+		if err := again(ctx, func() error { return c.Conclude(ctx, v) }); err != nil {
+			d.log.Warn("storing the run's summary failed", "err", err)
+		}
+	}
 }
 
 // leave leaves the run as it is stored. Unless it is another one's by now, or we
@@ -199,8 +207,8 @@ func (d *driver) keepBeating(ctx context.Context, lose context.CancelCauseFunc) 
 			now := d.summary()
 			r.Beat, r.Counts, r.Stats = r.Beat+1, now.Counts, now.Stats
 		})
-		if errors.Is(err, errTakenOver) {
-			lose(errTakenOver)
+		if errors.Is(err, errTakenOver) || errors.Is(err, errRecordsLost) {
+			lose(err)
 			return
 		}
 		if err != nil && ctx.Err() == nil {
@@ -226,6 +234,9 @@ func (d *driver) update(ctx context.Context, change func(*Run)) error {
 			return fmt.Errorf("store run %s: %w", next.ID, err)
 		}
 		stored, rev, err := d.e.getRun(ctx, next.ID)
+		if ivd.KindOf(err) == ivd.NotFound {
+			return errRecordsLost
+		}
 		if err != nil {
 			return err
 		}

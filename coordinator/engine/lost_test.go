@@ -1,0 +1,100 @@
+package engine_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/coordtest"
+	"ivdmover/coordinator/engine"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
+)
+
+// held has a mover hold each job until it is let go.
+func held(m *coordtest.Puppet) (letGo func()) {
+	hold := make(chan struct{})
+	m.Set(func(p *coordtest.Puppet) {
+		p.Work = func(ctx context.Context, _ job.Record) error {
+			select {
+			case <-hold:
+			case <-ctx.Done():
+			}
+			return nil
+		}
+	})
+	return func() { close(hold) }
+}
+
+// moving waits until a run's job is a mover's.
+func moving(b *coordtest.Bench, c *coordtest.Coordinator, m *coordtest.Puppet, id ivd.RunID) {
+	b.Helper()
+	b.Until(c, id, func(v engine.View) bool { return coordtest.AtStep(engine.Moving)(v) && len(m.Began()) > 0 })
+}
+
+// The queue's server is started again, without what was in its memory: neither the
+// coordinator nor its movers have to be.
+func TestQueueServerIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	m := b.Mover("m1")
+	letGo := held(m)
+	c, _ := b.Serving("one")
+	id := b.Begin(c, backup.Request{All: true}).ID
+	moving(b, c, m, id)
+	b.RestartBroker(func(*coordtest.Home) {})
+	letGo()
+	if v := b.Until(c, id, coordtest.Ended); v.State != engine.Done {
+		t.Errorf("%+v", v)
+	}
+	id = b.Begin(c, backup.Request{All: true}).ID // its questions need the mover's heartbeat
+	if v := b.Until(c, id, coordtest.Ended); v.State != engine.Done {
+		t.Errorf("the next run: %+v", v)
+	}
+	if n := len(b.Points(d.Ref.ID())); n != 2 {
+		t.Errorf("%d points", n)
+	}
+	b.NothingLeft(d)
+}
+
+// A run whose records are gone from the queue ends: its summary says why, and its
+// snapshot goes.
+func TestRunWhoseRecordsAreLost(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	m := b.Mover("m1")
+	letGo := held(m)
+	c, _ := b.Serving("one")
+	id := b.Begin(c, backup.Request{All: true}).ID
+	moving(b, c, m, id)
+	b.RestartBroker(func(h *coordtest.Home) { b.Must(os.RemoveAll(h.StreamDir("KV_IVD_STATE"))) })
+
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	var r format.Run
+	for {
+		var err error
+		if r, err = b.Repo.ReadRun(ctx, id); err == nil && b.Snapshots(d) == 0 && b.Leases() == 0 {
+			break
+		}
+		if pause.For(ctx, 100*time.Millisecond) != nil {
+			t.Fatalf("the run's summary: %v; %d snapshots, %d leases", err, b.Snapshots(d), b.Leases())
+		}
+	}
+	if r.State != string(engine.Failed) || len(r.Failed) != 1 || !strings.Contains(r.Failed[0].Reason, "queue") {
+		t.Errorf("%+v", r)
+	}
+	letGo()
+	id = b.Begin(c, backup.Request{All: true}).ID
+	if v := b.Until(c, id, coordtest.Ended); v.State != engine.Done {
+		t.Errorf("the next run: %+v", v)
+	}
+	b.NothingLeft(d)
+}
