@@ -5,11 +5,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ivdmover/mover/disk/disktest"
 )
 
 // badLibraries are folders that are no distribution of VDDK that a mover can use,
 // and a file of settings that VDDK would take and then fail at each disk.
-type badLibraries struct{ none, foreign, cut, lonely, torn, old, settings string }
+type badLibraries struct{ none, foreign, cut, lonely, torn, old, without, settings string }
 
 func newBadLibraries(t *testing.T, libdir string) badLibraries {
 	t.Helper()
@@ -32,7 +34,7 @@ func newBadLibraries(t *testing.T, libdir string) badLibraries {
 	}
 	b := badLibraries{
 		none: filepath.Join(dir, "none"), foreign: filepath.Join(dir, "foreign"), cut: filepath.Join(dir, "cut"),
-		lonely: filepath.Join(dir, "lonely"), torn: filepath.Join(dir, "torn"), old: filepath.Join(dir, "old"), settings: filepath.Join(dir, "vddk.conf"),
+		lonely: filepath.Join(dir, "lonely"), torn: filepath.Join(dir, "torn"), old: filepath.Join(dir, "old"), without: filepath.Join(dir, "without"), settings: filepath.Join(dir, "vddk.conf"),
 	}
 	program, err := os.ReadFile(os.Args[0])
 	if err != nil {
@@ -56,6 +58,9 @@ func newBadLibraries(t *testing.T, libdir string) badLibraries {
 	gcc("-Wl,-soname,libcompanion.so.1", "-o", companion, "-xc", "/dev/null")
 	gcc("-Wl,-soname,libvixDiskLib.so.8", "-Wl,--no-as-needed", "-o", filepath.Join(b.lonely, "lib64", "libvixDiskLib.so.8"), stranger, companion)
 	if err := os.Remove(companion); err != nil {
+		t.Fatal(err)
+	}
+	if err := disktest.Lacking(b.without, "AllocateConnectParams"); err != nil {
 		t.Fatal(err)
 	}
 	// The laboratory's loads a companion by itself, when it is initialised.

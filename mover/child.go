@@ -125,6 +125,9 @@ func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), 
 	if err != nil {
 		return nil, nil, withRemedy(err)
 	}
+	for _, lack := range disk.Lacks(lib.Missing()) {
+		log.Warn("this VDDK does not have every function", "without", lack)
+	}
 	host, err = disk.NewHost(lib, disk.Options{
 		Transports: v.Transports, Machine: disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs), Folder: settings.Folder, Log: log,
 	})

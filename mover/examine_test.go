@@ -32,6 +32,7 @@ type ward struct {
 	flags       []string
 	refs        []ivd.DiskRef
 	snapshots   []ivd.SnapshotID
+	environment []string // of the doctors, beside the usual
 }
 
 func newWard(t *testing.T) *ward {
@@ -90,6 +91,7 @@ func (w *ward) run(args ...string) (code int, out, words string) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second)
 	defer cancel()
 	cmd := program(ctx, append([]string{"doctor", "--config", w.config}, args...)...)
+	cmd.Env = append(cmd.Env, w.environment...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	_ = cmd.Run() // its status is what is looked at
@@ -127,6 +129,44 @@ func TestDoctorOfAReplacedTransport(t *testing.T) {
 	r := w.report(0, append(w.flags, "--snapshot", string(w.snapshots[0]))...)
 	if len(r.Transports) != 3 || r.Transports[0].Works || r.Transports[0].Reason != "asked for san, the library used nbdssl" || !r.Transports[2].Works {
 		t.Errorf("%+v", r.Transports)
+	}
+}
+
+// A library of another maker is used for what it can, and the report says who made it,
+// which functions it lacks and what follows from that.
+func TestDoctorOfALibraryThatLacksMuch(t *testing.T) {
+	w := newWard(t)
+	folder := t.TempDir()
+	if err := disktest.Lacking(folder, "PrepareForAccess", "EndAccess", "GetMetadataKeys", "ReadMetadata", "WriteMetadata", "WriteAsync"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.config, bytes.Replace(text, []byte(w.libdir), []byte(folder), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.environment = []string{script.TransportsVariable + "=file:nbdssl:nbd"}
+	flags := append(slices.Clone(w.flags), "--snapshot", string(w.snapshots[0]))
+	r := w.report(0, flags...)
+	l := r.Library
+	if !strings.Contains(l.Maker, "laboratory VixDiskLib (8.0.0)") || l.Version != "8.0.0" || len(l.Absent) != 6 || len(l.Lacks) != 2 {
+		t.Errorf("maker %q, version %q, absent %q, lacks %q", l.Maker, l.Version, l.Absent, l.Lacks)
+	}
+	if !slices.Equal(l.Modes, []string{"file", "nbdssl", "nbd"}) {
+		t.Errorf("transports %q", l.Modes)
+	}
+	for i, want := range []bool{false, false, true} {
+		if tr := r.Transports[i]; tr.Works != want || !want && !strings.Contains(tr.Reason, "VDDK 8.0.0 has file, nbdssl, nbd") {
+			t.Errorf("%+v", tr)
+		}
+	}
+	_, out, _ := w.run(flags...)
+	for _, says := range []string{"maker        ivdmover laboratory", "WriteAsync: nothing can be restored", "VixDiskLib_PrepareForAccess, VixDiskLib_EndAccess: VMs may be relocated"} {
+		if !strings.Contains(out, says) {
+			t.Errorf("the report does not say %q:\n%s", says, out)
+		}
 	}
 }
 

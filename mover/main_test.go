@@ -146,6 +146,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		{"a library without a companion", library(bad.lonely), nil, exitFailed, []string{"libcompanion.so.1", "unpack the distribution again", "lib64"}},
 		{"a library without the companion that it loads itself", library(bad.torn), nil, exitFailed, []string{"libvixlabtls.so.1", "unpack the distribution again"}},
 		{"a library from before 6.7", library(bad.old), nil, exitFailed, []string{"VDDK 6.5.4", "cannot address disks of their own", "install VDDK 6.7 or newer"}},
+		{"a library of the right version without what IVDs need", library(bad.without), nil, exitFailed, []string{"VDDK 8.0.0", "it has no VixDiskLib_AllocateConnectParams", "take a library that has this function"}},
 		{"VDDK's configuration cannot be read", settings("/nowhere.conf"), nil, exitFailed, []string{"mover.vddk.config_file", "/nowhere.conf", "lines NAME=VALUE"}},
 		{"it is a folder", settings(bad.none), nil, exitFailed, []string{"mover.vddk.config_file", bad.none, "lines NAME=VALUE"}},
 		{"its buffers are too large", settings(bad.settings), nil, exitFailed, []string{"BufSizeIn64KB", "16 MiB", "BufCount to 4"}},

@@ -140,7 +140,7 @@ func explain(libdir, text string) error {
 	remedy := distribution
 	switch {
 	case strings.Contains(text, "undefined symbol: VixDiskLib_"):
-		remedy = "install VDDK 6.7 or newer: this library lacks a function that is needed"
+		remedy = "take a library that has this function, as VMware's have since 6.7"
 	case strings.Contains(text, "undefined symbol"), strings.Contains(text, "version `"):
 		remedy = "leave only the library's own folder in " + libraryPath
 	case strings.Contains(text, "cannot open shared object file"):

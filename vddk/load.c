@@ -31,6 +31,20 @@ char *ivd_load(const char *path) {
 	return text;
 }
 
+int ivd_optional(int place, const char **name) {
+	int at = 0;
+#define SKIP(result, name_, args)
+#define LOOK(result, name_, args) \
+	if (at++ == place) { \
+		*name = #name_; \
+		return ivd_vix.name_ != NULL; \
+	}
+	VIX_SYMBOLS(SKIP, LOOK)
+#undef SKIP
+#undef LOOK
+	return -1;
+}
+
 VixError ivd_init(uint32_t major, uint32_t minor, const char *libdir, const char *config) {
 	ivd_major = major;
 	return ivd_vix.InitEx(major, minor, ivd_log, ivd_warn, ivd_panic, libdir, config);

@@ -13,6 +13,9 @@ import (
 // logger takes the library's lines: one for the process, as the library is.
 var logger atomic.Pointer[slog.Logger]
 
+// madeBy is the line by which the library has named itself.
+var madeBy atomic.Pointer[string]
+
 // noise are lines of every start that need no attention.
 var noise = []string{"Get CEIP status failed", "VDDK_PhoneHome", "PhoneHome:"}
 
@@ -23,6 +26,9 @@ func ivdLog(level C.int, text *C.char) {
 		return
 	}
 	line := C.GoString(text)
+	if strings.Contains(line, "VixDiskLib (") {
+		madeBy.CompareAndSwap(nil, &line)
+	}
 	l.Log(context.Background(), levelOf(int(level), line), line, "source", "vddk")
 }
 

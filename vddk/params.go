@@ -34,10 +34,9 @@ type Params struct {
 // check refuses parameters for which the library would crash, or which it would
 // misread.
 func (p Params) check(l *Library) error {
-	if p.Disk != nil && !l.SupportsIVD() {
-		return &LoadError{
-			LibDir: l.libdir, Err: errors.New("VDDK " + l.version.text + " cannot address First Class Disks: it has no VixDiskLib_AllocateConnectParams"),
-			Remedy: "install VDDK 6.7 or newer",
+	if p.Disk != nil {
+		if err := l.CheckIVD(); err != nil {
+			return err
 		}
 	}
 	refuse := func(text string) error { return newError("use the parameters of "+p.String(), 3, text, "") }

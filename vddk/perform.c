@@ -192,7 +192,7 @@ static VixError perform(struct ivd_call *call) {
 	case IVD_QUERY:
 		return query(call);
 	case IVD_FLUSH:
-		return ivd_vix.Flush(call->handle);
+		return ivd_vix.Flush ? ivd_vix.Flush(call->handle) : NOT_SUPPORTED;
 	case IVD_KEYS:
 	case IVD_READ_KEY:
 		return metadata(call);

@@ -352,7 +352,7 @@ func loadRefuses(t *testing.T) {
 		{"load", filepath.Join(dir, "arm"), "EM_AARCH64", "x86-64"},
 		{"load", libdir(), "the process was not started with " + libdir() + "/lib64", "start the process with LD_LIBRARY_PATH=" + libdir() + "/lib64"},
 		{"load", dummy(t, missing), "libmissing.so", "unpack the distribution again"},
-		{"load", dummy(t, "-DWITHOUT_WAIT"), "undefined symbol: VixDiskLib_Wait", "VDDK 6.7 or newer"},
+		{"load", dummy(t, "-DWITHOUT_WAIT"), "undefined symbol: VixDiskLib_Wait", "since 6.7"},
 	} {
 		checkRefused(t, c.scene, c.libdir, c.problem, c.remedy)
 	}

@@ -11,6 +11,7 @@
 
 /* load.c: ivd_load returns NULL, or what is wrong (to be freed). */
 char *ivd_load(const char *path);
+int ivd_optional(int place, const char **name); /* whether the library has it; negative at the table's end */
 extern uint32_t ivd_major; /* the library's own version, as its file is named */
 VixError ivd_init(uint32_t major, uint32_t minor, const char *libdir, const char *config);
 void ivd_exit(void);

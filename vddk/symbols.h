@@ -1,7 +1,7 @@
 /*
  * Every function of libvixDiskLib that the binding calls, in one table. A library
  * without one of the required functions is refused; an optional one is NULL where
- * the library (an old one, or a test's) does not have it.
+ * the library (an old one, or another maker's) does not have it.
  *
  * Left out on purpose: Init and Connect, which InitEx and ConnectEx replace; Read
  * and Write, since a handle must not do both kinds of I/O, and only asynchronous
@@ -26,9 +26,9 @@
 	REQUIRED(void, FreeInfo, (VixInfo *)) \
 	REQUIRED(const char *, GetTransportMode, (VixHandle *)) \
 	REQUIRED(VixError, ReadAsync, (VixHandle *, uint64_t, uint64_t, uint8_t *, VixCompletionFunc, void *)) \
-	REQUIRED(VixError, WriteAsync, (VixHandle *, uint64_t, uint64_t, const uint8_t *, VixCompletionFunc, void *)) \
 	REQUIRED(VixError, Wait, (VixHandle *)) \
-	REQUIRED(VixError, Flush, (VixHandle *)) \
+	OPTIONAL(VixError, WriteAsync, (VixHandle *, uint64_t, uint64_t, const uint8_t *, VixCompletionFunc, void *)) \
+	OPTIONAL(VixError, Flush, (VixHandle *)) \
 	OPTIONAL(VixConnectParams *, AllocateConnectParams, (void)) /* 6.7; disks of their own need it */ \
 	OPTIONAL(void, FreeConnectParams, (VixConnectParams *)) \
 	OPTIONAL(VixError, QueryAllocatedBlocks, (VixHandle *, uint64_t, uint64_t, uint64_t, VixBlockList **)) \

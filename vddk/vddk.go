@@ -62,6 +62,7 @@ type Library struct {
 	access  *lane // PrepareForAccess, EndAccess, Cleanup, which take long
 	words   *lane // GetErrorText, ListTransportModes, which take no time
 	modes   []string
+	maker   string
 	audit   sync.Once
 	open    atomic.Int64 // connections and handles
 	lost    atomic.Int64 // handles and calls that were given up
@@ -136,6 +137,9 @@ func (l *Library) start(path, config string) error {
 		defer C.free(unsafe.Pointer(warning))
 		return newError("initialise VDDK "+l.version.text, result, "", textOf(warning))
 	}
+	if line := madeBy.Load(); line != nil {
+		l.maker = *line
+	}
 	l.repairSignals("InitEx")
 	return l.startThreads()
 }
@@ -181,8 +185,49 @@ func (l *Library) SupportsIVD() bool {
 	return C.ivd_vix.AllocateConnectParams != nil && C.ivd_vix.FreeConnectParams != nil
 }
 
-// TransportModes returns the modes that the library has, the preferred first. Which
-// of them work on this machine only Open shows.
+// Missing returns the functions that the library does not have and the binding can do
+// without, without their prefix: "PrepareForAccess".
+func (l *Library) Missing() (names []string) {
+	for place := C.int(0); ; place++ {
+		var name *C.char
+		has := C.ivd_optional(place, &name)
+		if has < 0 {
+			return names
+		}
+		if has == 0 {
+			names = append(names, C.GoString(name))
+		}
+	}
+}
+
+// Maker returns how the library named itself when it was initialised, as VMware's does:
+// "VMware VixDiskLib (8.0.3) Release build-23950268"; empty where it did not.
+func (l *Library) Maker() string { return l.maker }
+
+// CheckIVD returns nil, or why the library cannot address First Class Disks.
+func (l *Library) CheckIVD() error {
+	if l.SupportsIVD() {
+		return nil
+	}
+	e := &LoadError{
+		LibDir: l.libdir, Err: fmt.Errorf("VDDK %s cannot address disks of their own: it has no VixDiskLib_%s", l.version.text, l.lacksForIVD()),
+		Remedy: "take a library that has this function, as VMware's have since 6.7",
+	}
+	if v := l.version; v.major < 6 || v.major == 6 && v.minor < 7 {
+		e.Remedy = "install VDDK 6.7 or newer"
+	}
+	return e
+}
+
+func (l *Library) lacksForIVD() string {
+	if C.ivd_vix.AllocateConnectParams == nil {
+		return "AllocateConnectParams"
+	}
+	return "FreeConnectParams"
+}
+
+// TransportModes returns the modes that the library has, the preferred first; none
+// where it does not tell. Which of them work on this machine only Open shows.
 //
 // Implements: const char *VixDiskLib_ListTransportModes(void)
 func (l *Library) TransportModes() []string { return slices.Clone(l.modes) }

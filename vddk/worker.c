@@ -16,6 +16,7 @@
 
 #include "shim.h"
 
+enum { NOT_SUPPORTED = 6 };
 #define SLOTS 2048 /* requests in flight in the process */
 
 struct ivd_worker {
@@ -97,6 +98,7 @@ static void fly(struct ivd_worker *worker, struct ivd_call *call) {
 	void *number = take_off(worker, call);
 	VixError err = call->op == IVD_READ
 		? ivd_vix.ReadAsync(handle, call->sector, call->count, call->buffer, land, number)
+		: !ivd_vix.WriteAsync ? NOT_SUPPORTED
 		: ivd_vix.WriteAsync(handle, call->sector, call->count, call->buffer, land, number);
 	if (VIX_CODE(err) == VIX_ASYNC)
 		return;

@@ -73,6 +73,32 @@ func TestTransientFailureOfAJobIsTriedAgain(t *testing.T) {
 	b.NothingLeft(d)
 }
 
+// Where no mover's library can prepare access, disks are backed up without, and there
+// is none to end when they have ended.
+func TestAccessThatNoMoverCanPrepare(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	m := b.Mover("m1")
+	m.Set(func(p *coordtest.Puppet) {
+		p.Answer = func(r job.Request) error {
+			if r.Op == job.Inspect {
+				return nil
+			}
+			return ivd.Errorf(ivd.Unsupported, "no such function")
+		}
+	})
+	s, _ := b.Serving("one")
+	v := b.Until(s, b.Begin(s, backup.Request{All: true}).ID, coordtest.Ended)
+	if v.State != engine.Done {
+		t.Errorf("%s: %+v", v.State, v.Items[0].Failure)
+	}
+	if got, want := m.Questions(), []job.Op{job.PrepareAccess, job.EndAccess, job.Inspect}; !slices.Equal(got, want) {
+		t.Errorf("asked were %v, want %v", got, want)
+	}
+	b.NothingLeft(d)
+}
+
 // Access that could be prepared for some of a disk's VMs only is ended before it is
 // tried again, and once more when the disk has ended, whichever way.
 func TestAccessThatFailsIsEndedAtOnce(t *testing.T) {

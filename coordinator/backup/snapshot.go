@@ -42,15 +42,22 @@ func (t *task) access(ctx context.Context) error {
 	if a.Disk, err = t.vc.Opens(t.disk.Ref); err != nil {
 		return err
 	}
-	if _, err := t.w.Ledger.Open(ctx, t.obligation(accessKind), a); err != nil {
+	e, err := t.w.Ledger.Open(ctx, t.obligation(accessKind), a)
+	if err == nil && e.Before {
+		err = e.Answered(ctx, a) // that no mover could prepare it is said anew
+	}
+	if err != nil {
 		return err
 	}
 	if err := t.track(ctx, disk); err != nil {
 		return err
 	}
 	_, err = t.w.Fleet.Ask(ctx, job.Request{Op: job.PrepareAccess, Run: t.run(), Disk: a.Disk, Identity: a.Identity})
-	if err == nil || ctx.Err() != nil {
+	switch {
+	case err == nil || ctx.Err() != nil:
 		return err
+	case ivd.KindOf(err) == ivd.Unsupported:
+		return t.unprepared(ctx, e, a, err)
 	}
 	// What was done before it failed at one of the VMs is undone at once: the next
 	// try may be minutes away, and until then they may be relocated.
@@ -58,6 +65,17 @@ func (t *task) access(ctx context.Context) error {
 		t.log.Warn("ending access that could not be prepared failed; it is tried again when the disk ends", "err", endErr)
 	}
 	return err
+}
+
+// unprepared goes on without: a relocation meanwhile fails the disk's attempt, and the
+// next one finds the disk where it is then.
+func (t *task) unprepared(ctx context.Context, e *ledger.Entry, a access, why error) error {
+	if err := t.w.endAccess(ctx, t.run(), a); err != nil && ivd.KindOf(err) != ivd.Unsupported {
+		return err
+	}
+	t.log.Warn("access could not be prepared, and the backup goes on without: VMs with this disk may be relocated meanwhile", "why", why)
+	a.Unprepared = true
+	return e.Answered(ctx, a)
 }
 
 // snap takes the snapshot, or finds the one that was taken before a restart.

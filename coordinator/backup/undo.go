@@ -19,6 +19,8 @@ const (
 type access struct {
 	Disk     job.Disk `json:"disk"`
 	Identity string   `json:"identity"`
+	// Unprepared: no mover's library can prepare access, so there is none to end.
+	Unprepared bool `json:"unprepared,omitempty"`
 }
 
 // snapshot is one of a disk, known by its description.
@@ -30,7 +32,7 @@ type snapshot struct {
 func (w *Workflow) register() {
 	w.Ledger.Register(accessKind, ledger.Behaviour{Undo: func(ctx context.Context, o ledger.Obligation) (bool, error) {
 		var a access
-		if err := o.Decode(&a); err != nil {
+		if err := o.Decode(&a); err != nil || a.Unprepared {
 			return false, err
 		}
 		if _, err := w.Sources.Of(a.Disk.Ref.Source()); err != nil {

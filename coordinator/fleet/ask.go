@@ -24,20 +24,29 @@ func (f *Fleet) Ask(ctx context.Context, q job.Request) (job.Reply, error) {
 		return job.Reply{}, err
 	}
 	last := noMover(q, errors.New("no mover is running"))
-	for i, m := range movers {
+	tried, failed := 0, false
+	for _, m := range movers {
 		reply, err := f.queue.Ask(ctx, m.Name, q)
 		switch {
 		case ctx.Err() != nil:
 			return reply, context.Cause(ctx)
 		case err != nil:
-			last = noMover(q, err)
-			continue // one that is gone does not count
+			last, failed = noMover(q, err), true
+			tried++
+			continue // one that is gone is never the last
 		}
 		err = reply.Failure.Err()
-		if err == nil || !ivd.KindOf(err).Retry() || i >= askedMovers-1 {
-			return reply, onMover(q, m, err)
+		if ivd.KindOf(err) == ivd.Unsupported { // its library lacks what another mover's may have
+			if !failed {
+				last = onMover(q, m, err)
+			}
+			continue
 		}
-		last = onMover(q, m, err)
+		last, failed = onMover(q, m, err), true
+		tried++
+		if err == nil || !ivd.KindOf(err).Retry() || tried >= askedMovers {
+			return reply, last
+		}
 	}
 	return job.Reply{}, last
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // Each question goes to the mover with the most room, and to the next where that
-// one is gone or could not; what fails for good is not asked of all.
+// one is gone or could not; what fails for good is not asked of all, but for what
+// another mover's library may have.
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	b := coordtest.New(t)
@@ -41,7 +42,7 @@ func TestAsk(t *testing.T) {
 		kind  ivd.Kind
 		asked int64
 		fails bool
-	}{{ivd.Transient, 2, false}, {ivd.Locked, 2, true}, {ivd.Denied, 1, true}} {
+	}{{ivd.Transient, 2, false}, {ivd.Locked, 2, true}, {ivd.Denied, 1, true}, {ivd.Unsupported, 5, true}} {
 		asked.Store(0)
 		kind = c.kind
 		if _, err := s.Ask(t.Context(), q); (err != nil) != c.fails || asked.Load() != c.asked {

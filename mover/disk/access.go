@@ -9,9 +9,13 @@ import (
 )
 
 // PrepareAccess is VixDiskLib_PrepareForAccess: no VM that the disk is attached to
-// is relocated until EndAccess. EndAccess must follow whatever it returns.
+// is relocated until EndAccess. EndAccess must follow whatever it returns, but for kind
+// Unsupported of a library that has neither.
 func (h *Host) PrepareAccess(ctx context.Context, d job.Disk, login job.Login, identity string) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := h.canAccess(); err != nil {
 		return err
 	}
 	call, end := within(ctx, h.limits.access)
@@ -22,6 +26,9 @@ func (h *Host) PrepareAccess(ctx context.Context, d job.Disk, login job.Login, i
 // EndAccess is VixDiskLib_EndAccess. To repeat it is harmless.
 func (h *Host) EndAccess(ctx context.Context, d job.Disk, login job.Login, identity string) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := h.canAccess(); err != nil {
 		return err
 	}
 	call, end := within(ctx, h.limits.access)

@@ -25,6 +25,7 @@ type Options struct {
 // was found out about them.
 type Host struct {
 	lib     *vddk.Library
+	missing []string // the library's functions that it does not have
 	modes   []string
 	machine Machine
 	log     *slog.Logger
@@ -49,17 +50,13 @@ func NewHost(lib *vddk.Library, o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if !lib.SupportsIVD() && !slices.Equal(o.Transports, []string{file}) {
-		return nil, &ivd.Error{
-			Kind: ivd.Invalid, Op: "use VDDK " + lib.Version(),
-			Err:    fmt.Errorf("it cannot address disks of their own"),
-			Remedy: "install VDDK 6.7 or newer",
-		}
+	if err := lib.CheckIVD(); err != nil && !slices.Equal(o.Transports, []string{file}) {
+		return nil, classify(err)
 	}
 	has := lib.TransportModes()
 	var modes, lacking []string
 	for _, m := range o.Transports {
-		if slices.Contains(has, m) {
+		if len(has) == 0 || slices.Contains(has, m) { // one that does not tell may have it
 			modes = append(modes, m)
 		} else {
 			lacking = append(lacking, m)
@@ -77,7 +74,7 @@ func NewHost(lib *vddk.Library, o Options) (*Host, error) {
 		o.Log.Info("transports that this VDDK has not", "lacking", lacking, "has", has)
 	}
 	h := &Host{
-		lib: lib, modes: modes, machine: o.Machine, log: o.Log, limits: defaultLimits,
+		lib: lib, missing: lib.Missing(), modes: modes, machine: o.Machine, log: o.Log, limits: defaultLimits,
 		paths: newPaths(), cleaned: map[string]bool{},
 	}
 	h.connect = h.openWith

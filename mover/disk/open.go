@@ -21,6 +21,9 @@ type connector func(ctx context.Context, p vddk.Params, path string, write bool,
 // earlier run left the disk's relocation disabled, it is tried once more after
 // EndAccess.
 func (h *Host) Open(ctx context.Context, s Spec) (*Disk, error) {
+	if err := h.canWrite(s); err != nil {
+		return nil, err
+	}
 	h.cleanUp(ctx, s.Disk, s.Login)
 	modes, refused := choose(h.modes, h.machine, wanted{write: s.Write, allows: s.Allows})
 	if len(modes) == 0 {

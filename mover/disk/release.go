@@ -101,6 +101,9 @@ func (h *Host) dirty(server string) bool {
 // cleanNow names a disk although it is about all that was left: what an IVD's
 // parameters look like without one, VMware does not say.
 func (h *Host) cleanNow(ctx context.Context, d job.Disk, l job.Login) bool {
+	if h.needs("", "", "Cleanup") != nil {
+		return h.cannotClean(d)
+	}
 	call, end := within(ctx, h.limits.cleanup)
 	defer end()
 	cleaned, remaining, err := h.lib.Cleanup(call, params(d.Open, "", l))
@@ -114,4 +117,16 @@ func (h *Host) cleanNow(ctx context.Context, d job.Disk, l job.Login) bool {
 		h.noted(h.left.forget(d.Ref.Source()))
 	}
 	return err == nil
+}
+
+// cannotClean says once what a library without Cleanup leaves attached.
+func (h *Host) cannotClean(d job.Disk) bool {
+	for _, a := range h.left.all() {
+		if a.Disk.Ref.Source() == d.Ref.Source() {
+			h.log.Warn("a disk may still be attached to this machine and keep its snapshot: detach it by hand, this VDDK has no VixDiskLib_Cleanup",
+				"disk", a.Disk.Ref.ID(), "datastore", a.Disk.Ref.Datastore())
+		}
+	}
+	h.noted(h.left.forget(d.Ref.Source()))
+	return true
 }

@@ -144,10 +144,8 @@ func (e *examination) load() *vddk.Library {
 	if !e.step("loading and InitEx", err, l.Version) {
 		return nil
 	}
-	if !lib.SupportsIVD() {
-		err = &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("VDDK %s cannot address disks of their own", l.Version), Remedy: "install VDDK 6.7 or newer"}
-	}
-	e.step("disks of their own", err, "")
+	l.Maker, l.Lacks = lib.Maker(), disk.Lacks(lib.Missing())
+	e.step("disks of their own", lib.CheckIVD(), "")
 	e.signals("after loading and InitEx")
 	return lib
 }

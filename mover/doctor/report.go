@@ -8,6 +8,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -41,10 +42,12 @@ type Library struct {
 	LibDir   string   `json:"libdir"`
 	File     string   `json:"file,omitempty"`
 	Version  string   `json:"version,omitempty"`
+	Maker    string   `json:"maker,omitempty"`      // how it names itself when it is initialised
 	Modes    []string `json:"transports,omitempty"` // that it has
 	Allowed  []string `json:"allowed"`              // by the configuration
 	Present  []string `json:"symbols_present,omitempty"`
 	Absent   []string `json:"symbols_absent,omitempty"`
+	Lacks    []string `json:"lacks,omitempty"`    // what it cannot do for want of functions
 	Settings []string `json:"settings,omitempty"` // lines of its configuration file
 }
 
@@ -121,8 +124,12 @@ func (r *Report) WriteText(w io.Writer) error {
 	line("luns", "%s", orNone(strings.Join(r.LUNs, " ")))
 	l := r.Library
 	line("vddk", "%s in %s, %s", orNone(l.Version), l.LibDir, orNone(l.File))
+	line("maker", "%s", cmp.Or(l.Maker, "it does not name itself"))
 	line("transports", "it has %s; allowed are %s", orNone(strings.Join(l.Modes, " ")), strings.Join(l.Allowed, " "))
 	line("symbols", "%d present; absent: %s", len(l.Present), orNone(strings.Join(l.Absent, " ")))
+	for _, s := range l.Lacks {
+		line("without", "%s", s)
+	}
 	for _, s := range l.Settings {
 		line("setting", "%s", s)
 	}

@@ -12,7 +12,7 @@ import (
 // prefix; a star: it can do without.
 var symbols = []string{
 	"InitEx", "Exit", "GetErrorText", "FreeErrorText", "ConnectEx", "Disconnect", "Open", "Close", "GetInfo", "FreeInfo",
-	"GetTransportMode", "ReadAsync", "WriteAsync", "Wait", "Flush",
+	"GetTransportMode", "ReadAsync", "Wait", "*WriteAsync", "*Flush",
 	"*AllocateConnectParams", "*FreeConnectParams", "*QueryAllocatedBlocks", "*FreeBlockList", "*PrepareForAccess",
 	"*EndAccess", "*Cleanup", "*ListTransportModes", "*GetConnectParams", "*GetMetadataKeys", "*ReadMetadata",
 	"*WriteMetadata", "*CheckRepair",

@@ -20,7 +20,8 @@ static void look_for_plugins(const char *libDir) {
 /* What the laboratory alone knows of this process is in its environment: the
  * configuration file is VMware's. */
 static void read_environment(struct lab_config *config) {
-	const char *proxy = getenv("IVD_LAB_PROXY"), *dir = getenv("IVD_LAB_DIR");
+	const char *proxy = getenv("IVD_LAB_PROXY"), *dir = getenv("IVD_LAB_DIR"), *transports = getenv("IVD_LAB_TRANSPORTS");
+	snprintf(config->transports, sizeof config->transports, "%s", transports ? transports : "");
 	snprintf(config->proxy, sizeof config->proxy, "%s", proxy ? proxy : "");
 	snprintf(config->dir, sizeof config->dir, "%s", dir ? dir : "");
 }
@@ -61,7 +62,7 @@ API VixError VixDiskLib_InitEx(uint32_t major, uint32_t minor, VixLogFunc log, V
 			forget();
 	}
 	if (err == VIX_OK) {
-		lab_log("VixDiskLib: laboratory library, initialised for version %u.%u\n", major, minor);
+		lab_log("ivdmover laboratory VixDiskLib (8.0.0), initialised for version %u.%u\n", major, minor);
 		look_for_plugins(libDir);
 	}
 	return err;

@@ -44,6 +44,7 @@ struct lab_config {
 	int connect_ms, read_ms;
 	char tmp[512];
 	char proxy[64]; /* IVD_LAB_PROXY: the BIOS UUID that this machine plays; empty: its own */
+	char transports[64]; /* IVD_LAB_TRANSPORTS: that it has, as ListTransportModes tells them; empty: all */
 	char dir[4096]; /* IVD_LAB_DIR: the laboratory's folder, where no ticket has named it yet */
 };
 extern struct lab_config lab_config;

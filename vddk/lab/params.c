@@ -145,7 +145,14 @@ const char *lab_transport_name(enum lab_transport transport) {
 }
 
 API const char *VixDiskLib_ListTransportModes(void) {
-	return "file:san:hotadd:nbdssl:nbd";
+	return lab_config.transports[0] ? lab_config.transports : "file:san:hotadd:nbdssl:nbd";
+}
+
+static bool has_transport(const char *name, size_t length) {
+	for (const char *at = VixDiskLib_ListTransportModes(); *at; at += strcspn(at, ":"), at += *at == ':')
+		if (strcspn(at, ":") == length && strncasecmp(at, name, length) == 0)
+			return true;
+	return false;
 }
 
 /* The transports of the list that can serve such a disk, in the list's order. A list
@@ -158,7 +165,7 @@ VixError lab_choose_transports(const char *modes, bool remote, struct lab_modes 
 	while (*modes) {
 		size_t n = strcspn(modes, ":");
 		for (int t = LAB_FILE; t < LAB_TRANSPORTS; t++) {
-			if (strlen(names[t]) != n || strncasecmp(modes, names[t], n) != 0)
+			if (strlen(names[t]) != n || strncasecmp(modes, names[t], n) != 0 || !has_transport(modes, n))
 				continue;
 			known = true;
 			if (remote != (t == LAB_FILE) && chosen->count < LAB_TRANSPORTS)

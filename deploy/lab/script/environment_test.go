@@ -16,7 +16,7 @@ func TestTheLaboratorysVariablesAreTheLaboratorysAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{ProxyVariable, FolderVariable} {
+	for _, name := range []string{ProxyVariable, FolderVariable, TransportsVariable} {
 		if !bytes.Contains(text, []byte(`getenv("`+name+`")`)) {
 			t.Errorf("the library does not read %s", name)
 		}
