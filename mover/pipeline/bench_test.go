@@ -210,7 +210,7 @@ func (b *bench) restoreJob(p *point, blank bool) *job.Job {
 func (b *bench) restoreAttempt(ctx context.Context, j job.Job, rec *job.Record, d Target, stop chan struct{}) error {
 	b.t.Helper()
 	j.Lease = b.lease(repo.ReadLease).ID
-	im, err := OpenImage(ctx, b.repo, j, b.memory, b.request, "test")
+	im, err := OpenImage(ctx, b.repo, j, Reading{Memory: b.memory, Request: b.request, Mover: "test"})
 	if err != nil {
 		return err
 	}

@@ -51,18 +51,27 @@ func NeedMemory(g ivd.Geometry, request int64, packSize int) int64 {
 	return max(BackupMemory(g, request, packSize), RestoreMemory(g, request))
 }
 
-// OpenImage opens what a restore job reads, for a disk that is written with such
-// requests: under the job's lease and, when that comes to its end, under leases of
-// this mover's own; or without any, where the job says so.
-func OpenImage(ctx context.Context, r *repo.Repository, j job.Job, m *budget.Memory, request int64, mover string) (*image.Image, error) {
+// Reading is how a restore job reads.
+type Reading struct {
+	Memory  *budget.Memory
+	Request int64  // bytes that the disk is written with at most
+	Mover   string // whose leases are its own
+	// Open opens the point under the job's lease, where that was not done before; nil:
+	// it is opened.
+	Open image.Opener
+}
+
+// OpenImage opens what a restore job reads: under the job's lease and, when that comes
+// to its end, under leases of this mover's own; or without any, where the job says so.
+func OpenImage(ctx context.Context, r *repo.Repository, j job.Job, how Reading) (*image.Image, error) {
 	if err := checkRestore(j); err != nil {
 		return nil, restoreError(j, err)
 	}
 	im, err := image.Open(ctx, r, image.Options{
-		Point: j.Restore.Point, Lease: j.Lease, WithoutLease: j.Restore.WithoutLease,
-		Owner: mover, Memory: m, Fill: !j.Restore.Blank, Piece: requestBytes(request),
+		Point: j.Restore.Point, Lease: j.Lease, WithoutLease: j.Restore.WithoutLease, OpenPoint: how.Open,
+		Owner: how.Mover, Memory: how.Memory, Fill: !j.Restore.Blank, Piece: requestBytes(how.Request),
 	})
-	return im, tooLittle(err, RestoreMemory(j.Geometry, request))
+	return im, tooLittle(err, RestoreMemory(j.Geometry, how.Request))
 }
 
 // reserve takes a job's memory.

@@ -187,7 +187,9 @@ func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
 }
 
 func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
-	im, err := pipeline.OpenImage(ctx, t.w.Repository, *t.job, t.w.Memory, d.Tuning().Request, t.w.Name)
+	im, err := pipeline.OpenImage(ctx, t.w.Repository, *t.job, pipeline.Reading{
+		Memory: t.w.Memory, Request: d.Tuning().Request, Mover: t.w.Name, Open: t.w.readers.get,
+	})
 	if err != nil {
 		return err
 	}

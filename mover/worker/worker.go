@@ -80,6 +80,7 @@ type Worker struct {
 	host    string
 	started time.Time
 	writers writers
+	readers readers
 	told    told
 	stop    chan struct{} // closed when it is to stop
 
@@ -115,7 +116,10 @@ func New(o Options) (*Worker, error) {
 	if w.MaxLost <= 0 {
 		w.MaxLost = maxLostCalls
 	}
-	w.writers = writers{repository: o.Repository, mover: o.Name, memory: o.DedupMemory, recheck: o.Recheck, open: map[ivd.LeaseID]*leased{}}
+	w.writers = writers{
+		repository: o.Repository, mover: o.Name, dedup: o.DedupMemory, memory: o.Memory, recheck: o.Recheck, open: map[ivd.LeaseID]*leased{},
+	}
+	w.readers = readers{repository: o.Repository, open: map[readKey]opened{}}
 	return w, nil
 }
 

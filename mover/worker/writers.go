@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ivdmover/shared/budget"
 	"ivdmover/shared/index"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
@@ -13,12 +14,14 @@ import (
 
 // writers keeps, for each lease that this process works under, a writer with what
 // it may build on and what it remembers: all three are the lease's. Each new one
-// gets half of the dedup memory that is left, so that all of them stay within it;
-// those that no job uses are let go when another lease comes.
+// gets half of the dedup memory that is left, so that all of them stay within it, and
+// the lists of what may not be built on count in the memory of the jobs; those that no
+// job uses are let go when another lease comes.
 type writers struct {
 	repository *repo.Repository
 	mover      string
-	memory     int64
+	dedup      int64
+	memory     *budget.Memory
 	recheck    time.Duration // within which each pack that is built on is asked for
 
 	mu   sync.Mutex
@@ -29,7 +32,8 @@ type leased struct {
 	writer *repo.Writer
 	trust  *trust.Trust
 	index  *index.Index
-	memory int64
+	dedup  int64
+	held   int64 // of the jobs' memory, for the lists
 	jobs   int
 }
 
@@ -46,6 +50,7 @@ func (s *writers) get(ctx context.Context, lease ivd.LeaseID) (l *leased, releas
 	} else if err := l.trust.Refresh(ctx); err != nil {
 		return nil, nil, err
 	}
+	s.holdLocked(l, l.trust.Size())
 	l.jobs++
 	return l, func() {
 		s.mu.Lock()
@@ -55,13 +60,14 @@ func (s *writers) get(ctx context.Context, lease ivd.LeaseID) (l *leased, releas
 }
 
 func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID) (*leased, error) {
-	left := s.memory
+	left := s.dedup
 	for id, l := range s.open {
 		if l.jobs == 0 {
 			delete(s.open, id)
+			s.holdLocked(l, 0)
 			continue
 		}
-		left -= l.memory
+		left -= l.dedup
 	}
 	t, err := trust.Open(ctx, s.repository, lease, s.recheck)
 	if err != nil {
@@ -69,8 +75,14 @@ func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID) (*leased, e
 	}
 	l := &leased{
 		writer: s.repository.NewWriter(t.Lease(), ivd.NewWriterID(), s.mover),
-		trust:  t, index: index.New(left / 2), memory: left / 2,
+		trust:  t, index: index.New(left / 2), dedup: left / 2,
 	}
 	s.open[lease] = l
 	return l, nil
+}
+
+// holdLocked has the lists of a lease take so much of the jobs' memory.
+func (s *writers) holdLocked(l *leased, size int64) {
+	s.memory.Hold(size - l.held)
+	l.held = size
 }

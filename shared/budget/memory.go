@@ -26,8 +26,9 @@ type Buffer interface {
 
 // Memory is the one budget of a process for the bytes that its disks have in
 // flight: read buffers, compressed chunks, packs being filled or uploaded, index
-// entries, what a restore has fetched. It does not count what is bounded by
-// itself: the dedup memory, the compressor's tables, code and stacks.
+// entries, what a restore has fetched, the lists of packs that nothing may build on.
+// It does not count what is bounded by itself: the dedup memory, the compressor's
+// tables, code and stacks.
 //
 // Each job reserves enough, before it begins, to go on by itself for ever; beyond
 // that it takes what is free at the moment and never waits for it while it holds
@@ -40,6 +41,7 @@ type Memory struct {
 
 	mu      sync.Mutex
 	used    int64
+	held    int64 // of used: what no job's end gives back
 	peak    int64
 	waiting int           // jobs that wait for their reservation: extras are refused
 	changed chan struct{} // closed and replaced whenever something is given back
@@ -93,13 +95,6 @@ var ErrTooLittle = errors.New("the memory is too little")
 // Reserve waits until n bytes are free and takes them. Kind Invalid, and
 // ErrTooLittle: there are never as many.
 func (m *Memory) Reserve(ctx context.Context, n int64) error {
-	if n > m.total {
-		return &ivd.Error{
-			Kind: ivd.Invalid,
-			Op:   "reserve memory",
-			Err:  fmt.Errorf("%w: %d MiB are needed, and there are %d MiB in all", ErrTooLittle, ceilMiB(n), ceilMiB(m.total)),
-		}
-	}
 	m.mu.Lock()
 	m.waiting++
 	defer func() {
@@ -108,12 +103,33 @@ func (m *Memory) Reserve(ctx context.Context, n int64) error {
 		m.mu.Unlock()
 	}()
 	for m.used+n > m.total {
+		if n > m.total-m.held {
+			return m.tooLittleLocked(n)
+		}
 		if err := m.waitLocked(ctx); err != nil {
 			return err
 		}
 	}
 	m.takeLocked(n)
 	return nil
+}
+
+func (m *Memory) tooLittleLocked(n int64) error {
+	err := fmt.Errorf("%w: %d MiB are needed, and there are %d MiB in all", ErrTooLittle, ceilMiB(n), ceilMiB(m.total))
+	if m.held > 0 {
+		err = fmt.Errorf("%w, of which lists of packs take %d MiB", err, ceilMiB(m.held))
+	}
+	return &ivd.Error{Kind: ivd.Invalid, Op: "reserve memory", Err: err}
+}
+
+// Hold takes n bytes at once, for what is there already and that no job's end gives
+// back: jobs have so much less between them, until it is given back by a negative n.
+func (m *Memory) Hold(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held += n
+	m.takeLocked(n)
+	m.wakeLocked() // also whoever waits for more than is left now, in vain
 }
 
 // Release gives n bytes back.

@@ -188,3 +188,36 @@ func TestComputeIsBounded(t *testing.T) {
 	close(hold)
 	jobs.Wait()
 }
+
+// What is held is there already, and is waited for by nobody; jobs have so much less,
+// and who can never have what it needs then is told, also while it waits.
+func TestHeldMemory(t *testing.T) {
+	t.Parallel()
+	m := NewMemory(100, nil)
+	if err := m.Reserve(t.Context(), 60); err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error)
+	go func() { waits <- m.Reserve(t.Context(), 50) }()
+	for waiting := 0; waiting == 0; {
+		m.mu.Lock()
+		waiting = m.waiting
+		m.mu.Unlock()
+	}
+	m.Hold(60) // more than is free: it is there all the same
+	if err := <-waits; !errors.Is(err, ErrTooLittle) {
+		t.Errorf("who waits for more than is left: %v", err)
+	}
+	if err := m.Reserve(t.Context(), 41); !errors.Is(err, ErrTooLittle) {
+		t.Errorf("more than is left: %v", err)
+	}
+	m.Release(60)
+	if err := m.Reserve(t.Context(), 40); err != nil || m.Used() != 100 {
+		t.Errorf("what is left: %v, %d in use", err, m.Used())
+	}
+	m.Release(40)
+	m.Hold(-60)
+	if err := m.Reserve(t.Context(), 100); err != nil || m.Used() != 100 {
+		t.Errorf("all of it: %v, %d in use", err, m.Used())
+	}
+}

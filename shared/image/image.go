@@ -37,6 +37,9 @@ type Options struct {
 
 	// Lease is the lease to begin under, of whoever opens the image.
 	Lease ivd.LeaseID
+	// OpenPoint opens the point under Lease (R1), or has done so before: several images
+	// may share that. Nil: the repository does.
+	OpenPoint Opener
 	// Renew opens another lease when the one before comes to its end, and the first
 	// where Lease is empty. It stays its opener's. Nil: the image opens its own.
 	Renew func(context.Context) (ivd.LeaseID, error)
@@ -46,6 +49,10 @@ type Options struct {
 	// nobody deletes from the repository.
 	WithoutLease bool
 }
+
+// Opener opens a point under a lease that stands, after it has read what is being
+// deleted: repo.OpenPoint does.
+type Opener func(ctx context.Context, lease ivd.LeaseID, point ivd.PointID) (repo.Lease, format.Point, error)
 
 // Image is an open restore point.
 type Image struct {

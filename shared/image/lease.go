@@ -50,21 +50,24 @@ func begin(ctx context.Context, r *repo.Repository, o Options) (*hold, format.Po
 			return l, false, err
 		}
 	}
-	first := h.open
+	first, openPoint := h.open, Opener(r.OpenPoint)
 	if o.Lease != "" {
 		first = func(context.Context) (ivd.LeaseID, bool, error) { return o.Lease, false, nil }
+		if o.OpenPoint != nil {
+			openPoint = o.OpenPoint
+		}
 	}
-	p, err := h.take(ctx, first)
+	p, err := h.take(ctx, first, openPoint)
 	return h, p, err
 }
 
-// take reads the point under a lease that open opens, and goes on under it.
-func (h *hold) take(ctx context.Context, open func(context.Context) (ivd.LeaseID, bool, error)) (format.Point, error) {
+// take has a point opened under a lease that open opens, and goes on under it.
+func (h *hold) take(ctx context.Context, open func(context.Context) (ivd.LeaseID, bool, error), openPoint Opener) (format.Point, error) {
 	id, own, err := open(ctx)
 	if err != nil {
 		return format.Point{}, err
 	}
-	l, p, err := h.r.OpenPoint(ctx, id, h.point)
+	l, p, err := openPoint(ctx, id, h.point)
 	if err != nil {
 		if own {
 			h.drop(ctx, id)
@@ -127,7 +130,7 @@ func (h *hold) stands(ctx context.Context) error {
 // lease stands; of a point that is being deleted the rest may be read under the lease
 // that there is (R2), and under no other.
 func (h *hold) renew(ctx context.Context) error {
-	_, err := h.take(ctx, h.open)
+	_, err := h.take(ctx, h.open, h.r.OpenPoint)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(h.renewing)

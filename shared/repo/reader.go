@@ -16,7 +16,7 @@ func (r *Repository) OpenPoint(ctx context.Context, lease ivd.LeaseID, id ivd.Po
 	if err != nil {
 		return Lease{}, format.Point{}, fmt.Errorf("open %s: %w", id, err)
 	}
-	s, err := r.Standing(ctx)
+	condemned, err := r.isCondemned(ctx, id)
 	if err != nil {
 		return Lease{}, format.Point{}, fmt.Errorf("open %s: %w", id, err)
 	}
@@ -24,7 +24,7 @@ func (r *Repository) OpenPoint(ctx context.Context, lease ivd.LeaseID, id ivd.Po
 	if err != nil {
 		return Lease{}, format.Point{}, err
 	}
-	if s.Point(id) {
+	if condemned {
 		return Lease{}, format.Point{}, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open %s", id), Err: fmt.Errorf("the point was given up and is being deleted"), Remedy: "choose another point of `ivd points`"}
 	}
 	return l, p, nil

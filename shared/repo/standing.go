@@ -1,8 +1,10 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,13 +16,11 @@ import (
 	"ivdmover/shared/store"
 )
 
-// Standing is what no new point may build on: what the condemned lists name that
-// stood when it was read, and the packs that are retired. It does not change.
+// Standing is what no new point may build on: the packs that the condemned lists name
+// which stood when it was read, and the packs that are retired. It does not change.
 type Standing struct {
 	*Retired
-	r         *Repository
-	condemned map[ivd.PackID]struct{}
-	points    map[ivd.PointID]struct{}
+	condemned []ivd.PackID // in order, each once
 }
 
 // Pack reports whether a pack is condemned or retired: to be treated as absent by
@@ -36,36 +36,63 @@ func (s *Standing) WithRetired(x *Retired) *Standing {
 
 // Condemned reports whether a pack is about to be deleted.
 func (s *Standing) Condemned(id ivd.PackID) bool {
-	_, ok := s.condemned[id]
-	return ok
+	_, found := slices.BinarySearchFunc(s.condemned, id, comparePacks)
+	return found
 }
 
-// Point reports whether a point is condemned.
-func (s *Standing) Point(id ivd.PointID) bool {
-	_, ok := s.points[id]
-	return ok
+// Size is what it takes of memory, in bytes, about.
+func (s *Standing) Size() int64 {
+	return int64(cap(s.condemned))*int64(len(ivd.PackID{})) + int64(len(s.judged))*judgedBytes
 }
 
-// Standing reads all condemned lists and the lists of retired packs (W2, R1). It
+// judgedBytes is what an entry of the lists of retired packs takes in a map.
+const judgedBytes = 160
+
+func comparePacks(a, b ivd.PackID) int { return bytes.Compare(a[:], b[:]) }
+
+// Standing reads all condemned lists and the lists of retired packs (W2). It
 // must follow the lease under which it is used. A condemned list that cannot be read
 // whole is an error, and so is anything else of a collection that is not understood,
 // since what it condemns is not known; a list that is gone when it is read has been
 // removed, which happens 8 days after its work was done (C5) and is no error.
 func (r *Repository) Standing(ctx context.Context) (*Standing, error) {
-	s := &Standing{r: r, condemned: map[ivd.PackID]struct{}{}, points: map[ivd.PointID]struct{}{}}
-	lists, err := r.condemnedLists(ctx)
+	s := &Standing{}
+	err := r.condemned(ctx, func(c format.Condemned) { s.condemned = append(s.condemned, c.Packs...) })
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range lists {
-		if err := s.readCondemned(ctx, name); err != nil {
-			return nil, fmt.Errorf("read the condemned lists: %w", err)
-		}
-	}
+	slices.SortFunc(s.condemned, comparePacks)
+	s.condemned = slices.Clip(slices.Compact(s.condemned))
 	if s.Retired, err = r.Retired(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// isCondemned reports whether a condemned list that stands names a point (R1), with
+// errors as Standing has them.
+func (r *Repository) isCondemned(ctx context.Context, id ivd.PointID) (yes bool, err error) {
+	err = r.condemned(ctx, func(c format.Condemned) { yes = yes || slices.Contains(c.Points, id) })
+	return yes, err
+}
+
+// condemned reads all condemned lists and hands them to add, list by list, with their
+// parts.
+func (r *Repository) condemned(ctx context.Context, add func(format.Condemned)) error {
+	lists, err := r.condemnedLists(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range lists {
+		parts, err := r.readCondemned(ctx, name)
+		if err != nil {
+			return fmt.Errorf("read the condemned lists: %w", err)
+		}
+		for _, p := range parts {
+			add(p)
+		}
+	}
+	return nil
 }
 
 // The objects of a collection, collect/<domain>/<n>/<one of these>. Parts of a
@@ -104,45 +131,37 @@ func (r *Repository) condemnedLists(ctx context.Context) ([]store.Name, error) {
 	return lists, nil
 }
 
-// readCondemned reads a list and all of its parts.
-func (s *Standing) readCondemned(ctx context.Context, name store.Name) error {
-	o, err := s.r.get(ctx, name, format.MaxRecord)
+// readCondemned reads a list and all of its parts; none where it is gone.
+func (r *Repository) readCondemned(ctx context.Context, name store.Name) ([]format.Condemned, error) {
+	o, err := r.get(ctx, name, format.MaxRecord)
 	if ivd.KindOf(err) == ivd.NotFound {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	list, err := format.DecodeCondemned(o.Body, s.r.at(name))
+	list, err := format.DecodeCondemned(o.Body, r.at(name))
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	parts := []format.Condemned{list}
 	for i, sum := range list.Parts {
-		part, err := s.readPart(ctx, name, i+1, sum)
+		part, err := r.readPart(ctx, name, i+1, sum)
 		if ivd.KindOf(err) == ivd.NotFound {
-			return s.missing(ctx, name, i+1)
+			return nil, r.missing(ctx, name, i+1)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		parts = append(parts, part)
 	}
-	for _, p := range parts {
-		for _, pack := range p.Packs {
-			s.condemned[pack] = struct{}{}
-		}
-		for _, point := range p.Points {
-			s.points[point] = struct{}{}
-		}
-	}
-	return nil
+	return parts, nil
 }
 
 // missing tells a list that was removed while it was read, which goes before its
 // parts, from one without a part.
-func (s *Standing) missing(ctx context.Context, list store.Name, number int) error {
-	_, err := s.r.st.Stat(ctx, list)
+func (r *Repository) missing(ctx context.Context, list store.Name, number int) error {
+	_, err := r.st.Stat(ctx, list)
 	switch {
 	case ivd.KindOf(err) == ivd.NotFound:
 		return nil
@@ -152,16 +171,16 @@ func (s *Standing) missing(ctx context.Context, list store.Name, number int) err
 	return ivd.Errorf(ivd.Corrupt, "%s: part %d is missing", list, number)
 }
 
-func (s *Standing) readPart(ctx context.Context, list store.Name, number int, sum ivd.ContentID) (format.Condemned, error) {
+func (r *Repository) readPart(ctx context.Context, list store.Name, number int, sum ivd.ContentID) (format.Condemned, error) {
 	name := store.Name(fmt.Sprintf("%s.%d", list, number))
-	o, err := s.r.get(ctx, name, format.MaxRecord)
+	o, err := r.get(ctx, name, format.MaxRecord)
 	if err != nil {
 		return format.Condemned{}, err
 	}
 	if format.Sum(o.Body) != sum {
 		return format.Condemned{}, ivd.Errorf(ivd.Corrupt, "%s is not the part that its list names", name)
 	}
-	part, err := format.DecodeCondemned(o.Body, s.r.at(name))
+	part, err := format.DecodeCondemned(o.Body, r.at(name))
 	if err == nil && len(part.Parts) > 0 {
 		err = ivd.Errorf(ivd.Corrupt, "a part has %d parts", len(part.Parts))
 	}

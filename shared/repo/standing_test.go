@@ -50,11 +50,18 @@ func judge(t *testing.T, b *bucket, r *repo.Repository, dir, name string, at tim
 	b.put(storeName(name), body)
 }
 
+func wantCondemned(t *testing.T, r *repo.Repository, p ivd.PointID, want bool) {
+	t.Helper()
+	if got, err := r.IsCondemned(t.Context(), p); err != nil || got != want {
+		t.Errorf("point %s is condemned: %t, %v; want %t", p, got, err, want)
+	}
+}
+
 func TestStanding(t *testing.T) {
 	b, r := made(t)
 	pack := func(i byte) ivd.PackID { return ivd.PackID{i} }
 	s, err := r.Standing(t.Context())
-	if err != nil || s.Pack(pack(1)) || s.Point("x") || len(s.Ignored) != 0 {
+	if err != nil || s.Pack(pack(1)) || len(s.Ignored) != 0 {
 		t.Fatalf("of an empty repository: %+v: %v", s, err)
 	}
 	p := point(r, "a").ID
@@ -72,8 +79,10 @@ func TestStanding(t *testing.T) {
 			t.Errorf("pack %d stands: %t, want %t", i, s.Pack(pack(i)), want)
 		}
 	}
-	if !s.Point(p) || s.Point("other") {
-		t.Error("points")
+	wantCondemned(t, r, p, true)
+	wantCondemned(t, r, "other", false)
+	if n := s.Size(); n < 5*int64(len(ivd.PackID{})) {
+		t.Errorf("five packs take %d bytes", n)
 	}
 }
 
@@ -112,9 +121,10 @@ func TestCondemnedParts(t *testing.T) {
 	}
 	list := folder(r, "collect") + "n/condemned"
 	putList(t, b, r, "n/condemned", format.Condemned{Parts: []ivd.ContentID{one, two}, Packs: []ivd.PackID{pack(4)}})
-	if s, err = r.Standing(t.Context()); err != nil || !s.Pack(pack(1)) || !s.Pack(pack(2)) || s.Pack(pack(3)) || !s.Pack(pack(4)) || !s.Point("p") {
+	if s, err = r.Standing(t.Context()); err != nil || !s.Pack(pack(1)) || !s.Pack(pack(2)) || s.Pack(pack(3)) || !s.Pack(pack(4)) {
 		t.Fatalf("a list of two parts: %+v: %v", s, err)
 	}
+	wantCondemned(t, r, "p", true)
 	second := storeName(list + ".2")
 	good := b.objects[second]
 	delete(b.objects, second)
@@ -190,6 +200,8 @@ func TestNotUnderstood(t *testing.T) {
 		l := lease(t, r, repo.LeaseSpec{})
 		_, err = trust.Open(t.Context(), r, l.ID, trust.Recheck)
 		wantKind(t, err, c.kind, object)
+		_, err = r.IsCondemned(t.Context(), "p")
+		wantKind(t, err, c.kind, object)
 	}
 	b, r, other := made(t)
 	retire(t, b, r, ivd.PackID{1})
@@ -216,6 +228,10 @@ func TestStandingOutage(t *testing.T) {
 		b.fail(op, prefix)
 		_, err := r.Standing(t.Context())
 		wantKind(t, err, ivd.Transient)
+		_, err = r.IsCondemned(t.Context(), "p")
+		if reads := strings.Contains(c, "collect/"); (ivd.KindOf(err) == ivd.Transient) != reads {
+			t.Errorf("%s fails, and a reader has %v", c, err)
+		}
 	}
 	b.fault = func(op, name string) error {
 		if op == "get" {
@@ -254,7 +270,7 @@ func TestOrder(t *testing.T) {
 	if _, _, err := r.OpenPoint(t.Context(), l.ID, p.ID); err != nil {
 		t.Fatal(err)
 	}
-	want = append(want[2:], "get "+pointObject(p))
+	want = append(want[2:5:5], "get "+pointObject(p)) // a reader reads what is there
 	if got := b.did(); !slices.Equal(got, want) {
 		t.Fatalf("a reader did %q, want %q", got, want)
 	}

@@ -68,6 +68,9 @@ func Open(ctx context.Context, r *repo.Repository, lease ivd.LeaseID, recheck ti
 // ForJob is the same trust with an account of its own.
 func (t *Trust) ForJob() *Trust { return &Trust{shared: t.shared} }
 
+// Size is what the lists take of memory, in bytes: it changes with Refresh.
+func (t *shared) Size() int64 { return t.lists().Size() }
+
 // Lease returns the lease under which what is trusted is trusted.
 func (t *shared) Lease() repo.Lease { return t.lease }
 

@@ -1,0 +1,92 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"ivdmover/shared/budget"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/repo/repotest"
+	"ivdmover/shared/store/storetest"
+)
+
+// What may not be built on is read once for all jobs of a lease, and counts in the
+// memory of the jobs as long as it is kept.
+func TestListsAreReadOncePerLease(t *testing.T) {
+	t.Parallel()
+	r := repotest.New(t)
+	r.Condemn(make([]ivd.PackID, 1)) // of one pack, twice: it counts once
+	r.Condemn([]ivd.PackID{{}, {1}, {2}})
+	m := budget.NewMemory(1<<20, nil)
+	w := writers{repository: r.Repository, mover: "m", dedup: 1 << 20, memory: m, open: map[ivd.LeaseID]*leased{}}
+	first := r.Lease(repo.WriteLease)
+	before := r.Store.Calls(storetest.List)
+	use := func(lease ivd.LeaseID) (l *leased, release func()) {
+		t.Helper()
+		l, release, err := w.get(t.Context(), lease)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, release
+	}
+	a, release := use(first.ID)
+	lists := r.Store.Calls(storetest.List) - before
+	for range 20 {
+		b, release := use(first.ID)
+		release()
+		if b != a {
+			t.Fatal("another writer under the same lease")
+		}
+	}
+	if n := r.Store.Calls(storetest.List) - before; n != lists {
+		t.Errorf("21 jobs list %d folders, one lists %d", n, lists)
+	}
+	const size = 3 * int64(len(ivd.PackID{}))
+	if m.Used() != size {
+		t.Errorf("%d bytes are in use, want %d", m.Used(), size)
+	}
+	second := r.Lease(repo.WriteLease)
+	_, releaseSecond := use(second.ID)
+	if m.Used() != 2*size {
+		t.Errorf("%d bytes are in use while both are, want %d", m.Used(), 2*size)
+	}
+	release()
+	releaseSecond()
+	use(r.Lease(repo.WriteLease).ID)
+	if m.Used() != size {
+		t.Errorf("%d bytes are in use when two were let go, want %d", m.Used(), size)
+	}
+}
+
+// The jobs of one restore open its point once between them, as long as their lease
+// lasts.
+func TestPointIsOpenedOncePerLease(t *testing.T) {
+	t.Parallel()
+	r := repotest.New(t)
+	p := r.Save(repotest.NewDisk(ivd.Geometry{Capacity: 1 << 20, ChunkSize: ivd.MinChunkSize}), repotest.Layout{})
+	s := readers{repository: r.Repository, open: map[readKey]opened{}}
+	lease := r.LeaseOf(repo.ReadLease, 2*time.Hour)
+	get := func(lease ivd.LeaseID) int {
+		t.Helper()
+		before := r.Store.Calls(storetest.List)
+		l, got, err := s.get(t.Context(), lease, p.ID)
+		if err != nil || l.ID != lease || got.ID != p.ID {
+			t.Fatalf("%+v, %+v, %v", l, got.ID, err)
+		}
+		return r.Store.Calls(storetest.List) - before
+	}
+	if n := get(lease.ID); n != 1 {
+		t.Errorf("the first job lists %d folders", n)
+	}
+	if n := get(lease.ID); n != 0 {
+		t.Errorf("the next one lists %d", n)
+	}
+	if n := get(r.Lease(repo.ReadLease).ID); n != 1 {
+		t.Errorf("under another lease it lists %d", n)
+	}
+	r.Pass(3 * time.Hour)
+	if _, _, err := s.get(t.Context(), lease.ID, p.ID); ivd.KindOf(err) != ivd.Expired {
+		t.Errorf("when the lease is over: %v", err)
+	}
+}
