@@ -282,7 +282,7 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 			}
 		}
 	}
-	if movers, err := q.Movers(t.Context()); err != nil || len(movers) != 0 {
+	if movers, _, err := q.Movers(t.Context()); err != nil || len(movers) != 0 {
 		t.Errorf("%v, %v", movers, err)
 	}
 }

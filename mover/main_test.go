@@ -193,7 +193,7 @@ func (p *place) beat(before string) job.Mover {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		movers, err := p.queue.Movers(ctx)
+		movers, _, err := p.queue.Movers(ctx)
 		if err == nil && len(movers) == 1 && movers[0].Process != before {
 			return movers[0]
 		}
@@ -259,7 +259,7 @@ func TestAKilledChildIsReplacedAndASignalEndsBoth(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v: %s", err, text)
 	}
-	if movers, err := p.queue.Movers(t.Context()); err != nil || len(movers) != 0 {
+	if movers, _, err := p.queue.Movers(t.Context()); err != nil || len(movers) != 0 {
 		t.Errorf("its heartbeat stays: %v, %v", movers, err)
 	}
 	if strings.Contains(string(text), "level=ERROR") {

@@ -66,9 +66,10 @@ type Archive interface {
 	Repository(ctx context.Context) (Repository, error)
 }
 
-// Movers tells which movers live.
+// Movers tells which movers live, and of those that it cannot tell of why, by name.
 type Movers interface {
 	Movers(ctx context.Context) ([]job.Mover, error)
+	Unread(ctx context.Context) (map[string]error, error)
 }
 
 // Rooms is what the server answers from. All are needed.

@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"ivdmover/shared/ivd"
@@ -61,12 +63,20 @@ func (h *handler) repo(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) movers(w http.ResponseWriter, r *http.Request) {
 	live, err := h.rooms.Movers.Movers(r.Context())
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	unread, err := h.rooms.Movers.Unread(r.Context())
 	names := func(p job.Path) (vcenter, datastore string) {
 		return h.rooms.Estate.Names(r.Context(), p.Source, p.Datastore)
 	}
-	movers := make([]Mover, 0, len(live))
+	movers := make([]Mover, 0, len(live)+len(unread))
 	for _, m := range live {
 		movers = append(movers, moverOf(m, names))
+	}
+	for _, name := range slices.Sorted(maps.Keys(unread)) {
+		movers = append(movers, Mover{Name: name, Transports: []string{}, Active: []job.Active{}, Failure: ivd.FailureOf(unread[name])})
 	}
 	reply(w, movers, err)
 }

@@ -14,7 +14,8 @@ type DiskQuery struct {
 	Unprotected bool   // only disks without a restore point
 }
 
-// Disk is an IVD of the estate.
+// Disk is an IVD of the estate. With a failure it stands for what could not be listed:
+// a disk where there is an id, or else all disks of the datastore or of the vCenter.
 type Disk struct {
 	ID            ivd.DiskID        `json:"id"`
 	Name          string            `json:"name"`
@@ -30,6 +31,8 @@ type Disk struct {
 	Metadata      map[string]string `json:"metadata,omitempty"` // of a container volume: its cluster, namespace, claim
 	LastPoint     *ivd.PointID      `json:"last_point"`         // null: not protected
 	LastPointTime time.Time         `json:"last_point_time,omitzero"`
+	Unsure        *ivd.Failure      `json:"unsure,omitempty"`  // why attached_to may lack some, or their names
+	Failure       *ivd.Failure      `json:"failure,omitempty"` // it could not be listed
 }
 
 // Point is a restore point.
@@ -58,7 +61,8 @@ type Point struct {
 	Failure     *ivd.Failure `json:"failure,omitempty"` // it is there and cannot be read: only its id, disk and time are known
 }
 
-// Snapshot is a snapshot in vSphere that a run of ours made.
+// Snapshot is a snapshot in vSphere that a run of ours made. With a failure it stands
+// for those that could not be listed: of a disk, a datastore or a vCenter.
 type Snapshot struct {
 	ID          ivd.SnapshotID `json:"id"`
 	Disk        ivd.DiskID     `json:"disk"`
@@ -68,9 +72,10 @@ type Snapshot struct {
 	Description string         `json:"description"`
 	Created     time.Time      `json:"created"`
 	AgeSeconds  int64          `json:"age_seconds"`
+	Failure     *ivd.Failure   `json:"failure,omitempty"`
 }
 
-// Mover is a mover that lives.
+// Mover is a mover that lives. With a failure only its name is known.
 type Mover struct {
 	Name       string       `json:"name"`
 	Host       string       `json:"host"`
@@ -86,6 +91,7 @@ type Mover struct {
 	Paths      []Path       `json:"paths,omitempty"`     // how fast each datastore is by each transport, and which of them rest
 	Lost       int          `json:"lost,omitempty"`      // handles given up, since a call of theirs hung
 	Alone      bool         `json:"alone,omitempty"`     // it does one job that took movers down before, and nothing else
+	Failure    *ivd.Failure `json:"failure,omitempty"`   // why its heartbeat cannot be read
 }
 
 // Path is how a mover fares with a datastore by one transport.

@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,7 +125,7 @@ func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error
 		return nil, err
 	}
 	points := make([]Point, len(infos))
-	group, gctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(readAtOnce)
 	for i, info := range infos {
 		if info.Unknown != nil {
@@ -132,21 +133,21 @@ func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error
 			continue
 		}
 		group.Go(func() error {
-			p, err := c.Point(gctx, info.ID)
-			switch ivd.KindOf(err) {
-			case ivd.NotFound:
+			p, err := c.Point(ctx, info.ID)
+			switch {
+			case ivd.KindOf(err) == ivd.NotFound:
 				return nil
-			case ivd.Corrupt, ivd.Unsupported:
+			case err != nil:
 				_, partial := info.ID.Partial()
 				p = Point{ID: info.ID, Time: info.ID.Time(), Partial: partial, Failure: ivd.FailureOf(err)}
-				err = nil
 			}
 			points[i] = p
-			return err
+			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+	_ = group.Wait() // none returns an error
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	points = slices.DeleteFunc(points, func(p Point) bool { return p.ID == "" })
 	ids := make([]ivd.PointID, len(points))
@@ -159,7 +160,8 @@ func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error
 	return points, nil
 }
 
-// Resolve finds the point that a text means, as the function of that name does.
+// Resolve finds the point that a text means, as the function of that name does. Where
+// a point could not be read that may be meant by a disk's name, none is chosen.
 func (c *Catalogue) Resolve(ctx context.Context, text string) (ivd.PointID, error) {
 	if id, err := ivd.ParsePointID(text); err == nil {
 		return id, nil // nobody needs to be asked
@@ -167,6 +169,10 @@ func (c *Catalogue) Resolve(ctx context.Context, text string) (ivd.PointID, erro
 	points, err := c.Points(ctx, "")
 	if err != nil {
 		return "", err
+	}
+	i := slices.IndexFunc(points, func(p Point) bool { return p.Failure != nil && p.Failure.Kind.Retry() })
+	if i >= 0 && strings.Contains(text, "@") {
+		return "", fmt.Errorf("look for %q among all restore points: %w", text, points[i].Failure.Err())
 	}
 	return Resolve(points, text)
 }

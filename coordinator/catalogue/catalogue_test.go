@@ -11,6 +11,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
+	"ivdmover/shared/store/storetest"
 )
 
 const disk = ivd.DiskID("0b7c9d4e-1111-4222-8333-444455556666")
@@ -151,5 +152,34 @@ func TestResolveOfARepository(t *testing.T) {
 	}
 	if _, doubted := p.Moment(); !doubted || !p.Time.Equal(wrong.Time) {
 		t.Errorf("%+v", p)
+	}
+}
+
+// A point that cannot be read just now hides no other; while it may be the one that is
+// meant, none is chosen by a disk's name.
+func TestPointThatCannotBeReadNow(t *testing.T) {
+	folder, err := open.Open(t.Context(), config.Repository{URL: "dir://" + t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := storetest.NewFaulty(t, folder)
+	r, err := repo.Init(t.Context(), st, repo.InitOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	evening := time.Date(2026, 11, 24, 23, 15, 2, 0, time.UTC)
+	first := commit(t, r, evening, "")
+	second := commit(t, r, evening.Add(24*time.Hour), first.ID)
+	st.Add(storetest.Fault{On: storetest.Get, Prefix: "points/" + string(second.ID), Times: 2, Before: storetest.ErrInjected})
+	a := New(r)
+	points, err := a.Points(t.Context(), "")
+	if err != nil || len(points) != 2 || points[0].Name != "data" || points[1].ID != second.ID || points[1].Failure == nil || points[1].Failure.Kind != ivd.Transient {
+		t.Errorf("%+v, %v", points, err)
+	}
+	if id, err := a.Resolve(t.Context(), "data@latest"); ivd.KindOf(err) != ivd.Transient {
+		t.Errorf("%s, %v: the newest is not known", id, err)
+	}
+	if id, err := a.Resolve(t.Context(), "data@latest"); err != nil || id != second.ID {
+		t.Errorf("%s, %v", id, err)
 	}
 }

@@ -5,7 +5,8 @@
 //
 // Results go to standard output, everything else to standard error. An error is one
 // line with its remedy. The exit code is 0 when everything is done, 1 when it failed,
-// 2 when the command line or the configuration is wrong, 3 when some disks failed.
+// 2 when the command line or the configuration is wrong, 3 when some disks failed or a
+// list lacks something.
 // It never asks questions, and it never shows a secret.
 package cli
 
@@ -86,7 +87,8 @@ and brings them back.
 ivd serve is the coordinator. The other commands ask it, at IVD_SERVER or --server,
 with the token IVD_TOKEN or --token where it wants one.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 some disks failed.`,
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 some disks
+failed, or a list lacks something that is named below it.`,
 		Example: `  ivd demo                                      the whole story on this machine
   ivd repo init --config /etc/ivd/ivd.yaml      make the repository, once
   ivd serve --config /etc/ivd/ivd.yaml          run the coordinator

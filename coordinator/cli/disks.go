@@ -22,7 +22,8 @@ func (a *app) disks() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(disks, func(w io.Writer) error { return diskTable(disks).Write(w) })
+			table, not := diskTable(disks)
+			return a.showList(disks, table.Write, not, "not listed")
 		}),
 	}
 	c.Flags().StringVar(&q.Datastore, "datastore", "", "only disks on this `DATASTORE`, by its name or its id")
@@ -44,7 +45,8 @@ ivd serve. Snapshots of other programs are neither shown nor touched.`,
 			if err != nil {
 				return err
 			}
-			return a.show(snapshots, func(w io.Writer) error { return snapshotTable(snapshots).Write(w) })
+			table, not := snapshotTable(snapshots)
+			return a.showList(snapshots, table.Write, not, "not listed")
 		}),
 	}
 	return a.withServer(a.withOutput(c))
@@ -61,7 +63,7 @@ func (a *app) movers() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(movers, func(w io.Writer) error { return writeMovers(w, movers) })
+			return a.showList(movers, func(w io.Writer) error { return writeMovers(w, movers) }, unreadMovers(movers), "not readable")
 		}),
 	}
 	return a.withServer(a.withOutput(c))
@@ -73,7 +75,9 @@ func (a *app) diskIDs() cobra.CompletionFunc {
 		disks, err := c.Disks(ctx, api.DiskQuery{})
 		var words []cobra.Completion
 		for _, d := range disks {
-			words = append(words, cobra.CompletionWithDesc(string(d.ID), d.Name+" on "+d.Datastore))
+			if d.Failure == nil {
+				words = append(words, cobra.CompletionWithDesc(string(d.ID), d.Name+" on "+d.Datastore))
+			}
 		}
 		return words, err
 	})

@@ -17,8 +17,9 @@ const (
 	exitPartly = 3
 )
 
-// errPartly marks the error of a run of which some disks failed.
-var errPartly = errors.New("some disks failed")
+// errPartly marks the error of a run of which some disks failed, and of a list that
+// lacks something.
+var errPartly = errors.New("not everything is done")
 
 // exitCode is the one place where an error becomes an exit code.
 func exitCode(err error) int {

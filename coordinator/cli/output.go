@@ -70,6 +70,21 @@ func (a *app) show(v any, table func(io.Writer) error) error {
 	return err
 }
 
+// showList shows a list, with what is missing from it below the table, and returns its
+// verdict.
+func (a *app) showList(list any, table func(io.Writer) error, not unlisted, heading string) error {
+	err := a.show(list, func(w io.Writer) error {
+		if err := table(w); err != nil {
+			return err
+		}
+		return not.write(w, heading)
+	})
+	if err != nil {
+		return err
+	}
+	return not.verdict()
+}
+
 // yamlOf turns JSON into YAML with the same keys in the same order. JSON is YAML; only
 // its style differs.
 func yamlOf(text []byte) ([]byte, error) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +75,8 @@ func (a *app) points() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(points, func(w io.Writer) error { return writePoints(w, points) })
+			table, not := pointTable(points)
+			return a.showList(points, table.Write, not, "not readable")
 		}),
 	}
 	c.Flags().StringVar(&disk, "disk", "", "only those of this disk, by its `ID`")

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"ivdmover/coordinator/api"
-	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
 
-func diskTable(disks []api.Disk) *text.Table {
+// diskTable is the disks that are listed, and those that are not.
+func diskTable(disks []api.Disk) (*text.Table, unlisted) {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("ID"), text.Left("NAME"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Right("CAPACITY"),
 		text.Left("ATTACHED TO"), text.Left("CBT"), text.Left("LAST POINT"),
@@ -23,6 +23,7 @@ func diskTable(disks []api.Disk) *text.Table {
 	for _, d := range disks {
 		several = several || d.VCenter != disks[0].VCenter
 	}
+	var not unlisted
 	for _, d := range disks {
 		vcenter := ""
 		if several {
@@ -32,9 +33,21 @@ func diskTable(disks []api.Disk) *text.Table {
 		if d.LastPoint != nil {
 			last = text.Time(d.LastPointTime)
 		}
-		t.Row(string(d.ID), d.Name, vcenter, d.Datastore, telemetry.Bytes(d.Capacity), some(d.AttachedTo), onOff(d.CBT), last)
+		attached := some(d.AttachedTo)
+		if d.Unsure != nil {
+			attached = strings.TrimPrefix(attached, "-") + "?"
+			not.add("what is attached to "+string(d.ID), d.Unsure)
+		}
+		if d.Failure != nil {
+			not.add(ofPlace(d.VCenter, d.Datastore, d.ID), d.Failure)
+			if d.ID != "" {
+				t.Row(string(d.ID), "?", vcenter, d.Datastore, "?", "?", "?", last)
+			}
+			continue
+		}
+		t.Row(string(d.ID), d.Name, vcenter, d.Datastore, telemetry.Bytes(d.Capacity), attached, onOff(d.CBT), last)
 	}
-	return t
+	return t, not
 }
 
 // some is the first name of a list and the number of the others.
@@ -55,25 +68,21 @@ func onOff(b bool) string {
 	return "off"
 }
 
-// writePoints shows restore points and, below them, those that cannot be read.
-func writePoints(w io.Writer, points []api.Point) error {
+// pointTable is restore points, and those that cannot be read.
+func pointTable(points []api.Point) (*text.Table, unlisted) {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("POINT"), text.Left("NAME"), text.Left("TIME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
 	}}
-	var damage []string
+	var not unlisted
 	for _, p := range points {
 		if p.Failure != nil {
 			t.Row(p.ShortID, "?", text.Time(p.Time), "?", "?", "?") // its name alone says when
-			damage = append(damage, p.ShortID+": "+progress.Failure(p.Failure))
+			not.add(p.ShortID, p.Failure)
 			continue
 		}
 		t.Row(p.ShortID, p.Name, moment(p), telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes))
 	}
-	if err := t.Write(w); err != nil || len(damage) == 0 {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "\nnot readable:\n  %s\n", strings.Join(damage, "\n  "))
-	return err
+	return t, not
 }
 
 // moment is a point's time, and what is to be known of it.
@@ -88,15 +97,21 @@ func moment(p api.Point) string {
 	return s
 }
 
-func snapshotTable(snapshots []api.Snapshot) *text.Table {
+// snapshotTable is the snapshots that are listed, and what could not be asked for them.
+func snapshotTable(snapshots []api.Snapshot) (*text.Table, unlisted) {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("DISK"), text.Left("NAME"), text.Left("DATASTORE"), text.Left("CREATED"), text.Right("AGE"), text.Left("DESCRIPTION"),
 	}}
+	var not unlisted
 	for _, s := range snapshots {
+		if s.Failure != nil {
+			not.add(ofPlace(s.VCenter, s.Datastore, s.Disk), s.Failure)
+			continue
+		}
 		age := time.Duration(s.AgeSeconds) * time.Second
 		t.Row(string(s.Disk), s.Name, s.Datastore, text.Time(s.Created), telemetry.Elapsed(age), s.Description)
 	}
-	return t
+	return t, not
 }
 
 func runTable(runs []api.Run) *text.Table {
@@ -123,6 +138,15 @@ func took(from, to time.Time) string {
 	return telemetry.Elapsed(to.Sub(from))
 }
 
+func unreadMovers(movers []api.Mover) (not unlisted) {
+	for _, m := range movers {
+		if m.Failure != nil {
+			not.add("mover "+m.Name, m.Failure)
+		}
+	}
+	return not
+}
+
 func writeMovers(w io.Writer, movers []api.Mover) error {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("NAME"), text.Left("HOST"), text.Right("DISKS"), text.Right("FREE"), text.Left("STATE"), text.Left("VDDK"), text.Left("TRANSPORTS"),
@@ -132,6 +156,10 @@ func writeMovers(w io.Writer, movers []api.Mover) error {
 	}}
 	busy := false
 	for _, m := range movers {
+		if m.Failure != nil {
+			t.Row(m.Name, "?", "?", "?", "?", "?", "?")
+			continue
+		}
 		state := "ready"
 		switch {
 		case m.Draining:

@@ -56,7 +56,7 @@ func (f *Fleet) Ask(ctx context.Context, q job.Request) (job.Reply, error) {
 func (f *Fleet) candidates(ctx context.Context) ([]job.Mover, error) {
 	movers, err := f.Movers(ctx)
 	if err == nil && !slices.ContainsFunc(movers, usable) {
-		movers, err = f.queue.Movers(ctx) // one may have come just now
+		movers, _, err = f.queue.Movers(ctx) // one may have come just now
 	}
 	if err != nil {
 		return nil, err

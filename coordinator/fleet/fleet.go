@@ -37,7 +37,8 @@ type Fleet struct {
 
 	listing sync.Mutex // held while the heartbeats are listed: once for all who ask
 	list    []job.Mover
-	read    time.Time // when the list was read; zero: never
+	unread  map[string]error // why a heartbeat cannot be read, by the mover's name
+	read    time.Time        // when the list was read; zero: never
 }
 
 // pulse is how far a mover's count of beats was, and since when.
@@ -73,18 +74,25 @@ func (f *Fleet) Handles(ctx context.Context) (int, error) {
 // Movers lists the movers whose heartbeat is known.
 func (f *Fleet) Movers(ctx context.Context) ([]job.Mover, error) { return f.standing.All(ctx) }
 
+// Unread says of each mover whose heartbeat cannot be read why. The caller must not
+// change the map.
+func (f *Fleet) Unread(ctx context.Context) (map[string]error, error) {
+	_, unread, err := f.stored(ctx)
+	return unread, err
+}
+
 // stored lists the movers as they are stored now, or were a moment ago.
-func (f *Fleet) stored(ctx context.Context) ([]job.Mover, error) {
+func (f *Fleet) stored(ctx context.Context) ([]job.Mover, map[string]error, error) {
 	f.listing.Lock()
 	defer f.listing.Unlock()
 	if age := f.now().Sub(f.read); !f.read.IsZero() && age >= 0 && age < listLife {
-		return f.list, nil
+		return f.list, f.unread, nil
 	}
-	list, err := f.queue.Movers(ctx)
+	list, unread, err := f.queue.Movers(ctx)
 	if err == nil {
-		f.list, f.read = list, f.now()
+		f.list, f.unread, f.read = list, unread, f.now()
 	}
-	return list, err
+	return list, unread, err
 }
 
 // Mover returns one mover's heartbeat. Kind NotFound: it has none.
@@ -95,7 +103,7 @@ func (f *Fleet) Mover(ctx context.Context, name string) (job.Mover, error) {
 // Holds reports whether a mover says that it works on a disk for a run. A job may
 // just have begun, and its mover says so before: so what is stored counts.
 func (f *Fleet) Holds(ctx context.Context, run ivd.RunID, disk ivd.DiskID) (bool, error) {
-	movers, err := f.stored(ctx)
+	movers, _, err := f.stored(ctx)
 	for _, m := range movers {
 		for _, a := range m.Active {
 			if a.Run == run && a.Disk == disk {

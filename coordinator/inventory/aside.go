@@ -17,14 +17,15 @@ import (
 )
 
 // Fact is something that vSphere does not keep with a disk itself: another of its
-// services tells it, and may want a privilege of its own.
+// objects or services tells it, and may want a privilege of its own.
 type Fact string
 
 // The facts.
 const (
-	TagFacts    Fact = "tags"
-	PolicyFacts Fact = "storage policy"
-	LabelFacts  Fact = "Kubernetes labels"
+	AttachmentFacts Fact = "virtual machines"
+	TagFacts        Fact = "tags"
+	PolicyFacts     Fact = "storage policy"
+	LabelFacts      Fact = "Kubernetes labels"
 )
 
 // Untold is a fact that a vCenter was asked for and did not tell.

@@ -3,10 +3,10 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
-	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
@@ -15,46 +15,62 @@ import (
 )
 
 // attach fills in whom the disks are attached to: the associations that vSphere
-// knows; where it cannot say, the disk's consumers as retrieved.
-func (v *VCenter) attach(ctx context.Context, disks []Disk) error {
+// knows; where it cannot say, the disk's consumers as retrieved. What it does not tell
+// makes disks unsure, and keeps none from being listed.
+func (v *VCenter) attach(ctx context.Context, disks []Disk) {
 	if len(disks) == 0 {
-		return nil
+		return
 	}
-	if v.Standalone() { // a host has no associations
-		return v.nameVMs(ctx, disks)
+	if !v.Standalone() { // a host has no associations
+		v.associate(ctx, disks)
 	}
+	v.nameVMs(ctx, disks)
+}
+
+// associate puts the associations that vSphere knows in the place of consumers.
+func (v *VCenter) associate(ctx context.Context, disks []Disk) {
+	const op = "ask what the disks are attached to"
 	req := &types.RetrieveVStorageObjectAssociations{This: v.manager()}
 	for _, d := range disks {
 		req.Ids = append(req.Ids, types.RetrieveVStorageObjSpec{Id: types.ID{Id: string(d.Ref.ID())}, Datastore: datastoreRef(d.Ref.Datastore())})
 	}
-	res, err := methods.RetrieveVStorageObjectAssociations(ctx, v.client(), req)
-	switch err := fail(ctx, "ask what the disks are attached to", err); ivd.KindOf(err) {
-	case ivd.Unknown:
-		if err != nil {
-			return err
-		}
-		for _, a := range res.Returnval {
-			i := slices.IndexFunc(disks, func(d Disk) bool { return string(d.Ref.ID()) == a.Id.Id })
-			if i >= 0 && a.Fault == nil {
-				disks[i].AttachedTo = nil
-				for _, vm := range a.VmDiskAssociations {
-					disks[i].AttachedTo = append(disks[i].AttachedTo, VM{ID: vm.VmId})
-				}
-			}
-		}
-	case ivd.Unsupported:
+	var res *types.RetrieveVStorageObjectAssociationsResponse
+	err := v.readAgain.Do(ctx, func(ctx context.Context) (err error) {
+		res, err = methods.RetrieveVStorageObjectAssociations(ctx, v.client(), req)
+		return fail(ctx, op, err)
+	})
+	if ivd.KindOf(err) == ivd.Unsupported {
 		v.log.Debug("vCenter does not tell associations", "err", err)
-	default:
-		return err
+		return
 	}
-	return v.nameVMs(ctx, disks)
+	if err != nil {
+		for i := range disks {
+			disks[i].Unsure = err
+		}
+		return
+	}
+	for _, a := range res.Returnval {
+		i := slices.IndexFunc(disks, func(d Disk) bool { return string(d.Ref.ID()) == a.Id.Id })
+		if i < 0 {
+			continue
+		}
+		if a.Fault != nil {
+			disks[i].Unsure = faultError(op, errors.New(a.Fault.LocalizedMessage), value(a.Fault.Fault), nil)
+			continue // its consumers are better than nothing
+		}
+		disks[i].AttachedTo = nil
+		for _, vm := range a.VmDiskAssociations {
+			disks[i].AttachedTo = append(disks[i].AttachedTo, VM{ID: vm.VmId})
+		}
+	}
 }
 
 // nameVMs puts names to the ids of virtual machines. vSphere uses managed object
 // ids in some places and BIOS or instance UUIDs in others; an id that names no
-// virtual machine stands for itself.
-func (v *VCenter) nameVMs(ctx context.Context, disks []Disk) error {
+// virtual machine stands for itself, and so does one whose machine is not told.
+func (v *VCenter) nameVMs(ctx context.Context, disks []Disk) {
 	refs := map[string]types.ManagedObjectReference{} // by the id that vSphere used
+	untold := map[string]error{}                      // by the same
 	for _, d := range disks {
 		for _, vm := range d.AttachedTo {
 			if _, seen := refs[vm.ID]; seen {
@@ -62,22 +78,19 @@ func (v *VCenter) nameVMs(ctx context.Context, disks []Disk) error {
 			}
 			ref, err := v.machine(ctx, vm.ID)
 			if err != nil {
-				return err
+				untold[vm.ID] = err
 			}
 			refs[vm.ID] = ref
 		}
 	}
-	names, err := v.names(ctx, slices.Collect(maps.Values(refs)))
-	if err != nil {
-		return err
-	}
-	for _, d := range disks {
-		for i, vm := range d.AttachedTo {
+	names, sick := v.names(ctx, slices.Collect(maps.Values(refs)))
+	for i, d := range disks {
+		for j, vm := range d.AttachedTo {
 			ref := refs[vm.ID]
-			d.AttachedTo[i] = VM{ID: cmp.Or(ref.Value, vm.ID), Name: cmp.Or(names[ref], vm.ID)}
+			disks[i].Unsure = cmp.Or(disks[i].Unsure, untold[vm.ID], sick[ref])
+			d.AttachedTo[j] = VM{ID: cmp.Or(ref.Value, vm.ID), Name: cmp.Or(names[ref], vm.ID)}
 		}
 	}
-	return nil
 }
 
 // machine is the virtual machine that vSphere calls by an id; the zero reference
@@ -100,33 +113,19 @@ func (v *VCenter) machine(ctx context.Context, id string) (types.ManagedObjectRe
 	return types.ManagedObjectReference{}, nil
 }
 
-// names asks for the names of all at once. As one that is gone spoils that answer,
-// they are then asked one by one.
-func (v *VCenter) names(ctx context.Context, refs []types.ManagedObjectReference) (map[types.ManagedObjectReference]string, error) {
+// names asks for the names of machines. Those that are gone have none.
+func (v *VCenter) names(ctx context.Context, refs []types.ManagedObjectReference) (names map[types.ManagedObjectReference]string, sick map[types.ManagedObjectReference]error) {
 	refs = slices.DeleteFunc(refs, func(r types.ManagedObjectReference) bool { return r.Value == "" })
-	names := map[types.ManagedObjectReference]string{}
-	if len(refs) == 0 {
-		return names, nil
-	}
-	var vms []mo.VirtualMachine
-	err := fail(ctx, "ask for the names of virtual machines", property.DefaultCollector(v.client()).Retrieve(ctx, refs, []string{"name"}, &vms))
-	switch {
-	case ivd.KindOf(err) == ivd.NotFound && len(refs) == 1:
-		return names, nil
-	case ivd.KindOf(err) == ivd.NotFound:
+	names = map[types.ManagedObjectReference]string{}
+	vms, sick, err := each[mo.VirtualMachine](ctx, v, "ask for the names of virtual machines", refs, []string{"name"})
+	if err != nil {
+		sick = map[types.ManagedObjectReference]error{}
 		for _, ref := range refs {
-			one, err := v.names(ctx, []types.ManagedObjectReference{ref})
-			if err != nil {
-				return nil, err
-			}
-			maps.Copy(names, one)
+			sick[ref] = err
 		}
-		return names, nil
-	case err != nil:
-		return nil, err
 	}
 	for _, vm := range vms {
 		names[vm.Self] = vm.Name
 	}
-	return names, nil
+	return names, sick
 }

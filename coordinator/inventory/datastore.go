@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,14 +28,30 @@ type Datastore struct {
 	URL        string // by it the datastore is known to every vCenter: "ds:///vmfs/volumes/…"
 	Accessible bool
 	LUNs       []string // of a VMFS datastore: its SCSI disks by canonical name, "naa.6…"
+	Sick       error    // why vSphere tells no more of it than its id; of a datacenter's datastores together, where ID is empty
 }
 
-// Datastores lists those of every datacenter, by name.
+// usable returns why the disks of a datastore cannot be listed, or nil.
+func (v *VCenter) usable(d Datastore) error {
+	switch {
+	case d.Sick != nil:
+		return d.Sick
+	case !d.Accessible:
+		return &ivd.Error{
+			Kind: ivd.Transient, Err: fmt.Errorf("datastore %s of vCenter %s is not accessible", d.Name, v.cfg.Name),
+			Remedy: "look in vSphere at the hosts that mount it",
+		}
+	}
+	return nil
+}
+
+// Datastores lists those of every datacenter, by name. One that vSphere does not tell
+// of is listed as sick and hides no other.
 func (v *VCenter) Datastores(ctx context.Context) ([]Datastore, error) {
 	op := "vCenter " + v.cfg.Name + ": list datastores"
-	centers, err := v.datacenters(ctx)
+	centers, list, err := v.datacenters(ctx, op)
 	if err != nil {
-		return nil, fail(ctx, op, err)
+		return nil, err
 	}
 	var refs []types.ManagedObjectReference
 	home := map[types.ManagedObjectReference]string{}
@@ -46,20 +63,19 @@ func (v *VCenter) Datastores(ctx context.Context) ([]Datastore, error) {
 			}
 		}
 	}
-	if len(refs) == 0 {
-		return nil, nil
+	stores, sick, err := each[mo.Datastore](ctx, v, op, refs, []string{"summary", "info"})
+	if err != nil {
+		return nil, err
 	}
-	var stores []mo.Datastore
-	if err := property.DefaultCollector(v.client()).Retrieve(ctx, refs, []string{"summary", "info"}, &stores); err != nil {
-		return nil, fail(ctx, op, err)
-	}
-	list := make([]Datastore, 0, len(stores))
 	for _, d := range stores {
 		s := d.Summary
 		list = append(list, Datastore{
 			ID: ivd.DatastoreID(d.Self.Value), Name: s.Name, Datacenter: home[d.Self], Type: s.Type, URL: s.Url,
 			Capacity: s.Capacity, Free: s.FreeSpace, Accessible: s.Accessible, LUNs: luns(d.Info),
 		})
+	}
+	for ref, err := range sick {
+		list = append(list, Datastore{ID: ivd.DatastoreID(ref.Value), Name: ref.Value, Datacenter: home[ref], Sick: err})
 	}
 	slices.SortFunc(list, func(a, b Datastore) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Datacenter, b.Datacenter), cmp.Compare(a.ID, b.ID))
@@ -80,10 +96,28 @@ func luns(info types.BaseDatastoreInfo) []string {
 	return names
 }
 
-// datacenters of all folders, with their datastores.
-func (v *VCenter) datacenters(ctx context.Context) ([]mo.Datacenter, error) {
+// datacenters of all folders, with their datastores; sick stands for the datastores of
+// those that vSphere does not tell of.
+func (v *VCenter) datacenters(ctx context.Context, op string) (centers []mo.Datacenter, sick []Datastore, err error) {
+	var refs []types.ManagedObjectReference
+	err = v.readAgain.Do(ctx, func(ctx context.Context) error {
+		refs, err = v.viewed(ctx, "Datacenter")
+		return fail(ctx, op, err)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	centers, bad, err := each[mo.Datacenter](ctx, v, op, refs, []string{"name", "datastore"})
+	for ref, err := range bad {
+		sick = append(sick, Datastore{Name: "those of " + ref.Value, Datacenter: ref.Value, Sick: err})
+	}
+	return centers, sick, err
+}
+
+// viewed are the objects of a kind in all folders.
+func (v *VCenter) viewed(ctx context.Context, kind string) ([]types.ManagedObjectReference, error) {
 	root := v.client().ServiceContent.RootFolder
-	all, err := view.NewManager(v.client()).CreateContainerView(ctx, root, []string{"Datacenter"}, true)
+	all, err := view.NewManager(v.client()).CreateContainerView(ctx, root, []string{kind}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +126,9 @@ func (v *VCenter) datacenters(ctx context.Context) ([]mo.Datacenter, error) {
 			v.log.Debug("destroy a view", "err", err)
 		}
 	}()
-	var centers []mo.Datacenter
-	return centers, all.Retrieve(ctx, []string{"Datacenter"}, []string{"name", "datastore"}, &centers)
+	var list mo.ContainerView
+	err = property.DefaultCollector(v.client()).RetrieveOne(ctx, all.Reference(), []string{"view"}, &list)
+	return list.View, err
 }
 
 // Datastore finds one by its name or id. A name that several datacenters have is
@@ -104,19 +139,24 @@ func (v *VCenter) Datastore(ctx context.Context, nameOrID string) (Datastore, er
 		return Datastore{}, err
 	}
 	var named []Datastore
+	var sick []error
 	for _, d := range all {
 		if string(d.ID) == nameOrID {
-			return d, nil
+			return d, d.Sick
 		}
-		if d.Name == nameOrID {
+		if d.Sick != nil {
+			sick = append(sick, d.Sick)
+		} else if d.Name == nameOrID {
 			named = append(named, d)
 		}
 	}
 	op := fmt.Sprintf("vCenter %s: datastore %q", v.cfg.Name, nameOrID)
-	switch len(named) {
-	case 1:
+	switch {
+	case len(named) == 1:
 		return named[0], nil
-	case 0:
+	case len(named) == 0 && len(sick) > 0: // one of them may have the name
+		return Datastore{}, fmt.Errorf("%s: %w", op, errors.Join(sick...))
+	case len(named) == 0:
 		return Datastore{}, &ivd.Error{
 			Kind: ivd.NotFound, Op: op, Err: fmt.Errorf("not one of its %d datastores", len(all)),
 			Remedy: "give a name or id that is there: " + strings.Join(nearest(nameOrID, all), ", "),

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -65,11 +66,13 @@ func (v *VCenter) Describe(ctx context.Context, ref ivd.DiskRef) (Description, e
 	}
 	s := store.Summary
 	out.Datastore = Datastore{ID: disk.Ref.Datastore(), Name: s.Name, Type: s.Type, URL: s.Url, Accessible: s.Accessible}
+	unsure := disk.Unsure
 	for _, vm := range disk.AttachedTo {
 		a, device, err := v.attachment(ctx, vm, disk.Ref.ID())
-		if err != nil {
+		if ctx.Err() != nil {
 			return Description{}, fmt.Errorf("%s: %w", op, err)
 		}
+		unsure = cmp.Or(unsure, err)
 		out.Attachments = append(out.Attachments, a)
 		if device.uuid != "" {
 			out.BackingUUID = device.uuid
@@ -77,6 +80,9 @@ func (v *VCenter) Describe(ctx context.Context, ref ivd.DiskRef) (Description, e
 		if device.controller != "" {
 			out.ControllerType = device.controller
 		}
+	}
+	if unsure != nil {
+		out.Untold = append(out.Untold, Untold{AttachmentFacts, unsure})
 	}
 	out.Volume, out.Metadata = volumeOf(disk.Metadata)
 	return out, fail(ctx, op, v.askAside(ctx, &out))

@@ -22,7 +22,8 @@ type Disk struct {
 	Name          string
 	DatastoreName string
 	Capacity      int64  // bytes, whole MiB: vSphere rounds, VDDK knows it to the sector
-	AttachedTo    []VM   // empty: detached
+	AttachedTo    []VM   // empty: detached, or Unsure
+	Unsure        error  // why vSphere did not tell whom it is attached to: AttachedTo may lack some, or their names
 	CBT           bool   // changes are tracked
 	Encrypted     bool   // with a key that vSphere holds
 	Thin          bool   // blocks are allocated when they are written first
@@ -50,21 +51,18 @@ const (
 	batch          = 64
 )
 
-// Disks yields the disks of every datastore that is accessible, attached or not.
-// A disk that vanishes meanwhile is left out. A datastore that cannot be listed
-// yields its error, and the next one follows unless the caller stops.
+// Disks yields the disks of every datastore, attached or not. A disk that vanishes
+// meanwhile is left out. What cannot be listed yields its error, with as much of its
+// Ref and its datastore's name as is known: a disk, or all disks of a datastore, or
+// of the vCenter. The next one follows unless the caller stops.
 func (v *VCenter) Disks(ctx context.Context) iter.Seq2[Disk, error] {
 	return func(yield func(Disk, error) bool) {
 		stores, err := v.Datastores(ctx)
 		if err != nil {
-			yield(Disk{}, err)
+			yield(v.unlisted(Datastore{}, ""), err)
 			return
 		}
 		for _, d := range stores {
-			if !d.Accessible {
-				v.log.Warn("datastore is not accessible: its disks are left out", "datastore", d.Name)
-				continue
-			}
 			if !v.disksOf(ctx, d, yield) {
 				return
 			}
@@ -77,7 +75,7 @@ func (v *VCenter) DisksOn(ctx context.Context, id ivd.DatastoreID) iter.Seq2[Dis
 	return func(yield func(Disk, error) bool) {
 		d, err := v.Datastore(ctx, string(id))
 		if err != nil {
-			yield(Disk{}, err)
+			yield(v.unlisted(Datastore{ID: id}, ""), err)
 			return
 		}
 		v.disksOf(ctx, d, yield)
@@ -89,17 +87,31 @@ func (v *VCenter) DisksOf(ctx context.Context, d Datastore) iter.Seq2[Disk, erro
 	return func(yield func(Disk, error) bool) { v.disksOf(ctx, d, yield) }
 }
 
+// unlisted stands for a disk, or with no id for all disks of a datastore.
+func (v *VCenter) unlisted(d Datastore, id string) Disk {
+	return Disk{Ref: ivd.NewDiskRef(v.source, d.ID, ivd.DiskID(id)), DatastoreName: d.Name}
+}
+
 // disksOf yields the disks of one datastore and reports whether to go on.
 func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, error) bool) bool {
 	op := fmt.Sprintf("list the disks of datastore %s", d.Name)
-	all, err := v.listObjects(ctx, d.ID)
+	all, err := v.idsOn(ctx, d)
 	if err != nil {
-		return yield(Disk{}, fail(ctx, op, err)) && ctx.Err() == nil
+		return yield(v.unlisted(d, ""), fmt.Errorf("%s: %w", op, err)) && ctx.Err() == nil
 	}
 	for ids := range slices.Chunk(all, batch) {
-		disks, err := v.retrieve(ctx, d, ids)
-		if err != nil {
-			return yield(Disk{}, fmt.Errorf("%s: %w", op, err)) && ctx.Err() == nil
+		disks, sick := v.retrieve(ctx, d, ids)
+		if ctx.Err() != nil {
+			yield(v.unlisted(d, ""), fail(ctx, op, context.Cause(ctx)))
+			return false
+		}
+		if len(sick) == batch { // it is not the disks
+			return yield(v.unlisted(d, ""), fmt.Errorf("%s: %w", op, sick[0].err))
+		}
+		for _, s := range sick {
+			if !yield(v.unlisted(d, s.id), s.err) {
+				return false
+			}
 		}
 		for _, disk := range disks {
 			if !yield(disk, nil) {
@@ -110,31 +122,70 @@ func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, err
 	return true
 }
 
-// retrieve asks about each disk, and leaves out those that are gone.
-func (v *VCenter) retrieve(ctx context.Context, d Datastore, ids []types.ID) ([]Disk, error) {
-	found := make([]*Disk, len(ids))
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(retrieveAtOnce)
-	for i, id := range ids {
-		group.Go(func() error {
-			disk, err := v.retrieveOne(gctx, d, id)
-			if ivd.KindOf(err) == ivd.NotFound {
-				return nil
-			}
-			found[i] = &disk
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+// idsOn asks which disks are on a datastore.
+func (v *VCenter) idsOn(ctx context.Context, d Datastore) (ids []types.ID, err error) {
+	if err := v.usable(d); err != nil {
 		return nil, err
 	}
-	var disks []Disk
-	for _, disk := range found {
-		if disk != nil {
-			disks = append(disks, *disk)
+	err = v.readAgain.Do(ctx, func(ctx context.Context) error {
+		ids, err = v.listObjects(ctx, d.ID)
+		return fail(ctx, "vCenter "+v.cfg.Name, err)
+	})
+	return ids, err
+}
+
+// sickDisk is one that vSphere does not tell of, and why.
+type sickDisk struct {
+	id  string
+	err error
+}
+
+// retrieve asks about each disk, of some more than once, and leaves out those that are
+// gone. One that is sick costs no other.
+func (v *VCenter) retrieve(ctx context.Context, d Datastore, ids []types.ID) (disks []Disk, sick []sickDisk) {
+	found, errs := make([]Disk, len(ids)), make([]error, len(ids))
+	open := make([]int, len(ids)) // those to ask about
+	for i := range ids {
+		open[i] = i
+	}
+	_ = v.readAgain.Do(ctx, func(ctx context.Context) error { // the disks' own errors say it all
+		var group errgroup.Group
+		group.SetLimit(retrieveAtOnce)
+		for _, i := range open {
+			group.Go(func() error {
+				found[i], errs[i] = v.retrieveOne(ctx, d, ids[i])
+				return nil
+			})
+		}
+		_ = group.Wait() // none returns an error
+		open = slices.DeleteFunc(open, func(i int) bool { return errs[i] == nil || !ivd.KindOf(errs[i]).Retry() })
+		if len(open) > 0 {
+			return errs[open[0]]
+		}
+		return nil
+	})
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			disks = append(disks, found[i])
+		case ivd.KindOf(err) != ivd.NotFound:
+			sick = append(sick, sickDisk{ids[i].Id, err})
 		}
 	}
-	return disks, v.attach(ctx, disks)
+	v.attach(ctx, disks)
+	return disks, sick
+}
+
+// retrieveNow is retrieve for a disk of which it is not known whether it is there.
+func (v *VCenter) retrieveNow(ctx context.Context, d Datastore, id ivd.DiskID) (disk Disk, found bool, err error) {
+	disks, sick := v.retrieve(ctx, d, []types.ID{{Id: string(id)}})
+	switch {
+	case len(sick) > 0:
+		return Disk{}, false, sick[0].err
+	case len(disks) == 0:
+		return Disk{}, false, nil
+	}
+	return disks[0], true, nil
 }
 
 // retrieveOne asks about one disk; whom it is attached to is asked later. Until
@@ -193,14 +244,11 @@ func (v *VCenter) Disk(ctx context.Context, ref ivd.DiskRef) (Disk, error) {
 		return Disk{}, fail(ctx, op, err)
 	}
 	d := Datastore{ID: ref.Datastore(), Name: store.Summary.Name}
-	disks, err := v.retrieve(ctx, d, []types.ID{{Id: string(ref.ID())}})
-	if err != nil {
-		return Disk{}, err
+	disk, found, err := v.retrieveNow(ctx, d, ref.ID())
+	if err == nil && !found {
+		err = ivd.Errorf(ivd.NotFound, "disk %s is not on datastore %s", ref.ID(), d.Name)
 	}
-	if len(disks) == 0 {
-		return Disk{}, ivd.Errorf(ivd.NotFound, "disk %s is not on datastore %s", ref.ID(), d.Name)
-	}
-	return disks[0], nil
+	return disk, err
 }
 
 // Find looks for a disk on every accessible datastore: its id stays when it is
@@ -212,16 +260,16 @@ func (v *VCenter) Find(ctx context.Context, id ivd.DiskID) (Disk, error) {
 	}
 	var unknown []error
 	for _, d := range stores {
-		if !d.Accessible {
-			unknown = append(unknown, ivd.Errorf(ivd.Transient, "datastore %s is not accessible", d.Name))
+		if err := v.usable(d); err != nil {
+			unknown = append(unknown, err)
 			continue
 		}
-		disks, err := v.retrieve(ctx, d, []types.ID{{Id: string(id)}})
+		disk, found, err := v.retrieveNow(ctx, d, id)
 		switch {
 		case err != nil:
 			unknown = append(unknown, err)
-		case len(disks) > 0:
-			return disks[0], nil
+		case found:
+			return disk, nil
 		}
 	}
 	if err := errors.Join(unknown...); err != nil {

@@ -60,6 +60,7 @@ type VCenter struct {
 	tasks      chan struct{}
 	beginAgain pause.Backoff // of tasks
 	trackAgain pause.Backoff // of calls about tracking
+	readAgain  pause.Backoff // of questions for lists
 
 	proxies    proxies
 	aside      *aside
@@ -78,7 +79,11 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 	if cfg.Tasks <= 0 {
 		cfg.Tasks = DefaultTasks
 	}
-	v := &VCenter{cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks), beginAgain: beginAgain, trackAgain: trackAgain, proxies: proxies{known: map[string]knownProxy{}, life: proxyLife}}
+	v := &VCenter{
+		cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks),
+		beginAgain: beginAgain, trackAgain: trackAgain, readAgain: readAgain,
+		proxies: proxies{known: map[string]knownProxy{}, life: proxyLife},
+	}
 	var err error
 	if v.own, err = newSession(cfg); err != nil {
 		return nil, err

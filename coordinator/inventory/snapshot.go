@@ -65,6 +65,16 @@ func (v *VCenter) Snapshots(ctx context.Context, ref ivd.DiskRef) ([]Snapshot, e
 	return list, nil
 }
 
+// ListSnapshots is Snapshots for a list of many disks: an answer that was lost is asked
+// for again.
+func (v *VCenter) ListSnapshots(ctx context.Context, ref ivd.DiskRef) (list []Snapshot, err error) {
+	err = v.readAgain.Do(ctx, func(ctx context.Context) error {
+		list, err = v.Snapshots(ctx, ref)
+		return err
+	})
+	return list, err
+}
+
 // DeleteSnapshot removes a snapshot, also where the disk was relocated meanwhile.
 // It is no error that it is gone, or its disk.
 func (v *VCenter) DeleteSnapshot(ctx context.Context, ref ivd.DiskRef, id ivd.SnapshotID) error {

@@ -51,6 +51,7 @@ func connect(t *testing.T, cfg Config) *VCenter {
 	}
 	v.beginAgain.First, v.beginAgain.Cap = time.Millisecond, time.Millisecond
 	v.trackAgain.First, v.trackAgain.Cap = time.Millisecond, time.Millisecond
+	v.readAgain.First, v.readAgain.Cap = time.Millisecond, time.Millisecond
 	t.Cleanup(func() {
 		if err := v.Close(); err != nil {
 			t.Error(err)

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"ivdmover/coordinator/engine"
@@ -54,8 +55,8 @@ func (t *task) create(ctx context.Context, before bool) (ref ivd.DiskRef, known 
 		case r != nil:
 			return restored(r), true, nil
 		}
-		named, err := named(ctx, t.vc, at, c.name())
-		if err != nil {
+		named, sick, err := named(ctx, t.vc, at, c.name())
+		if err = errors.Join(append(sick, err)...); err != nil { // a sick one may be ours
 			return ref, false, err
 		}
 		for _, d := range named {
@@ -169,10 +170,11 @@ func (w *Workflow) rename(ctx context.Context, v *inventory.VCenter, d inventory
 	return v.Rename(ctx, d.Ref, name)
 }
 
-// free refuses a name that another disk of the datastore has. The disk itself may have
-// got it meanwhile, from another coordinator.
+// free refuses a name that another disk of the datastore has, as far as vSphere tells
+// their names: it takes a name twice itself. The disk may have got it meanwhile, from
+// another coordinator.
 func free(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, name string) error {
-	taken, err := named(ctx, v, ref.Datastore(), name)
+	taken, _, err := named(ctx, v, ref.Datastore(), name)
 	if err != nil {
 		return err
 	}
@@ -184,18 +186,20 @@ func free(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, name strin
 	return nil
 }
 
-// named are the disks of that name on a datastore.
-func named(ctx context.Context, v *inventory.VCenter, ds ivd.DatastoreID, name string) ([]inventory.Disk, error) {
-	var list []inventory.Disk
+// named are the disks of that name on a datastore; sick says why of some disks it is
+// not known what they are called.
+func named(ctx context.Context, v *inventory.VCenter, ds ivd.DatastoreID, name string) (list []inventory.Disk, sick []error, err error) {
 	for d, err := range v.DisksOn(ctx, ds) {
-		if err != nil {
-			return nil, err
-		}
-		if d.Name == name {
+		switch {
+		case err != nil && d.Ref.ID() == "":
+			return nil, nil, err
+		case err != nil:
+			sick = append(sick, err)
+		case d.Name == name:
 			list = append(list, d)
 		}
 	}
-	return list, nil
+	return list, sick, nil
 }
 
 var _ engine.Guard = (*Workflow)(nil)

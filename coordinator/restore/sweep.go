@@ -64,7 +64,8 @@ func (w *Workflow) sweepPlace(ctx context.Context, at place, names map[string]pa
 	}
 	for d, err := range v.DisksOn(ctx, at.datastore) {
 		if err != nil {
-			return err
+			w.Log.Warn("looking at a disk for one that came late failed", "source", at.source, "datastore", at.datastore, "disk", d.Ref.ID(), "err", err)
+			continue
 		}
 		p, ours := names[d.Name]
 		if !ours || d.Ref.ID() == p.named {

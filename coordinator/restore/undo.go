@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
@@ -35,8 +36,8 @@ func (w *Workflow) undo(ctx context.Context, o ledger.Obligation) (found bool, e
 		return false, err
 	}
 	c := claim{o.Run, engine.ItemKey(o.Item)}
-	disks, err := named(ctx, v, m.Place.Datastore(), c.name())
-	if err != nil {
+	disks, sick, err := named(ctx, v, m.Place.Datastore(), c.name())
+	if err = errors.Join(append(sick, err)...); err != nil { // a sick one may be ours
 		return false, err
 	}
 	for _, d := range disks {

@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -20,8 +21,8 @@ import (
 // askAtOnce bounds what is asked of one vCenter at once.
 const askAtOnce = 8
 
-// estate answers for all vCenters together. An answer that one of them cannot
-// give fails the whole: a list that is short without saying so misleads.
+// estate answers for all vCenters together. What one of them cannot tell is named in
+// the list, which has the rest: one that is short without saying so misleads.
 type estate struct {
 	vcenters  inventory.Sources
 	catalogue *catalogue.Catalogue
@@ -55,15 +56,14 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 	if err != nil {
 		return nil, err
 	}
-	all, err := e.list(ctx)
+	all, err := e.list(ctx, q.Datastore)
 	if err != nil {
 		return nil, err
 	}
 	var disks []api.Disk
 	for _, d := range all {
 		point, protected := last[catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}]
-		wanted := q.Datastore == "" || q.Datastore == d.DatastoreName || q.Datastore == string(d.Ref.Datastore())
-		if !wanted || q.Unprotected && protected {
+		if q.Unprotected && protected {
 			continue
 		}
 		out := diskOf(d, e.vcenters[d.Ref.Source()].Name())
@@ -75,10 +75,11 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 	return disks, nil
 }
 
-func diskOf(d inventory.Disk, vcenter string) api.Disk {
+func diskOf(d listed, vcenter string) api.Disk {
 	out := api.Disk{
 		ID: d.Ref.ID(), Name: d.Name, Datastore: d.DatastoreName, DatastoreID: d.Ref.Datastore(), VCenter: vcenter,
 		Capacity: d.Capacity, CBT: d.CBT, Thin: d.Thin, Encrypted: d.Encrypted, Created: d.Created, Metadata: d.Metadata,
+		Unsure: ivd.FailureOf(d.Unsure), Failure: ivd.FailureOf(d.err),
 	}
 	for _, vm := range d.AttachedTo {
 		out.AttachedTo = append(out.AttachedTo, cmp.Or(vm.Name, vm.ID))
@@ -87,28 +88,52 @@ func diskOf(d inventory.Disk, vcenter string) api.Disk {
 	return out
 }
 
-// list asks all vCenters at once and puts their disks in order.
-func (e *estate) list(ctx context.Context) ([]inventory.Disk, error) {
+// listed is a disk, or with an error what could not be listed.
+type listed struct {
+	inventory.Disk
+	err error
+}
+
+// list asks all vCenters at once, and puts their disks in order. Only a datastore that
+// is nowhere, or the end of ctx, is an error of its own.
+func (e *estate) list(ctx context.Context, datastore string) ([]listed, error) {
 	var mu sync.Mutex
-	var all []inventory.Disk // guarded by mu
-	group, gctx := errgroup.WithContext(ctx)
-	for _, v := range e.vcenters {
+	var all []listed // guarded by mu, like found
+	found := datastore == ""
+	var group errgroup.Group
+	for source, v := range e.vcenters {
 		group.Go(func() error {
-			for d, err := range v.Disks(gctx) {
-				if err != nil {
-					return err
+			stores, err := v.Datastores(ctx)
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, listed{inventory.Disk{Ref: ivd.NewDiskRef(source, "", "")}, err})
+				return nil
+			}
+			for _, store := range stores {
+				if datastore != "" && datastore != store.Name && datastore != string(store.ID) && store.Sick == nil {
+					continue
 				}
 				mu.Lock()
-				all = append(all, d)
+				found = found || store.Sick == nil
 				mu.Unlock()
+				for d, err := range v.DisksOf(ctx, store) {
+					mu.Lock()
+					all = append(all, listed{d, err})
+					mu.Unlock()
+				}
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+	_ = group.Wait() // none returns an error
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	slices.SortFunc(all, func(a, b inventory.Disk) int {
+	if !found && len(all) == 0 {
+		return nil, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no vCenter has a datastore %q", datastore), Remedy: "give the name or the id of one, as `ivd disks` shows it"}
+	}
+	slices.SortFunc(all, func(a, b listed) int {
 		return cmp.Or(cmp.Compare(a.Ref.Source(), b.Ref.Source()), cmp.Compare(a.DatastoreName, b.DatastoreName),
 			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Ref.ID(), b.Ref.ID()))
 	})
@@ -117,45 +142,51 @@ func (e *estate) list(ctx context.Context) ([]inventory.Disk, error) {
 
 // Snapshots lists those that runs of ours made, the oldest first.
 func (e *estate) Snapshots(ctx context.Context) ([]api.Snapshot, error) {
-	disks, err := e.list(ctx)
+	disks, err := e.list(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	found := make([][]api.Snapshot, len(disks))
-	group, gctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(askAtOnce)
 	for i, d := range disks {
-		group.Go(func() (err error) {
-			found[i], err = e.snapshotsOf(gctx, d)
-			return err
+		group.Go(func() error {
+			found[i] = e.snapshotsOf(ctx, d)
+			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+	_ = group.Wait() // none returns an error
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	snapshots := slices.Concat(found...)
 	slices.SortStableFunc(snapshots, func(a, b api.Snapshot) int { return a.Created.Compare(b.Created) })
 	return snapshots, nil
 }
 
-func (e *estate) snapshotsOf(ctx context.Context, d inventory.Disk) ([]api.Snapshot, error) {
+func (e *estate) snapshotsOf(ctx context.Context, d listed) []api.Snapshot {
 	v := e.vcenters[d.Ref.Source()]
-	list, err := v.Snapshots(ctx, d.Ref)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return nil, nil // the disk went meanwhile
+	var list []inventory.Snapshot
+	err := d.err
+	if err == nil {
+		list, err = v.ListSnapshots(ctx, d.Ref)
 	}
+	if d.err == nil && ivd.KindOf(err) == ivd.NotFound {
+		return nil // the disk went meanwhile
+	}
+	of := api.Snapshot{Disk: d.Ref.ID(), Name: d.Name, VCenter: v.Name(), Datastore: d.DatastoreName}
 	if err != nil {
-		return nil, err
+		of.Failure = ivd.FailureOf(err)
+		return []api.Snapshot{of}
 	}
 	var ours []api.Snapshot
 	for _, s := range list {
 		if !backup.Ours(s.Description) && !examine.Ours(s.Description) {
 			continue
 		}
-		ours = append(ours, api.Snapshot{
-			ID: s.ID, Disk: d.Ref.ID(), Name: d.Name, VCenter: v.Name(), Datastore: d.DatastoreName,
-			Description: s.Description, Created: s.Created, AgeSeconds: max(0, int64(e.now().Sub(s.Created).Seconds())),
-		})
+		one := of
+		one.ID, one.Description, one.Created, one.AgeSeconds = s.ID, s.Description, s.Created, max(0, int64(e.now().Sub(s.Created).Seconds()))
+		ours = append(ours, one)
 	}
-	return ours, nil
+	return ours
 }

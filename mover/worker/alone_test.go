@@ -63,7 +63,7 @@ func TestASuspectRunsAlone(t *testing.T) {
 	}
 	b.publish(other)
 	eventually(t, "the heartbeat says so", func() bool {
-		movers, err := b.queue.Movers(t.Context())
+		movers, _, err := b.queue.Movers(t.Context())
 		return err == nil && len(movers) == 1 && movers[0].Alone && movers[0].Free == 0
 	})
 	letGo()

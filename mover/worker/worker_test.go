@@ -33,7 +33,7 @@ func TestBackupAndRestoreThroughTheQueue(t *testing.T) {
 		t.Errorf("logins were %v", b.files.secrets)
 	}
 	b.end(m)
-	if movers, err := b.queue.Movers(t.Context()); err != nil || len(movers) != 0 {
+	if movers, _, err := b.queue.Movers(t.Context()); err != nil || len(movers) != 0 {
 		t.Errorf("after its end the mover is still there: %v, %v", movers, err)
 	}
 }

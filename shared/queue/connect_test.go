@@ -125,7 +125,7 @@ func TestBeforeSetup(t *testing.T) {
 	if !strings.Contains(ivd.RemedyOf(err), "ivd serve") {
 		t.Errorf("%v: no remedy", err)
 	}
-	_, err = q.Movers(ctx)
+	_, _, err = q.Movers(ctx)
 	wantKind(t, err, ivd.Transient)
 	wantKind(t, q.Publish(ctx, testJob("0001")), ivd.Transient)
 

@@ -157,7 +157,7 @@ func TestADoctorIsNoMover(t *testing.T) {
 	g := newSurgery(t)
 	g.beat(t)
 	must(t, g.doctor.Beat(t.Context(), job.Mover{Version: job.Version, Name: "proxy-1"}))
-	movers, err := g.doctor.Movers(t.Context())
+	movers, _, err := g.doctor.Movers(t.Context())
 	must(t, err)
 	if len(movers) != 1 || movers[0].Name != "proxy-1" {
 		t.Errorf("%+v", movers)

@@ -33,7 +33,7 @@ func TestBucketOfHeartbeatsAfterARestartOfTheServer(t *testing.T) {
 		beat.Beat++
 		must(t, mover.Beat(ctx, beat))
 		for {
-			movers, err := coordinator.Movers(ctx)
+			movers, _, err := coordinator.Movers(ctx)
 			must(t, err)
 			if len(movers) == 1 && movers[0].Beat == beat.Beat {
 				break

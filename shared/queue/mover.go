@@ -28,23 +28,27 @@ func (q *Queue) Leave(ctx context.Context, name string) error {
 }
 
 // Movers are the movers whose heartbeat is at most 60 s old by the server's clock,
-// by name; doctors, who take no work, are none. Whether one has stopped since, the observer sees from its Beat. A
-// mover that is newer than this program is logged and left out.
-func (q *Queue) Movers(ctx context.Context) ([]job.Mover, error) {
+// by name; doctors, who take no work, are none. Whether one has stopped since, the
+// observer sees from its Beat. Unread are those whose heartbeat cannot be read, such as
+// a mover's that is newer than this program, each by its name with why.
+func (q *Queue) Movers(ctx context.Context) (movers []job.Mover, unread map[string]error, err error) {
 	entries, err := q.movers.List(ctx, "")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	movers := make([]job.Mover, 0, len(entries))
+	movers, unread = make([]job.Mover, 0, len(entries)), map[string]error{}
 	for _, e := range entries {
-		if m, ok := q.workingMover(e); ok {
+		m, err := decodeMover(e)
+		if err != nil {
+			unread[e.Key] = err
+		} else if !m.Doctor {
 			movers = append(movers, m)
 		}
 	}
-	return movers, nil
+	return movers, unread, nil
 }
 
-// StandingMovers mirrors what Movers lists.
+// StandingMovers mirrors what Movers lists; what cannot be read is logged.
 func (q *Queue) StandingMovers() *Mirror[job.Mover] { return NewMirror(q.movers, "", q.workingMover) }
 
 func (q *Queue) workingMover(e Entry) (m job.Mover, ok bool) {

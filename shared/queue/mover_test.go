@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
@@ -15,7 +18,7 @@ func TestHeartbeats(t *testing.T) {
 	h := newHouse(t)
 	q := h.connect(queue.Options{})
 	ctx := within(t, 20*time.Second)
-	movers, err := q.Movers(ctx)
+	movers, _, err := q.Movers(ctx)
 	must(t, err)
 	if len(movers) != 0 {
 		t.Fatalf("movers %v", movers)
@@ -28,17 +31,39 @@ func TestHeartbeats(t *testing.T) {
 	newer := job.Mover{Version: job.Version + 1, Name: "proxy-3"}
 	wantKind(t, q.Beat(ctx, newer), ivd.Invalid)
 	wantKind(t, q.Beat(ctx, job.Mover{Version: job.Version, Name: "a b"}), ivd.Invalid)
-	movers, err = q.Movers(ctx)
+	movers, _, err = q.Movers(ctx)
 	must(t, err)
 	if len(movers) != 2 || movers[0].Name != "proxy-1.example.net" || movers[1].Beat != 2 || movers[1].Handles != 4 {
 		t.Fatalf("movers %+v", movers)
 	}
 	must(t, q.Leave(ctx, "proxy-2"))
 	must(t, q.Leave(ctx, "proxy-2"))
-	movers, err = q.Movers(ctx)
+	movers, _, err = q.Movers(ctx)
 	must(t, err)
 	if len(movers) != 1 {
 		t.Fatalf("movers %+v", movers)
+	}
+}
+
+// A heartbeat that cannot be read hides no other, and is named.
+func TestHeartbeatThatCannotBeRead(t *testing.T) {
+	h := newHouse(t)
+	q := h.connect(queue.Options{})
+	ctx := within(t, 20*time.Second)
+	must(t, q.Beat(ctx, job.Mover{Version: job.Version, Name: "proxy-1", Handles: 4}))
+	nc, err := nats.Connect("", nats.InProcessServer(h))
+	must(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	must(t, err)
+	kv, err := js.KeyValue(ctx, "IVD_MOVERS")
+	must(t, err)
+	_, err = kv.Put(ctx, "proxy-2", fmt.Appendf(nil, `{"version":%d,"name":"proxy-2"}`, job.Version+1))
+	must(t, err)
+	movers, unread, err := q.Movers(ctx)
+	must(t, err)
+	if len(movers) != 1 || len(unread) != 1 || ivd.KindOf(unread["proxy-2"]) != ivd.Unsupported {
+		t.Errorf("movers %+v, unread %v", movers, unread)
 	}
 }
 

@@ -24,6 +24,7 @@ type Rooms struct {
 	PointList    []api.Point
 	Details      map[ivd.PointID]api.PointDetail // beyond the list, of some points
 	MoverList    []job.Mover
+	UnreadMovers map[string]error
 	Info         api.Repository
 	Err          error         // when set, every call fails with it
 	Next         api.RunDetail // what a start makes; its kind and request are filled in
@@ -268,3 +269,6 @@ func (f *Rooms) Repository(context.Context) (api.Repository, error) { return f.I
 
 // Movers gives the list.
 func (f *Rooms) Movers(context.Context) ([]job.Mover, error) { return f.MoverList, f.Err }
+
+// Unread gives the map.
+func (f *Rooms) Unread(context.Context) (map[string]error, error) { return f.UnreadMovers, f.Err }
