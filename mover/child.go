@@ -91,7 +91,7 @@ func work(f flags) (err error) {
 	}
 	q, err := queue.Connect(ctx, queue.Options{
 		URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile,
-		Name: "ivd-mover " + c.Mover.Name, Log: log,
+		Mover: c.Mover.Name, Log: log,
 	})
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func newCrashing(t *testing.T) *crashing {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	if c.queue, err = queue.Connect(t.Context(), queue.Options{URL: s.ClientURL(), Name: "test", AckWait: 2 * time.Second}); err != nil {
+	if c.queue, err = queue.Connect(t.Context(), queue.Options{InProcess: s, Name: "test", AckWait: 2 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.queue.Close)
@@ -60,9 +60,9 @@ func newCrashing(t *testing.T) *crashing {
 	c.config = filepath.Join(t.TempDir(), "ivd.yaml")
 	c.write(fmt.Sprintf(`
 repository: { url: "dir://%s" }
-queue: { url: "%s" }
+queue: { url: "%s", creds_file: "%s" }
 mover: { name: p, handles: 2, memory: 128MiB, vddk: { libdir: "%s", transports: [nbdssl], temp_dir: "%s" } }
-`, folder, s.ClientURL(), c.ward.libdir, filepath.Join(t.TempDir(), "vddk")))
+`, folder, s.ClientURL(), s.MoverCreds(), c.ward.libdir, filepath.Join(t.TempDir(), "vddk")))
 	return c
 }
 

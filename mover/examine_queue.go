@@ -56,14 +56,14 @@ func beginExamination(ctx context.Context, c *config.Config, p *doctorFlags) (*e
 		return nil, err
 	}
 	process := uuid.NewString()
-	name := c.Mover.Name[:min(len(c.Mover.Name), 100)] + "-doctor-" + process[:8]
+	name := queue.DoctorName(c.Mover.Name, "doctor-"+process[:8])
 	host, err := os.Hostname()
 	if err != nil {
 		host = c.Mover.Name
 	}
 	q, err := queue.Connect(ctx, queue.Options{
 		URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile,
-		Name: "ivd-mover doctor " + c.Mover.Name, Patience: queueWait,
+		Mover: c.Mover.Name, Patience: queueWait,
 	})
 	if err != nil {
 		return nil, noCoordinatorFound(err)

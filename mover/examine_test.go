@@ -244,6 +244,8 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 	w := newWard(t)
 	away := "queue: { url: \"nats://127.0.0.1:1\" }\n"
 	s, q := newQueue(t)
+	ours := fmt.Sprintf("queue: { creds_file: %q }\n", s.MoverCreds())
+	const setUp = "# the queue is set up\n"
 	whole, err := os.ReadFile(w.config)
 	if err != nil {
 		t.Fatal(err)
@@ -261,14 +263,13 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 		{"a snapshot of no disk", away, []string{"--snapshot", "s"}, 2, []string{"--snapshot needs --disk"}},
 		{"no coordinator on this machine", "state_dir: /nowhere\n", []string{"--disk", "x"}, 1, []string{"/nowhere/queue/socket", "ivd serve", "--server"}},
 		{"a queue that is not there", away, []string{"--disk", "x"}, 1, []string{"127.0.0.1:1", "ivd serve", "--server"}},
-		{"a queue that no coordinator has set up", "", []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"ivd serve", "--server"}},
-		{"a queue without a coordinator", "set up", []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"no coordinator answers", "ivd serve", "--server"}},
+		{"a queue that no coordinator has set up", ours, []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"ivd serve", "--server"}},
+		{"a queue without a coordinator", ours + setUp, []string{"--disk", "x", "--queue", s.ClientURL()}, 1, []string{"no coordinator answers", "ivd serve", "--server"}},
 	} {
-		if c.queue == "set up" {
+		if strings.HasSuffix(c.queue, setUp) {
 			if err := q.Setup(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			c.queue = ""
 		}
 		if err := os.WriteFile(w.config, append([]byte(c.queue), whole...), 0o600); err != nil {
 			t.Fatal(err)

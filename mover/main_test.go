@@ -50,7 +50,7 @@ func newQueue(t *testing.T) (*broker.Server, *queue.Queue) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	q, err := queue.Connect(t.Context(), queue.Options{URL: s.ClientURL(), Name: "test"})
+	q, err := queue.Connect(t.Context(), queue.Options{InProcess: s, Name: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,13 +79,13 @@ func newPlace(t *testing.T) *place {
 	p := &place{t: t, queue: q, libdir: libdir, config: filepath.Join(t.TempDir(), "ivd.yaml")}
 	p.write(fmt.Sprintf(`
 repository: { url: "dir://%s" }
-queue: { url: "%s" }
+queue: { url: "%s", creds_file: "%s" }
 mover:
   name: proxy-1
   handles: 2
   memory: 128MiB
   vddk: { libdir: "%s", transports: [nbdssl], temp_dir: "%s" }
-`, folder, s.ClientURL(), libdir, filepath.Join(t.TempDir(), "vddk")))
+`, folder, s.ClientURL(), s.MoverCreds(), libdir, filepath.Join(t.TempDir(), "vddk")))
 	return p
 }
 

@@ -3,18 +3,22 @@
 // same user over a unix socket, and, optionally, over a loopback listener.
 //
 // What it has acknowledged is on the disk and survives a kill of the process and a
-// loss of power. One process at a time uses the folder. The listener is on loopback
-// only, since neither TLS nor credentials protect it.
+// loss of power. One process at a time uses the folder. Nobody gets in unknown: who
+// comes as a mover may do what a mover of his name needs, and no more. Off loopback
+// everything is encrypted.
 package broker
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -32,14 +36,20 @@ type Options struct {
 	Dir    string // of its files; created when missing
 	Socket string // of the movers on this machine, in a folder that is closed to others; empty: none
 	Listen string // "127.0.0.1:4222", port 0 picks one; empty: there is no port
+	Creds  string // the folder for the credentials of those who come from outside; empty: Dir
+
+	CertFile, KeyFile string // of the listener's TLS, without which it is on loopback only
+
 	Logger *slog.Logger
 }
 
 // Server is a running server.
 type Server struct {
-	ns    *server.Server
-	lock  *os.File
-	relay *relay // nil: there is no socket
+	ns     *server.Server
+	access *access
+	creds  string
+	lock   *os.File
+	relay  *relay // nil: there is no socket
 }
 
 // Start starts a server and returns when it answers. The caller must call Close.
@@ -55,8 +65,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock}
+	s := &Server{lock: lock, creds: cmp.Or(o.Creds, o.Dir)}
 	log := newLog(o.Logger)
+	if s.access, err = newAccess(s.creds, log.to); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	opts.CustomClientAuthentication, opts.AlwaysEnableNonce = s.access, true
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, errors.Join(startError(o, err), lock.Close())
 	}
@@ -112,9 +126,16 @@ func serverOptions(o Options) (*server.Options, error) {
 	if o.Listen == "" {
 		return opts, nil
 	}
-	host, port, err := splitListen(o.Listen)
+	host, port, err := splitListen(o.Listen, o.CertFile != "")
 	if err != nil {
 		return nil, err
+	}
+	if o.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return nil, &ivd.Error{Kind: ivd.Invalid, Op: "queue.tls", Err: err, Remedy: "give cert_file and key_file of one pair, in PEM"}
+		}
+		opts.TLS, opts.TLSConfig = true, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
 	opts.Host, opts.Port = host, port
 	if port == 0 {
@@ -123,8 +144,8 @@ func serverOptions(o Options) (*server.Options, error) {
 	return opts, nil
 }
 
-// splitListen refuses an address that other machines could reach.
-func splitListen(listen string) (host string, port int, err error) {
+// splitListen refuses an address that other machines could reach, unless it is encrypted.
+func splitListen(listen string, encrypted bool) (host string, port int, err error) {
 	op := fmt.Sprintf("queue.listen %q", listen)
 	host, p, err := net.SplitHostPort(listen)
 	if err == nil {
@@ -138,12 +159,12 @@ func splitListen(listen string) (host string, port int, err error) {
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
-	if addr, err := netip.ParseAddr(host); err != nil || !addr.IsLoopback() {
+	if addr, err := netip.ParseAddr(host); (err != nil || !addr.IsLoopback()) && !encrypted {
 		return "", 0, &ivd.Error{
-			Kind:   ivd.Unsupported,
+			Kind:   ivd.Invalid,
 			Op:     op,
-			Err:    errors.New("not a loopback address; TLS and credentials of the embedded queue are not built yet"),
-			Remedy: "listen on 127.0.0.1, or set queue.url to a NATS server that has TLS and credentials",
+			Err:    errors.New("not a loopback address, and no TLS"),
+			Remedy: "set queue.tls, or listen on 127.0.0.1",
 		}
 	}
 	return host, port, nil
@@ -181,6 +202,16 @@ func (s *Server) Traffic() (Traffic, error) {
 	}
 	return Traffic{Messages: v.InMsgs + v.OutMsgs, Bytes: v.InBytes + v.OutBytes}, nil
 }
+
+// Token lets a connection of this process in, with all rights.
+func (s *Server) Token() string { return s.access.token }
+
+// MoverCreds is the file that lets movers in at the listener.
+func (s *Server) MoverCreds() string { return filepath.Join(s.creds, moverCreds) }
+
+// CoordinatorCreds is the file that lets another coordinator in, at the listener and at
+// the socket.
+func (s *Server) CoordinatorCreds() string { return filepath.Join(s.creds, coordinatorCreds) }
 
 // Close shuts the server down, waits for its end and unlocks its folder.
 func (s *Server) Close() {

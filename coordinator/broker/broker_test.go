@@ -104,7 +104,7 @@ func TestSocket(t *testing.T) {
 	if n := listeners(t); n != before || s.ClientURL() != "" {
 		t.Fatalf("it listens on %d ports, on %s", n-before, s.ClientURL())
 	}
-	outside := connect(t, queue.Options{URL: queue.SocketURL(o.Socket)})
+	outside := connect(t, queue.Options{URL: queue.SocketURL(o.Socket), CredsFile: s.CoordinatorCreds()})
 	_, err := outside.State().Create(t.Context(), "k", 1)
 	must(t, err)
 	back := outside.Returned()
@@ -140,7 +140,7 @@ func TestListenerOnLoopback(t *testing.T) {
 		if strings.HasSuffix(s.ClientURL(), ":0") || strings.HasSuffix(s.ClientURL(), ":4222") {
 			t.Fatalf("listening on %s picked no port: %s", listen, s.ClientURL())
 		}
-		inside, outside := connect(t, queue.Options{InProcess: s}), connect(t, queue.Options{URL: s.ClientURL()})
+		inside, outside := connect(t, queue.Options{InProcess: s}), connect(t, queue.Options{URL: s.ClientURL(), CredsFile: s.CoordinatorCreds()})
 		_, err := inside.State().Create(t.Context(), "k", 7)
 		must(t, err)
 		n, _, err := queue.Get[int](t.Context(), outside.State(), "k")
@@ -153,7 +153,7 @@ func TestListenerOnLoopback(t *testing.T) {
 
 func TestListenerElsewhereIsRefused(t *testing.T) {
 	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:4222", "queue.example.net:4222"} {
-		refused(t, broker.Options{Dir: t.TempDir(), Listen: listen}, ivd.Unsupported, "not built yet", "queue.url")
+		refused(t, broker.Options{Dir: t.TempDir(), Listen: listen}, ivd.Invalid, "no TLS", "queue.tls")
 	}
 	for _, listen := range []string{"127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "127.0.0.1:-1"} {
 		refused(t, broker.Options{Dir: t.TempDir(), Listen: listen}, ivd.Invalid, "queue.listen")
@@ -218,7 +218,7 @@ func (l levels) Handle(_ context.Context, r slog.Record) error {
 func TestQuietInAGoodNight(t *testing.T) {
 	h := levels{mu: new(sync.Mutex), lines: new([]string)}
 	s := start(t, broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(h)})
-	q := connect(t, queue.Options{URL: s.ClientURL()})
+	q := connect(t, queue.Options{URL: s.ClientURL(), CredsFile: s.CoordinatorCreds()})
 	_, err := q.State().Create(t.Context(), "k", 1)
 	must(t, err)
 	q.Close()

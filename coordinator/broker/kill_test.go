@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +65,7 @@ func TestKilledServerLosesNothingAcknowledged(t *testing.T) {
 	acknowledged := &sync.Map{} // key to value
 	for round := range 3 {
 		url, kill := serve(t, dir)
-		writeUntilKilled(t, url, kill, round, acknowledged)
+		writeUntilKilled(t, dir, url, kill, round, acknowledged)
 	}
 	refusedWhile(t, dir)
 
@@ -115,9 +116,9 @@ const writers = 4
 // writeUntilKilled keeps writers busy, each with a key that counts up and a job
 // for each count, kills the server in the middle of that, and notes what it had
 // acknowledged.
-func writeUntilKilled(t *testing.T, url string, kill func(), round int, acknowledged *sync.Map) {
+func writeUntilKilled(t *testing.T, dir, url string, kill func(), round int, acknowledged *sync.Map) {
 	t.Helper()
-	q, err := queue.Connect(t.Context(), queue.Options{URL: url, Patience: time.Millisecond})
+	q, err := queue.Connect(t.Context(), queue.Options{URL: url, CredsFile: filepath.Join(dir, "coordinator.creds"), Patience: time.Millisecond})
 	must(t, err)
 	defer q.Close()
 	must(t, q.Setup(t.Context()))

@@ -61,6 +61,16 @@ func (h *Home) InProcessConn() (net.Conn, error) {
 	return h.server.InProcessConn()
 }
 
+// Token is that of the server that is there now.
+func (h *Home) Token() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.server == nil {
+		return ""
+	}
+	return h.server.Token()
+}
+
 // Traffic is that of the server that is there now.
 func (h *Home) Traffic() (broker.Traffic, error) {
 	h.mu.Lock()

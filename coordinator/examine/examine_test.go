@@ -35,7 +35,7 @@ func visit(b *coordtest.Bench, disk string) *visitor {
 	b.Helper()
 	key, err := sealed.NewKey()
 	b.Must(err)
-	v := &visitor{b: b, q: b.Connect(), ask: job.ExamineRequest{Version: job.Version, Doctor: "p-doctor-1", Process: uuid.NewString(), Disk: disk}}
+	v := &visitor{b: b, q: b.Connect(), ask: job.ExamineRequest{Version: job.Version, Doctor: "p/doctor-1", Process: uuid.NewString(), Disk: disk}}
 	b.Must(v.q.Beat(b.Context(), job.Mover{
 		Version: job.Version, Name: v.ask.Doctor, Process: v.ask.Process, Host: "host-1", Doctor: true,
 		BIOSUUID: estate.BIOSUUID("lab-vm-1"), PublicKey: key.Public(),

@@ -173,7 +173,8 @@ func startBroker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*br
 		return nil, nil
 	}
 	return broker.Start(ctx, broker.Options{
-		Dir: filepath.Join(cfg.StateDir, "queue"), Socket: cfg.QueueSocket(), Listen: cfg.Queue.Listen, Logger: log,
+		Dir: filepath.Join(cfg.StateDir, "queue"), Socket: cfg.QueueSocket(), Listen: cfg.Queue.Listen, Creds: cfg.StateDir,
+		CertFile: cfg.Queue.TLS.CertFile, KeyFile: cfg.Queue.TLS.KeyFile, Logger: log,
 	})
 }
 

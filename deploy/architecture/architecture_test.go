@@ -109,6 +109,7 @@ var adapters = map[string][]string{
 	"github.com/minio/minio-go":      {"shared/store/s3"},
 	"github.com/nats-io/nats.go":     {"shared/queue"},
 	"github.com/nats-io/nats-server": {"coordinator/broker"},
+	"github.com/nats-io/nkeys":       {"coordinator/broker"},
 	"github.com/vmware/govmomi":      {"coordinator/inventory", "deploy/lab"},
 	"github.com/klauspost/compress":  {"shared/format"},
 	"lukechampine.com/blake3":        {"shared/format"},

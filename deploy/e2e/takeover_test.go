@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func TestRunOfAKilledCoordinatorIsTakenOver(t *testing.T) {
 	other, err := stage.New(t.TempDir(), bin)
 	must(t, err)
 	other.Lab, other.Config = s.Lab, s.Config
-	other.Config.API, other.Config.Queue = "", "url: unix://"+s.Socket()
+	other.Config.API, other.Config.Queue = "", fmt.Sprintf("url: unix://%s, creds_file: %s", s.Socket(), s.Path("state", "coordinator.creds"))
 	must(t, other.WriteConfig())
 	t.Cleanup(func() { _ = other.Strike(context.Background()) })
 	victim, err := other.StartCoordinator(t.Context())

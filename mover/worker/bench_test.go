@@ -95,14 +95,15 @@ func (f *files) note(op job.Op) error {
 // bench is a queue, a repository, and the parts of a coordinator that a mover
 // talks to.
 type bench struct {
-	t     *testing.T
-	queue *queue.Queue
-	repo  *repo.Repository
-	files *files
-	lease repo.Lease
-	facts func() disk.Facts // of movers started from now on
-	disks Disks             // likewise; nil: files
-	log   slog.Handler      // likewise; nil: the test's output
+	server *broker.Server
+	t      *testing.T
+	queue  *queue.Queue
+	repo   *repo.Repository
+	files  *files
+	lease  repo.Lease
+	facts  func() disk.Facts // of movers started from now on
+	disks  Disks             // likewise; nil: files
+	log    slog.Handler      // likewise; nil: the test's output
 	// devices are likewise; nil: none.
 	devices Devices
 
@@ -130,7 +131,8 @@ func newBench(t *testing.T) *bench {
 	b.logins(func(req job.LoginRequest) job.Login {
 		return job.Login{Server: "lab", User: "u", Password: ivd.Secret("of " + string(req.Disk.ID()))}
 	})
-	b.queue = b.connect(s)
+	b.server = s
+	b.queue = b.connect(queue.Options{InProcess: s, Name: "test"})
 	if err := b.queue.Setup(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -156,9 +158,10 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) connect(s *broker.Server) *queue.Queue {
+func (b *bench) connect(o queue.Options) *queue.Queue {
 	b.t.Helper()
-	q, err := queue.Connect(b.t.Context(), queue.Options{URL: s.ClientURL(), Name: "test", AckWait: 2 * time.Second})
+	o.AckWait = 2 * time.Second
+	q, err := queue.Connect(b.t.Context(), o)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -196,7 +199,7 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	var err error
 	m.Worker, err = New(Options{
 		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(),
-		Queue: b.queue, Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts,
+		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: b.server.MoverCreds(), Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts,
 		Log: slog.New(log),
 	})
 	if err != nil {

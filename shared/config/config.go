@@ -64,8 +64,9 @@ type Repository struct {
 // Queue says which NATS to use.
 type Queue struct {
 	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; movers of the same user on the same machine reach it by a socket there, others name the coordinator's queue.listen here."`
-	Listen    string `yaml:"listen" doc:"Address of the embedded queue, on loopback, for movers of other users or through a tunnel. Empty: it has no port."`
-	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, for url."`
+	Listen    string `yaml:"listen" doc:"Address of the embedded queue, for movers of other hosts and users, whose creds_file is a copy of mover.creds below state_dir. Off loopback only with tls. Empty: it has no port."`
+	TLS       TLS    `yaml:"tls" doc:"The certificate of listen."`
+	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, or the seed of an nkey, for url. Empty: none."`
 	CAFile    string `yaml:"ca_file" doc:"PEM file with authorities for the server's certificate, for url."`
 	// The coordinator writes AckWait to the queue, where movers read it.
 	AckWait Duration `yaml:"ack_wait" doc:"How long a mover may be silent before its jobs are delivered to another. Only the coordinator uses it."`

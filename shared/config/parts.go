@@ -100,8 +100,11 @@ func (v *validator) queue(q Queue) {
 			v.link("queue.url", strings.TrimSpace(u), "nats", "tls", "ws", "wss")
 		}
 	}
-	if q.Listen != "" && !v.address("queue.listen", q.Listen) {
-		v.add("queue.listen", ivd.Unsupported, "%q: the embedded queue off loopback is not built yet: use a NATS of your own (queue.url)", q.Listen)
+	if (q.TLS.CertFile == "") != (q.TLS.KeyFile == "") {
+		v.add("queue.tls", ivd.Invalid, "cert_file and key_file go together: set both or none")
+	}
+	if q.Listen != "" && !v.address("queue.listen", q.Listen) && q.TLS.CertFile == "" {
+		v.add("queue.listen", ivd.Invalid, "%q is not on loopback: set queue.tls, or listen on 127.0.0.1", q.Listen)
 	}
 	if q.AckWait.Std() < time.Second {
 		v.add("queue.ack_wait", ivd.Invalid, "%s: want at least 1s", q.AckWait)

@@ -59,7 +59,7 @@ func (q *Queue) ServeRequests(ctx context.Context, name string, answer func(cont
 	if err := checkMover(name); err != nil {
 		return nil, err
 	}
-	return q.serve(ctx, moverSubject(name), func(ctx context.Context, body []byte) any {
+	return q.serve(ctx, moverSubject(name), func(ctx context.Context, _ string, body []byte) any {
 		var req job.Request
 		if err := decode("request", body, &req); err != nil {
 			return job.Reply{Version: job.Version, Failure: ivd.FailureOf(err)}
@@ -132,7 +132,7 @@ func tooLong(ctx context.Context, err error) error {
 
 // serve answers requests on subject. Servers of one subject share its requests.
 // When ctx ends nothing more is taken, and answers under way are sent.
-func (q *Queue) serve(ctx context.Context, subject string, answer func(context.Context, []byte) any) (stop func(), err error) {
+func (q *Queue) serve(ctx context.Context, subject string, answer func(ctx context.Context, subject string, body []byte) any) (stop func(), err error) {
 	sub, err := q.nc.QueueSubscribeSync(subject, "ivd")
 	if err != nil {
 		return nil, fail(err, "listen for %s", subject)
@@ -142,7 +142,7 @@ func (q *Queue) serve(ctx context.Context, subject string, answer func(context.C
 
 // serveAll is serve where each of the servers answers each request: it says at once
 // that it works on it, so that whoever asks knows for whom to wait.
-func (q *Queue) serveAll(ctx context.Context, subject string, answer func(context.Context, []byte) any) (stop func(), err error) {
+func (q *Queue) serveAll(ctx context.Context, subject string, answer func(ctx context.Context, subject string, body []byte) any) (stop func(), err error) {
 	sub, err := q.nc.SubscribeSync(subject)
 	if err != nil {
 		return nil, fail(err, "listen for %s", subject)
@@ -188,7 +188,7 @@ type responder struct {
 	log          *slog.Logger
 	name         string        // tells it from others
 	first, every time.Duration // when it says that it works, and how often
-	answer       func(context.Context, []byte) any
+	answer       func(ctx context.Context, subject string, body []byte) any
 }
 
 // respond answers one request, and says now and then that it is being worked on.
@@ -202,7 +202,7 @@ func (r responder) respond(ctx context.Context, m *nats.Msg) {
 			_ = m.RespondMsg(w) // who cannot be told gives up, and that is right
 		}
 	})
-	v := r.answer(ctx, m.Data)
+	v := r.answer(ctx, m.Subject, m.Data)
 	stop()
 	says.Wait()
 	body, err := json.Marshal(v)
@@ -225,7 +225,7 @@ func (r responder) refuse(sub *nats.Subscription) {
 	}
 	limit, cancel := context.WithTimeout(context.Background(), tryTimeout)
 	defer cancel()
-	r.answer = func(context.Context, []byte) any {
+	r.answer = func(context.Context, string, []byte) any {
 		return refusal{job.Version, &ivd.Failure{Kind: ivd.Transient, Message: "it was asked while it stopped"}}
 	}
 	for {

@@ -39,7 +39,7 @@ type Bucket struct {
 	kv jetstream.KeyValue
 }
 
-// State is the bucket of runs, disks, jobs and the ledger.
+// State is the bucket of runs, disks and the ledger: the coordinators' alone.
 func (q *Queue) State() *Bucket { return q.state }
 
 // Entry is a value with its key and revision.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,18 +26,21 @@ const (
 	defaultAckWait  = 20 * time.Second // see Options
 )
 
-// InProcess is a server in the same process: package broker's.
+// InProcess is a server in the same process: package broker's. The token proves to it
+// that the connection is its own process's.
 type InProcess interface {
 	InProcessConn() (net.Conn, error)
+	Token() string
 }
 
 // Options say how to reach the queue. Either URL or InProcess is needed.
 type Options struct {
 	URL       string // nats://host:port, tls://host:port, several with commas; or one unix:///path
-	CredsFile string // a NATS credentials file, or empty
+	CredsFile string // a NATS credentials file, the seed of an nkey, or empty
 	CAFile    string // PEM of who signed the server's certificate, or empty for the system's
 	InProcess InProcess
-	Name      string // of this client, for the server's operator
+	Mover     string // whose connection it is; empty: a coordinator's
+	Name      string // of another client, for the server's operator
 	Log       *slog.Logger
 
 	// AckWait is how long a delivery lives without a sign of progress, 20 s by
@@ -56,6 +60,7 @@ type Queue struct {
 	ackWait  time.Duration
 	patience time.Duration
 	state    *Bucket
+	records  *Bucket
 	movers   *Bucket
 
 	ctx   context.Context // ends with Close; for what runs in the background
@@ -106,13 +111,13 @@ func Connect(ctx context.Context, o Options) (*Queue, error) {
 	}
 	q.ctx, q.end = context.WithCancel(context.Background())
 	q.state = &Bucket{q: q, name: stateBucket}
+	q.records = &Bucket{q: q, name: recordBucket}
 	q.movers = &Bucket{q: q, name: moverBucket}
 	return q, nil
 }
 
 func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 	opts := []nats.Option{
-		nats.Name(o.Name),
 		nats.Timeout(tryTimeout),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // credentials that are being rotated come back
@@ -140,30 +145,60 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 			q.log.Warn("queue", "error", err)
 		}),
 	}
+	if o.Mover == "" {
+		opts = append(opts, nats.Name(o.Name))
+	} else if err := checkMover(o.Mover); err != nil {
+		return nil, err
+	} else {
+		opts = append(opts, nats.Name(clientName(o.Mover)), nats.CustomInboxPrefix(inbox(o.Mover)))
+	}
 	switch {
 	case o.InProcess != nil:
-		opts = append(opts, nats.InProcessServer(o.InProcess))
+		opts = append(opts, nats.InProcessServer(o.InProcess), nats.TokenHandler(o.InProcess.Token))
 	case o.socket() != "":
 		opts = append(opts, nats.SetCustomDialer(bySocket(o.socket())), nats.SkipHostLookup())
 	case o.URL == "":
 		return nil, ivd.Errorf(ivd.Invalid, "connect to the queue: neither a URL nor a server in this process")
 	}
-	for _, f := range []struct {
-		key, path string
-		option    func() nats.Option
-	}{
-		{"queue.creds_file", o.CredsFile, func() nats.Option { return nats.UserCredentials(o.CredsFile) }},
-		{"queue.ca_file", o.CAFile, func() nats.Option { return nats.RootCAs(o.CAFile) }},
-	} {
-		if f.path == "" {
-			continue
+	if o.CAFile != "" {
+		if _, err := os.Stat(o.CAFile); err != nil {
+			return nil, unreadable("queue.ca_file", err)
 		}
-		if _, err := os.Stat(f.path); err != nil {
-			return nil, &ivd.Error{Kind: ivd.Invalid, Op: f.key, Err: err, Remedy: "name a file that this user can read"}
+		opts = append(opts, nats.RootCAs(o.CAFile))
+	}
+	if o.CredsFile != "" {
+		creds, err := credentials(o.CredsFile)
+		if err != nil {
+			return nil, err
 		}
-		opts = append(opts, f.option())
+		opts = append(opts, creds)
 	}
 	return opts, nil
+}
+
+// credentials are those of a file: a user's JWT with its seed, or the seed of an nkey
+// alone.
+func credentials(file string) (nats.Option, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, unreadable("queue.creds_file", err)
+	}
+	defer clear(text)
+	if bytes.Contains(text, []byte("USER JWT")) {
+		return nats.UserCredentials(file), nil
+	}
+	option, err := nats.NkeyOptionFromSeed(file)
+	if err != nil { // it may quote what it has read
+		return nil, &ivd.Error{
+			Kind: ivd.Invalid, Op: "queue.creds_file " + file, Err: errors.New("it has neither a user's JWT nor the seed of an nkey"),
+			Remedy: "name a file that nsc or nk has made for a user, or the mover.creds of `ivd serve`",
+		}
+	}
+	return option, nil
+}
+
+func unreadable(key string, err error) error {
+	return &ivd.Error{Kind: ivd.Invalid, Op: key, Err: err, Remedy: "name a file that this user can read"}
 }
 
 func connectError(o Options, err error) error {

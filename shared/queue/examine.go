@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -48,7 +49,11 @@ func (q *Queue) EndExamination(ctx context.Context, req job.ExamineRequest) erro
 
 func (q *Queue) examine(ctx context.Context, op string, req job.ExamineRequest) (examineAnswer, error) {
 	var a examineAnswer
-	if err := q.askAll(ctx, op, examineSubject, req, &a); err != nil {
+	if err := checkMover(req.Doctor); err != nil {
+		return a, err
+	}
+	mover, _, _ := strings.Cut(req.Doctor, doctorSeparator)
+	if err := q.askAll(ctx, op, examineSubject(mover), req, &a); err != nil {
 		return a, err
 	}
 	if err := a.Failure.Err(); err != nil {
@@ -64,8 +69,8 @@ func (q *Queue) examine(ctx context.Context, op string, req job.ExamineRequest) 
 // doctor's heartbeat, which may be gone at the end of an examination: then it is
 // empty. The login is sealed to the key in that heartbeat.
 func (q *Queue) ServeExaminations(ctx context.Context, examine func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error)) (stop func(), err error) {
-	return q.serveAll(ctx, examineSubject, func(ctx context.Context, body []byte) any {
-		a, err := q.answerExamine(ctx, body, examine)
+	return q.serveAll(ctx, anyExamination, func(ctx context.Context, subject string, body []byte) any {
+		a, err := q.answerExamine(ctx, subject, body, examine)
 		if err != nil {
 			a = examineAnswer{Failure: ivd.FailureOf(err)}
 		}
@@ -74,9 +79,12 @@ func (q *Queue) ServeExaminations(ctx context.Context, examine func(context.Cont
 	})
 }
 
-func (q *Queue) answerExamine(ctx context.Context, body []byte, examine func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error)) (a examineAnswer, err error) {
+func (q *Queue) answerExamine(ctx context.Context, subject string, body []byte, examine func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error)) (a examineAnswer, err error) {
 	var req job.ExamineRequest
 	if err := decode("question of a doctor", body, &req); err != nil {
+		return a, err
+	}
+	if err := saidBy(subject, req.Doctor); err != nil {
 		return a, err
 	}
 	m, err := q.Mover(ctx, req.Doctor)

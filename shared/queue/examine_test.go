@@ -14,7 +14,7 @@ import (
 
 // surgery is a server with a tap, and a doctor that has a heartbeat.
 type surgery struct {
-	url    string
+	server *broker.Server
 	wire   *tap
 	doctor *queue.Queue
 	key    *sealed.Key
@@ -23,21 +23,21 @@ type surgery struct {
 
 func newSurgery(t *testing.T) *surgery {
 	t.Helper()
-	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir()})
 	must(t, err)
 	t.Cleanup(s.Close)
-	g := &surgery{url: s.ClientURL(), wire: newTap(t, s.ClientURL())}
+	g := &surgery{server: s, wire: newTap(t, s)}
 	g.doctor = g.connect(t)
 	must(t, g.doctor.Setup(t.Context()))
 	g.key, err = sealed.NewKey()
 	must(t, err)
-	g.ask = job.ExamineRequest{Version: job.Version, Doctor: "proxy-1-doctor-1", Process: "p1", Disk: string(testDisk)}
+	g.ask = job.ExamineRequest{Version: job.Version, Doctor: "proxy-1/doctor-1", Process: "p1", Disk: string(testDisk)}
 	return g
 }
 
 func (g *surgery) connect(t *testing.T) *queue.Queue {
 	t.Helper()
-	q, err := queue.Connect(t.Context(), queue.Options{URL: g.url})
+	q, err := queue.Connect(t.Context(), queue.Options{InProcess: g.server})
 	must(t, err)
 	t.Cleanup(q.Close)
 	return q

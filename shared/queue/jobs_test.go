@@ -319,7 +319,7 @@ func TestMessagesThatAreNoJobsDoNoHarm(t *testing.T) {
 	var logged lines
 	q := h.connect(queue.Options{Log: slog.New(slog.NewTextHandler(&logged, nil))})
 	ctx := within(t, 15*time.Second)
-	raw, err := nats.Connect("", nats.InProcessServer(h))
+	raw, err := nats.Connect("", nats.InProcessServer(h), nats.Token(h.Token()))
 	must(t, err)
 	t.Cleanup(raw.Close)
 	for i, body := range []string{"", "null", "[]", `{"version":1}`, `{"version":"x"}`, `{"version":1,"kind":7}`, "\xff", `{"version":99,"kind":{}}`} {

@@ -55,7 +55,7 @@ func TestWhatIsRemovedAtTheServerIsMadeAgain(t *testing.T) {
 	ctx := within(t, time.Minute)
 	log := &logged{}
 	coordinator, mover := h.connect(queue.Options{Log: log.logger()}), h.connectOnly(queue.Options{})
-	nc, err := nats.Connect("", nats.InProcessServer(h))
+	nc, err := nats.Connect("", nats.InProcessServer(h), nats.Token(h.Token()))
 	must(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
@@ -72,10 +72,11 @@ func TestWhatIsRemovedAtTheServerIsMadeAgain(t *testing.T) {
 		t.Fatalf("%+v", e)
 	}
 
-	for _, name := range []string{"KV_IVD_STATE", "KV_IVD_MOVERS", "IVD_JOBS"} {
+	for _, name := range []string{"KV_IVD_STATE", "KV_IVD_RECORDS", "KV_IVD_MOVERS", "IVD_JOBS"} {
 		must(t, js.DeleteStream(ctx, name))
 	}
 	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: "one", Process: "p", Beat: 1}))
+	must(t, coordinator.CreateJobRecord(ctx, testRecord("0001")))
 	must(t, coordinator.Publish(ctx, testJob("0001")))
 	must(t, fetchOne(ctx, t, mover.Jobs(job.Backup)).Ack(ctx))
 	_, err = mover.State().Create(ctx, "k.new", 2)
@@ -88,7 +89,7 @@ func TestWhatIsRemovedAtTheServerIsMadeAgain(t *testing.T) {
 	must(t, js.DeleteConsumer(ctx, "IVD_JOBS", "backup"))
 	must(t, coordinator.Publish(ctx, testJob("0002")))
 	must(t, fetchOne(ctx, t, mover.Jobs(job.Backup)).Ack(ctx))
-	for _, what := range []string{"IVD_STATE", "IVD_MOVERS", "IVD_JOBS"} {
+	for _, what := range []string{"IVD_STATE", "IVD_RECORDS", "IVD_MOVERS", "IVD_JOBS"} {
 		if log.count(what) == 0 {
 			t.Errorf("nothing is said of %s: %s", what, log.text())
 		}

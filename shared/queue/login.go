@@ -33,8 +33,8 @@ type sealedLogin struct {
 // of the key in this mover's heartbeat. Kind Transient: no coordinator answers.
 func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key *sealed.Key) (job.Login, error) {
 	op := fmt.Sprintf("ask for the login of disk %s", req.Disk.ID())
-	subject, err := loginSubject(req.Disk.Source())
-	if err != nil {
+	subject, err := loginSubject(req.Disk.Source(), req.Mover)
+	if err := firstError(err, checkMover(req.Mover)); err != nil {
 		return job.Login{}, err
 	}
 	var a loginAnswer
@@ -55,14 +55,14 @@ func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key *sealed.
 // where none is named, from now until stop is called, or ctx or the queue ends, as
 // ServeRequests does. Coordinators on one queue share the questions for a source
 // that they have in common. The answer is sealed to the key in the heartbeat of
-// the mover that is named, so who asks in another's name cannot read it.
+// the mover that is named, which is the one that the subject names.
 func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job.LoginRequest) (job.Login, error), sources ...ivd.SourceID) (stop func(), err error) {
 	subjects := []string{anyLogin}
 	if len(sources) > 0 {
 		subjects = nil
 	}
 	for _, id := range sources {
-		s, err := loginSubject(id)
+		s, err := loginSubject(id, "*")
 		if err != nil {
 			return nil, err
 		}
@@ -75,8 +75,8 @@ func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job
 		}
 	}
 	for _, s := range subjects {
-		end, err := q.serve(ctx, s, func(ctx context.Context, body []byte) any {
-			answer, err := q.answerLogin(ctx, body, login)
+		end, err := q.serve(ctx, s, func(ctx context.Context, subject string, body []byte) any {
+			answer, err := q.answerLogin(ctx, subject, body, login)
 			return loginAnswer{Version: job.Version, Failure: ivd.FailureOf(err), Sealed: answer}
 		})
 		if err != nil {
@@ -88,9 +88,12 @@ func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job
 	return stop, nil
 }
 
-func (q *Queue) answerLogin(ctx context.Context, body []byte, login func(context.Context, job.LoginRequest) (job.Login, error)) ([]byte, error) {
+func (q *Queue) answerLogin(ctx context.Context, subject string, body []byte, login func(context.Context, job.LoginRequest) (job.Login, error)) ([]byte, error) {
 	var req job.LoginRequest
 	if err := decode("question for a login", body, &req); err != nil {
+		return nil, err
+	}
+	if err := saidBy(subject, req.Mover); err != nil {
 		return nil, err
 	}
 	m, err := q.Mover(ctx, req.Mover)

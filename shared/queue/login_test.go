@@ -34,9 +34,9 @@ type tap struct {
 	wire [][]byte
 }
 
-func newTap(t *testing.T, url string) *tap {
+func newTap(t *testing.T, s *broker.Server) *tap {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Token(s.Token()))
 	must(t, err)
 	t.Cleanup(nc.Close)
 	p := &tap{nc: nc}
@@ -65,16 +65,16 @@ func (p *tap) count(t *testing.T, text string) int {
 }
 
 func TestLoginTravelsSealed(t *testing.T) {
-	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	s, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir()})
 	must(t, err)
 	t.Cleanup(s.Close)
 	connect := func() *queue.Queue {
-		q, err := queue.Connect(t.Context(), queue.Options{URL: s.ClientURL()})
+		q, err := queue.Connect(t.Context(), queue.Options{InProcess: s})
 		must(t, err)
 		t.Cleanup(q.Close)
 		return q
 	}
-	wire := newTap(t, s.ClientURL())
+	wire := newTap(t, s)
 	coordinator, mover := connect(), connect()
 	ctx := within(t, 30*time.Second)
 	must(t, coordinator.Setup(ctx))

@@ -15,7 +15,7 @@ func (q *Queue) Beat(ctx context.Context, m job.Mover) error {
 	if m.Version < 1 || m.Version > job.Version {
 		return ivd.Errorf(ivd.Invalid, "heartbeat of mover %s: version %d, this program writes %d", m.Name, m.Version, job.Version)
 	}
-	_, err := q.movers.Put(ctx, m.Name, m)
+	_, err := q.movers.Put(ctx, heartbeatKey(m.Name), m)
 	return err
 }
 
@@ -24,7 +24,7 @@ func (q *Queue) Leave(ctx context.Context, name string) error {
 	if err := checkMover(name); err != nil {
 		return err
 	}
-	return q.movers.Delete(ctx, name)
+	return q.movers.Delete(ctx, heartbeatKey(name))
 }
 
 // Movers are the movers whose heartbeat is at most 60 s old by the server's clock,
@@ -66,7 +66,7 @@ func (q *Queue) Mover(ctx context.Context, name string) (job.Mover, error) {
 	if err := checkMover(name); err != nil {
 		return job.Mover{}, err
 	}
-	e, err := q.movers.get(ctx, name)
+	e, err := q.movers.get(ctx, heartbeatKey(name))
 	if err != nil {
 		return job.Mover{}, err
 	}
@@ -78,7 +78,7 @@ func decodeMover(e Entry) (job.Mover, error) {
 	if err := decode("heartbeat of mover "+e.Key, e.Value, &m); err != nil {
 		return job.Mover{}, err
 	}
-	if m.Name != e.Key {
+	if checkMover(m.Name) != nil || heartbeatKey(m.Name) != e.Key {
 		return job.Mover{}, ivd.Errorf(ivd.Corrupt, "heartbeat of mover %s: it names %q", e.Key, m.Name)
 	}
 	return m, nil

@@ -83,8 +83,8 @@ func TestProgress(t *testing.T) {
 			select {
 			case got = <-told:
 			case <-say.C:
-				must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: "other", Job: "x"}))
-				must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: testRun, Job: "0001", Stats: ivd.Stats{ReadBytes: 7}}))
+				must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: "other", Job: "x", Mover: "m.1"}))
+				must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: testRun, Job: "0001", Mover: "m.1", Stats: ivd.Stats{ReadBytes: 7}}))
 			case <-ctx.Done():
 				t.Fatal("nothing was told")
 			}
@@ -99,7 +99,8 @@ func TestProgress(t *testing.T) {
 		cancel()
 		must(t, <-ended)
 	}
-	wantKind(t, mover.PublishProgress(job.Progress{Run: "*"}), ivd.Invalid)
+	wantKind(t, mover.PublishProgress(job.Progress{Run: "*", Mover: "m"}), ivd.Invalid)
+	wantKind(t, mover.PublishProgress(job.Progress{Run: testRun, Mover: "*"}), ivd.Invalid)
 	wantKind(t, coordinator.SubscribeProgress(t.Context(), "a.b", nil), ivd.Invalid)
 }
 

@@ -14,26 +14,26 @@ import (
 // PublishProgress tells who listens how far a job is. It is lost where nobody
 // does, or where the server is away.
 func (q *Queue) PublishProgress(p job.Progress) error {
-	if err := checkToken("run", p.Run); err != nil {
+	if err := firstError(checkToken("run", p.Run), checkMover(p.Mover)); err != nil {
 		return err
 	}
 	body, err := json.Marshal(p)
 	if err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: "progress", Err: err}
 	}
-	return fail(q.nc.Publish(progressSubject(p.Run), body), "tell the progress of job %s", p.Job)
+	return fail(q.nc.Publish(progressSubject(p.Run, p.Mover), body), "tell the progress of job %s", p.Job)
 }
 
 // SubscribeProgress calls tell, one at a time, with the progress of a run's jobs
 // (of all runs when run is empty), until ctx or the queue ends; then it returns
 // nil. Some is lost where tell is slow or the server is away.
 func (q *Queue) SubscribeProgress(ctx context.Context, run ivd.RunID, tell func(job.Progress)) error {
-	subject := progressSubject("*")
+	subject := progressSubject("*", "*")
 	if run != "" {
 		if err := checkToken("run", run); err != nil {
 			return err
 		}
-		subject = progressSubject(run)
+		subject = progressSubject(run, "*")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -67,6 +67,16 @@ func (h *house) InProcessConn() (net.Conn, error) {
 	return h.server.InProcessConn()
 }
 
+// Token is that of the server that is there now.
+func (h *house) Token() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.server == nil {
+		return ""
+	}
+	return h.server.Token()
+}
+
 func (h *house) connect(o queue.Options) *queue.Queue {
 	h.t.Helper()
 	o.InProcess = h

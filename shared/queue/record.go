@@ -14,7 +14,7 @@ func (q *Queue) JobRecord(ctx context.Context, run ivd.RunID, disk ivd.DiskID, i
 	if err := checkJobKey(run, disk, id); err != nil {
 		return job.Record{}, 0, err
 	}
-	e, err := q.state.get(ctx, jobKey(run, disk, id))
+	e, err := q.records.get(ctx, jobKey(run, disk, id))
 	if err != nil {
 		return job.Record{}, 0, err
 	}
@@ -27,7 +27,7 @@ func (q *Queue) CreateJobRecord(ctx context.Context, rec job.Record) error {
 	if err := checkRecord(&rec); err != nil {
 		return err
 	}
-	_, err := q.state.Create(ctx, jobKey(rec.Run, rec.Disk, rec.ID), rec)
+	_, err := q.records.Create(ctx, jobKey(rec.Run, rec.Disk, rec.ID), rec)
 	return err
 }
 
@@ -37,7 +37,7 @@ func (q *Queue) UpdateJobRecord(ctx context.Context, rec job.Record, revision ui
 	if err := checkRecord(&rec); err != nil {
 		return 0, err
 	}
-	return q.state.Update(ctx, jobKey(rec.Run, rec.Disk, rec.ID), rec, revision)
+	return q.records.Update(ctx, jobKey(rec.Run, rec.Disk, rec.ID), rec, revision)
 }
 
 // JobRecords reads all records of a run, by disk and job.
@@ -45,7 +45,7 @@ func (q *Queue) JobRecords(ctx context.Context, run ivd.RunID) ([]job.Record, er
 	if err := checkToken("run", run); err != nil {
 		return nil, err
 	}
-	entries, err := q.state.List(ctx, jobPrefix(run))
+	entries, err := q.records.List(ctx, jobPrefix(run))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) iter.Seq2[job.Reco
 			yield(job.Record{}, err)
 			return
 		}
-		events, err := q.state.Watch(ctx, jobPrefix(run))
+		events, err := q.records.Watch(ctx, jobPrefix(run))
 		if err != nil {
 			yield(job.Record{}, err)
 			return
@@ -108,7 +108,7 @@ func (q *Queue) deleteJobs(ctx context.Context, whose string) error {
 	if err := q.purge(ctx, jobStream, "ivd.job.*.*."+whose+".>"); err != nil {
 		return fail(err, "take the jobs of %s off the queue", whose)
 	}
-	return q.state.DeletePrefix(ctx, "job."+whose)
+	return q.records.DeletePrefix(ctx, whose)
 }
 
 func decodeRecord(e Entry) (job.Record, error) {

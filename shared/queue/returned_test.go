@@ -14,7 +14,7 @@ func TestReturned(t *testing.T) {
 	must(t, err)
 	t.Cleanup(s.Close)
 	cut := newCutter(t, s.ClientURL()[len("nats://"):])
-	q, err := queue.Connect(t.Context(), queue.Options{URL: "nats://" + cut.l.Addr().String()})
+	q, err := queue.Connect(t.Context(), queue.Options{URL: "nats://" + cut.l.Addr().String(), CredsFile: s.CoordinatorCreds()})
 	must(t, err)
 	t.Cleanup(q.Close)
 	ctx := within(t, 60*time.Second)

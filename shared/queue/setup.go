@@ -41,9 +41,16 @@ func (q *Queue) parts() []part {
 	return []part{
 		{"stream " + jobStream, "the jobs on the queue; a coordinator that still has their records publishes them again within a minute", q.stream(jobStream), q.setupStream},
 		{"consumers of " + jobStream, "", q.consumers, q.setupConsumers},
-		{"bucket " + stateBucket, "runs, their disks, jobs' records and the ledger; `ivd snapshots` shows the snapshots that may be left", q.stream(bucketStream(stateBucket)), q.setupBucket(jetstream.KeyValueConfig{
+		{"bucket " + stateBucket, "runs, their disks and the ledger; `ivd snapshots` shows the snapshots that may be left", q.stream(bucketStream(stateBucket)), q.setupBucket(jetstream.KeyValueConfig{
 			Bucket:         stateBucket,
-			Description:    "runs, disks, jobs and the ledger of ivdmover",
+			Description:    "runs, disks and the ledger of ivdmover",
+			History:        1,
+			Storage:        jetstream.FileStorage,
+			LimitMarkerTTL: markerLife,
+		})},
+		{"bucket " + recordBucket, "jobs' records: jobs under way begin anew", q.stream(bucketStream(recordBucket)), q.setupBucket(jetstream.KeyValueConfig{
+			Bucket:         recordBucket,
+			Description:    "records of ivdmover's jobs: the one bucket that movers share with coordinators",
 			History:        1,
 			Storage:        jetstream.FileStorage,
 			LimitMarkerTTL: markerLife,

@@ -22,7 +22,7 @@ func TestSetupIsRepeatable(t *testing.T) {
 	must(t, q.Setup(ctx))
 	must(t, fetchOne(ctx, t, q.Jobs(job.Backup)).Ack(ctx))
 
-	nc, err := nats.Connect("", nats.InProcessServer(h))
+	nc, err := nats.Connect("", nats.InProcessServer(h), nats.Token(h.Token()))
 	must(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
@@ -43,6 +43,11 @@ func TestSetupIsRepeatable(t *testing.T) {
 	must(t, err)
 	if c := state.CachedInfo().Config; c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1 || c.MaxAge != 0 {
 		t.Errorf("state: %+v", c)
+	}
+	records, err := js.Stream(ctx, "KV_IVD_RECORDS")
+	must(t, err)
+	if c := records.CachedInfo().Config; c.Storage != jetstream.FileStorage || c.MaxMsgsPerSubject != 1 || c.MaxAge != 0 {
+		t.Errorf("records: %+v", c)
 	}
 	movers, err := js.Stream(ctx, "KV_IVD_MOVERS")
 	must(t, err)

@@ -11,12 +11,13 @@ import (
 
 // Names on the server.
 const (
-	jobStream   = "IVD_JOBS"
-	stateBucket = "IVD_STATE"
-	moverBucket = "IVD_MOVERS"
+	jobStream    = "IVD_JOBS"
+	stateBucket  = "IVD_STATE"
+	recordBucket = "IVD_RECORDS"
+	moverBucket  = "IVD_MOVERS"
 
-	anyLogin       = "ivd.login.*"
-	examineSubject = "ivd.examine"
+	anyLogin       = "ivd.login.*.*"
+	anyExamination = "ivd.examine.*"
 	renewedSubject = "ivd.renewed" // a part of the queue was made again
 )
 
@@ -35,22 +36,56 @@ func token(name string) string { return strings.ReplaceAll(name, ".", "/") }
 
 func kindFilter(kind job.Kind) string { return fmt.Sprintf("ivd.job.%s.>", kind) }
 
-func moverSubject(name string) string { return "ivd.mover." + name + ".request" }
+// What a mover says and what it is asked has its name in the subject, so that the
+// server can hold it to that name (Rights).
 
-// loginSubject is where logins to a source are asked for: only coordinators that
-// know it listen there.
-func loginSubject(source ivd.SourceID) (string, error) {
+func moverSubject(name string) string { return "ivd.mover." + token(name) + ".request" }
+
+// loginSubject is where a mover asks for logins to a source: only coordinators that
+// know it listen there. The mover "*" is any.
+func loginSubject(source ivd.SourceID, mover string) (string, error) {
 	s := "ivd.login.vc-" + token(string(source))
-	return s, checkKey(s)
+	return s + "." + token(mover), checkKey(s)
 }
 
-func progressSubject(run ivd.RunID) string { return "ivd.progress." + string(run) }
+// examineSubject is where the doctors of a mover ask.
+func examineSubject(mover string) string { return "ivd.examine." + token(mover) }
+
+// progressSubject is where a mover tells the progress of a run. Both may be "*".
+func progressSubject(run ivd.RunID, mover string) string {
+	return "ivd.progress." + string(run) + "." + token(mover)
+}
+
+// heartbeatKey is the key of a mover's heartbeat: its name; that of one of its doctors
+// ("mover/doctor") is below that.
+func heartbeatKey(name string) string {
+	mover, doctor, isDoctor := strings.Cut(name, doctorSeparator)
+	if !isDoctor {
+		return token(name)
+	}
+	return token(mover) + "." + doctor
+}
+
+const doctorSeparator = "/"
+
+// DoctorName is the name of a doctor that runs under a mover's name.
+func DoctorName(mover, id string) string { return mover + doctorSeparator + id }
+
+// saidBy refuses what names another mover, or the doctor of another one, than its
+// subject, of which the mover is the last token.
+func saidBy(subject, name string) error {
+	mover, _, _ := strings.Cut(name, doctorSeparator)
+	if said := subject[strings.LastIndexByte(subject, '.')+1:]; said != token(mover) {
+		return ivd.Errorf(ivd.Denied, "mover %s asks in the name of %q", said, name)
+	}
+	return nil
+}
 
 func jobKey(run ivd.RunID, disk ivd.DiskID, id ivd.JobID) string {
 	return jobPrefix(run) + "." + token(string(disk)) + "." + string(id)
 }
 
-func jobPrefix(run ivd.RunID) string { return "job." + string(run) }
+func jobPrefix(run ivd.RunID) string { return string(run) }
 
 var (
 	tokenPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
@@ -82,8 +117,12 @@ func checkKey(key string) error {
 	return nil
 }
 
-// checkMover accepts host names too, so dots are allowed between other characters.
+// checkMover accepts host names too, so dots are allowed between other characters, and
+// doctors' names.
 func checkMover(name string) error {
+	if mover, doctor, isDoctor := strings.Cut(name, doctorSeparator); isDoctor {
+		return firstError(checkMover(mover), checkToken("doctor", doctor))
+	}
 	if len(name) > 128 || !namePattern.MatchString(name) {
 		return &ivd.Error{
 			Kind:   ivd.Invalid,

@@ -224,8 +224,8 @@ func TestWatchJobsRefusesANewerRecord(t *testing.T) {
 	rec := testRecord("0001")
 	rec.Version = job.Version + 1
 	wantKind(t, q.CreateJobRecord(ctx, rec), ivd.Invalid)
-	key := fmt.Sprintf("job.%s.%s.0001", testRun, testDisk)
-	_, err := q.State().Put(ctx, key, rec) // as a newer program would
+	key := fmt.Sprintf("%s.%s.0001", testRun, testDisk)
+	_, err := q.Records().Put(ctx, key, rec) // as a newer program would
 	must(t, err)
 	for _, err := range q.WatchJobs(ctx, testRun) {
 		wantKind(t, err, ivd.Unsupported)
@@ -234,8 +234,8 @@ func TestWatchJobsRefusesANewerRecord(t *testing.T) {
 	wantKind(t, err, ivd.Unsupported)
 	_, err = q.JobRecords(ctx, testRun)
 	wantKind(t, err, ivd.Unsupported)
-	must(t, q.State().Delete(ctx, key))
-	_, err = q.State().Put(ctx, key, testRecord("0002")) // another job's
+	must(t, q.Records().Delete(ctx, key))
+	_, err = q.Records().Put(ctx, key, testRecord("0002")) // another job's
 	must(t, err)
 	_, _, err = q.JobRecord(ctx, testRun, testDisk, "0001")
 	wantKind(t, err, ivd.Corrupt)
