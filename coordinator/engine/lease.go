@@ -117,6 +117,17 @@ func (d *driver) lasts(ctx context.Context) error {
 	return nil
 }
 
+// renewed has the run go on under another lease where its own is over: whoever found
+// that out sooner than its deadline says, it may be gone from the store. Where there can
+// be no other one, that is for good.
+func (d *driver) renewed(ctx context.Context) error {
+	err := d.succeed(ctx)
+	if err != nil && !ivd.KindOf(err).Retry() {
+		return outlived(err)
+	}
+	return err
+}
+
 // outlived is the failure of what its run's lease ended too soon for.
 func outlived(err error) error {
 	return &ivd.Error{Kind: ivd.Permanent, Op: "the run has outlived its lease", Err: err, Remedy: "see in the log of `ivd serve` why it could open no other lease, and start the run again"}

@@ -2,7 +2,9 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,4 +140,49 @@ func TestNextLeaseCannotBeOpened(t *testing.T) {
 	if v := b.Until(c, v.ID, coordtest.Ended); v.State != engine.Done {
 		t.Errorf("%s: %+v", v.State, v.Items)
 	}
+}
+
+// A run whose lease is gone, whoever removed it, goes on under another one as soon as a
+// job says so, and does not try under the old one again.
+func TestLeaseThatIsGone(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	b.Disk("a", 8)
+	m := b.Mover("m1")
+	release := hold(m)
+	c, _ := b.Serving("one")
+	v := b.Begin(c, backup.Request{All: true})
+	b.Until(c, v.ID, func(v engine.View) bool { return coordtest.AtStep(engine.Moving)(v) && len(m.Began()) > 0 })
+	b.Must(b.Repo.EndLease(t.Context(), v.Lease))
+	release()
+	if v := b.Until(c, v.ID, coordtest.Ended); v.State != engine.Done {
+		t.Errorf("%s: %+v", v.State, v.Items)
+	}
+	if began := m.Began(); len(began) != 2 || began[1].Lease == v.Lease {
+		t.Errorf("attempts: %+v", began)
+	}
+}
+
+// Where there can be no other lease the run ends, with the reason.
+func TestLeaseThatIsGoneAndNoOther(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	m := b.Mover("m1")
+	release := hold(m)
+	no := &ivd.Error{Kind: ivd.Denied, Err: errors.New("no rights to write leases")}
+	b.Faulty(storetest.Fault{On: storetest.Put, Prefix: "leases/", Call: 2, Times: storetest.Always, Before: no})
+	c, _ := b.Serving("one")
+	v := b.Begin(c, backup.Request{All: true})
+	b.Until(c, v.ID, func(v engine.View) bool { return coordtest.AtStep(engine.Moving)(v) && len(m.Began()) > 0 })
+	b.Must(b.Repo.EndLease(t.Context(), v.Lease))
+	release()
+	v = b.Until(c, v.ID, coordtest.Ended)
+	if v.State != engine.Failed || v.Items[0].Failure == nil || !strings.Contains(v.Items[0].Failure.Message, "no rights to write leases") {
+		t.Errorf("%s: %+v", v.State, v.Items)
+	}
+	if began := m.Began(); len(began) != 1 {
+		t.Errorf("%d attempts under a lease that is gone", len(began))
+	}
+	b.NothingLeft(d)
 }

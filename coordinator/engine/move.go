@@ -162,6 +162,11 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 				return wake, false, err
 			}
 		}
+		if rec.Failure.Kind == ivd.Expired { // the lease, perhaps
+			if err := t.g.d.renewed(ctx); err != nil {
+				return wake, false, err
+			}
+		}
 		if time.Now().Before(at) {
 			if wake.IsZero() || at.Before(wake) {
 				wake = at
@@ -175,9 +180,10 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 	return wake, done, nil
 }
 
-// requeue gives a failed job back to the movers.
+// requeue gives a failed job back to the movers, under the run's present lease.
 func (t *Task) requeue(ctx context.Context, id ivd.JobID) error {
-	if err := t.mayPublish(ctx, t.g.d.lease().ID); err != nil {
+	lease := t.g.d.lease().ID
+	if err := t.mayPublish(ctx, lease); err != nil {
 		return err
 	}
 	q := t.g.d.e.Queue
@@ -186,7 +192,7 @@ func (t *Task) requeue(ctx context.Context, id ivd.JobID) error {
 		return err
 	}
 	if rec.State == job.Failed {
-		rec.State, rec.Failure = job.Queued, nil
+		rec.State, rec.Failure, rec.Lease = job.Queued, nil, lease
 		if _, err := q.UpdateJobRecord(ctx, rec, rev); err != nil {
 			return err
 		}

@@ -113,14 +113,29 @@ func (t *attempt) run(ctx context.Context) error {
 // without one, and waits where a job is to have no neighbours.
 func (t *attempt) ready(ctx context.Context, rec job.Record) (waited bool, err error) {
 	if r := t.job.Restore; r == nil || !r.WithoutLease {
-		if err := t.w.Repository.CheckLease(ctx, rec.Lease, leaseNeed); err != nil {
-			return false, fmt.Errorf("%w: %w", errLater, err)
+		if err := t.leased(ctx, rec.Lease); err != nil {
+			return false, err
 		}
 	}
 	if rec.Lost < aloneFrom || rec.Lost >= maxLost {
 		return false, nil
 	}
 	return true, t.w.beAlone(ctx, t.a)
+}
+
+// leased tells a lease that lasts too short for the job, which the run will follow by
+// another one, from one that is over.
+func (t *attempt) leased(ctx context.Context, lease ivd.LeaseID) error {
+	err := t.w.Repository.CheckLease(ctx, lease, leaseNeed)
+	if ivd.KindOf(err) == ivd.Expired {
+		if over := t.w.Repository.CheckLease(ctx, lease, 0); ivd.KindOf(over) == ivd.Expired {
+			return fmt.Errorf("%w: %w", errOver, over)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLater, err)
+	}
+	return nil
 }
 
 // open opens the job's disk: read-only at its snapshot for a backup, to be written

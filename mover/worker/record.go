@@ -21,6 +21,8 @@ const maxLost = 5
 var (
 	// errForget: the job is done, or its run is over; the delivery is a leftover.
 	errForget = errors.New("the job needs nothing any more")
+	// errOver: the lease that the record names is over, or gone; the record says so.
+	errOver = errors.New("the job's lease is over")
 	// errLost: the record was changed by somebody else, whose job it is now.
 	errLost = errors.New("the job is somebody else's now")
 	// errSucceeded: the run goes on under another lease, and so does the job, from its
@@ -42,6 +44,12 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process strin
 	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
 	if err == nil && (rec.State == job.Queued || rec.State == job.Running) {
 		waited, notNow := ready(rec)
+		if errors.Is(notNow, errOver) {
+			r := &record{queue: q, rec: rec, stored: rec, rev: rev}
+			if err := r.fail(ctx, &ivd.Error{Kind: ivd.Expired, Err: notNow}); err != nil {
+				return nil, fmt.Errorf("%w: %w", errLater, err)
+			}
+		}
 		if notNow != nil {
 			return nil, notNow
 		}

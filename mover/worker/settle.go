@@ -12,11 +12,12 @@ import (
 type verdict int
 
 const (
-	ack    verdict = iota // taken off the queue
-	failed                // the record says why, then taken off
-	back                  // the record says that it is queued, then handed back
-	wait                  // handed back for later, the record as it is
-	drop                  // nothing is said: it is somebody else's, or nobody can be told
+	ack     verdict = iota // taken off the queue
+	failed                 // the record says why, then taken off
+	back                   // the record says that it is queued, then handed back
+	wait                   // handed back for later, the record as it is
+	expired                // the record says so already; taken off the queue
+	drop                   // nothing is said: it is somebody else's, or nobody can be told
 )
 
 // judge decides what becomes of a delivery after its attempt.
@@ -26,6 +27,8 @@ func judge(err error) verdict {
 		return ack
 	case errors.Is(err, errLost):
 		return drop
+	case errors.Is(err, errOver) && !errors.Is(err, errLater):
+		return expired
 	case errors.Is(err, pipeline.ErrStopped), errors.Is(err, errEnded), errors.Is(err, errSucceeded):
 		return back
 	case errors.Is(err, errLater):
@@ -48,7 +51,7 @@ func (t *attempt) settle(ctx context.Context, err error) {
 	t.say(v, err)
 	d := t.a.delivery
 	switch v {
-	case ack, failed:
+	case ack, failed, expired:
 		if err := d.Ack(ctx); err != nil {
 			t.log.Warn("acknowledging the job failed: it will be delivered again, and dropped then", "err", err)
 		}
@@ -82,6 +85,8 @@ func (t *attempt) say(v verdict, err error) {
 		t.log.Debug("delivery of a job that needs nothing")
 	case v == failed:
 		t.log.Warn("job failed", telemetry.Err(err))
+	case v == expired:
+		t.log.Warn("job taken off the queue before it began; its run has it done under another lease, if it still goes on", telemetry.Err(err))
 	case v == back:
 		t.log.Info("job handed back", "why", err)
 	case v == wait:

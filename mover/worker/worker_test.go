@@ -12,6 +12,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
+	"ivdmover/shared/repo"
 )
 
 func TestBackupAndRestoreThroughTheQueue(t *testing.T) {
@@ -186,9 +187,13 @@ func TestCancelledJobIsDropped(t *testing.T) {
 func TestForeignAndLateJobsGoBack(t *testing.T) {
 	b := newBench(t)
 	b.newDisk(diskID, 1<<20, 7)
+	short, err := b.repo.OpenLease(t.Context(), repo.LeaseSpec{Kind: repo.WriteLease, Owner: "test", Life: repo.Margin + leaseNeed/2})
+	if err != nil {
+		t.Fatal(err)
+	}
 	foreign, late, good := b.job(diskID, 1<<20), b.job(diskID, 1<<20), b.job(diskID, 1<<20)
 	foreign.ID, foreign.Repository = "foreign", "00000000-0000-4000-8000-000000000000"
-	late.ID, late.Lease = "late", ivd.NewLeaseID()
+	late.ID, late.Lease = "late", short.ID
 	for _, j := range []job.Job{foreign, late, good} {
 		b.publish(j)
 	}
@@ -200,6 +205,33 @@ func TestForeignAndLateJobsGoBack(t *testing.T) {
 			t.Errorf("%s: %+v, %v", j.ID, rec, err)
 		}
 	}
+}
+
+// A job whose lease is over does not go round and round: its record says so, and its
+// message is off the queue. A run that lives has it done under its next lease.
+func TestJobWhoseLeaseIsOver(t *testing.T) {
+	b := newBench(t)
+	b.newDisk(diskID, 1<<20, 7)
+	j := b.job(diskID, 1<<20)
+	j.Lease = ivd.NewLeaseID()
+	b.publish(j)
+	b.start("mover-1", 1, pipeline.Limits{})
+	rec := b.wait(j, state(job.Failed))
+	if rec.Failure == nil || rec.Failure.Kind != ivd.Expired || rec.Attempt != 0 || rec.Lost != 0 {
+		t.Fatalf("%+v, failure %+v", rec, rec.Failure)
+	}
+	_, rev, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.State, rec.Failure, rec.Lease = job.Queued, nil, b.lease.ID
+	if _, err := b.queue.UpdateJobRecord(t.Context(), rec, rev); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.queue.Publish(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	b.wait(j, state(job.Done))
 }
 
 func TestRequestsAreAnswered(t *testing.T) {
@@ -251,6 +283,7 @@ func TestJudge(t *testing.T) {
 		{pipeline.ErrStopped, back},
 		{errEnded, back},
 		{fmt.Errorf("%w: no lease", errLater), wait},
+		{fmt.Errorf("%w: gone", errOver), expired},
 		{ivd.Errorf(ivd.Transient, "network"), failed},
 		{ivd.Errorf(ivd.Conflict, "of something else"), failed},
 		{errors.New("what"), failed},
