@@ -1,87 +1,100 @@
 package supervise
 
 import (
-	"context"
+	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// child is one child process and the pipe that ties it to this one.
+// child is one child process and the pipes that tie it to this one.
 type child struct {
-	cmd   *exec.Cmd
-	tie   *os.File // the write end; nothing is ever written
-	ended chan error
+	cmd     *exec.Cmd
+	tie     *os.File // the write end; nothing is ever written
+	started time.Time
+	spoke   atomic.Bool // it gives signs of life
+
+	beside  bool // it was started to relieve another
+	retired bool // it was asked to end since it is alone
+	killed  bool
+	silent  int // our looks since it gave a sign of life, or was killed
+	slots   int // disks that it holds, as it said last
 }
 
-func start(o Options) (*child, error) {
+// start starts a child. What it says, and its end, are events.
+func (f *family) start(args []string) (*child, error) {
 	theirs, ours, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := exec.Command(o.Path, o.Args...)
-	cmd.Env = o.Env
-	cmd.Stdout, cmd.Stderr = o.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{theirs} // tieDescriptor in the child
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: o.Orphaned,
-		Setpgid:   true, // a terminal's interrupt reaches the child through us only, once
-	}
-	if err := cmd.Start(); err != nil {
+	ear, mouth, err := os.Pipe()
+	if err != nil {
 		_ = ours.Close()
 		return nil, err
 	}
-	c := &child{cmd: cmd, tie: ours, ended: make(chan error, 1)}
-	go func() { c.ended <- cmd.Wait() }()
+	defer mouth.Close()
+	cmd := exec.Command(f.o.Path, args...)
+	cmd.Env = f.o.Env
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], fmt.Sprintf("%s=%d", lostVariable, f.lost()))
+	cmd.Stdout, cmd.Stderr = f.o.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{theirs, mouth} // tieDescriptor and voiceDescriptor in the child
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Pdeathsig: f.o.Orphaned,
+		Setpgid:   true, // a terminal's interrupt reaches the child through us only, once
+	}
+	if err := cmd.Start(); err != nil {
+		_, _ = ours.Close(), ear.Close()
+		return nil, err
+	}
+	c := &child{cmd: cmd, tie: ours, started: time.Now()}
+	f.o.Log.Info("child process started", "pid", c.pid())
+	heard := make(chan struct{})
+	go func() { defer close(heard); f.listenTo(c, ear) }()
+	go func() {
+		err := cmd.Wait()
+		_ = ear.Close() // a process that the child has started may hold the other end
+		<-heard
+		f.send(event{c: c, ended: true, err: err})
+	}()
 	return c, nil
 }
 
-// wait waits for the child's end; stopped reports that the end was asked for.
-func (c *child) wait(ctx context.Context, o Options) (stopped bool, err error) {
-	defer c.tie.Close()
-	done := ctx.Done()
-	var late <-chan time.Time
-	for {
-		ask := os.Signal(syscall.SIGTERM)
-		select {
-		case err := <-c.ended:
-			if stopped && endedBySignal(err) {
-				err = nil // it did not listen for signals yet
-			}
-			return stopped, err
-		case <-late:
-			return true, c.kill()
-		case <-done:
-			done = nil // once
-		case ask = <-o.Signals:
-			if stopped {
-				return true, c.kill()
-			}
-		}
-		if stopped {
-			continue // the context has ended after a signal
-		}
-		stopped = true
-		_ = c.cmd.Process.Signal(ask) // it may have ended meanwhile: its end is waited for
-		if o.Grace > 0 {
-			t := time.NewTimer(o.Grace)
-			defer t.Stop()
-			late = t.C
-		}
+func (f *family) listenTo(c *child, ear *os.File) {
+	for lines := bufio.NewScanner(ear); lines.Scan(); {
+		c.spoke.Store(true)
+		f.send(event{c: c, said: lines.Text()})
 	}
 }
 
-// kill ends the child at once. It is no error where the child was ending anyway.
-func (c *child) kill() error {
-	_ = c.cmd.Process.Kill()
-	if err := <-c.ended; err == nil {
-		return nil
+func (f *family) send(e event) {
+	select {
+	case f.events <- e:
+	case <-f.over:
 	}
-	return ErrForced
 }
+
+func (c *child) pid() int { return c.cmd.Process.Pid }
+
+// signal asks the child for something. It may have ended meanwhile: its end is an event.
+func (c *child) signal(s os.Signal) { _ = c.cmd.Process.Signal(s) }
+
+// kill ends the child at once.
+func (c *child) kill() {
+	c.killed, c.silent = true, 0
+	killProcess(c.cmd.Process)
+}
+
+// killProcess is what a test puts something else for: a process that hangs in the kernel
+// cannot be had at will.
+var killProcess = func(p *os.Process) { _ = p.Kill() }
 
 // endedBySignal reports whether a process ended by a request to end.
 func endedBySignal(err error) bool {

@@ -3,27 +3,25 @@
 // ivd-mover the child that alone loads VDDK, which can take its process down.
 //
 // A child that dies is replaced, later each time, unless its exit status says that
-// another one would fail the same way. When the parent is asked to end, it asks the
+// another one would fail the same way. So is one that gives no sign of life
+// (Options.Silence), after it was killed. When the parent is asked to end, it asks the
 // child, and kills it after Options.Grace or at a second signal. When the parent
 // dies, the kernel sends the child Options.Orphaned (PR_SET_PDEATHSIG); a child that
 // calls Bind ends even where that signal was lost, since an inherited pipe ends too.
 //
-// It never starts a second child before the first one has ended.
+// A second child runs beside the first only where that one has asked for it
+// (Options.Beside), or does not die although it was killed.
 package supervise
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
-
-	"ivdmover/shared/pause"
 )
 
 // ExitFinal is the exit status (EX_CONFIG of sysexits.h) of a child that has
@@ -60,6 +58,14 @@ type Options struct {
 	// tries again where it could not be started.
 	Always bool
 
+	// Silence is how long a child that gives signs of life (Voice) may give none before
+	// it is killed and replaced, in whole seconds. 0: however long.
+	Silence time.Duration
+	// Beside are the arguments of a second child, which takes the work over that the
+	// first one asks to be relieved of (Voice.Relieve). When the first has ended, the
+	// second is asked to end, and is replaced by one with Args. nil: there is none.
+	Beside []string
+
 	FirstWait time.Duration // before the first replacement; doubled each time. 0: a second
 	LastWait  time.Duration // at most. 0: half a minute
 	Healthy   time.Duration // a child that lived this long resets the wait to FirstWait. 0: a minute
@@ -77,35 +83,32 @@ func Run(ctx context.Context, o Options) error {
 	defer runtime.UnlockOSThread()
 
 	o.defaults()
-	backoff, deaths := pause.Backoff{First: o.FirstWait, Cap: o.LastWait}, 0
-	for ctx.Err() == nil {
-		started := time.Now()
-		stopped, err := once(ctx, o)
-		if stopped {
-			return err
-		}
-		if final, err := finality(err); final && !o.Always {
-			return err
-		}
-		lived := time.Since(started)
-		if lived >= o.Healthy {
-			deaths = 0
-			if exitStatus(err) == ExitReplace {
-				o.Log.Warn("child process replaced at its own request", "lived", lived.Round(time.Millisecond))
-				continue
-			}
-		}
-		if err == nil {
-			err = errors.New("exit status 0")
-		}
-		deaths++
-		wait := backoff.After(deaths)
-		o.Log.Warn("child process ended and is replaced", "err", err, "lived", lived.Round(time.Millisecond), "in", wait)
-		if !waitFor(ctx, o.Signals, wait) {
-			return nil
+	f := newFamily(o)
+	defer f.leave()
+	if ctx.Err() != nil || f.next() {
+		return f.result
+	}
+	listen := time.NewTicker(listenEvery)
+	defer listen.Stop()
+	done := ctx.Done()
+	for over := false; !over; {
+		select {
+		case e := <-f.events:
+			over = f.take(e)
+		case <-f.wait:
+			over = f.next()
+		case <-listen.C:
+			over = f.listen()
+		case s := <-o.Signals:
+			over = f.ask(s, true)
+		case <-done:
+			done = nil // once
+			over = f.ask(syscall.SIGTERM, false)
+		case <-f.late:
+			over = f.force()
 		}
 	}
-	return nil
+	return f.result
 }
 
 func (o *Options) defaults() {
@@ -115,43 +118,4 @@ func (o *Options) defaults() {
 	o.Orphaned = cmp.Or(o.Orphaned, syscall.SIGKILL)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Stdout = cmp.Or(o.Stdout, os.Stderr)
-}
-
-// once runs one child. stopped reports that the end was asked for.
-func once(ctx context.Context, o Options) (stopped bool, err error) {
-	c, err := start(o)
-	if err != nil {
-		return false, fmt.Errorf("start %s: %w", o.Path, err)
-	}
-	o.Log.Info("child process started", "pid", c.cmd.Process.Pid)
-	return c.wait(ctx, o)
-}
-
-// finality reports whether another child would fare no better than one that ended
-// by itself with err, and what Run then returns.
-func finality(err error) (final bool, _ error) {
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return true, nil
-	case !errors.As(err, &exit):
-		return true, err // it could not be started
-	case exit.ExitCode() == ExitFinal:
-		return true, ErrFinal
-	}
-	return false, nil
-}
-
-// waitFor waits before a replacement. It reports whether the whole wait passed: a
-// signal, or the context's end, finds no child and ends Run.
-func waitFor(ctx context.Context, signals <-chan os.Signal, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-signals:
-	case <-ctx.Done():
-	}
-	return false
 }

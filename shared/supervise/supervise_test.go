@@ -50,6 +50,40 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case "broken":
 		os.Exit(1)
+	case "sleeper": // it gives signs of life until it stands still
+		speak()
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGTERM)
+		fmt.Println("child", os.Getpid(), os.Getenv("MARK"))
+		<-signals
+	case "dead": // the same, but for its own sign: it does nothing any more
+		if err := supervise.Bind(func() { os.Exit(9) }); err != nil {
+			os.Exit(supervise.ExitFinal)
+		}
+		fmt.Println("child", os.Getpid(), os.Getenv("MARK"))
+		lives := true
+		supervise.Speak().Live(func() (int, bool) {
+			defer func() { lives = false }()
+			return 1, lives
+		}, nil)
+	case "relieved": // it asks for another beside it, and goes on itself
+		if err := supervise.Bind(func() { os.Exit(9) }); err != nil {
+			os.Exit(supervise.ExitFinal)
+		}
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+		relieve := make(chan struct{})
+		who := "first"
+		if len(os.Args) > 1 {
+			who = os.Args[1]
+		}
+		fmt.Println(who, os.Getpid(), supervise.LostSlots())
+		if who == "first" {
+			close(relieve)
+		}
+		go supervise.Speak().Live(func() (int, bool) { return 3, true }, relieve)
+		<-signals
+		fmt.Println(who, "asked to end")
 	case "orphan": // it says when its parent's death asks it to end
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, syscall.SIGTERM)
@@ -74,11 +108,23 @@ func playParent() {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM)
 		defer stop()
+	case "listening": // it looks often
+		supervise.Listen(20*time.Millisecond, 50, func(p *os.Process) { _ = p.Kill() })
+		o.Silence = 3 * time.Second
+	case "relieving":
+		o.Beside = []string{"beside"}
 	case "gentle": // a child outlives it for as long as it takes to end in order
 		o.Orphaned = syscall.SIGTERM
 	}
 	err := supervise.Run(ctx, o)
 	fmt.Println("parent ended:", err)
+}
+
+func speak() {
+	if err := supervise.Bind(func() { os.Exit(9) }); err != nil {
+		os.Exit(supervise.ExitFinal)
+	}
+	go supervise.Speak().Live(func() (int, bool) { return 2, true }, nil)
 }
 
 // playChild says its number, then waits for its end.
