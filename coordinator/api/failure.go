@@ -24,7 +24,7 @@ func statusOf(k ivd.Kind) int {
 		return http.StatusInsufficientStorage
 	case ivd.Unsupported:
 		return http.StatusNotImplemented
-	case ivd.Transient, ivd.Expired, ivd.Cancelled:
+	case ivd.Transient, ivd.Withheld, ivd.Expired, ivd.Cancelled:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

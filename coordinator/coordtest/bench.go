@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,14 +29,16 @@ import (
 // Bench is a laboratory, a queue and a repository.
 type Bench struct {
 	*testing.T
-	LabDir string
-	Owner  *owner.Owner
-	VC     *inventory.VCenter
-	Wire   *Wire
-	Broker *Home
-	Queue  *queue.Queue
-	Repo   *repo.Repository
-	Folder string // of the repository
+	LabDir   string
+	Owner    *owner.Owner
+	VC       *inventory.VCenter
+	Wire     *Wire
+	Broker   *Home
+	Queue    *queue.Queue
+	Repo     *repo.Repository
+	Folder   string // of the repository
+	Lab      *lab.Lab
+	password atomic.Pointer[ivd.Secret] // what coordinators log in with
 	// StoreClock is that of the repository's store.
 	StoreClock *storetest.Clock
 }
@@ -59,11 +62,15 @@ func NewWith(t *testing.T, o lab.Options) *Bench {
 	b.Must(err)
 	t.Cleanup(func() { _ = l.Close() })
 	r := l.Ready()
+	b.Lab = l
+	b.SetPassword(r.Password)
 	b.Owner, err = owner.Connect(t.Context(), r.URL, r.Username, r.Password, r.Thumbprint)
 	b.Must(err)
 	b.Wire = newWire(t, r.URL)
 	b.VC, err = inventory.Connect(t.Context(), inventory.Config{
-		Name: "lab", URL: b.Wire.url, Username: r.Username, Password: ivd.Secret(r.Password), Thumbprint: b.Wire.thumbprint, Log: slog.New(slog.DiscardHandler),
+		Name: "lab", URL: b.Wire.url, Username: r.Username, Thumbprint: b.Wire.thumbprint,
+		ReadPassword: func() (ivd.Secret, error) { return *b.password.Load(), nil },
+		Log:          slog.New(slog.DiscardHandler),
 	})
 	b.Must(err)
 	t.Cleanup(func() { _ = b.VC.Close() })
@@ -76,6 +83,12 @@ func NewWith(t *testing.T, o lab.Options) *Bench {
 	b.Repo, err = repo.Init(t.Context(), b.StoreClock, repo.InitOptions{})
 	b.Must(err)
 	return b
+}
+
+// SetPassword is what coordinators log in with from now on.
+func (b *Bench) SetPassword(p string) {
+	secret := ivd.Secret(p)
+	b.password.Store(&secret)
 }
 
 // Connect is one more connection to the queue.

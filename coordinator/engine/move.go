@@ -150,7 +150,7 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 			delete(due, key)
 			continue
 		}
-		if !rec.Failure.Kind.Retry() || rec.Attempt >= jobAttempts {
+		if kind := rec.Failure.Kind; !kind.Retry() || rec.Attempt >= jobAttempts && kind != ivd.Withheld {
 			return wake, false, &ivd.Error{Kind: ivd.Permanent, Op: fmt.Sprintf("job %s, attempt %d on mover %s", id, rec.Attempt, rec.Mover), Err: rec.Failure.Err()}
 		}
 		at, known := due[key]

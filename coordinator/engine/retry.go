@@ -18,10 +18,14 @@ const (
 	undoAttempts = 3 // before the item ends and what is left is the ledger's
 )
 
-// worthAnother reports whether a step is repeated after its n-th failure.
+// worthAnother reports whether a step is repeated after its n-th failure. A secret
+// that is withheld is waited for: only a person can correct it.
 func worthAnother(err error, n int) bool {
 	kind, attempts := ivd.KindOf(err), stepAttempts
-	if kind == ivd.Transient {
+	switch kind {
+	case ivd.Withheld:
+		return true
+	case ivd.Transient:
 		attempts = awayAttempts
 	}
 	return n < attempts && kind.Retry()
@@ -32,10 +36,17 @@ func again(ctx context.Context, f func() error) error {
 	return againTelling(ctx, f, func(error) {})
 }
 
-// againTelling is again, and tells each error after which f is repeated.
+// againTelling is again, and tells each error after which f is repeated; while a secret
+// is withheld only the first.
 func againTelling(ctx context.Context, f func() error, tell func(error)) error {
 	b := ledger.Pauses
 	b.Retry = worthAnother
-	b.Tell = func(err error, _ time.Duration) { tell(err) }
+	var last ivd.Kind
+	b.Tell = func(err error, _ time.Duration) {
+		if kind := ivd.KindOf(err); kind != ivd.Withheld || kind != last {
+			tell(err)
+		}
+		last = ivd.KindOf(err)
+	}
 	return b.Do(ctx, func(context.Context) error { return f() })
 }

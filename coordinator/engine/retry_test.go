@@ -54,6 +54,18 @@ func TestAgain(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // a secret that is withheld is waited for, and told of once
+		n, told := 0, 0
+		err := againTelling(t.Context(), func() error {
+			if n++; n < 300 {
+				return ivd.Errorf(ivd.Withheld, "refused")
+			}
+			return nil
+		}, func(error) { told++ })
+		if err != nil || n != 300 || told != 1 {
+			t.Errorf("%d attempts, %v, told %d times", n, err, told)
+		}
+	})
 	synctest.Test(t, func(t *testing.T) { // the cause of the end, whatever it made of the last attempt
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second/2, func() { cancel(errCancelled) })

@@ -84,7 +84,7 @@ func TestWhatIsNoVCenter(t *testing.T) {
 func endSessions(t *testing.T, v *VCenter, others ...*session) {
 	t.Helper()
 	ctx := t.Context()
-	s, err := newSession(v.cfg)
+	s, err := newSession(v.cfg, newPassword(v.cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

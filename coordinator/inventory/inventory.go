@@ -27,14 +27,17 @@ import (
 
 // Config says which vCenter, and as whom.
 type Config struct {
-	Name       string // the configuration's name for it
-	URL        string // "https://vc.example.net/sdk"; the path may be left out
-	Username   string
-	Password   ivd.Secret
-	Thumbprint string // SHA-1, "AA:BB:…"; empty: the system's authorities decide
-	NFCPort    int    // handed on to movers; 0: VDDK's default
-	Tasks      int    // at once; 0: DefaultTasks
-	Log        *slog.Logger
+	Name     string // the configuration's name for it
+	URL      string // "https://vc.example.net/sdk"; the path may be left out
+	Username string
+	Password ivd.Secret
+	// ReadPassword reads the password before each login, so that a new one counts at
+	// once. Nil: it is Password.
+	ReadPassword func() (ivd.Secret, error)
+	Thumbprint   string // SHA-1, "AA:BB:…"; empty: the system's authorities decide
+	NFCPort      int    // handed on to movers; 0: VDDK's default
+	Tasks        int    // at once; 0: DefaultTasks
+	Log          *slog.Logger
 }
 
 // DefaultTasks is how many tasks are under way at once in a vCenter.
@@ -85,10 +88,11 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 		proxies: proxies{known: map[string]knownProxy{}, life: proxyLife},
 	}
 	var err error
-	if v.own, err = newSession(cfg); err != nil {
+	secret := newPassword(cfg)
+	if v.own, err = newSession(cfg, secret); err != nil {
 		return nil, err
 	}
-	if v.movers, err = newSession(cfg); err != nil {
+	if v.movers, err = newSession(cfg, secret); err != nil {
 		return nil, err
 	}
 	if err := v.own.open(ctx); err != nil {

@@ -26,6 +26,7 @@ import (
 // none. It is the soap.RoundTripper of its client.
 type session struct {
 	cfg    Config
+	secret *password // which sessions share
 	url    *url.URL
 	trust  *trust
 	soap   *soap.Client
@@ -38,7 +39,7 @@ type session struct {
 	closed bool // no login any more
 }
 
-func newSession(cfg Config) (*session, error) {
+func newSession(cfg Config, secret *password) (*session, error) {
 	u, err := soap.ParseURL(cfg.URL)
 	switch {
 	case err != nil:
@@ -62,7 +63,7 @@ func newSession(cfg Config) (*session, error) {
 	transport.DialTLSContext = t.dial
 	transport.Proxy = nil // VDDK goes straight to the vCenter too, and a proxy has another certificate
 	c.UserAgent = "ivdmover"
-	return &session{cfg: cfg, url: u, trust: t, soap: c}, nil
+	return &session{cfg: cfg, secret: secret, url: u, trust: t, soap: c}, nil
 }
 
 // open looks whether a vCenter answers, and logs in, once.
@@ -116,17 +117,19 @@ func (s *session) login(ctx context.Context, seen int) error {
 	if s.logins != seen {
 		return nil
 	}
-	// A login beside an old cookie is answered as if the password were wrong.
-	s.soap.Jar.SetCookies(s.soap.URL(), []*http.Cookie{{Name: soap.SessionCookieName, Path: "/", MaxAge: -1}})
-	_, err := methods.Login(ctx, s.soap, &types.Login{
-		This:     *s.client.ServiceContent.SessionManager,
-		UserName: s.cfg.Username, Password: s.cfg.Password.Reveal(), Locale: "en_US",
-	})
-	if err != nil {
+	err := s.secret.use(ctx, func(p ivd.Secret) error {
+		// A login beside an old cookie is answered as if the password were wrong.
+		s.soap.Jar.SetCookies(s.soap.URL(), []*http.Cookie{{Name: soap.SessionCookieName, Path: "/", MaxAge: -1}})
+		_, err := methods.Login(ctx, s.soap, &types.Login{
+			This:     *s.client.ServiceContent.SessionManager,
+			UserName: s.cfg.Username, Password: p.Reveal(), Locale: "en_US",
+		})
 		return s.fail(ctx, "log in as "+s.cfg.Username, err)
+	})
+	if err == nil {
+		s.logins++
 	}
-	s.logins++
-	return nil
+	return err
 }
 
 // RoundTrip makes a call, once more after a new login where the vCenter says that
@@ -216,7 +219,7 @@ func (s *session) keep(ctx context.Context, log *slog.Logger) {
 		if idle {
 			continue
 		}
-		if err := s.alive(ctx); err != nil && ctx.Err() == nil {
+		if err := s.alive(ctx); err != nil && ctx.Err() == nil && ivd.KindOf(err) != ivd.Withheld { // of which the log has one line
 			log.Warn("keeping the session alive failed", "err", err)
 		}
 	}

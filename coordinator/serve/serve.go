@@ -201,13 +201,10 @@ func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, lo
 func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (inventory.Sources, error) {
 	vcenters := inventory.Sources{}
 	for _, c := range list {
-		password, err := config.ReadSecret(c.PasswordFile, log)
-		if err != nil {
-			return vcenters, err
-		}
 		v, err := inventory.Connect(ctx, inventory.Config{
-			Name: c.Name, URL: c.URL, Username: c.Username, Password: password,
-			Thumbprint: string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks, Log: log,
+			Name: c.Name, URL: c.URL, Username: c.Username,
+			ReadPassword: func() (ivd.Secret, error) { return config.ReadSecret(c.PasswordFile, log) },
+			Thumbprint:   string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks, Log: log,
 		})
 		if err != nil {
 			return vcenters, err

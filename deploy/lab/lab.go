@@ -201,6 +201,9 @@ func (l *Lab) address(a *net.TCPAddr) string {
 // Ready tells how to reach the laboratory.
 func (l *Lab) Ready() Ready { return l.ready }
 
+// SetPassword changes the user's password; sessions that are open go on.
+func (l *Lab) SetPassword(password string) { l.vc.SetPassword(password) }
+
 // Close ends everything and waits for what runs. To repeat it does no harm.
 func (l *Lab) Close() error {
 	var err error

@@ -26,6 +26,8 @@ type Report struct {
 	Traffic   map[ivd.DiskID]estate.Traffic            `json:"traffic"`         // over every transport, since the start
 	Direct    map[ivd.DiskID]map[string]estate.Traffic `json:"direct_traffic"`  // what of it went over hotadd and san
 	Logins    int                                      `json:"logins"`          // sessions that have not ended
+	Wrong     int                                      `json:"wrong_logins"`    // refused since the start
+	Locked    bool                                     `json:"locked"`          // the account, after five of them
 	Prepared  []estate.Access                          `json:"prepared_access"` // PrepareForAccess without its EndAccess
 	Misuses   []script.Misuse                          `json:"misuses"`         // rules of the library that programs broke: report.jsonl
 }
@@ -55,6 +57,7 @@ func (l *Lab) Report() Report {
 		Snapshots: []SnapshotLeft{}, Disabled: []Disabled{}, Handles: append([]estate.OpenHandle{}, l.estate.Handles()...),
 		Traffic: l.estate.Traffic(), Direct: l.estate.Direct(), Logins: l.vc.Sessions(), Prepared: append([]estate.Access{}, l.estate.Prepared()...),
 	}
+	r.Wrong, r.Locked = l.vc.WrongLogins()
 	misuses, err := script.Misuses(l.o.Dir)
 	if err != nil {
 		misuses = append(misuses, script.Misuse{Time: time.Now().UTC(), Rule: "report.jsonl", Detail: err.Error()})

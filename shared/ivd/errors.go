@@ -25,6 +25,7 @@ const (
 	Locked      Kind = "locked"      // in use by somebody else: later
 	Corrupt     Kind = "corrupt"     // what was read is not what was written
 	Unsupported Kind = "unsupported" // a newer format, or what the other side cannot do
+	Withheld    Kind = "withheld"    // a secret was refused and is not tried again yet: whoever can wait does, for as long as it takes
 	Expired     Kind = "expired"     // a lease, a login or a signed request ran out
 	Cancelled   Kind = "cancelled"   // somebody asked to stop
 )
@@ -32,7 +33,7 @@ const (
 // Retry reports whether doing the same again, later, can help.
 func (k Kind) Retry() bool {
 	switch k {
-	case Unknown, Transient, Locked, Conflict, Expired:
+	case Unknown, Transient, Locked, Conflict, Withheld, Expired:
 		return true
 	}
 	return false

@@ -11,7 +11,6 @@ package vcenter
 
 import (
 	"context"
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -58,6 +57,7 @@ type VCenter struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup // tasks and the sessions' watch
 
+	logins  logins     // wrong ones
 	showing sync.Mutex // one after another: what a machine's properties say
 	placing sync.Mutex // and what is attached where
 }
@@ -95,13 +95,6 @@ func (v *VCenter) Handler() *http.ServeMux { return v.service.ServeMux }
 func (v *VCenter) Close() {
 	v.cancel()
 	v.work.Wait()
-}
-
-// Authenticate reports whether a user's password is right.
-func (v *VCenter) Authenticate(user, password string) bool {
-	u := subtle.ConstantTimeCompare([]byte(user), []byte(v.o.Username))
-	p := subtle.ConstantTimeCompare([]byte(password), []byte(v.o.Password))
-	return u&p == 1
 }
 
 // Datastore is the name of a datastore's managed object.
