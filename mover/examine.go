@@ -68,7 +68,7 @@ report contains no password. Exit status: 0 every check passed, 1 a check failed
 		},
 	}
 	v := c.Flags()
-	v.StringVar(&p.disk, "disk", "", "the IVD's UUID, the beginning of it, or its name; empty: the library alone is tried")
+	v.StringVar(&p.disk, "disk", "", "the IVD's UUID, the beginning of it, or its name, of two vCenters with VCENTER/ before it; empty: the library alone is tried")
 	v.StringVar(&p.snapshot, "snapshot", "", "a snapshot of it that is there, to read from")
 	v.TextVar(&p.measure, "measure", config.Size(256<<20), "how much to read by each transport")
 	v.StringVarP(&p.output, "output", "o", "text", "text or json")

@@ -103,10 +103,11 @@ type Change struct {
 // BackupRequest asks for a backup of all disks, of those of a policy, or of some by
 // their ids: exactly one of the three.
 type BackupRequest struct {
-	All    bool         `json:"all,omitempty"`
-	Policy string       `json:"policy,omitempty"`
-	Disks  []ivd.DiskID `json:"disks,omitempty"`
-	Full   bool         `json:"full,omitempty"` // read all that is allocated, whatever changed
+	All     bool         `json:"all,omitempty"`
+	Policy  string       `json:"policy,omitempty"`
+	Disks   []ivd.DiskID `json:"disks,omitempty"`
+	VCenter string       `json:"vcenter,omitempty"` // only its disks, by its name in the configuration; empty: of any
+	Full    bool         `json:"full,omitempty"`    // read all that is allocated, whatever changed
 }
 
 // RestoreRequest asks for a point to be restored to a new disk.

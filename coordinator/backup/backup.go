@@ -13,6 +13,8 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -100,8 +102,16 @@ func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
 	})
 }
 
-// Key is that of a disk's item.
-func (w *Workflow) Key(ref ivd.DiskRef) engine.ItemKey { return engine.ItemKey(ref.ID()) }
+// Keys are those that a disk's item may have: its id or, in a run that has two disks of
+// that id, its id and a sign of its source.
+func (w *Workflow) Keys(ref ivd.DiskRef) []engine.ItemKey {
+	return []engine.ItemKey{engine.ItemKey(ref.ID()), twinKey(ref)}
+}
+
+func twinKey(ref ivd.DiskRef) engine.ItemKey {
+	sign := sha256.Sum256([]byte(ref.Source()))
+	return engine.ItemKey(fmt.Sprintf("%s-%x", ref.ID(), sign[:4]))
+}
 
 // Prepare has the VMs of each disk prepared, and then the snapshots taken, with
 // their change ids.
@@ -230,7 +240,11 @@ func (t *task) run() ivd.RunID { return t.Item().Run }
 // template is what all jobs of the disk have in common.
 func (t *task) template(ctx context.Context) (job.Job, error) {
 	d, err := t.vc.Opens(t.disk.Ref)
-	return job.Job{Kind: job.Backup, Disk: d, Name: t.disk.Name, Identity: identity(t.run(), t.disk.Ref.ID()), Allows: t.allows(ctx)}, err
+	j := job.Job{Kind: job.Backup, Disk: d, Name: t.disk.Name, Identity: identity(t.run(), t.disk.Ref.ID()), Allows: t.allows(ctx)}
+	if key := ivd.DiskID(t.Item().Key); key != d.Ref.ID() {
+		j.Under = key
+	}
+	return j, err
 }
 
 // allows is what of the disk bears on the transports of the movers there are now.

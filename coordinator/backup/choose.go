@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/policy"
 	"ivdmover/shared/config"
@@ -17,27 +19,33 @@ import (
 // choose lists the estate and picks the request's disks. What cannot be listed
 // keeps nobody from backing up the rest: it is told as left out, and makes the run
 // a partial one.
-func (w *Workflow) choose(ctx context.Context, q Request, p config.Policy) (chosen []inventory.Disk, leftOut *ivd.Failure, err error) {
+func (w *Workflow) choose(ctx context.Context, q Request, p config.Policy) (chosen []inventory.Disk, left *ivd.Failure, err error) {
 	if !q.All && q.Policy == "" && len(q.Disks) == 0 {
 		return nil, nil, &ivd.Error{Kind: ivd.Invalid, Err: errors.New("nothing to back up was named"), Remedy: "give --all, --policy or --disk"}
 	}
-	c := chooser{request: q, policy: p, seen: map[ivd.DiskID]bool{}}
-	for _, source := range slices.Sorted(maps.Keys(w.Sources)) {
-		c.list(ctx, w.Sources[source])
+	sources, err := w.sourcesOf(q)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := chooser{request: q, policy: p, seen: map[catalogue.Disk]int{}}
+	for _, source := range slices.Sorted(maps.Keys(sources)) {
+		c.list(ctx, sources[source])
+		c.settleTwice(ctx, sources[source])
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
 	}
 	if len(q.Disks) > 0 {
-		return c.chosen, nil, c.missing()
+		return c.chosen, leftOut(c.twice), cmp.Or(c.missing(), c.ambiguous(sources))
 	}
+	c.unlisted = append(c.unlisted, c.twice...)
 	if len(c.chosen) == 0 && len(c.unlisted) > 0 {
 		return nil, nil, fmt.Errorf("list the disks to back up: %w", errors.Join(c.unlisted...))
 	}
 	if len(c.chosen) == 0 {
 		return nil, nil, &ivd.Error{Kind: ivd.Invalid, Err: errors.New("there is no disk to back up"), Remedy: "`ivd disks` lists them; look at the policy's select"}
 	}
-	return c.chosen, c.leftOut(), nil
+	return c.chosen, leftOut(c.unlisted), nil
 }
 
 // chooser collects the disks of a request.
@@ -45,8 +53,22 @@ type chooser struct {
 	request  Request
 	policy   config.Policy
 	chosen   []inventory.Disk
-	seen     map[ivd.DiskID]bool
-	unlisted []error // of what could not be listed
+	seen     map[catalogue.Disk]int // where each is in chosen
+	again    []inventory.Disk       // that were listed once more, on another datastore
+	unlisted []error                // of what could not be listed
+	twice    []error                // of what is there twice
+}
+
+// sourcesOf are those that a request is about.
+func (w *Workflow) sourcesOf(q Request) (inventory.Sources, error) {
+	if q.VCenter == "" {
+		return w.Sources, nil
+	}
+	v, err := w.Sources.Named(q.VCenter)
+	if err != nil {
+		return nil, err
+	}
+	return inventory.Sources{v.Source(): v}, nil
 }
 
 func (c *chooser) list(ctx context.Context, v *inventory.VCenter) {
@@ -68,14 +90,63 @@ func (c *chooser) list(ctx context.Context, v *inventory.VCenter) {
 
 func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inventory.Datastore) {
 	for d, err := range v.DisksOf(ctx, store) {
-		switch {
-		case err != nil:
+		if err != nil {
 			c.unlisted = append(c.unlisted, err)
-		case c.wants(d) && !c.seen[d.Ref.ID()]: // one that is relocated just now may be listed twice
-			c.seen[d.Ref.ID()] = true
-			c.chosen = append(c.chosen, d)
+			continue
+		}
+		if !c.wants(d) {
+			continue
+		}
+		name := catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}
+		if _, listed := c.seen[name]; listed {
+			c.again = append(c.again, d)
+			continue
+		}
+		c.seen[name] = len(c.chosen)
+		c.chosen = append(c.chosen, d)
+	}
+}
+
+// settleTwice looks at each disk of a source that was listed on two datastores. One that
+// was relocated meanwhile is on the one only. Where both are there, an array has copied a
+// datastore: a source has one disk of an id, so the other is not backed up, and it is said.
+func (c *chooser) settleTwice(ctx context.Context, v *inventory.VCenter) {
+	for _, d := range c.again {
+		i := c.seen[catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}]
+		first := c.chosen[i]
+		if first.Ref == d.Ref {
+			continue
+		}
+		_, err := v.Disk(ctx, first.Ref)
+		if ivd.KindOf(err) == ivd.NotFound {
+			c.chosen[i] = d
+			continue
+		}
+		if _, err := v.Disk(ctx, d.Ref); ivd.KindOf(err) == ivd.NotFound {
+			continue
+		}
+		c.twice = append(c.twice, &ivd.Error{
+			Kind:   ivd.Invalid,
+			Err:    fmt.Errorf("vCenter %s has disk %s twice, on datastore %s, which is backed up, and on %s, which is not", v.Name(), d.Ref.ID(), first.DatastoreName, d.DatastoreName),
+			Remedy: "make a new disk of the copy: a disk is known by its id",
+		})
+	}
+	c.again = nil
+}
+
+// ambiguous is an error where a disk that was asked for by its id is in several vCenters.
+func (c *chooser) ambiguous(sources inventory.Sources) error {
+	in := map[ivd.DiskID][]string{}
+	for _, d := range c.chosen {
+		id := d.Ref.ID()
+		if in[id] = append(in[id], sources[d.Ref.Source()].Name()); len(in[id]) > 1 {
+			return &ivd.Error{
+				Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s: an array has copied it", id, strings.Join(in[id], " and ")),
+				Remedy: "say which one with --vcenter",
+			}
 		}
 	}
+	return nil
 }
 
 func (c *chooser) wants(d inventory.Disk) bool {
@@ -89,7 +160,7 @@ func (c *chooser) wants(d inventory.Disk) bool {
 // it is nowhere can be said only when all have answered.
 func (c *chooser) missing() error {
 	for _, id := range c.request.Disks {
-		if c.seen[id] {
+		if slices.ContainsFunc(c.chosen, func(d inventory.Disk) bool { return d.Ref.ID() == id }) {
 			continue
 		}
 		if len(c.unlisted) > 0 {
@@ -100,14 +171,15 @@ func (c *chooser) missing() error {
 	return nil
 }
 
-func (c *chooser) leftOut() *ivd.Failure {
-	if len(c.unlisted) == 0 {
+// leftOut tells of what is not backed up.
+func leftOut(reasons []error) *ivd.Failure {
+	if len(reasons) == 0 {
 		return nil
 	}
-	texts := make([]string, len(c.unlisted))
-	for i, err := range c.unlisted {
+	texts := make([]string, len(reasons))
+	for i, err := range reasons {
 		texts[i] = err.Error()
 	}
-	first := c.unlisted[0]
+	first := reasons[0]
 	return &ivd.Failure{Kind: ivd.KindOf(first), Message: "left out: " + strings.Join(texts, "; "), Remedy: ivd.RemedyOf(first)}
 }

@@ -16,10 +16,11 @@ import (
 // Request asks for a backup of all disks, of those of a policy, or of some by their
 // ids.
 type Request struct {
-	All    bool
-	Policy string
-	Disks  []ivd.DiskID
-	Full   bool // read all that is allocated, whatever changed
+	All     bool
+	Policy  string
+	Disks   []ivd.DiskID
+	VCenter string // only disks of the one that the configuration calls so; empty: of any
+	Full    bool   // read all that is allocated, whatever changed
 }
 
 // Run chooses a request's disks and makes the run that backs them up.
@@ -33,9 +34,17 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 		return engine.Spec{}, err
 	}
 	s := engine.Spec{Kind: Kind, Lease: format.WriteLease, Failure: leftOut, Body: Order{Policy: q.Policy, Full: q.Full}}
+	twins := map[ivd.DiskID]int{} // an array that copies a disk copies its id
 	for _, d := range chosen {
+		twins[d.Ref.ID()]++
+	}
+	for _, d := range chosen {
+		key := engine.ItemKey(d.Ref.ID())
+		if twins[d.Ref.ID()] > 1 {
+			key = twinKey(d.Ref)
+		}
 		s.Items = append(s.Items, engine.ItemSpec{
-			Key:  w.Key(d.Ref),
+			Key:  key,
 			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, CBT: p.CBT},
 		})
 	}

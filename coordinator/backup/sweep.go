@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ivdmover/coordinator/engine"
@@ -56,7 +57,7 @@ func (s *sweep) disk(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef)
 		if err != nil {
 			return err
 		}
-		if !over && !s.records.ItemOver(ctx, run, engine.ItemKey(ref.ID())) {
+		if !over && !slices.ContainsFunc(s.w.Keys(ref), func(k engine.ItemKey) bool { return s.records.ItemOver(ctx, run, k) }) {
 			continue
 		}
 		s.w.Log.Warn("a snapshot was left by a run that is over, and is deleted", "run", run, "disk", ref.ID(), "snapshot", snap.ID)

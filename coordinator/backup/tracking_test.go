@@ -295,7 +295,7 @@ func TestTrackingThatFailsAfterARestart(t *testing.T) {
 			n.Write(n.disk, 1<<20, 64<<10)
 			hold := make(chan struct{})
 			m.Set(func(p *coordtest.Puppet) {
-				p.Work = func(context.Context, job.Record) error { <-hold; return nil }
+				p.Work = holding(hold)
 			})
 			n.c.Clock.Advance(time.Second)
 			id := b.Begin(n.c, backup.Request{All: true}).ID
@@ -323,4 +323,15 @@ func (n *nights) keys(prefix string) []string {
 	keys, err := n.Queue.State().Keys(n.Context(), prefix)
 	n.Must(err)
 	return keys
+}
+
+// holding is a mover's work that lasts until hold is closed.
+func holding(hold chan struct{}) func(context.Context, job.Record) error {
+	return func(ctx context.Context, _ job.Record) error {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+		}
+		return nil
+	}
 }

@@ -23,7 +23,8 @@ end; the exit code is then 0 when every disk is done, 3 when some failed, 1 when
 none is done. An interrupt ends the wait, not the run.`,
 		Example: `  ivd backup --all --wait
   ivd backup --policy nightly
-  ivd backup --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --full --wait -o json`,
+  ivd backup --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --full --wait -o json
+  ivd backup --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --vcenter east`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 && len(disks) == 0 {
 				return usagef("ivd backup got %q: name disks with --disk", args[0])
@@ -51,6 +52,7 @@ none is done. An interrupt ends the wait, not the run.`,
 	c.Flags().BoolVar(&request.All, "all", false, "every disk of every vCenter")
 	c.Flags().StringVar(&request.Policy, "policy", "", "the disks that the policy `NAME` selects")
 	c.Flags().StringSliceVar(&disks, "disk", nil, "these disks, by their `ID`; may be repeated")
+	c.Flags().StringVar(&request.VCenter, "vcenter", "", "only disks of the vCenter that the configuration calls `NAME`: of two disks with one id, the one there")
 	c.Flags().BoolVar(&request.Full, "full", false, "read everything that is allocated, not only what changed; nothing is stored twice")
 	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")
 	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice

@@ -76,7 +76,7 @@ func (a *app) diskIDs() cobra.CompletionFunc {
 		var words []cobra.Completion
 		for _, d := range disks {
 			if d.Failure == nil {
-				words = append(words, cobra.CompletionWithDesc(string(d.ID), d.Name+" on "+d.Datastore))
+				words = append(words, cobra.CompletionWithDesc(string(d.ID), d.Name+" on "+d.Datastore+" of "+d.VCenter))
 			}
 		}
 		return words, err

@@ -97,11 +97,12 @@ func runFacts(v api.RunDetail) []fact {
 
 func backupDisks(v api.RunDetail) *text.Table {
 	t := &text.Table{Columns: []text.Column{
-		text.Left("DISK"), text.Left("NAME"), text.Left("STATE"), text.Left("MODE"), text.Right("CAPACITY"),
+		text.Left("DISK"), text.Left("NAME"), text.Left("VCENTER"), text.Left("STATE"), text.Left("MODE"), text.Right("CAPACITY"),
 		text.Right("READ"), text.Right("STORED"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
+	several := several(v.Disks, func(d api.RunDisk) string { return d.VCenter })
 	for _, d := range v.Disks {
-		t.Row(string(d.ID), d.Name, stateOf(d), string(d.Mode), capacity(d),
+		t.Row(string(d.ID), d.Name, several(d), stateOf(d), string(d.Mode), capacity(d),
 			telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Stats.StoredBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -19,16 +20,10 @@ func diskTable(disks []api.Disk) (*text.Table, unlisted) {
 		text.Left("ID"), text.Left("NAME"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Right("CAPACITY"),
 		text.Left("ATTACHED TO"), text.Left("CBT"), text.Left("LAST POINT"),
 	}}
-	several := false
-	for _, d := range disks {
-		several = several || d.VCenter != disks[0].VCenter
-	}
+	several := several(disks, func(d api.Disk) string { return d.VCenter })
 	var not unlisted
 	for _, d := range disks {
-		vcenter := ""
-		if several {
-			vcenter = d.VCenter
-		}
+		vcenter := several(d)
 		last := "never"
 		if d.LastPoint != nil {
 			last = text.Time(d.LastPointTime)
@@ -48,6 +43,19 @@ func diskTable(disks []api.Disk) (*text.Table, unlisted) {
 		t.Row(string(d.ID), d.Name, vcenter, d.Datastore, telemetry.Bytes(d.Capacity), attached, onOff(d.CBT), last)
 	}
 	return t, not
+}
+
+// several shows the vCenter of an entry where a list has more than one: an array that
+// copies a disk copies its id and its name.
+func several[T any](list []T, vcenter func(T) string) func(T) string {
+	first := ""
+	for _, x := range list {
+		name := vcenter(x) // empty: it is not shown, or not known
+		if first = cmp.Or(first, name); name != "" && name != first {
+			return vcenter
+		}
+	}
+	return func(T) string { return "" }
 }
 
 // some is the first name of a list and the number of the others.
@@ -71,16 +79,17 @@ func onOff(b bool) string {
 // pointTable is restore points, and those that cannot be read.
 func pointTable(points []api.Point) (*text.Table, unlisted) {
 	t := &text.Table{Columns: []text.Column{
-		text.Left("POINT"), text.Left("NAME"), text.Left("TIME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
+		text.Left("POINT"), text.Left("NAME"), text.Left("VCENTER"), text.Left("TIME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
 	}}
+	several := several(points, func(p api.Point) string { return p.VCenter })
 	var not unlisted
 	for _, p := range points {
 		if p.Failure != nil {
-			t.Row(p.ShortID, "?", text.Time(p.Time), "?", "?", "?") // its name alone says when
+			t.Row(p.ShortID, "?", several(p), text.Time(p.Time), "?", "?", "?") // its name alone says when
 			not.add(p.ShortID, p.Failure)
 			continue
 		}
-		t.Row(p.ShortID, p.Name, moment(p), telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes))
+		t.Row(p.ShortID, p.Name, several(p), moment(p), telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes))
 	}
 	return t, not
 }
@@ -100,8 +109,14 @@ func moment(p api.Point) string {
 // snapshotTable is the snapshots that are listed, and what could not be asked for them.
 func snapshotTable(snapshots []api.Snapshot) (*text.Table, unlisted) {
 	t := &text.Table{Columns: []text.Column{
-		text.Left("DISK"), text.Left("NAME"), text.Left("DATASTORE"), text.Left("CREATED"), text.Right("AGE"), text.Left("DESCRIPTION"),
+		text.Left("DISK"), text.Left("NAME"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Left("CREATED"), text.Right("AGE"), text.Left("DESCRIPTION"),
 	}}
+	several := several(snapshots, func(s api.Snapshot) string {
+		if s.Failure != nil {
+			return ""
+		}
+		return s.VCenter
+	})
 	var not unlisted
 	for _, s := range snapshots {
 		if s.Failure != nil {
@@ -109,7 +124,7 @@ func snapshotTable(snapshots []api.Snapshot) (*text.Table, unlisted) {
 			continue
 		}
 		age := time.Duration(s.AgeSeconds) * time.Second
-		t.Row(string(s.Disk), s.Name, s.Datastore, text.Time(s.Created), telemetry.Elapsed(age), s.Description)
+		t.Row(string(s.Disk), s.Name, several(s), s.Datastore, text.Time(s.Created), telemetry.Elapsed(age), s.Description)
 	}
 	return t, not
 }

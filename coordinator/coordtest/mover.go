@@ -129,7 +129,7 @@ func (p *Puppet) pull(ctx context.Context, kind job.Kind) {
 
 // do does a job as a mover does: it counts the attempt, and stores how it ended.
 func (p *Puppet) do(ctx context.Context, j job.Job) error {
-	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
+	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Key(), j.ID)
 	if err != nil || rec.State == job.Done || rec.State == job.Failed {
 		return nil
 	}

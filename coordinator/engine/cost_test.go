@@ -56,7 +56,7 @@ func cost(t *testing.T, b *broker.Server, f func()) int64 {
 // keyed is a workflow of one disk an item, which has the item's key as its id.
 type keyed struct{ idle }
 
-func (keyed) Key(ref ivd.DiskRef) ItemKey { return ItemKey(ref.ID()) }
+func (keyed) Keys(ref ivd.DiskRef) []ItemKey { return []ItemKey{ItemKey(ref.ID())} }
 
 func (keyed) Tokens(items []Item) (tokens []admit.Token, err error) {
 	for _, it := range items {

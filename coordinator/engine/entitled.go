@@ -46,11 +46,7 @@ func (e *Engine) itemOf(ctx context.Context, run ivd.RunID, w Workflow, ref ivd.
 	var items []storedItem
 	var err error
 	if k, ok := w.(Keyer); ok {
-		items = make([]storedItem, 1)
-		items[0], err = e.getItem(ctx, run, k.Key(ref))
-		if ivd.KindOf(err) == ivd.NotFound {
-			items, err = nil, nil
-		}
+		items, err = e.getItems(ctx, run, k.Keys(ref))
 	} else {
 		items, err = e.listItems(ctx, run)
 	}
@@ -65,4 +61,19 @@ func (e *Engine) itemOf(ctx context.Context, run ivd.RunID, w Workflow, ref ivd.
 		return Item{}, ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), run)
 	}
 	return items[i].Item, nil
+}
+
+// getItems reads those of some items that are there.
+func (e *Engine) getItems(ctx context.Context, run ivd.RunID, keys []ItemKey) (items []storedItem, err error) {
+	for _, key := range keys {
+		it, err := e.getItem(ctx, run, key)
+		if ivd.KindOf(err) == ivd.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, it)
+	}
+	return items, nil
 }

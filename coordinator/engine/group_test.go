@@ -86,7 +86,7 @@ func pairsEngine(t *testing.T, do func(*job.Record)) (*Engine, *pairs) {
 				return
 			}
 			for _, d := range got {
-				rec, rev, err := e.Queue.JobRecord(life, d.Job.Run, d.Job.Disk.Ref.ID(), d.Job.ID)
+				rec, rev, err := e.Queue.JobRecord(life, d.Job.Run, d.Job.Key(), d.Job.ID)
 				if err == nil && rec.State == job.Queued {
 					rec.Attempt++
 					do(&rec)

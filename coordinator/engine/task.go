@@ -79,7 +79,7 @@ func (t *Task) plan(ctx context.Context) error {
 	var disk ivd.DiskID
 	for i, j := range jobs {
 		j.Version, j.Class, j.Run, j.Repository = job.Version, job.AnyClass, t.item.Run, t.g.d.e.Leases.ID()
-		byID[j.ID], ids[i], disk = j, j.ID, j.Disk.Ref.ID()
+		byID[j.ID], ids[i], disk = j, j.ID, j.Key()
 	}
 	if err := t.save(ctx, func(it *Item) { it.Jobs, it.Disk = ids, disk }); err != nil {
 		return err

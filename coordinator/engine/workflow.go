@@ -34,9 +34,9 @@ type Guard interface {
 	MayOpen(ctx context.Context, it Item) error
 }
 
-// Keyer is a workflow of which each item is one disk, whose key follows from it.
+// Keyer is a workflow of which each item is one disk, and has one of a few keys.
 type Keyer interface {
-	Key(ref ivd.DiskRef) ItemKey
+	Keys(ref ivd.DiskRef) []ItemKey
 }
 
 // Concluder is a workflow that does something when all items of a run have ended.

@@ -15,11 +15,18 @@ import (
 )
 
 // named is the disk that somebody means: by its id, by a name that no other disk
-// has, or else by the beginning of an id that no other disk's has.
+// has, or else by the beginning of an id that no other disk's has; each may have its
+// vCenter's name and a slash before it.
 func (r *Room) named(ctx context.Context, text string) (*inventory.VCenter, inventory.Disk, error) {
+	sources := r.Sources
+	if name, rest, ok := strings.Cut(text, "/"); ok {
+		if v, err := sources.Named(name); err == nil {
+			sources, text = inventory.Sources{v.Source(): v}, rest
+		}
+	}
 	var m meant
-	for _, source := range slices.Sorted(maps.Keys(r.Sources)) {
-		m.lookIn(ctx, r.Sources[source], text)
+	for _, source := range slices.Sorted(maps.Keys(sources)) {
+		m.lookIn(ctx, sources[source], text)
 	}
 	found := m.named
 	if len(found) == 0 {
@@ -30,6 +37,11 @@ func (r *Room) named(ctx context.Context, text string) (*inventory.VCenter, inve
 		d := found[0]
 		v, err := r.Sources.Of(d.Ref.Source())
 		return v, d, err
+	case len(found) > 1 && found[0].Ref.ID() == found[1].Ref.ID():
+		return nil, inventory.Disk{}, &ivd.Error{
+			Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s and %s: an array has copied it", found[0].Ref.ID(), r.Sources[found[0].Ref.Source()].Name(), r.Sources[found[1].Ref.Source()].Name()),
+			Remedy: "give it as VCENTER/ID",
+		}
 	case len(found) > 1:
 		return nil, inventory.Disk{}, &ivd.Error{
 			Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are meant by %q, such as %s and %s", len(found), text, found[0].Ref.ID(), found[1].Ref.ID()),

@@ -72,7 +72,13 @@ const limit = 3 * time.Minute
 // are shown when the test failed. The laboratory's report must be empty then.
 func newStage(t *testing.T, labArgs ...string) *stage.Stage {
 	t.Helper()
-	s, err := stage.New(t.TempDir(), bin)
+	return newStageIn(t, t.TempDir(), labArgs...)
+}
+
+// newStageIn is newStage in a folder, which may have a laboratory's files already.
+func newStageIn(t *testing.T, dir string, labArgs ...string) *stage.Stage {
+	t.Helper()
+	s, err := stage.New(dir, bin)
 	must(t, err)
 	t.Cleanup(func() {
 		err := s.Strike(context.Background())

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/deploy/lab"
 	"ivdmover/deploy/lab/owner"
 	"ivdmover/deploy/stage"
 )
@@ -93,5 +96,63 @@ func restoreTo(t *testing.T, s, target *stage.Stage, coordinator *stage.Process,
 	must(t, err)
 	if _, err := stage.Compare(want, flat); err != nil {
 		t.Fatalf("%v restored from %s: %v", args, point, err)
+	}
+}
+
+// A storage array has copied a disk to another vCenter, its id and its tracking with it.
+// From then on the two differ, and each is backed up, and comes back, as what it is.
+func TestReplicatedDisk(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	west := newStage(t)
+	d := filled(t, west, "twin", 16, 8)
+	must(t, west.Owner.Track(ctx, d.Ref, true))
+	dir := t.TempDir()
+	must(t, lab.Replicate(ctx, west.Path("lab"), filepath.Join(dir, "lab")))
+	east := newStageIn(t, dir)
+	at := map[string]*stage.Stage{"lab": west, "east": east}
+	must(t, west.WriteConfig())
+	addVCenter(t, west, east, "east")
+	coordinator, _ := serveAs(t, west, "m1", "m2")
+
+	for i, mode := range []string{"in_use", "changed", "changed"} {
+		for name, s := range at {
+			must(t, s.GuestWrites(ctx, d, int64(1+i)<<20, 1<<20, 10*i+len(name)))
+		}
+		r := backup(t, west, coordinator)
+		points := map[string]string{}
+		for _, x := range r.Disks {
+			points[x.VCenter] = x.Point
+			if x.Mode != mode || x.ID != string(d.Ref.ID()) {
+				t.Errorf("backup %d: %+v", i, x)
+			}
+		}
+		if len(points) != 2 {
+			t.Fatalf("backup %d made the points %v", i, points)
+		}
+		for name, s := range at {
+			flat, err := s.Flat(d)
+			must(t, err)
+			restoreTo(t, west, s, coordinator, flat, points[name], "--name", fmt.Sprintf("again-%s-%d", name, i))
+		}
+		for name, s := range at { // what was restored is not backed up the next time
+			made, err := s.ByName(ctx, fmt.Sprintf("again-%s-%d", name, i))
+			must(t, err)
+			must(t, s.Owner.Delete(ctx, made.Ref))
+		}
+	}
+	var points []api.Point
+	must(t, west.Ask(ctx, &points, "points", "--disk", string(d.Ref.ID())))
+	if len(points) != 6 {
+		t.Errorf("%d points of the two", len(points))
+	}
+	_, text, err := west.Command(ctx, "backup", "--disk", string(d.Ref.ID()))
+	if err == nil || !strings.Contains(text, "--vcenter") {
+		t.Errorf("which of the two? %v: %s", err, text)
+	}
+	var begun stage.Run
+	must(t, west.Ask(ctx, &begun, "backup", "--disk", string(d.Ref.ID()), "--vcenter", "east"))
+	if r, err := west.Ended(ctx, coordinator, begun.ID, limit); err != nil || len(r.Disks) != 1 || r.Disks[0].VCenter != "east" {
+		t.Errorf("the one in the east: %+v, %v", r, err)
 	}
 }

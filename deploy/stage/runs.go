@@ -16,7 +16,9 @@ type Run struct {
 
 // RunDisk is one disk of a run.
 type RunDisk struct {
+	ID      string `json:"id"`
 	Name    string `json:"name"`
+	VCenter string `json:"vcenter"`
 	Step    string `json:"step"`
 	Result  string `json:"result"`
 	Mode    string `json:"mode"`

@@ -67,7 +67,7 @@ func (a *active) show() job.Active {
 	j := &a.delivery.Job
 	transport, refused, rate := a.way()
 	return job.Active{
-		Run: j.Run, Disk: j.Disk.Ref.ID(), Name: j.Name, Job: j.ID, Kind: j.Kind,
+		Run: j.Run, Disk: j.Key(), Name: j.Name, Job: j.ID, Kind: j.Kind,
 		Transport: transport, Refused: refused, Rate: rate, Stats: a.meter.Total(),
 	}
 }
@@ -172,7 +172,7 @@ func (w *Worker) tellProgress() {
 		}
 		j := &a.delivery.Job
 		p := job.Progress{
-			Version: job.Version, Run: j.Run, Disk: j.Disk.Ref.ID(), Job: j.ID,
+			Version: job.Version, Run: j.Run, Disk: j.Key(), Job: j.ID,
 			Mover: w.Name, Stats: a.meter.Unsealed(), Transport: transport, Refused: refused, Rate: rate,
 		}
 		if err := w.Queue.PublishProgress(p); err != nil {
@@ -191,7 +191,7 @@ func (w *Worker) look(ctx context.Context, a *active) {
 		return
 	}
 	j := &a.delivery.Job
-	rec, _, err := w.Queue.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
+	rec, _, err := w.Queue.JobRecord(ctx, j.Run, j.Key(), j.ID)
 	gone := ivd.KindOf(err) == ivd.NotFound
 	if err != nil && !gone {
 		return

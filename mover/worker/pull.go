@@ -20,7 +20,7 @@ type jobKey struct {
 	job  ivd.JobID
 }
 
-func keyOf(j *job.Job) jobKey { return jobKey{j.Run, j.Disk.Ref.ID(), j.ID} }
+func keyOf(j *job.Job) jobKey { return jobKey{j.Run, j.Key(), j.ID} }
 
 // pull takes jobs of one kind as long as pulling lasts, never more than there are
 // free handles: what comes although the other kind was faster goes back at once.

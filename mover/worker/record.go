@@ -41,7 +41,7 @@ type record struct {
 // claim reads the record and counts an attempt in it, before it starts. ready is
 // asked before, of a job that is to be done; it reports whether it had to wait.
 func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process string, ready func(job.Record) (waited bool, err error)) (*record, error) {
-	rec, rev, err := q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
+	rec, rev, err := q.JobRecord(ctx, j.Run, j.Key(), j.ID)
 	if err == nil && (rec.State == job.Queued || rec.State == job.Running) {
 		waited, notNow := ready(rec)
 		if errors.Is(notNow, errOver) {
@@ -54,7 +54,7 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process strin
 			return nil, notNow
 		}
 		if waited {
-			rec, rev, err = q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
+			rec, rev, err = q.JobRecord(ctx, j.Run, j.Key(), j.ID)
 		}
 	}
 	switch {

@@ -8,6 +8,7 @@
 package job
 
 import (
+	"cmp"
 	"time"
 
 	"ivdmover/shared/ivd"
@@ -40,10 +41,11 @@ type Job struct {
 	Class      Class        `json:"class"`
 	ID         ivd.JobID    `json:"id"`
 	Run        ivd.RunID    `json:"run"`
-	Lease      ivd.LeaseID  `json:"-"`          // under which it is done, as its record says: a run may outlive a lease; empty where a restore reads without one
-	Repository string       `json:"repository"` // its id; a mover of another repository gives the job back
-	Disk       Disk         `json:"disk"`       // read from for a backup, written to for a restore
-	Name       string       `json:"name"`       // the disk's name, for people
+	Lease      ivd.LeaseID  `json:"-"`               // under which it is done, as its record says: a run may outlive a lease; empty where a restore reads without one
+	Repository string       `json:"repository"`      // its id; a mover of another repository gives the job back
+	Disk       Disk         `json:"disk"`            // read from for a backup, written to for a restore
+	Under      ivd.DiskID   `json:"under,omitempty"` // by what its record is found, where the run has another disk of the same id, of another source
+	Name       string       `json:"name"`            // the disk's name, for people
 	Geometry   ivd.Geometry `json:"geometry"`
 	// Identity is that of the disk's PrepareForAccess: a mover that finds its
 	// relocation disabled by an earlier run ends that access with it.
@@ -52,6 +54,10 @@ type Job struct {
 	Backup   *BackupSpec  `json:"backup,omitempty"`
 	Restore  *RestoreSpec `json:"restore,omitempty"`
 }
+
+// Key is by what the job's record is found beside run and id: the disk's id, unless the
+// run has two disks of that id.
+func (j Job) Key() ivd.DiskID { return cmp.Or(j.Under, j.Disk.Ref.ID()) }
 
 // Allows is what the coordinator knows of a disk that bears on the transports it
 // can be moved by. What is not known is left out.

@@ -29,14 +29,14 @@ func (q *Queue) Publish(ctx context.Context, j job.Job) error {
 	if err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
-	rec, _, err := q.JobRecord(ctx, j.Run, j.Disk.Ref.ID(), j.ID)
+	rec, _, err := q.JobRecord(ctx, j.Run, j.Key(), j.ID)
 	if err != nil && ivd.KindOf(err) != ivd.NotFound {
 		return &ivd.Error{Op: op, Err: err}
 	}
 	if rec.State == job.Running || rec.State == job.Done {
 		return nil
 	}
-	id := fmt.Sprintf("%s/%s/%s/%d", j.Run, j.Disk.Ref.ID(), j.ID, rec.Attempt)
+	id := fmt.Sprintf("%s/%s/%s/%d", j.Run, j.Key(), j.ID, rec.Attempt)
 	return fail(q.publish(ctx, jobSubject(&j), id, body), "%s", op)
 }
 
@@ -102,7 +102,7 @@ func (q *Queue) purge(ctx context.Context, stream, filter string) error {
 func checkJob(j *job.Job) error {
 	err := firstError(
 		checkToken("kind", j.Kind), checkToken("class", j.Class), checkToken("run", j.Run),
-		checkDisk(j.Disk.Ref.ID()), checkToken("job", j.ID), CheckVersion("job", j.Version, job.Version))
+		checkDisk(j.Key()), checkToken("job", j.ID), CheckVersion("job", j.Version, job.Version))
 	if err == nil && j.Version < 1 {
 		err = errors.New("no version")
 	}

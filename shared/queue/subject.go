@@ -27,7 +27,7 @@ var kinds = []job.Kind{job.Backup, job.Restore}
 // A job's subject is ivd.job.<kind>.<class>.<run>.<disk>.<job>: the first four
 // tokens place it, the others let a run's jobs be withdrawn in one request.
 func jobSubject(j *job.Job) string {
-	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, token(string(j.Disk.Ref.ID())), j.ID)
+	return fmt.Sprintf("ivd.job.%s.%s.%s.%s.%s", j.Kind, j.Class, j.Run, token(string(j.Key())), j.ID)
 }
 
 // token is one token of a subject or of a key, of a name that may have dots: a

@@ -59,6 +59,11 @@ func (m *manager) ListVStorageObject(req *types.ListVStorageObject) soap.HasFaul
 	for _, d := range m.v.o.Estate.Disks(name) {
 		body.Res.Returnval = append(body.Res.Returnval, types.ID{Id: string(d.ID)})
 	}
+	if r := m.v.scripted("ListVStorageObject", req); r != nil {
+		for _, id := range r.Also {
+			body.Res.Returnval = append(body.Res.Returnval, types.ID{Id: id})
+		}
+	}
 	return body
 }
 
@@ -66,6 +71,9 @@ func (m *manager) ListVStorageObject(req *types.ListVStorageObject) soap.HasFaul
 func (m *manager) RetrieveVStorageObject(req *types.RetrieveVStorageObject) soap.HasFault {
 	body := new(methods.RetrieveVStorageObjectBody)
 	d, err := m.find(req.Datastore, req.Id)
+	if r := m.v.scripted("RetrieveVStorageObject", req); err != nil && r != nil && r.Anywhere {
+		d, err = m.v.o.Estate.Search(ivd.DiskID(req.Id.Id))
+	}
 	if err != nil {
 		body.Fault_ = soapFault(err)
 		return body
