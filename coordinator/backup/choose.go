@@ -89,7 +89,11 @@ func (c *chooser) list(ctx context.Context, v *inventory.VCenter) {
 }
 
 func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inventory.Datastore) {
-	for d, err := range v.DisksOf(ctx, store) {
+	disks := v.DisksOf(ctx, store)
+	if len(c.request.Disks) > 0 {
+		disks = v.Some(ctx, store, c.request.Disks)
+	}
+	for d, err := range disks {
 		if err != nil {
 			c.unlisted = append(c.unlisted, err)
 			continue

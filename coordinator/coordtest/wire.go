@@ -30,9 +30,10 @@ func (s Status) Error() string { return http.StatusText(int(s)) }
 type Wire struct {
 	url, thumbprint string
 
-	mu   sync.Mutex
-	hook func(method, body string) error // guarded by mu
-	lose map[string]func() error         // guarded by mu: after the answer, instead of it
+	mu    sync.Mutex
+	calls int                             // guarded by mu
+	hook  func(method, body string) error // guarded by mu
+	lose  map[string]func() error         // guarded by mu: after the answer, instead of it
 }
 
 var soapMethod = regexp.MustCompile(`<(?:\w+:)?Body[^>]*><(?:\w+:)?(\w+)`)
@@ -62,6 +63,7 @@ func newWire(t *testing.T, target string) *Wire {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if m := soapMethod.FindSubmatch(body); m != nil {
 			w.mu.Lock()
+			w.calls++
 			hook, lose := w.hook, w.lose[string(m[1])]
 			w.mu.Unlock()
 			if lose != nil {

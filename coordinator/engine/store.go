@@ -107,30 +107,6 @@ func (e *Engine) ItemOver(ctx context.Context, run ivd.RunID, key ItemKey) bool 
 	return err == nil && it.Step == Ended
 }
 
-// Ended lists the items of a kind of run that have ended.
-func (e *Engine) Ended(ctx context.Context, k Kind) ([]Item, error) {
-	runs, err := e.listRuns(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var ended []Item
-	for id, r := range runs {
-		if r.Kind != k {
-			continue
-		}
-		items, err := e.listItems(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range items {
-			if it.Step == Ended {
-				ended = append(ended, it.Item)
-			}
-		}
-	}
-	return ended, nil
-}
-
 // itemOver reports whether what the ledger has of an item is left to whoever looks.
 func (e *Engine) itemOver(ctx context.Context, run ivd.RunID, item string) (bool, error) {
 	over, err := e.RunOver(ctx, run)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -64,15 +63,4 @@ func (e *Engine) countFleet(ctx context.Context) error {
 	}
 	e.gate.setFleet(handles)
 	return nil
-}
-
-// sweep has each workflow look for what its runs may have left.
-func (e *Engine) sweep(ctx context.Context) error {
-	var errs []error
-	for _, w := range e.Workflows {
-		if s, ok := w.(Sweeper); ok {
-			errs = append(errs, s.Sweep(ctx, e))
-		}
-	}
-	return errors.Join(errs...)
 }

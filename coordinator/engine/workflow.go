@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"ivdmover/coordinator/admit"
 	"ivdmover/shared/ivd"
@@ -58,6 +59,10 @@ type Records interface {
 	RunOver(ctx context.Context, run ivd.RunID) (bool, error)
 	// ItemOver reports whether an item is known to have ended, its run or not.
 	ItemOver(ctx context.Context, run ivd.RunID, key ItemKey) bool
-	// Ended lists the items of a kind of run that have ended.
-	Ended(ctx context.Context, k Kind) ([]Item, error)
+	// Ended lists the items of this coordinator's runs of a kind that have ended within
+	// so much time; within 0: those of all coordinators, whenever that was.
+	Ended(ctx context.Context, k Kind, within time.Duration) ([]Item, error)
+	// Due reports whether something is due that coordinators which share a queue do for
+	// each other, once in a while: from then on it is the asker's to do.
+	Due(ctx context.Context, what string, every time.Duration) (bool, error)
 }

@@ -99,6 +99,11 @@ func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, err
 	if err != nil {
 		return yield(v.unlisted(d, ""), fmt.Errorf("%s: %w", op, err)) && ctx.Err() == nil
 	}
+	return v.yieldDisks(ctx, d, op, all, yield)
+}
+
+// yieldDisks yields disks of one datastore and reports whether to go on.
+func (v *VCenter) yieldDisks(ctx context.Context, d Datastore, op string, all []types.ID, yield func(Disk, error) bool) bool {
 	for ids := range slices.Chunk(all, batch) {
 		disks, sick := v.retrieve(ctx, d, ids)
 		if ctx.Err() != nil {

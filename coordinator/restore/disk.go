@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
@@ -55,7 +56,7 @@ func (t *task) create(ctx context.Context, before bool) (ref ivd.DiskRef, known 
 		case r != nil:
 			return restored(r), true, nil
 		}
-		named, sick, err := named(ctx, t.vc, at, c.name())
+		named, sick, err := t.w.names.named(ctx, t.vc, at, c.name(), namesKept)
 		if err = errors.Join(append(sick, err)...); err != nil { // a sick one may be ours
 			return ref, false, err
 		}
@@ -106,7 +107,7 @@ func (t *task) finish(ctx context.Context, leased bool, recs []job.Record) error
 	if err := allDone(t.Item().Jobs, recs); err != nil {
 		return err
 	}
-	if err := free(ctx, t.vc, t.disk.Ref, t.disk.Target); err != nil {
+	if err := t.w.free(ctx, t.vc, t.disk.Ref, t.disk.Target, namesKept); err != nil {
 		return err
 	}
 	d, err := t.unfinished(ctx)
@@ -150,7 +151,7 @@ func (w *Workflow) give(ctx context.Context, v *inventory.VCenter, c claim, r *f
 	if err != nil || d.Name != c.name() {
 		return err
 	}
-	if err := free(ctx, v, d.Ref, r.Name); err != nil {
+	if err := w.free(ctx, v, d.Ref, r.Name, namesKept); err != nil {
 		return err
 	}
 	return w.rename(ctx, v, d, r.Name)
@@ -173,8 +174,8 @@ func (w *Workflow) rename(ctx context.Context, v *inventory.VCenter, d inventory
 // free refuses a name that another disk of the datastore has, as far as vSphere tells
 // their names: it takes a name twice itself. The disk may have got it meanwhile, from
 // another coordinator.
-func free(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, name string) error {
-	taken, _, err := named(ctx, v, ref.Datastore(), name)
+func (w *Workflow) free(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, name string, age time.Duration) error {
+	taken, _, err := w.names.named(ctx, v, ref.Datastore(), name, age)
 	if err != nil {
 		return err
 	}
@@ -184,22 +185,6 @@ func free(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, name strin
 		}
 	}
 	return nil
-}
-
-// named are the disks of that name on a datastore; sick says why of some disks it is
-// not known what they are called.
-func named(ctx context.Context, v *inventory.VCenter, ds ivd.DatastoreID, name string) (list []inventory.Disk, sick []error, err error) {
-	for d, err := range v.DisksOn(ctx, ds) {
-		switch {
-		case err != nil && d.Ref.ID() == "":
-			return nil, nil, err
-		case err != nil:
-			sick = append(sick, err)
-		case d.Name == name:
-			list = append(list, d)
-		}
-	}
-	return list, sick, nil
 }
 
 var _ engine.Guard = (*Workflow)(nil)

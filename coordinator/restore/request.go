@@ -43,7 +43,7 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	if err != nil {
 		return engine.Spec{}, err
 	}
-	if err := free(ctx, v, ivd.NewDiskRef(v.Source(), ds.ID, ""), name); err != nil {
+	if err := w.free(ctx, v, ivd.NewDiskRef(v.Source(), ds.ID, ""), name, namesAsked); err != nil {
 		return engine.Spec{}, err
 	}
 	d := Disk{

@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/engine"
@@ -45,11 +46,14 @@ type Deps struct {
 }
 
 // Workflow restores points to new disks.
-type Workflow struct{ Deps }
+type Workflow struct {
+	Deps
+	names *names
+}
 
 // New makes the workflow, and has its ledger know how to undo what it does.
 func New(d Deps) *Workflow {
-	w := &Workflow{d}
+	w := &Workflow{Deps: d, names: &names{now: time.Now, of: map[place]*placeNames{}}}
 	w.Ledger.Register(madeKind, ledger.Behaviour{Looks: true, Undo: w.undo})
 	return w
 }

@@ -7,12 +7,6 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// place is where restores make their disks.
-type place struct {
-	source    ivd.SourceID
-	datastore ivd.DatastoreID
-}
-
 // past is a restore that is over, and the disk that it is known to have given its
 // final name, if any.
 type past struct {
@@ -26,7 +20,7 @@ type past struct {
 // which looks at the world as ever. What a restore has made and named is the user's,
 // whatever it is called by now.
 func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
-	items, err := r.Ended(ctx, Kind)
+	items, err := r.Ended(ctx, Kind, 0)
 	if err != nil {
 		return err
 	}
@@ -62,13 +56,16 @@ func (w *Workflow) sweepPlace(ctx context.Context, at place, names map[string]pa
 	if err != nil {
 		return err
 	}
-	for d, err := range v.DisksOn(ctx, at.datastore) {
-		if err != nil {
-			w.Log.Warn("looking at a disk for one that came late failed", "source", at.source, "datastore", at.datastore, "disk", d.Ref.ID(), "err", err)
-			continue
-		}
-		p, ours := names[d.Name]
-		if !ours || d.Ref.ID() == p.named {
+	disks, sick, err := w.names.look(ctx, v, at.datastore, namesKept, func(name string) bool { return names[name].run != "" })
+	if err != nil {
+		return err
+	}
+	for _, err := range sick {
+		w.Log.Warn("looking at a disk for one that came late failed", "source", at.source, "datastore", at.datastore, "err", err)
+	}
+	for _, d := range disks {
+		p := names[d.Name]
+		if d.Ref.ID() == p.named {
 			continue
 		}
 		w.Log.Warn("a disk has the working name of a restore that is over", "run", p.run, "disk", d.Ref.ID(), "name", d.Name)

@@ -36,7 +36,7 @@ func (w *Workflow) undo(ctx context.Context, o ledger.Obligation) (found bool, e
 		return false, err
 	}
 	c := claim{o.Run, engine.ItemKey(o.Item)}
-	disks, sick, err := named(ctx, v, m.Place.Datastore(), c.name())
+	disks, sick, err := w.names.named(ctx, v, m.Place.Datastore(), c.name(), namesKept)
 	if err = errors.Join(append(sick, err)...); err != nil { // a sick one may be ours
 		return false, err
 	}
