@@ -87,8 +87,8 @@ and brings them back.
 ivd serve is the coordinator. The other commands ask it, at IVD_SERVER or --server,
 with the token IVD_TOKEN or --token where it wants one.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 some disks
-failed, or a list lacks something that is named below it.`,
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 done in part: some
+disks failed, or a list lacks what is named below it.`,
 		Example: `  ivd demo                                      the whole story on this machine
   ivd repo init --config /etc/ivd/ivd.yaml      make the repository, once
   ivd serve --config /etc/ivd/ivd.yaml          run the coordinator

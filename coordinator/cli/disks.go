@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/text"
 )
 
 func (a *app) disks() *cobra.Command {
@@ -76,7 +77,7 @@ func (a *app) diskIDs() cobra.CompletionFunc {
 		var words []cobra.Completion
 		for _, d := range disks {
 			if d.Failure == nil {
-				words = append(words, cobra.CompletionWithDesc(string(d.ID), d.Name+" on "+d.Datastore+" of "+d.VCenter))
+				words = append(words, cobra.CompletionWithDesc(string(d.ID), text.Name(d.Name+" on "+d.Datastore+" of "+d.VCenter)))
 			}
 		}
 		return words, err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/ivd"
 )
 
@@ -93,5 +94,5 @@ func (a *app) report(err error) {
 	if remedy := ivd.RemedyOf(err); remedy != "" {
 		line += "; " + remedy
 	}
-	fmt.Fprintln(a.errs, line)
+	fmt.Fprintln(a.errs, text.Safe(line))
 }

@@ -157,3 +157,47 @@ func TestPathsOfSeveralVCenters(t *testing.T) {
 		}
 	}
 }
+
+// What others wrote does not steer the terminal, whichever command shows it.
+func TestOthersTextIsShownAsData(t *testing.T) {
+	const evil = "e\x1b]0;owned\a\u202e\n2b7f  forged\u009b2J"
+	rooms := estate()
+	for i := range rooms.DiskList {
+		rooms.DiskList[i].Name, rooms.DiskList[i].Datastore, rooms.DiskList[i].AttachedTo = evil, evil, []string{evil}
+	}
+	rooms.DiskList[1].Failure = &ivd.Failure{Message: evil, Remedy: evil}
+	for i := range rooms.PointList {
+		rooms.PointList[i].Name, rooms.PointList[i].Datastore = evil, evil
+	}
+	rooms.PointList[2].Failure = &ivd.Failure{Message: evil}
+	rooms.SnapshotList[0].Name, rooms.SnapshotList[0].Description = evil, evil
+	rooms.MoverList[0].Active[0].Name, rooms.MoverList[0].Paths[1].Reason = evil, evil
+	v := backup(api.Partial)
+	for i := range v.Disks {
+		v.Disks[i].Name, v.Disks[i].Note, v.Disks[i].Retried = evil, evil, evil
+	}
+	v.Disks[1].Failure = &ivd.Failure{Message: evil, Remedy: evil}
+	rooms.Put(v)
+	r := restore()
+	r.Disks[0].Target = evil
+	rooms.Put(r)
+	rooms.Details = map[ivd.PointID]api.PointDetail{pointA: {Product: evil, Was: api.DiskFacts{Path: evil, Tags: []api.Tag{{Category: evil, Name: evil}}}}}
+	rooms.Next = v
+	url := serve(t, rooms)
+	commands := [][]string{{"point", "show", string(pointA)}, {"backup", "--all", "--wait"}, {"restore", evil}, {"disks", "--datastore", evil}, {evil}, {"run", "show", evil}}
+	for _, args := range lists {
+		if args[0] != "point" {
+			commands = append(commands, args)
+		}
+	}
+	for _, args := range commands {
+		for _, format := range []string{"table", "json"} {
+			_, out, errs := do(t.Context(), cli.Extra{}, append(args, "--server", url, "-o", format)...)
+			for _, bad := range []string{"\x1b", "\a", "\u202e", "\u009b", "\n2b7f"} {
+				if strings.Contains(out+errs, bad) {
+					t.Errorf("%q as %s lets %q through:\n%q", args, format, bad, out+errs)
+				}
+			}
+		}
+	}
+}

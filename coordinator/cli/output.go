@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"ivdmover/coordinator/cli/text"
 )
 
 // format is how a result is shown.
@@ -59,14 +61,14 @@ func (a *app) show(v any, table func(io.Writer) error) error {
 		return fmt.Errorf("write the result as JSON: %w", err)
 	}
 	if a.format == asYAML {
-		text, err := yamlOf(out.Bytes())
+		body, err := yamlOf(out.Bytes())
 		if err != nil {
 			return fmt.Errorf("write the result as YAML: %w", err)
 		}
-		_, err = a.out.Write(text)
+		_, err = a.out.Write(body)
 		return err
 	}
-	_, err := a.out.Write(out.Bytes())
+	_, err := a.out.Write(text.EscapeJSON(out.Bytes()))
 	return err
 }
 
@@ -87,9 +89,9 @@ func (a *app) showList(list any, table func(io.Writer) error, not unlisted, head
 
 // yamlOf turns JSON into YAML with the same keys in the same order. JSON is YAML; only
 // its style differs.
-func yamlOf(text []byte) ([]byte, error) {
+func yamlOf(body []byte) ([]byte, error) {
 	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	if err := yaml.Unmarshal(body, &doc); err != nil {
 		return nil, err
 	}
 	plainStyle(&doc)

@@ -27,7 +27,7 @@ func (r *reasons) add(reason, name string) {
 	if r.names[reason] == nil {
 		r.order = append(r.order, reason)
 	}
-	r.names[reason] = append(r.names[reason], name)
+	r.names[reason] = append(r.names[reason], text.Name(name))
 }
 
 func (r *reasons) write(w io.Writer, heading string) error {
@@ -50,7 +50,7 @@ func (r *reasons) write(w io.Writer, heading string) error {
 	return nil
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+func oneLine(s string) string { return text.Safe(strings.Join(strings.Fields(s), " ")) }
 
 // writeReasons writes why disks were read as they were, what was tried again, and why
 // transports that movers prefer were not used.

@@ -91,7 +91,7 @@ func (a *app) pointIDs() cobra.CompletionFunc {
 		var words []cobra.Completion
 		for _, p := range points {
 			if p.Failure == nil && !p.Partial {
-				words = append(words, cobra.CompletionWithDesc(p.ShortID, p.Name+" "+text.Time(p.Time)))
+				words = append(words, cobra.CompletionWithDesc(p.ShortID, text.Name(p.Name)+" "+text.Time(p.Time)))
 			}
 		}
 		return words, err

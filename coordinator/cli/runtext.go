@@ -6,7 +6,6 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/progress"
@@ -36,7 +35,7 @@ func writeRun(w io.Writer, v api.RunDetail) error {
 		if d.Failure == nil {
 			continue
 		}
-		fmt.Fprintf(w, "%s  %s: %s\n", heading, nameOf(d), withName(progress.Failure(d.Failure), d))
+		fmt.Fprintf(w, "%s  %s: %s\n", heading, text.Name(nameOf(d)), withName(progress.Failure(d.Failure), d))
 		heading = ""
 	}
 	return writeReasons(w, v)
@@ -48,13 +47,13 @@ type fact struct{ name, what string }
 func writeFacts(w io.Writer, facts []fact) error {
 	width := 0
 	for _, f := range facts {
-		width = max(width, utf8.RuneCountInString(f.name))
+		width = max(width, text.Width(f.name))
 	}
 	for _, f := range facts {
 		if f.what == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, f.name, f.what); err != nil {
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, f.name, text.Safe(f.what)); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
@@ -34,10 +33,10 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	}
 	name := q.Name
 	if name == "" {
-		name = p.Disk.Name + "-" + p.ID.Time().Format("20060102T150405Z")
+		name = nameAfter(p.Disk.Name, p.ID.Time())
 	}
-	if strings.HasPrefix(name, workingPrefix) {
-		return engine.Spec{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%q is a name of unfinished restores", name), Remedy: "give another --name"}
+	if err := checkName(name); err != nil {
+		return engine.Spec{}, err
 	}
 	v, ds, err := w.target(ctx, q, p.Ref())
 	if err != nil {

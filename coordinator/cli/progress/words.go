@@ -36,7 +36,7 @@ func Failure(f *ivd.Failure) string {
 	if f.Remedy != "" {
 		line += "; " + f.Remedy
 	}
-	return line
+	return text.Safe(line)
 }
 
 // summary is the whole run in words.
@@ -117,4 +117,4 @@ func bytesMoved(kind job.Kind, s ivd.Stats) int64 {
 }
 
 // name is what people call the disk: of a restore, the new one.
-func name(d api.RunDisk) string { return cmp.Or(d.Target, d.Name, string(d.ID), d.Key) }
+func name(d api.RunDisk) string { return text.Name(cmp.Or(d.Target, d.Name, string(d.ID), d.Key)) }

@@ -3,7 +3,6 @@ package text
 import (
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
 // Column is a column's heading and on which side its cells stand.
@@ -25,8 +24,18 @@ type Table struct {
 	rows    [][]string
 }
 
-// Row adds a row, a cell for each column.
-func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
+// maxCell is how many columns of the terminal a cell takes at most; the other formats
+// have all of it.
+const maxCell = 80
+
+// Row adds a row, a cell for each column. What others wrote is shown as Safe does.
+func (t *Table) Row(cells ...string) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = Name(c)
+	}
+	t.rows = append(t.rows, row)
+}
 
 // gap is what stands between two columns.
 const gap = "  "
@@ -37,14 +46,14 @@ func (t *Table) Write(w io.Writer) error {
 	used := make([]bool, len(t.Columns))
 	for _, row := range t.rows {
 		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], Width(cell))
 			used[i] = used[i] || cell != ""
 		}
 	}
 	heading := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		heading[i] = c.Name
-		widths[i] = max(widths[i], utf8.RuneCountInString(c.Name))
+		widths[i] = max(widths[i], Width(c.Name))
 		used[i] = used[i] || len(t.rows) == 0
 	}
 	var out strings.Builder
@@ -65,7 +74,7 @@ func (t *Table) line(row []string, widths []int, used []bool) string {
 		if b.Len() > 0 {
 			b.WriteString(gap)
 		}
-		space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+		space := strings.Repeat(" ", widths[i]-Width(cell))
 		if t.Columns[i].Right {
 			b.WriteString(space + cell)
 		} else {
