@@ -25,6 +25,7 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/config"
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
@@ -92,6 +93,18 @@ type Disk struct {
 type Order struct {
 	Policy string `json:"policy,omitempty"`
 	Full   bool   `json:"full,omitempty"` // read all that is allocated, whatever changed
+}
+
+// LeaseKind is that of its runs.
+func (w *Workflow) LeaseKind() format.LeaseKind { return repo.WriteLease }
+
+// Concluded reports whether the repository has a run's summary.
+func (w *Workflow) Concluded(ctx context.Context, run ivd.RunID) (bool, error) {
+	_, err := w.Repo.ReadRun(ctx, run)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Tokens are those of the disks.

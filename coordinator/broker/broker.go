@@ -66,6 +66,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{lock: lock, creds: cmp.Or(o.Creds, o.Dir)}
+	if err := distrustIndex(o.Dir); err != nil {
+		return nil, errors.Join(startError(o, err), lock.Close())
+	}
 	log := newLog(o.Logger)
 	if s.access, err = newAccess(s.creds, log.to); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -86,6 +89,22 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		}
 	}
 	return s, nil
+}
+
+// distrustIndex removes what the server keeps of its streams beside their messages: so
+// it reads each message, and drops those that are damaged. It would find them later
+// otherwise, and serve the stream no more.
+func distrustIndex(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*", "msgs", "index.db"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // start waits until the server answers, or has failed.

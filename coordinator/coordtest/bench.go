@@ -39,6 +39,9 @@ type Bench struct {
 	Folder   string // of the repository
 	Lab      *lab.Lab
 	password atomic.Pointer[ivd.Secret] // what coordinators log in with
+	// StateDir is where coordinators keep what they know.
+	StateDir string
+	Said     Log // by all coordinators
 	// StoreClock is that of the repository's store.
 	StoreClock *storetest.Clock
 }
@@ -54,7 +57,7 @@ func New(t *testing.T) *Bench {
 // NewWith is New with a laboratory that differs from others. Its folder is the bench's.
 func NewWith(t *testing.T, o lab.Options) *Bench {
 	t.Helper()
-	b := &Bench{T: t, LabDir: t.TempDir(), Folder: t.TempDir()}
+	b := &Bench{T: t, LabDir: t.TempDir(), Folder: t.TempDir(), StateDir: t.TempDir()}
 	o.Dir = b.LabDir
 	startLab.Lock() // the simulator's models are shared by all of a process
 	l, err := lab.Start(t.Context(), o)

@@ -3,7 +3,9 @@ package coordtest
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/login"
 	"ivdmover/coordinator/restore"
+	"ivdmover/coordinator/witness"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
@@ -58,7 +61,7 @@ func (b *Bench) Coordinator(instance string) *Coordinator {
 // CoordinatorOf is a coordinator with other vCenters.
 func (b *Bench) CoordinatorOf(instance string, sources inventory.Sources) *Coordinator {
 	b.Helper()
-	log := slog.New(slog.NewTextHandler(b.Output(), nil))
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(b.Output(), &b.Said), nil))
 	c := &Coordinator{b: b, Clock: &Clock{}, Queue: b.Connect()}
 	c.Fleet = fleet.New(c.Queue, c.Clock.Now)
 	c.Ledger = ledger.New(c.Queue.State(), log, c.Clock.Now)
@@ -68,7 +71,7 @@ func (b *Bench) CoordinatorOf(instance string, sources inventory.Sources) *Coord
 		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Engine = engine.New(engine.Deps{
-		Queue: c.Queue, Leases: leases{b.Repo, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet,
+		Queue: c.Queue, Leases: leases{b.Repo, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet, Witness: witness.At(filepath.Join(b.StateDir, instance)),
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: c.Backup, restore.Kind: c.Restore},
 		Limits:    admit.Limits{}, Instance: instance, Log: log, Now: c.Clock.Now,
 	})

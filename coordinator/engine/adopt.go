@@ -83,7 +83,7 @@ func (e *Engine) take(ctx context.Context, id ivd.RunID) error {
 	}
 	e.Log.Info("run taken up", "run", id, "from", from)
 	d := e.newDriver(r, rev, lease)
-	d.taken = true
+	d.taken, d.begun = true, r.Counts.Items
 	e.drive(d)
 	return nil
 }

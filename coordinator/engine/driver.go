@@ -24,6 +24,7 @@ type driver struct {
 
 	id      ivd.RunID
 	taken   bool        // it was begun by another start or another coordinator
+	begun   int         // with how many items, by the record that was taken up
 	inDoubt atomic.Bool // a commit's outcome is not known
 
 	cancel context.CancelCauseFunc // of the work, not of cleaning up
@@ -109,6 +110,12 @@ func (d *driver) ownItems(ctx context.Context) ([]storedItem, error) {
 	items, err := d.e.listItems(ctx, d.id)
 	if err != nil || !d.taken {
 		return items, err
+	}
+	if was := d.begun; len(items) < was {
+		d.log.Error("the queue has lost records of the run", "items", was, "left", len(items))
+		if err := d.update(ctx, func(r *Run) { r.Failure = itemsLost(was, len(items)) }); err != nil {
+			return nil, err
+		}
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(storesAtOnce)

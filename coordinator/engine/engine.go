@@ -15,6 +15,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,7 +24,9 @@ import (
 
 	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/ledger"
+	"ivdmover/coordinator/witness"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
@@ -35,6 +38,7 @@ type Leases interface {
 	OpenLease(ctx context.Context, s repo.LeaseSpec) (repo.Lease, error)
 	CheckLease(ctx context.Context, id ivd.LeaseID, need time.Duration) error
 	EndLease(ctx context.Context, id ivd.LeaseID) error
+	Leases(ctx context.Context) iter.Seq2[repo.StoredLease, error]
 }
 
 // Fleet tells of the movers.
@@ -49,6 +53,7 @@ type Deps struct {
 	Leases    Leases
 	Ledger    *ledger.Ledger
 	Fleet     Fleet
+	Witness   *witness.Witness // nil: what the queue loses is not noticed
 	Workflows map[Kind]Workflow
 	Limits    admit.Limits // the fleet's part is filled in from the movers' heartbeats
 
@@ -87,6 +92,7 @@ var (
 const (
 	beatEvery    = 5 * time.Second
 	countEvery   = time.Second      // the movers' handles
+	noteEvery    = 10 * time.Second // what the queue holds
 	leaseEvery   = 10 * time.Second // the run's lease
 	lookEvery    = 3 * time.Second  // for runs without an owner, ledger entries without a run
 	silentOwner  = 15 * time.Second // after which a run is taken over, by our own clock
@@ -117,6 +123,8 @@ func New(d Deps) *Engine {
 // What is under way then is left as it is stored, for the next start.
 func (e *Engine) Serve(ctx context.Context) {
 	life, end := context.WithCancelCause(ctx)
+	for !e.recalled(ctx) && pause.For(ctx, lookEvery) == nil { // a run that begins now is not one that is lost
+	}
 	e.begin(life)
 	e.watchOver(life)
 	e.mu.Lock() // from here on drive starts nothing

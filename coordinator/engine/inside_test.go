@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"testing"
 	"time"
@@ -76,6 +77,9 @@ func (leases) OpenLease(_ context.Context, s repo.LeaseSpec) (repo.Lease, error)
 }
 func (leases) CheckLease(context.Context, ivd.LeaseID, time.Duration) error { return nil }
 func (leases) EndLease(context.Context, ivd.LeaseID) error                  { return nil }
+func (leases) Leases(context.Context) iter.Seq2[repo.StoredLease, error] {
+	return func(func(repo.StoredLease, error) bool) {}
+}
 
 type noFleet struct{}
 

@@ -27,29 +27,36 @@ func (d *driver) lost(ctx context.Context) bool {
 // over, and what it has left in the world is swept up by that.
 func (d *driver) bury(ctx context.Context) {
 	d.log.Error("the run ends: the queue has lost its records", "remedy", errRecordsLost.Remedy)
+	if err := d.abandon(ctx); err != nil {
+		d.log.Error("storing that the run has ended failed", "err", err)
+	}
+	d.endLease(ctx)
+	if err := d.e.sweep(ctx); err != nil && ctx.Err() == nil {
+		d.log.Warn("looking for what the run has left failed; it is tried again within the hour", "err", err)
+	}
+}
+
+// abandon stores the run and its items as over, and its summary.
+func (d *driver) abandon(ctx context.Context) error {
 	d.abandonItems()
 	v := d.view()
 	v.State, v.Ended = d.result(), time.Now().UTC()
-	items := make([]Item, len(v.Items))
-	for i, it := range v.Items {
-		items[i] = it.Item
+	for _, it := range v.Items {
 		d.letGo(ctx, it.Item)
 	}
-	err := again(ctx, func() error {
-		_, err := d.e.store(ctx, v.Run, items)
+	d.conclude(ctx, v)
+	return again(ctx, func() error {
+		for _, it := range v.Items {
+			if _, err := d.e.Queue.State().Put(ctx, itemKey(d.id, it.Key), it.Item); err != nil {
+				return err
+			}
+		}
+		_, err := d.e.Queue.State().Create(ctx, runKey(d.id), v.Run)
 		if ivd.KindOf(err) == ivd.Exists { // a try before this one
 			return nil
 		}
 		return err
 	})
-	if err != nil {
-		d.log.Error("storing that the run has ended failed", "err", err)
-	}
-	d.conclude(ctx, v)
-	d.endLease(ctx)
-	if err := d.e.sweep(ctx); err != nil && ctx.Err() == nil {
-		d.log.Warn("looking for what the run has left failed; it is tried again within the hour", "err", err)
-	}
 }
 
 // abandonItems ends the items that have not ended.

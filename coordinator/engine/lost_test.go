@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -97,4 +98,73 @@ func TestRunWhoseRecordsAreLost(t *testing.T) {
 		t.Errorf("the next run: %+v", v)
 	}
 	b.NothingLeft(d)
+}
+
+// The queue's server says nothing of what it cannot read in its files. The next start
+// says it, and cleans up: no snapshot, no obligation, no run without an end is left.
+func TestDamagedFilesOfTheQueue(t *testing.T) {
+	t.Parallel()
+	const block = "msgs/1.blk"
+	flip := func(at int) func(*coordtest.Bench, string) {
+		return func(b *coordtest.Bench, dir string) {
+			file := filepath.Join(dir, block)
+			body, err := os.ReadFile(file)
+			b.Must(err)
+			body[(at+len(body))%len(body)] ^= 0xff
+			b.Must(os.WriteFile(file, body, 0o600))
+		}
+	}
+	truncate := func(to int64) func(*coordtest.Bench, string) {
+		return func(b *coordtest.Bench, dir string) { b.Must(os.Truncate(filepath.Join(dir, block), to)) }
+	}
+	remove := func(what string) func(*coordtest.Bench, string) {
+		return func(b *coordtest.Bench, dir string) { b.Must(os.RemoveAll(filepath.Join(dir, what))) }
+	}
+	for name, c := range map[string]struct {
+		spoil func(*coordtest.Bench, string)
+		loses bool
+	}{
+		"nothing":          {func(*coordtest.Bench, string) {}, false},
+		"its index":        {remove("msgs/index.db"), false},
+		"its description":  {remove("meta.inf"), false},
+		"a block, flipped": {flip(100), true},
+		"its last message": {flip(-20), true},
+		"a block, cut":     {truncate(700), true},
+		"a block, emptied": {truncate(0), true},
+		"a block, removed": {remove(block), true},
+		"all messages":     {remove("msgs"), true},
+		"the whole stream": {remove(""), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := coordtest.New(t)
+			d := b.Disk("a", 8)
+			m := b.Mover("m1")
+			letGo := held(m)
+			c1, stop := b.Serving("one")
+			id := b.Begin(c1, backup.Request{All: true}).ID
+			moving(b, c1, m, id)
+			stop()
+			b.RestartBroker(func(h *coordtest.Home) { c.spoil(b, h.StreamDir("KV_IVD_STATE")) })
+			letGo()
+			c2, _ := b.Serving("one")
+			if said := len(b.Said.Lines("level=ERROR", "the queue has lost")) > 0; said != c.loses {
+				t.Errorf("said: %t", said)
+			}
+			v := b.Until(c2, id, coordtest.Ended)
+			if r, err := b.Repo.ReadRun(t.Context(), id); err != nil || r.State != string(v.State) {
+				t.Errorf("the run is %s, its summary %+v, %v", v.State, r, err)
+			}
+			if !c.loses && v.State != engine.Done {
+				t.Errorf("%s: %+v", v.State, v.Items)
+			}
+			ctx, end := context.WithTimeout(t.Context(), time.Minute)
+			defer end()
+			for b.Snapshots(d) > 0 || len(b.Ledger()) > 0 {
+				if pause.For(ctx, 100*time.Millisecond) != nil {
+					t.Fatalf("%d snapshots are left, and of the ledger %v", b.Snapshots(d), b.Ledger())
+				}
+			}
+		})
+	}
 }

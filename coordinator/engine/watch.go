@@ -14,6 +14,7 @@ import (
 func (e *Engine) watchOver(ctx context.Context) {
 	var looks sync.WaitGroup
 	runs := e.standingRuns()
+	note := func(ctx context.Context) error { return e.noteStanding(ctx, runs) }
 	for _, l := range []struct {
 		what         string
 		first, every time.Duration
@@ -23,6 +24,7 @@ func (e *Engine) watchOver(ctx context.Context) {
 		{"looking for runs that nobody drives", 0, lookEvery, func(ctx context.Context) error { return e.lookAfter(ctx, runs) }},
 		{"looking for what ended runs have left", 0, lookEvery, e.Ledger.Settle},
 		{"looking for what came late", sweepFirst, sweepEvery, e.sweep},
+		{"noting what is under way", noteEvery, noteEvery, note},
 		{"pruning old runs", sweepFirst, sweepEvery, e.prune},
 	} {
 		looks.Go(func() {
@@ -35,6 +37,32 @@ func (e *Engine) watchOver(ctx context.Context) {
 	}
 	looks.Wait()
 	e.Ledger.Wait()
+	last, stop := context.WithTimeout(context.WithoutCancel(ctx), lastNote)
+	defer stop()
+	if err := note(last); err != nil {
+		e.Log.Warn("noting what is under way failed: what the queue may lose until the next start is not noticed", "err", err)
+	}
+}
+
+// lastNote is how long what is under way may take to be noted at the end.
+const lastNote = 5 * time.Second
+
+// recalled looks, before anything is taken up, for what the queue has lost.
+func (e *Engine) recalled(ctx context.Context) bool {
+	err := e.recall(ctx)
+	if err != nil && ctx.Err() == nil {
+		e.Log.Warn("looking for what the queue has lost failed; it is tried again", "err", err)
+	}
+	return err == nil
+}
+
+// noteStanding notes what is under way, as a standing watch has it.
+func (e *Engine) noteStanding(ctx context.Context, runs *queue.Mirror[Run]) error {
+	all, err := runs.All(ctx)
+	if err != nil {
+		return err
+	}
+	return e.note(ctx, all)
 }
 
 // lookAfter takes up the runs that nobody drives, as a standing watch has them.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/admit"
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -38,6 +39,15 @@ type Guard interface {
 // Keyer is a workflow of which each item is one disk, and has one of a few keys.
 type Keyer interface {
 	Keys(ref ivd.DiskRef) []ItemKey
+}
+
+// Rememberer is a workflow that knows something of runs of which the queue has lost
+// all.
+type Rememberer interface {
+	// LeaseKind is that of its runs.
+	LeaseKind() format.LeaseKind
+	// Concluded reports whether a run is known to be over, its record or not.
+	Concluded(ctx context.Context, run ivd.RunID) (bool, error)
 }
 
 // Concluder is a workflow that does something when all items of a run have ended.

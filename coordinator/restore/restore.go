@@ -69,6 +69,12 @@ type Disk struct {
 	Target    string       `json:"target"` // the new disk's final name
 }
 
+// LeaseKind is that of its runs.
+func (w *Workflow) LeaseKind() format.LeaseKind { return repo.ReadLease }
+
+// Concluded is false: restores leave no summary.
+func (w *Workflow) Concluded(context.Context, ivd.RunID) (bool, error) { return false, nil }
+
 // Tokens are those of the new disks.
 func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
 	return engine.TokensOf(items, func(d Disk) (ivd.DiskRef, error) {

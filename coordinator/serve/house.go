@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/engine"
@@ -12,6 +13,7 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/login"
 	"ivdmover/coordinator/restore"
+	"ivdmover/coordinator/witness"
 	"ivdmover/shared/config"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
@@ -38,7 +40,7 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inven
 	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
 	h.doctors = examine.New(examine.Deps{Sources: sources, Ledger: l, Fleet: h.fleet, Silent: fleet.SilentMover, Instance: instance, Log: log})
 	h.engine = engine.New(engine.Deps{
-		Queue: q, Leases: r, Ledger: l, Fleet: h.fleet,
+		Queue: q, Leases: r, Ledger: l, Fleet: h.fleet, Witness: witness.At(filepath.Join(cfg.StateDir, "under-way")),
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: h.backup, restore.Kind: h.restore},
 		Limits:    limits(cfg.VCenters, sources), Instance: instance, Log: log,
 	})

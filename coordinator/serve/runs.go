@@ -16,6 +16,7 @@ import (
 // runs shows runs as the API has them.
 type runs struct {
 	house *house
+	past  *summaries
 	label func(ivd.SourceID) string // what a source is called here
 }
 
@@ -55,28 +56,48 @@ func (r *runs) Cancel(ctx context.Context, id ivd.RunID) error { return r.house.
 // Run is one run.
 func (r *runs) Run(ctx context.Context, id ivd.RunID) (api.Run, error) {
 	run, err := r.house.engine.Run(ctx, id)
+	if ivd.KindOf(err) == ivd.NotFound {
+		if past, pastErr := r.past.run(ctx, id); ivd.KindOf(pastErr) != ivd.NotFound {
+			return runOfSummary(past), pastErr
+		}
+	}
 	return r.run(run), err
 }
 
-// Runs are all that are kept, the newest first.
+// Runs are the newest, the newest first: those that are kept, and those that only the
+// repository knows any more.
 func (r *runs) Runs(ctx context.Context) ([]api.Run, error) {
 	kept, err := r.house.engine.Runs(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]api.Run, len(kept))
 	for i, run := range kept {
 		list[i] = r.run(run)
 	}
-	return list, err
+	return r.past.fill(ctx, list), nil
 }
 
 // RunDisks are those of one run, in the order of their keys.
 func (r *runs) RunDisks(ctx context.Context, id ivd.RunID) ([]api.RunDisk, error) {
 	v, err := r.house.engine.View(ctx, id)
+	if ivd.KindOf(err) == ivd.NotFound {
+		if past, pastErr := r.past.run(ctx, id); ivd.KindOf(pastErr) != ivd.NotFound {
+			return disksOfSummary(past, r.label), pastErr
+		}
+	}
 	return r.disks(v.Kind, v.Items), err
 }
 
 // Watch yields a run's changes.
 func (r *runs) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[api.Change, error] {
 	return func(yield func(api.Change, error) bool) {
+		if _, gone := r.house.engine.Run(ctx, id); ivd.KindOf(gone) == ivd.NotFound {
+			if past, err := r.past.run(ctx, id); err == nil {
+				yield(api.Change{Run: runOfSummary(past), Disks: disksOfSummary(past, r.label)}, nil)
+				return
+			}
+		}
 		for c, err := range r.house.engine.Watch(ctx, id) {
 			if !yield(api.Change{Run: r.run(c.Run), Disks: r.disks(c.Run.Kind, c.Items)}, err) {
 				return

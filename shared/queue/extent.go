@@ -1,0 +1,38 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Extent is how far a bucket has come.
+type Extent struct {
+	Made time.Time // at its server
+	Last uint64    // the latest revision of any key; it never falls, unless the server's files do
+}
+
+// Extent asks the server.
+func (b *Bucket) Extent(ctx context.Context) (e Extent, err error) {
+	err = b.q.retry(ctx, func(ctx context.Context) error {
+		s, err := b.q.js.Stream(ctx, bucketStream(b.name))
+		if err == nil {
+			info := s.CachedInfo()
+			e = Extent{Made: info.Created.UTC(), Last: info.State.LastSeq}
+		}
+		return err
+	})
+	return e, fail(err, "ask how far %s has come", b.name)
+}
+
+// Traceless reports whether the server has nothing at all of a key: neither a value
+// nor, for an hour after it was removed, the mark of that.
+func (b *Bucket) Traceless(ctx context.Context, key string) (bool, error) {
+	_, err := b.last(ctx, b.subject(key))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true, nil
+	}
+	return false, fail(err, "look for %s", key)
+}
