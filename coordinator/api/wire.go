@@ -28,8 +28,9 @@ type Disk struct {
 	Thin          bool              `json:"thin"`
 	Encrypted     bool              `json:"encrypted"`
 	Created       time.Time         `json:"created,omitzero"`
-	Metadata      map[string]string `json:"metadata,omitempty"` // of a container volume: its cluster, namespace, claim
-	LastPoint     *ivd.PointID      `json:"last_point"`         // null: not protected
+	Metadata      map[string]string `json:"metadata,omitempty"`   // of a container volume: its cluster, namespace, claim
+	Unfinished    ivd.RunID         `json:"unfinished,omitempty"` // the restore that makes it, or has left it: no backup takes it
+	LastPoint     *ivd.PointID      `json:"last_point"`           // null: not protected
 	LastPointTime time.Time         `json:"last_point_time,omitzero"`
 	Unsure        *ivd.Failure      `json:"unsure,omitempty"`  // why attached_to may lack some, or their names
 	Failure       *ivd.Failure      `json:"failure,omitempty"` // it could not be listed

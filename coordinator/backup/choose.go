@@ -57,6 +57,7 @@ type chooser struct {
 	again    []inventory.Disk       // that were listed once more, on another datastore
 	unlisted []error                // of what could not be listed
 	twice    []error                // of what is there twice
+	ours     []error                // of what restores make
 }
 
 // sourcesOf are those that a request is about.
@@ -99,6 +100,10 @@ func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inv
 			continue
 		}
 		if !c.wants(d) {
+			continue
+		}
+		if err := d.Estate(); err != nil { // a policy passes it over, a person hears why
+			c.ours = append(c.ours, err)
 			continue
 		}
 		name := catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}
@@ -166,6 +171,9 @@ func (c *chooser) missing() error {
 	for _, id := range c.request.Disks {
 		if slices.ContainsFunc(c.chosen, func(d inventory.Disk) bool { return d.Ref.ID() == id }) {
 			continue
+		}
+		if len(c.ours) > 0 {
+			return c.ours[0]
 		}
 		if len(c.unlisted) > 0 {
 			return fmt.Errorf("look for disk %s: %w", id, errors.Join(c.unlisted...))

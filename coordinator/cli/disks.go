@@ -15,6 +15,9 @@ func (a *app) disks() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "disks",
 		Short: "List the estate's disks and when each was last backed up",
+		Long: `Lists the disks of every vCenter and when each was last backed up. A disk that a
+restore makes, or has left half-written, is shown with that restore's run: it is
+none of the estate's, and no backup takes it until it has its name.`,
 		Example: `  ivd disks
   ivd disks --unprotected
   ivd disks --datastore nvme-1 -o json`,
@@ -76,7 +79,7 @@ func (a *app) diskIDs() cobra.CompletionFunc {
 		disks, err := c.Disks(ctx, api.DiskQuery{})
 		var words []cobra.Completion
 		for _, d := range disks {
-			if d.Failure == nil {
+			if d.Failure == nil && d.Unfinished == "" {
 				words = append(words, cobra.CompletionWithDesc(string(d.ID), text.Name(d.Name+" on "+d.Datastore+" of "+d.VCenter)))
 			}
 		}

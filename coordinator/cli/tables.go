@@ -28,6 +28,9 @@ func diskTable(disks []api.Disk) (*text.Table, unlisted) {
 		if d.LastPoint != nil {
 			last = text.Time(d.LastPointTime)
 		}
+		if d.Unfinished != "" {
+			last = "made by " + string(d.Unfinished)
+		}
 		attached := some(d.AttachedTo)
 		if d.Unsure != nil {
 			attached = strings.TrimPrefix(attached, "-") + "?"

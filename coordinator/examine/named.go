@@ -47,6 +47,8 @@ func (r *Room) named(ctx context.Context, text string) (*inventory.VCenter, inve
 			Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are meant by %q, such as %s and %s", len(found), text, found[0].Ref.ID(), found[1].Ref.ID()),
 			Remedy: "give the whole id, as `ivd disks` lists it",
 		}
+	case len(m.ours) > 0:
+		return nil, inventory.Disk{}, m.ours[0]
 	case len(m.unknown) > 0:
 		return nil, inventory.Disk{}, fmt.Errorf("look for disk %s: %w", text, errors.Join(m.unknown...))
 	}
@@ -57,6 +59,7 @@ func (r *Room) named(ctx context.Context, text string) (*inventory.VCenter, inve
 type meant struct {
 	named, begun []inventory.Disk // by its whole id or name; by the beginning of its id
 	unknown      []error
+	ours         []error // of those that restores make: they are not the estate's
 }
 
 func (m *meant) lookIn(ctx context.Context, v *inventory.VCenter, text string) {
@@ -64,7 +67,7 @@ func (m *meant) lookIn(ctx context.Context, v *inventory.VCenter, text string) {
 	if uuid.Validate(text) == nil {
 		d, err := v.Find(ctx, id)
 		if err == nil {
-			m.named = append(m.named, d)
+			m.take(&m.named, d)
 		} else if ivd.KindOf(err) != ivd.NotFound {
 			m.unknown = append(m.unknown, err)
 		}
@@ -78,9 +81,17 @@ func (m *meant) lookIn(ctx context.Context, v *inventory.VCenter, text string) {
 		case err != nil:
 			m.unknown = append(m.unknown, err)
 		case d.Name == text:
-			m.named = append(m.named, d)
+			m.take(&m.named, d)
 		case strings.HasPrefix(string(d.Ref.ID()), string(id)):
-			m.begun = append(m.begun, d)
+			m.take(&m.begun, d)
 		}
 	}
+}
+
+func (m *meant) take(to *[]inventory.Disk, d inventory.Disk) {
+	if err := d.Estate(); err != nil {
+		m.ours = append(m.ours, err)
+		return
+	}
+	*to = append(*to, d)
 }

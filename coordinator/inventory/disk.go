@@ -33,6 +33,7 @@ type Disk struct {
 	Created       time.Time
 	Path          string            // "[datastore] fcd/….vmdk"
 	Metadata      map[string]string // as a container's storage has it: cluster, namespace, claim
+	Unfinished    ivd.RunID         // the restore that makes it; empty: it is one of the estate
 
 	backing string            // its file's UUID, as far as the datastore tells
 	marks   map[string]string // what this program keeps with it
@@ -228,6 +229,7 @@ func (v *VCenter) retrieveOne(ctx context.Context, d Datastore, id types.ID) (Di
 	for _, kv := range c.Metadata {
 		out.keep(kv)
 	}
+	out.Unfinished = v.unfinishedBy(out)
 	for _, consumer := range c.ConsumerId {
 		out.AttachedTo = append(out.AttachedTo, VM{ID: consumer.Id})
 	}

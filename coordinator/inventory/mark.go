@@ -3,9 +3,12 @@ package inventory
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/vmware/govmomi/vim25/types"
+
+	"ivdmover/shared/ivd"
 )
 
 // markPrefix begins the keys under which this program keeps something with a disk,
@@ -95,4 +98,32 @@ func (v *VCenter) Unmark(ctx context.Context, d Disk) error {
 		return v.beginRemoveMetadata(ctx, d.Ref, keys)
 	})
 	return err
+}
+
+// WorkingPrefix begins the name that a disk has while a restore makes it.
+const WorkingPrefix = "ivdmover-restore-"
+
+// workingName is such a name: the run's id, and the beginning of the item's.
+var workingName = regexp.MustCompile("^" + WorkingPrefix + `(\d{8}t\d{6}z-[0-9a-f]{8})-.{1,8}$`)
+
+// unfinishedBy is the restore that makes a disk, or has left it half-written; empty for
+// one of the estate. Such a disk has a working name and, where vSphere keeps marks, marks: one that
+// somebody has named so is the estate's, and so is one that has a name of its own by now.
+func (v *VCenter) unfinishedBy(d Disk) ivd.RunID {
+	m := workingName.FindStringSubmatch(d.Name)
+	if m == nil || v.KeepsMarks() && !d.Marked() {
+		return ""
+	}
+	return ivd.RunID(m[1])
+}
+
+// Estate refuses a disk that is not the estate's, since a restore makes it.
+func (d Disk) Estate() error {
+	if d.Unfinished == "" {
+		return nil
+	}
+	return &ivd.Error{
+		Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is what restore %s makes, or has left", d.Ref.ID(), d.Unfinished),
+		Remedy: "look at `ivd run show " + string(d.Unfinished) + "`: the disk gets its name when that is done",
+	}
 }

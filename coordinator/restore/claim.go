@@ -20,12 +20,8 @@ type claim struct {
 	item engine.ItemKey
 }
 
-// workingPrefix is what no restored disk may be called by: a disk of such a name is
-// unfinished, and is deleted.
-const workingPrefix = "ivdmover-restore-"
-
 // name is the working name. It names the run and the item.
-func (c claim) name() string { return fmt.Sprintf("%s%s-%.8s", workingPrefix, c.run, c.item) }
+func (c claim) name() string { return fmt.Sprintf("%s%s-%.8s", inventory.WorkingPrefix, c.run, c.item) }
 
 func (c claim) marks() []inventory.Mark {
 	return []inventory.Mark{inventory.NewMark("run", string(c.run)), inventory.NewMark("item", string(c.item))}

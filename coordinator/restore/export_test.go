@@ -7,7 +7,7 @@ import (
 )
 
 // WorkingPrefix and Working are the names of unfinished disks.
-const WorkingPrefix = workingPrefix
+const WorkingPrefix = inventory.WorkingPrefix
 
 // Working is the name of a restore's disk until it is done.
 func Working(run ivd.RunID, item engine.ItemKey) string { return claim{run, item}.name() }

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
 )
 
@@ -18,7 +19,7 @@ const maxName = 80
 func checkName(name string) error {
 	why := ""
 	switch {
-	case strings.HasPrefix(name, workingPrefix):
+	case strings.HasPrefix(name, inventory.WorkingPrefix):
 		why = "it is a name of unfinished restores"
 	case !utf8.ValidString(name):
 		why = "it is no text in UTF-8"

@@ -6,12 +6,13 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
 )
 
 func TestNamesThatAreRefused(t *testing.T) {
 	for _, bad := range []string{
-		"a\x1b[31m", "a\nb", "../a", `a\b`, "..", " a", "a ", "a\u202eb", "a\u200bb", "a\xff", "\u009b2J", strings.Repeat("ä", 81), workingPrefix + "x",
+		"a\x1b[31m", "a\nb", "../a", `a\b`, "..", " a", "a ", "a\u202eb", "a\u200bb", "a\xff", "\u009b2J", strings.Repeat("ä", 81), inventory.WorkingPrefix + "x",
 	} {
 		err := checkName(bad)
 		if ivd.KindOf(err) != ivd.Invalid || ivd.RemedyOf(err) == "" {

@@ -63,7 +63,7 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 	var disks []api.Disk
 	for _, d := range all {
 		point, protected := last[catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}]
-		if q.Unprotected && protected {
+		if q.Unprotected && (protected || d.Unfinished != "") {
 			continue
 		}
 		out := diskOf(d, e.vcenters[d.Ref.Source()].Name())
@@ -78,7 +78,7 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 func diskOf(d listed, vcenter string) api.Disk {
 	out := api.Disk{
 		ID: d.Ref.ID(), Name: d.Name, Datastore: d.DatastoreName, DatastoreID: d.Ref.Datastore(), VCenter: vcenter,
-		Capacity: d.Capacity, CBT: d.CBT, Thin: d.Thin, Encrypted: d.Encrypted, Created: d.Created, Metadata: d.Metadata,
+		Capacity: d.Capacity, CBT: d.CBT, Thin: d.Thin, Encrypted: d.Encrypted, Created: d.Created, Metadata: d.Metadata, Unfinished: d.Unfinished,
 		Unsure: ivd.FailureOf(d.Unsure), Failure: ivd.FailureOf(d.err),
 	}
 	for _, vm := range d.AttachedTo {

@@ -59,13 +59,18 @@ type world struct {
 	dir  string
 	file string
 	text string
+	lab  lab.Ready
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*lab.Options)) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir()}
 	w.file = filepath.Join(w.dir, "ivd.yaml")
-	l, err := lab.Start(t.Context(), lab.Options{Dir: filepath.Join(w.dir, "lab"), Disks: 3, DiskSize: 1 << 20})
+	o := lab.Options{Dir: filepath.Join(w.dir, "lab"), Disks: 3, DiskSize: 1 << 20}
+	for _, f := range change {
+		f(&o)
+	}
+	l, err := lab.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +83,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	r := l.Ready()
+	w.lab = r
 	w.write(t, "password", r.Password+"\n")
 	w.text = fmt.Sprintf(`
 vcenters: [{ name: lab, url: %q, username: %q, password_file: %q, thumbprint: %q }]
