@@ -94,7 +94,7 @@ lint: build linters ## before you push: formatting, go vet, linters, a tidy go.m
 
 .PHONY: bench
 bench: build ## benchmarks: they report, they judge nothing
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem -timeout 3h ./...
 
 # ---- tools ----
 

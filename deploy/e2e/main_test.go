@@ -70,13 +70,13 @@ const limit = 3 * time.Minute
 // newStage is a stage with a laboratory that is running, which may be started with
 // further arguments. What is left of it when the test ends is struck, and its logs
 // are shown when the test failed. The laboratory's report must be empty then.
-func newStage(t *testing.T, labArgs ...string) *stage.Stage {
+func newStage(t testing.TB, labArgs ...string) *stage.Stage {
 	t.Helper()
 	return newStageIn(t, t.TempDir(), labArgs...)
 }
 
 // newStageIn is newStage in a folder, which may have a laboratory's files already.
-func newStageIn(t *testing.T, dir string, labArgs ...string) *stage.Stage {
+func newStageIn(t testing.TB, dir string, labArgs ...string) *stage.Stage {
 	t.Helper()
 	s, err := stage.New(dir, bin)
 	must(t, err)
@@ -100,14 +100,14 @@ func newStageIn(t *testing.T, dir string, labArgs ...string) *stage.Stage {
 
 // serve writes the configuration, makes the repository and starts the coordinator
 // and movers.
-func serve(t *testing.T, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
+func serve(t testing.TB, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
 	t.Helper()
 	must(t, s.WriteConfig())
 	return serveAs(t, s, movers...)
 }
 
 // serveAs is serve by the configuration that is there.
-func serveAs(t *testing.T, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
+func serveAs(t testing.TB, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
 	t.Helper()
 	must(t, s.InitRepository(t.Context()))
 	coordinator, err := s.StartCoordinator(t.Context())
@@ -122,7 +122,7 @@ func serveAs(t *testing.T, s *stage.Stage, movers ...string) (coordinator *stage
 }
 
 // backup is a whole backup of every disk.
-func backup(t *testing.T, s *stage.Stage, coordinator *stage.Process) stage.Run {
+func backup(t testing.TB, s *stage.Stage, coordinator *stage.Process) stage.Run {
 	t.Helper()
 	id, err := s.Backup(t.Context())
 	must(t, err)
@@ -132,7 +132,7 @@ func backup(t *testing.T, s *stage.Stage, coordinator *stage.Process) stage.Run 
 }
 
 // restoreAndCompare restores a point to a new disk and compares it with a file.
-func restoreAndCompare(t *testing.T, s *stage.Stage, coordinator *stage.Process, point, name, want string) string {
+func restoreAndCompare(t testing.TB, s *stage.Stage, coordinator *stage.Process, point, name, want string) string {
 	t.Helper()
 	id, err := s.Restore(t.Context(), point, name)
 	must(t, err)
@@ -149,7 +149,7 @@ func restoreAndCompare(t *testing.T, s *stage.Stage, coordinator *stage.Process,
 }
 
 // nothingLeft fails for snapshots and disabled methods that vCenter still has.
-func nothingLeft(t *testing.T, s *stage.Stage) {
+func nothingLeft(t testing.TB, s *stage.Stage) {
 	t.Helper()
 	left, err := s.Leftovers(t.Context())
 	must(t, err)
@@ -158,14 +158,14 @@ func nothingLeft(t *testing.T, s *stage.Stage) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func showLogs(t *testing.T, s *stage.Stage) {
+func showLogs(t testing.TB, s *stage.Stage) {
 	logs, _ := filepath.Glob(s.Path("logs", "*.log"))
 	for _, l := range logs {
 		b, err := os.ReadFile(l)

@@ -26,7 +26,7 @@ type proxy struct {
 	pid   int
 }
 
-func newProxy(t *testing.T, target string) *proxy {
+func newProxy(t testing.TB, target string) *proxy {
 	t.Helper()
 	u, err := url.Parse(target)
 	must(t, err)
