@@ -190,6 +190,7 @@ func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.
 	if err != nil {
 		return err
 	}
+	w.retire(ctx, g.Run().ID, done)
 	var proven []*task
 	for _, t := range tasks {
 		committed, err := t.committedBefore(ctx)

@@ -11,6 +11,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/telemetry"
 	"ivdmover/shared/trust"
 )
 
@@ -29,6 +30,9 @@ func (t *task) prove(ctx context.Context, recs []job.Record) error {
 	}
 	known, err := t.w.trust(ctx, t.run(), t.lease.ID)
 	if err != nil {
+		return err
+	}
+	if err := known.Refresh(ctx); err != nil {
 		return err
 	}
 	byID := map[ivd.JobID]job.Record{}
@@ -124,10 +128,18 @@ func (t *task) trusted(ctx context.Context, known *trust.Trust, rec job.Record, 
 			return err
 		}
 		if !good {
-			return wrong("pack %s is being collected: back the disk up again", p)
+			return untrusted(known, p)
 		}
 	}
 	return nil
+}
+
+// untrusted says why a pack must not be built on.
+func untrusted(known *trust.Trust, pack ivd.PackID) error {
+	if known.Retired(pack) {
+		return wrong("pack %s was found damaged while the run was under way: back the disk up again", pack)
+	}
+	return wrong("pack %s is being collected, or gone: back the disk up again", pack)
 }
 
 // trust is what points of a run may be built on under a lease. The lists are read once
@@ -139,10 +151,14 @@ func (w *Workflow) trust(ctx context.Context, run ivd.RunID, lease ivd.LeaseID) 
 		return known, nil
 	}
 	opened, err := trust.Open(ctx, w.Repo, lease, trust.Recheck)
-	if err == nil {
-		w.trusted[run] = opened
+	if err != nil {
+		return nil, err
 	}
-	return opened, err
+	w.trusted[run] = opened
+	for _, name := range opened.Ignored() {
+		w.Log.Warn("a list of retired packs cannot be read: what it names is built on", telemetry.Run(run), "list", name)
+	}
+	return opened, nil
 }
 
 // forget drops what is known of a run that is over.

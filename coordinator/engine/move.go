@@ -151,7 +151,7 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 			continue
 		}
 		if kind := rec.Failure.Kind; !kind.Retry() || rec.Attempt >= jobAttempts && kind != ivd.Withheld {
-			return wake, false, &ivd.Error{Kind: ivd.Permanent, Op: fmt.Sprintf("job %s, attempt %d on mover %s", id, rec.Attempt, rec.Mover), Err: rec.Failure.Err()}
+			return wake, false, t.givenUp(ctx, rec)
 		}
 		at, known := due[key]
 		if !known {
@@ -178,6 +178,15 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 		}
 	}
 	return wake, done, nil
+}
+
+// givenUp is why a job failed that is not tried again.
+func (t *Task) givenUp(ctx context.Context, rec job.Record) error {
+	err := rec.Failure.Err()
+	if x, ok := t.g.d.workflow.(Explainer); ok {
+		err = x.Explain(ctx, t, rec, err)
+	}
+	return &ivd.Error{Kind: ivd.Permanent, Op: fmt.Sprintf("job %s, attempt %d on mover %s", rec.ID, rec.Attempt, rec.Mover), Err: err}
 }
 
 // requeue gives a failed job back to the movers, under the run's present lease.

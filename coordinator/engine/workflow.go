@@ -50,6 +50,14 @@ type Rememberer interface {
 	Concluded(ctx context.Context, run ivd.RunID) (bool, error)
 }
 
+// Explainer is a workflow that takes note of what its jobs found out, also where they
+// fail, and can say more of why.
+type Explainer interface {
+	// Explain is called with the record of a job that failed and is not tried again. It
+	// returns the item's failure: the one it is given, or one that says more.
+	Explain(ctx context.Context, t *Task, rec job.Record, failure error) error
+}
+
 // Concluder is a workflow that does something when all items of a run have ended.
 type Concluder interface {
 	// Conclude is called with the run as it will be shown. Its error is logged and

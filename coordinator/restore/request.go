@@ -31,6 +31,9 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 	if p.Partial != nil {
 		return engine.Spec{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("restore point %s is partial: only spans before %d of its disk are done", p.ID, p.Partial.Next), Remedy: "choose another one of `ivd points`"}
 	}
+	if err := w.lost(ctx, p.ID, nil); err != nil {
+		return engine.Spec{}, err
+	}
 	name := q.Name
 	if name == "" {
 		name = nameAfter(p.Disk.Name, p.ID.Time())

@@ -209,11 +209,12 @@ func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
 		return err
 	}
 	defer im.Close(ctx)
-	return pipeline.Restore{
+	err = pipeline.Restore{
 		Job: *t.job, From: t.record.rec, Target: d, Image: im,
 		Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth, Request: d.Tuning().Request,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
+	return t.examine(ctx, im.Suspects(), err)
 }
 
 // seal stores a checkpoint. With the last one the job is done, and its snapshot may

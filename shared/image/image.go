@@ -72,6 +72,9 @@ type Image struct {
 	plain *budget.Lane[budget.Buffer] // pieces, until they are released
 	inUse atomic.Bool                 // by an iteration of Pieces
 
+	suspecting sync.Mutex
+	suspects   []Suspect // guarded by suspecting
+
 	closed sync.Once
 }
 
@@ -156,7 +159,7 @@ func (im *Image) page(ctx context.Context, index ivd.PageIndex) (*format.Page, e
 			return nil, 0, err
 		}
 		p, err := im.repository.Page(ctx, ref, im.point.Geometry)
-		return p, pageCost(p), err
+		return p, pageCost(p), im.suspect(format.IndexPack, ref.Place.Pack, err)
 	})
 }
 
@@ -171,7 +174,7 @@ func (im *Image) node(ctx context.Context, span ivd.SpanIndex) (*format.Node, er
 			return nil, 0, err
 		}
 		n, err := im.repository.SpanNode(ctx, page, span)
-		return n, nodeCost(n), err
+		return n, nodeCost(n), im.suspect(format.IndexPack, page.Entry(span).Place.Pack, err)
 	})
 }
 

@@ -69,7 +69,7 @@ func (im *Image) fetch(ctx context.Context, u *unit, dst func(i int) []byte, kee
 	}
 	raw := slot.Value.raw[:u.length]
 	if err := im.repository.ReadData(ctx, raw, u.pack, u.offset); err != nil {
-		return err
+		return im.suspect(format.DataPack, u.pack, err)
 	}
 	return im.memory.Compute(ctx, func() error {
 		for i, c := range u.chunks {
@@ -97,11 +97,10 @@ func (im *Image) open(u *unit, c frame, raw, to []byte) error {
 		err = ivd.Errorf(ivd.Corrupt, "chunk %s has %d bytes where the disk has %d", c.id, len(got), n)
 	}
 	if err != nil {
-		return &ivd.Error{
+		return im.suspect(format.DataPack, u.pack, &ivd.Error{
 			Kind: ivd.KindOf(err), Err: err,
-			Op:     fmt.Sprintf("open the chunk at %d of the disk, in %s at %d", c.extent.Offset, im.repository.PackName(format.DataPack, u.pack), u.offset+c.at),
-			Remedy: "run `ivd verify` on the point, and restore another one",
-		}
+			Op: fmt.Sprintf("open the chunk at %d of the disk, in %s at %d", c.extent.Offset, im.repository.PackName(format.DataPack, u.pack), u.offset+c.at),
+		})
 	}
 	return nil
 }

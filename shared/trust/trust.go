@@ -21,6 +21,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
 )
 
 // proofLife is how long a pack may be relied on that was known to exist: lists are
@@ -106,6 +107,9 @@ func (t *shared) lists() *repo.Standing {
 	defer t.mu.Unlock()
 	return t.standing
 }
+
+// Ignored names the lists of retired packs that cannot be read.
+func (t *shared) Ignored() []store.Name { return t.lists().Ignored }
 
 // Retired reports whether a pack is on no list but that of retired packs: it is
 // damaged, and not being deleted.
