@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -30,6 +31,9 @@ import (
 // startLimit is how long the server may take to read its files, unless the context of
 // Start ends earlier.
 const startLimit = 2 * time.Minute
+
+// maxPayload is the largest message, in bytes.
+const maxPayload = 1 << 20
 
 // Options say where a server keeps its files and where it listens.
 type Options struct {
@@ -45,17 +49,32 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	ns     *server.Server
-	access *access
-	creds  string
-	lock   *os.File
-	relay  *relay // nil: there is no socket
+	options Options
+	log     *log
+	access  *access
+	creds   string
+	lock    *os.File
+	relay   *relay // nil: there is no socket
+	port    int    // where it listened before; 0: as the options say
+
+	guarding sync.WaitGroup
+	unguard  context.CancelFunc
+
+	mu      sync.Mutex
+	ns      *server.Server // guarded by mu: it is replaced by the guard
+	trouble error          // guarded by mu
+}
+
+// server is the one that runs now.
+func (s *Server) server() *server.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ns
 }
 
 // Start starts a server and returns when it answers. The caller must call Close.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	opts, err := serverOptions(o)
-	if err != nil {
+	if _, err := serverOptions(o); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -65,30 +84,52 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, creds: cmp.Or(o.Creds, o.Dir)}
-	if err := distrustIndex(o.Dir); err != nil {
-		return nil, errors.Join(startError(o, err), lock.Close())
-	}
-	log := newLog(o.Logger)
-	if s.access, err = newAccess(s.creds, log.to); err != nil {
+	s := &Server{options: o, lock: lock, creds: cmp.Or(o.Creds, o.Dir), log: newLog(o.Logger), unguard: func() {}}
+	if s.access, err = newAccess(s.creds, s.log.to); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	opts.CustomClientAuthentication, opts.AlwaysEnableNonce = s.access, true
-	if s.ns, err = server.NewServer(opts); err != nil {
-		return nil, errors.Join(startError(o, err), lock.Close())
-	}
-	s.ns.SetLogger(log, false, false)
-	if err := s.start(ctx, log); err != nil {
+	if err := s.launch(ctx); err != nil {
 		s.Close()
-		return nil, startError(o, err)
+		return nil, err
 	}
 	if o.Socket != "" {
-		if s.relay, err = openRelay(o.Socket, s.ns.InProcessConn, log.to); err != nil {
+		if s.relay, err = openRelay(o.Socket, s.InProcessConn, s.log.to); err != nil {
 			s.Close()
 			return nil, err
 		}
 	}
+	var guarded context.Context
+	guarded, s.unguard = context.WithCancel(context.Background())
+	s.guarding.Go(func() { s.guard(guarded) })
 	return s, nil
+}
+
+// launch starts the server proper.
+func (s *Server) launch(ctx context.Context) error {
+	opts, err := serverOptions(s.options)
+	if err != nil {
+		return err
+	}
+	if s.port != 0 {
+		opts.Port = s.port
+	}
+	opts.CustomClientAuthentication, opts.AlwaysEnableNonce = s.access, true
+	if err := distrustIndex(s.options.Dir); err != nil {
+		return startError(s.options, err)
+	}
+	ns, err := server.NewServer(opts)
+	if err != nil {
+		return startError(s.options, err)
+	}
+	s.mu.Lock()
+	s.ns = ns
+	s.mu.Unlock()
+	s.log.starting()
+	ns.SetLogger(s.log, false, false)
+	if err := start(ctx, ns, s.log); err != nil {
+		return startError(s.options, err)
+	}
+	return nil
 }
 
 // distrustIndex removes what the server keeps of its streams beside their messages: so
@@ -108,12 +149,12 @@ func distrustIndex(dir string) error {
 }
 
 // start waits until the server answers, or has failed.
-func (s *Server) start(ctx context.Context, log *log) error {
+func start(ctx context.Context, ns *server.Server, log *log) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	ready := make(chan struct{})
 	go func() { // ends before Start returns, or when Close shuts the server down
-		s.ns.Start()
+		ns.Start()
 		close(ready)
 	}()
 	select {
@@ -126,7 +167,7 @@ func (s *Server) start(ctx context.Context, log *log) error {
 	if err := log.started(); err != nil {
 		return err
 	}
-	if !s.ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(10 * time.Second) {
 		return errors.New("it accepts no connections")
 	}
 	return nil
@@ -138,7 +179,7 @@ func serverOptions(o Options) (*server.Options, error) {
 		StoreDir:   o.Dir,
 		JetStream:  true,
 		SyncAlways: true, // see the package comment; some thousand messages a second remain
-		MaxPayload: 1 << 20,
+		MaxPayload: maxPayload,
 		NoSigs:     true, // the program handles signals
 		DontListen: o.Listen == "",
 	}
@@ -200,14 +241,15 @@ func startError(o Options, err error) error {
 
 // ClientURL returns where the server listens. It is empty when there is no port.
 func (s *Server) ClientURL() string {
-	if s.ns.Addr() == nil {
+	ns := s.server()
+	if ns.Addr() == nil {
 		return ""
 	}
-	return s.ns.ClientURL()
+	return ns.ClientURL()
 }
 
 // InProcessConn opens a connection within the process, for package queue.
-func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
+func (s *Server) InProcessConn() (net.Conn, error) { return s.server().InProcessConn() }
 
 // Traffic counts what the server has received and sent since its start: what a program
 // costs it.
@@ -215,7 +257,7 @@ type Traffic struct{ Messages, Bytes int64 }
 
 // Traffic is the server's so far.
 func (s *Server) Traffic() (Traffic, error) {
-	v, err := s.ns.Varz(nil)
+	v, err := s.server().Varz(nil)
 	if err != nil {
 		return Traffic{}, fmt.Errorf("ask the queue's server for its counts: %w", err)
 	}
@@ -234,11 +276,15 @@ func (s *Server) CoordinatorCreds() string { return filepath.Join(s.creds, coord
 
 // Close shuts the server down, waits for its end and unlocks its folder.
 func (s *Server) Close() {
+	s.unguard()
+	s.guarding.Wait()
 	if s.relay != nil {
 		s.relay.close()
 		s.relay = nil
 	}
-	s.ns.Shutdown()
-	s.ns.WaitForShutdown()
+	if ns := s.server(); ns != nil {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	}
 	_ = s.lock.Close() // unlocks; nothing was written to the file
 }

@@ -25,6 +25,13 @@ func newLog(to *slog.Logger) *log {
 	return &log{to: to.With("part", "nats-server"), fatal: make(chan error, 1)}
 }
 
+// starting begins it again, for a server that is started anew.
+func (l *log) starting() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.after = false
+}
+
 // started ends Start's wait. It returns the fatal error until then, if there is one.
 func (l *log) started() error {
 	l.mu.Lock()

@@ -63,6 +63,8 @@ type Queue struct {
 	records  *Bucket
 	movers   *Bucket
 
+	inProcess InProcess // nil: the server is elsewhere
+
 	ctx   context.Context // ends with Close; for what runs in the background
 	end   context.CancelFunc
 	tasks sync.WaitGroup
@@ -89,7 +91,7 @@ func Connect(ctx context.Context, o Options) (*Queue, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	q := &Queue{log: o.Log, ackWait: o.AckWait, patience: o.Patience, returned: make(chan struct{}), missed: make(chan struct{}, 1)}
+	q := &Queue{inProcess: o.InProcess, log: o.Log, ackWait: o.AckWait, patience: o.Patience, returned: make(chan struct{}), missed: make(chan struct{}, 1)}
 	q.newLine()
 	q.renewal, q.renewing = context.WithCancel(context.Background())
 	if q.ackWait <= 0 {
@@ -305,8 +307,19 @@ func (q *Queue) retry(ctx context.Context, try func(context.Context) error) erro
 		if isMissing(err) {
 			q.miss()
 		}
+		if trouble := q.trouble(); err != nil && trouble != nil && answerable(err, 0) {
+			return trouble
+		}
 		return err
 	})
+}
+
+// trouble is why the server in this process does not answer, if it knows.
+func (q *Queue) trouble() error {
+	if s, ok := q.inProcess.(interface{ Trouble() error }); ok {
+		return s.Trouble()
+	}
+	return nil
 }
 
 // answerable reports whether the server may answer another time.
