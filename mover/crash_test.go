@@ -41,7 +41,7 @@ func newCrashing(t *testing.T) *crashing {
 		t.Fatal(err)
 	}
 	login := c.ward.login
-	stop, err := c.queue.ServeLogins(t.Context(), func(context.Context, job.LoginRequest) (job.Login, error) { return login, nil })
+	stop, err := c.queue.ServeLogins(t.Context(), func(context.Context, job.LoginRequest, job.Mover) (job.Login, error) { return login, nil })
 	if err != nil {
 		t.Fatal(err)
 	}

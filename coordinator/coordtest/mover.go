@@ -2,10 +2,13 @@ package coordtest
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/format"
@@ -14,6 +17,7 @@ import (
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/sealed"
 )
 
 // Puppet is a mover without VDDK: it answers every question, and of each job it
@@ -22,6 +26,10 @@ type Puppet struct {
 	b    *Bench
 	q    *queue.Queue
 	name string
+
+	process string
+	login   *sealed.Key
+	signer  ed25519.PrivateKey
 
 	mu     sync.Mutex
 	asked  []job.Op                                // guarded by mu, like all below
@@ -34,7 +42,12 @@ type Puppet struct {
 // Mover starts a puppet.
 func (b *Bench) Mover(name string) *Puppet {
 	b.Helper()
-	p := &Puppet{b: b, q: b.Connect(), name: name}
+	p := &Puppet{b: b, q: b.Connect(), name: name, process: uuid.NewString()}
+	var err error
+	p.login, err = sealed.NewKey()
+	b.Must(err)
+	_, p.signer, err = ed25519.GenerateKey(nil)
+	b.Must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.beat(ctx, 1)
 	stop, err := p.q.ServeRequests(ctx, name, p.serve)
@@ -55,7 +68,7 @@ func (p *Puppet) beat(ctx context.Context, n uint64) {
 	p.mu.Lock()
 	active := p.active
 	p.mu.Unlock()
-	_ = p.q.Beat(ctx, job.Mover{Version: job.Version, Name: p.name, Process: "p", Beat: n, Handles: 2, Free: 2, Active: active})
+	_ = p.q.Beat(ctx, job.Mover{Version: job.Version, Name: p.name, Process: p.process, Beat: n, PublicKey: p.login.Public(), VerifyKey: p.signer.Public().(ed25519.PublicKey), Handles: 2, Free: 2, Active: active})
 }
 
 // Set changes the puppet.
@@ -134,7 +147,7 @@ func (p *Puppet) do(ctx context.Context, j job.Job) error {
 		return nil
 	}
 	rec.Attempt++
-	rec.State, rec.Mover, rec.Process = job.Running, p.name, "p"
+	rec.State, rec.Mover, rec.Process = job.Running, p.name, p.process
 	if rev, err = p.q.UpdateJobRecord(ctx, rec, rev); err != nil {
 		return err
 	}
@@ -158,6 +171,11 @@ func (p *Puppet) do(ctx context.Context, j job.Job) error {
 	}
 	if err != nil {
 		rec.State, rec.Failure = job.Failed, ivd.FailureOf(err)
+	}
+	if rec.State == job.Done {
+		if err := rec.Sign(p.name, p.process, p.signer); err != nil {
+			return err
+		}
 	}
 	return p.end(ctx, rec, rev)
 }

@@ -26,6 +26,7 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/witness"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
@@ -45,6 +46,7 @@ type Leases interface {
 type Fleet interface {
 	Handles(ctx context.Context) (int, error)                                         // disks that they can hold
 	Holds(ctx context.Context, run ivd.RunID, disk ivd.DiskID) (held bool, err error) // whether one works on a disk
+	Vouched(ctx context.Context, rec job.Record) error                                // refuses a checkpoint that no mover signed (kind Denied)
 }
 
 // Deps are what an Engine works with. It owns none of them.

@@ -6,6 +6,7 @@ import (
 
 	"ivdmover/coordinator/admit"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // Entitled refuses a disk that is none of a run's, or whose run is over, unless the
@@ -76,4 +77,29 @@ func (e *Engine) getItems(ctx context.Context, run ivd.RunID, keys []ItemKey) (i
 		items = append(items, it)
 	}
 	return items, nil
+}
+
+// Claimed refuses a job that the process which asks has not claimed, or that goes on from
+// what nobody vouches for: then whoever drives the run has it begin anew. Kind Transient:
+// both may be different in a moment.
+func (e *Engine) Claimed(ctx context.Context, q job.LoginRequest) error {
+	r, _, err := e.getRun(ctx, q.Run)
+	if err != nil {
+		return err
+	}
+	it, err := e.itemOf(ctx, q.Run, e.Workflows[r.Kind], q.Disk)
+	if err != nil {
+		return err
+	}
+	rec, _, err := e.Queue.JobRecord(ctx, q.Run, it.Disk, q.Job)
+	switch {
+	case err != nil:
+		return err
+	case rec.State != job.Running || rec.Mover != q.Mover || rec.Process != q.Process:
+		return ivd.Errorf(ivd.Transient, "job %s of disk %s is not claimed by process %s of mover %s", q.Job, q.Disk.ID(), q.Process, q.Mover)
+	}
+	if err := e.Fleet.Vouched(ctx, rec); err != nil {
+		return ivd.Errorf(ivd.Transient, "no login yet: %w", err)
+	}
+	return nil
 }

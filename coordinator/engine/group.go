@@ -132,6 +132,11 @@ func (g *Group) close(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		for _, rec := range recs {
+			if err := g.d.e.Fleet.Vouched(ctx, rec); err != nil {
+				return err
+			}
+		}
 		done[t.item.Key] = recs
 		t.stats = sum(recs)
 	}

@@ -65,11 +65,7 @@ func (t *Task) publish(ctx context.Context) error {
 	}
 	q := t.g.d.e.Queue
 	for _, id := range t.item.Jobs {
-		j := t.jobs[id]
-		rec := job.Record{Version: job.Version, ID: id, Run: t.item.Run, Disk: t.item.Disk, Lease: lease, State: job.Queued}
-		if j.Backup != nil {
-			rec.Snapshot = j.Backup.Snapshot
-		}
+		rec := t.newRecord(id, lease)
 		err := q.CreateJobRecord(ctx, rec)
 		if ivd.KindOf(err) == ivd.Exists {
 			rec, err = t.goOn(ctx, id, lease)
@@ -80,12 +76,21 @@ func (t *Task) publish(ctx context.Context) error {
 		if rec.State == job.Failed {
 			continue // whether it is tried again is decided where jobs are followed
 		}
-		if err := q.Publish(ctx, j); err != nil {
+		if err := q.Publish(ctx, t.jobs[id]); err != nil {
 			return fmt.Errorf("publish job %s of disk %s: %w", id, t.item.Disk, err)
 		}
 	}
 	t.published, t.under = true, lease
 	return nil
+}
+
+// newRecord is the record of a job that has not begun.
+func (t *Task) newRecord(id ivd.JobID, lease ivd.LeaseID) job.Record {
+	rec := job.Record{Version: job.Version, ID: id, Run: t.item.Run, Disk: t.item.Disk, Lease: lease, State: job.Queued}
+	if b := t.jobs[id].Backup; b != nil {
+		rec.Snapshot = b.Snapshot
+	}
+	return rec
 }
 
 // goOn is the record of a job that goes on under the lease given. A mover that has the
@@ -144,7 +149,10 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 	done = true
 	for _, id := range t.item.Jobs {
 		key := jobKey{t.item.Disk, id}
-		rec := t.g.d.job(key)
+		rec, err := t.vouch(ctx, t.g.d.job(key))
+		if err != nil {
+			return wake, false, err
+		}
 		done = done && rec.State == job.Done
 		if rec.State != job.Failed {
 			delete(due, key)

@@ -18,10 +18,11 @@ type Task struct {
 	item Item
 	rev  uint64
 
-	jobs      map[ivd.JobID]job.Job // as planned; made anew after a restart
-	published bool                  // all that is queued by its record is on the queue
-	under     ivd.LeaseID           // which the jobs' records say; empty: not known
-	stats     ivd.Stats             // of the work that is being finished
+	jobs      map[ivd.JobID]job.Job    // as planned; made anew after a restart
+	published bool                     // all that is queued by its record is on the queue
+	under     ivd.LeaseID              // which the jobs' records say; empty: not known
+	vouched   map[ivd.JobID]job.Record // as a mover vouches for them
+	stats     ivd.Stats                // of the work that is being finished
 }
 
 // Item is the item as it is stored.

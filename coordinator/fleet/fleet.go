@@ -1,6 +1,6 @@
 // Package fleet knows the movers: which of them live, how many disks they can
-// hold, whether one still holds a disk, and which of them to ask for something
-// that only VDDK can do.
+// hold, whether one still holds a disk, which of them to ask for something
+// that only VDDK can do, and by which keys their words are known as theirs.
 //
 // What it promises: the heartbeats are followed by one standing watch for all who
 // want to know, and are listed only where it matters what is stored now; a mover that
@@ -34,6 +34,7 @@ type Fleet struct {
 
 	mu    sync.Mutex
 	beats map[string]pulse // guarded by mu: by the mover's name
+	keys  map[string]keys  // guarded by mu: of processes, as they are stored
 
 	listing sync.Mutex // held while the heartbeats are listed: once for all who ask
 	list    []job.Mover
@@ -53,7 +54,7 @@ func New(q *queue.Queue, now func() time.Time) *Fleet {
 	if now == nil {
 		now = time.Now
 	}
-	return &Fleet{queue: q, now: now, standing: q.StandingMovers(), beats: map[string]pulse{}}
+	return &Fleet{queue: q, now: now, standing: q.StandingMovers(), beats: map[string]pulse{}, keys: map[string]keys{}}
 }
 
 // Handles counts the disks that the movers can hold now.

@@ -1,9 +1,10 @@
 // Package login answers movers that ask for a login to a disk's vCenter.
 //
 // What it promises: a login is given only for a disk of a run that is under way, or
-// for which something is left to undo; it says what bears on the transports for the
-// mover that asks, now; and it travels sealed to that mover's key, which is the
-// queue's work.
+// for which something is left to undo, and for a job only to the process that has
+// claimed it; it says what bears on the transports for the mover that asks, now; and it
+// travels sealed to the key by which that process has been known from its first
+// question on. The sealing is the queue's work.
 package login
 
 import (
@@ -18,14 +19,15 @@ import (
 	"ivdmover/shared/queue"
 )
 
-// Runs refuses a disk that is none of a run's that is under way (kind Denied).
+// Runs know which disks are theirs, and who works on them.
 type Runs interface {
-	Entitled(ctx context.Context, run ivd.RunID, disk ivd.DiskRef) error
+	Entitled(ctx context.Context, run ivd.RunID, disk ivd.DiskRef) error // refuses a disk that is none of a run's that is under way (kind Denied)
+	Claimed(ctx context.Context, q job.LoginRequest) error               // refuses a job that is not claimed by who asks (kind Transient)
 }
 
-// Fleet tells of the mover that asks, by its heartbeat.
+// Fleet knows movers by their keys: it refuses a process that had others (kind Denied).
 type Fleet interface {
-	Mover(ctx context.Context, name string) (job.Mover, error)
+	Know(ctx context.Context, m job.Mover) error
 }
 
 // Desk is where logins are given. Its methods are safe for concurrent use.
@@ -41,8 +43,8 @@ func (d *Desk) Serve(ctx context.Context, q *queue.Queue) (stop func(), err erro
 	return q.ServeLogins(ctx, d.Answer, slices.Collect(maps.Keys(d.Sources))...)
 }
 
-// Answer answers one question.
-func (d *Desk) Answer(ctx context.Context, q job.LoginRequest) (job.Login, error) {
+// Answer answers one question of the mover with that heartbeat.
+func (d *Desk) Answer(ctx context.Context, q job.LoginRequest, m job.Mover) (job.Login, error) {
 	if err := d.Runs.Entitled(ctx, q.Run, q.Disk); err != nil {
 		return job.Login{}, err
 	}
@@ -50,9 +52,14 @@ func (d *Desk) Answer(ctx context.Context, q job.LoginRequest) (job.Login, error
 	if err != nil {
 		return job.Login{}, err
 	}
-	m, err := d.Fleet.Mover(ctx, q.Mover)
-	if err != nil {
-		d.Log.Warn("what the mover's host can do is not known", "mover", q.Mover, "err", err)
+	if err := d.Fleet.Know(ctx, m); err != nil {
+		d.Log.Warn("a login is refused", "mover", q.Mover, "disk", q.Disk.ID(), "err", err)
+		return job.Login{}, err
+	}
+	if q.Job != "" {
+		if err := d.Runs.Claimed(ctx, q); err != nil {
+			return job.Login{}, err
+		}
 	}
 	return v.LoginFor(ctx, q.Disk, m)
 }

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"testing"
@@ -20,7 +21,9 @@ func moving(b *coordtest.Bench) (*coordtest.Coordinator, ivd.DiskRef, engine.Run
 	b.Helper()
 	ref := b.InLab(b.Disk("a", 8).Ref)
 	r := b.Run(backup.Kind, engine.Running)
-	b.Store(r, engine.Item{Key: engine.ItemKey(ref.ID()), Step: engine.Moving, Body: coordtest.Body(backup.Disk{Ref: ref})})
+	b.Store(r, engine.Item{
+		Key: engine.ItemKey(ref.ID()), Step: engine.Moving, Disk: ref.ID(), Jobs: []ivd.JobID{"j1"}, Body: coordtest.Body(backup.Disk{Ref: ref}),
+	})
 	return b.Coordinator("one"), ref, r
 }
 
@@ -55,7 +58,7 @@ func TestLogin(t *testing.T) {
 		{"a disk of a run that is over", over.ID, ref, ivd.Denied},
 		{"no run", "none", ref, ivd.NotFound},
 	} {
-		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Run: c.run, Disk: c.disk})
+		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Run: c.run, Disk: c.disk}, job.Mover{Name: "m", Process: "p"})
 		if ivd.KindOf(err) != c.want || (err == nil) != (l.Cookie != "" || l.Password != "") {
 			t.Errorf("%s: %v, want kind %q", c.what, err, c.want)
 		}
@@ -70,8 +73,7 @@ func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 	s, ref, r := moving(b)
 	vm := estate.BIOSUUID("lab-vm-1")
 	for name, uuid := range map[string]string{"late": vm, "other": estate.BIOSUUID("lab-vm-2"), "iron": ""} {
-		b.Must(b.Queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: name, BIOSUUID: uuid}))
-		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: name, Run: r.ID, Disk: ref})
+		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: name, Run: r.ID, Disk: ref}, job.Mover{Name: name, Process: "p", BIOSUUID: uuid})
 		b.Must(err)
 		var want []string
 		if uuid != "" {
@@ -82,7 +84,58 @@ func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 		}
 	}
 	gone := ref.On("datastore-gone")
-	if l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: "late", Run: r.ID, Disk: gone}); err != nil || l.Allows != nil || l.Cookie == "" {
+	if l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: "late", Run: r.ID, Disk: gone}, job.Mover{Name: "late", Process: "p"}); err != nil || l.Allows != nil || l.Cookie == "" {
 		t.Errorf("where vCenter cannot tell: %v, %+v", err, l.Allows)
+	}
+}
+
+// A job's login is for the process that has claimed it, by the keys that the process
+// has been known by from its first question on.
+func TestLoginOfAJob(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c, ref, r := moving(b)
+	_, private, err := ed25519.GenerateKey(nil)
+	b.Must(err)
+	m := job.Mover{Version: job.Version, Name: "m", Process: "p", PublicKey: []byte("login"), VerifyKey: private.Public().(ed25519.PublicKey)}
+	claimed := job.Record{Version: job.Version, ID: "j1", Run: r.ID, Disk: ref.ID(), State: job.Running, Mover: "m", Process: "p"}
+	b.Must(b.Queue.CreateJobRecord(t.Context(), claimed))
+	for _, c1 := range []struct {
+		what   string
+		record func(*job.Record)
+		mover  func(*job.Mover)
+		want   ivd.Kind
+	}{
+		{"claimed", func(*job.Record) {}, nil, ""},
+		{"another process's", func(r *job.Record) { r.Process = "q" }, nil, ivd.Transient},
+		{"another mover's", func(r *job.Record) { r.Mover = "n" }, nil, ivd.Transient},
+		{"not claimed", func(r *job.Record) { r.State = job.Queued }, nil, ivd.Transient},
+		{"done", func(r *job.Record) { r.State = job.Done }, nil, ivd.Transient},
+		{"from a checkpoint that nobody signed", func(r *job.Record) { r.Batches, r.Next = 1, 1 }, nil, ivd.Transient},
+		{"from one that is signed", func(r *job.Record) { r.Batches, r.Next = 1, 1; b.Must(r.Sign("m", "p", private)) }, nil, ""},
+		{"from one that was changed since", func(r *job.Record) { r.Batches, r.Next = 1, 1; b.Must(r.Sign("m", "p", private)); r.Next = 2 }, nil, ivd.Transient},
+		{"to another key", func(*job.Record) {}, func(m *job.Mover) { m.PublicKey = []byte("mine") }, ivd.Denied},
+		{"of who would sign with another key", func(*job.Record) {}, func(m *job.Mover) { m.VerifyKey = make([]byte, ed25519.PublicKeySize) }, ivd.Denied},
+		{"claimed still", func(*job.Record) {}, nil, ""},
+	} {
+		_, rev, err := b.Queue.JobRecord(t.Context(), r.ID, ref.ID(), "j1")
+		b.Must(err)
+		rec, asks := claimed, m
+		c1.record(&rec)
+		if c1.mover != nil {
+			c1.mover(&asks)
+		}
+		_, err = b.Queue.UpdateJobRecord(t.Context(), rec, rev)
+		b.Must(err)
+		for _, c := range []*coordtest.Coordinator{c, b.Coordinator("two")} { // what one knows, the other does
+			l, err := c.Logins.Answer(t.Context(), job.LoginRequest{Mover: "m", Process: "p", Run: r.ID, Disk: ref, Job: "j1"}, asks)
+			if ivd.KindOf(err) != c1.want || (err == nil) != (l.Cookie != "") {
+				t.Errorf("%s: %v, want kind %q", c1.what, err, c1.want)
+			}
+		}
+	}
+	_, err = c.Logins.Answer(t.Context(), job.LoginRequest{Mover: "m", Process: "p", Run: r.ID, Disk: ref, Job: "j2"}, m)
+	if ivd.KindOf(err) != ivd.NotFound {
+		t.Errorf("no such job: %v", err)
 	}
 }

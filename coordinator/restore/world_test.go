@@ -169,7 +169,7 @@ func TestWhatIsWrittenToByLogin(t *testing.T) {
 	b, all := everyWorld(t, engine.Moving, "")
 	c := b.Coordinator("one")
 	for name, u := range all {
-		l, err := c.Logins.Answer(t.Context(), job.LoginRequest{Run: u.run, Disk: u.disk})
+		l, err := c.Logins.Answer(t.Context(), job.LoginRequest{Run: u.run, Disk: u.disk}, job.Mover{Name: "m", Process: "p"})
 		if want := worlds[name].login; ivd.KindOf(err) != want || (err == nil) != (want == "") || (err == nil) != (l.Cookie != "") {
 			t.Errorf("%s: %v, want kind %q", name, err, want)
 		}

@@ -91,7 +91,7 @@ func (w *Worker) beat(ctx context.Context) error {
 	w.beats++
 	m := job.Mover{
 		Version: job.Version, Name: w.Name, Process: w.process, Host: w.host, Started: w.started, Beat: w.beats,
-		PublicKey: w.key.Public(), Handles: w.Handles, Draining: w.stopping(), VDDK: w.VDDK, Modes: w.Modes,
+		PublicKey: w.key.Public(), VerifyKey: w.signer.public(), Handles: w.Handles, Draining: w.stopping(), VDDK: w.VDDK, Modes: w.Modes,
 	}
 	f := w.Facts()
 	m.BIOSUUID, m.LUNs, m.Paths, m.Lost, m.LostKeep = f.Machine.BIOSUUID, f.Machine.LUNs, f.Paths, f.Lost, f.LostKeep

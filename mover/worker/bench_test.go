@@ -136,7 +136,7 @@ func newBench(t *testing.T) *bench {
 	if err := b.queue.Setup(ctx); err != nil {
 		t.Fatal(err)
 	}
-	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req job.LoginRequest) (job.Login, error) {
+	stop, err := b.queue.ServeLogins(ctx, func(_ context.Context, req job.LoginRequest, _ job.Mover) (job.Login, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return b.login(req), b.refuse[req.Disk.ID()]

@@ -82,7 +82,7 @@ func (t *attempt) run(ctx context.Context) error {
 		return fmt.Errorf("%w: it is for repository %s, this mover has %s", errLater, t.job.Repository, id)
 	}
 	var err error
-	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.Name, t.w.process, func(rec job.Record) (bool, error) { return t.ready(ctx, rec) }); err != nil {
+	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.signer, func(rec job.Record) (bool, error) { return t.ready(ctx, rec) }); err != nil {
 		return err
 	}
 	t.job.Lease = t.record.rec.Lease
@@ -141,7 +141,7 @@ func (t *attempt) leased(ctx context.Context, lease ivd.LeaseID) error {
 // open opens the job's disk: read-only at its snapshot for a backup, to be written
 // for a restore.
 func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
-	login, err := t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.a.touch)
+	login, err := t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.job.ID, t.a.touch)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	d, err := t.w.Disks.Open(ctx, s)
 	if ivd.KindOf(err) == ivd.Expired { // between the answer and its use
 		t.a.touch()
-		if s.Login, err = t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.a.touch); err == nil {
+		if s.Login, err = t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.job.ID, t.a.touch); err == nil {
 			s.Allows = bearing(s.Login, t.job.Allows)
 			d, err = t.w.Disks.Open(ctx, s)
 		}
@@ -170,10 +170,10 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	return d, nil
 }
 
-// login asks for a disk's login, for a while where no coordinator answers: it may
+// login asks for a disk's login, for a job or for none, for a while where no coordinator answers: it may
 // be starting again.
-func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, touch func()) (job.Login, error) {
-	req := job.LoginRequest{Version: job.Version, Mover: w.Name, Process: w.process, Run: run, Disk: ref}
+func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, id ivd.JobID, touch func()) (job.Login, error) {
+	req := job.LoginRequest{Version: job.Version, Mover: w.Name, Process: w.process, Run: run, Disk: ref, Job: id}
 	again := pause.Backoff{
 		First: 250 * time.Millisecond, Cap: 5 * time.Second, Patience: loginPatience,
 		Retry: func(err error, _ int) bool { return ivd.KindOf(err) == ivd.Transient },

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,9 +31,20 @@ var (
 	errSucceeded = errors.New("the run goes on under another lease")
 )
 
+// signer vouches for what this process has sealed.
+type signer struct {
+	mover, process string
+	key            ed25519.PrivateKey
+}
+
+func (s signer) public() []byte { return s.key.Public().(ed25519.PublicKey) }
+
+func (s signer) sign(r *job.Record) error { return r.Sign(s.mover, s.process, s.key) }
+
 // record is a job's record in the hands of the attempt that owns it.
 type record struct {
 	queue  *queue.Queue
+	signer signer
 	rec    job.Record
 	stored job.Record // as it is in the bucket, as far as we know
 	rev    uint64
@@ -40,7 +52,7 @@ type record struct {
 
 // claim reads the record and counts an attempt in it, before it starts. ready is
 // asked before, of a job that is to be done; it reports whether it had to wait.
-func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process string, ready func(job.Record) (waited bool, err error)) (*record, error) {
+func claim(ctx context.Context, q *queue.Queue, j *job.Job, by signer, ready func(job.Record) (waited bool, err error)) (*record, error) {
 	rec, rev, err := q.JobRecord(ctx, j.Run, j.Key(), j.ID)
 	if err == nil && (rec.State == job.Queued || rec.State == job.Running) {
 		waited, notNow := ready(rec)
@@ -65,7 +77,7 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process strin
 	case rec.State == job.Done, rec.State == job.Failed:
 		return nil, errForget // who wants another attempt sets it queued and publishes anew
 	}
-	r := &record{queue: q, rec: rec, stored: rec, rev: rev}
+	r := &record{queue: q, signer: by, rec: rec, stored: rec, rev: rev}
 	if rec.Lost >= maxLost {
 		return r, &ivd.Error{
 			Kind:   ivd.Permanent,
@@ -77,7 +89,7 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, mover, process strin
 	r.rec.Attempt++
 	r.rec.Lost++
 	r.rec.State = job.Running
-	r.rec.Mover, r.rec.Process = mover, process
+	r.rec.Mover, r.rec.Process = by.mover, by.process
 	r.rec.Failure = nil
 	return r, r.write(ctx)
 }
@@ -132,6 +144,9 @@ func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) 
 	r.found(b.Damaged)
 	if b.Done {
 		r.rec.State = job.Done
+	}
+	if err := r.signer.sign(&r.rec); err != nil {
+		return err
 	}
 	return r.write(ctx)
 }

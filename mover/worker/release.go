@@ -35,7 +35,7 @@ func (w *Worker) release(ctx context.Context, left []disk.Attachment) {
 
 // releaseOne reports whether there is nothing more to try.
 func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
-	login, err := w.login(ctx, a.Run, a.Disk.Ref, func() {})
+	login, err := w.login(ctx, a.Run, a.Disk.Ref, "", func() {})
 	switch {
 	case err == nil:
 		return w.Devices.Release(ctx, a, login)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"sync"
@@ -97,6 +98,10 @@ func TestJobGoesOnUnderAnotherLease(t *testing.T) {
 // What else somebody changes in a record takes the job from the mover that has it.
 func TestAnotherLeaseHidesNothing(t *testing.T) {
 	b := newBench(t)
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for what, change := range map[string]func(*job.Record){
 		"stopped":      func(r *job.Record) { r.State = job.Failed },
 		"taken":        func(r *job.Record) { r.Attempt++; r.Process = "another" },
@@ -108,7 +113,7 @@ func TestAnotherLeaseHidesNothing(t *testing.T) {
 		if err := b.queue.CreateJobRecord(t.Context(), recordOf(j)); err != nil {
 			t.Fatal(err)
 		}
-		r, err := claim(t.Context(), b.queue, &j, "m", "p", func(job.Record) (bool, error) { return false, nil })
+		r, err := claim(t.Context(), b.queue, &j, signer{"m", "p", key}, func(job.Record) (bool, error) { return false, nil })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ package worker
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +78,7 @@ type Worker struct {
 	Options
 	process string
 	key     *sealed.Key
+	signer  signer
 	host    string
 	started time.Time
 	writers writers
@@ -102,12 +104,17 @@ func New(o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = o.Name
 	}
+	process := uuid.NewString()
 	w := &Worker{
-		Options: o, process: uuid.NewString(), key: key, host: host, started: time.Now(),
+		Options: o, process: process, key: key, signer: signer{o.Name, process, private}, host: host, started: time.Now(),
 		stop: make(chan struct{}), active: map[jobKey]*active{}, freed: make(chan struct{}), replace: make(chan struct{}),
 	}
 	if w.Facts == nil {

@@ -26,4 +26,7 @@ type LoginRequest struct {
 	Process string      `json:"process"`
 	Run     ivd.RunID   `json:"run"`
 	Disk    ivd.DiskRef `json:"disk"`
+	// Job is what it is for: one that this process has claimed. Empty: what a coordinator
+	// has asked for outside of any job, or to release what is left attached.
+	Job ivd.JobID `json:"job,omitempty"`
 }

@@ -13,10 +13,11 @@ type Mover struct {
 	Process   string    `json:"process"` // random; a new one after each start
 	Host      string    `json:"host"`
 	Started   time.Time `json:"started"`
-	Beat      uint64    `json:"beat"` // counts up; liveness is judged by its change, by the observer's clock
-	PublicKey []byte    `json:"public_key"`
-	Handles   int       `json:"handles"` // disks that it opens at once
-	Free      int       `json:"free"`    // of these, not in use
+	Beat      uint64    `json:"beat"`       // counts up; liveness is judged by its change, by the observer's clock
+	PublicKey []byte    `json:"public_key"` // logins are sealed to it
+	VerifyKey []byte    `json:"verify_key"` // the checkpoints of the process's jobs are signed with its other half
+	Handles   int       `json:"handles"`    // disks that it opens at once
+	Free      int       `json:"free"`       // of these, not in use
 	Draining  bool      `json:"draining"`
 	VDDK      string    `json:"vddk"`       // the library's version
 	Modes     []string  `json:"transports"` // the library's transport modes that the configuration allows, in its order

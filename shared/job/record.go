@@ -54,6 +54,7 @@ type Record struct {
 	Nodes    []ivd.NodeRef `json:"nodes,omitempty"`
 	Batches  int           `json:"batches"`
 	SealedAt time.Time     `json:"sealed_at,omitzero"` // by the store's clock: when the packs of all batches existed
+	Seal     *Seal         `json:"seal,omitempty"`     // who vouches for it; nil before the first batch
 
 	// Damaged are packs that its attempts have found damaged, each once and read whole
 	// before it was said: the coordinator looks for itself, and retires them.

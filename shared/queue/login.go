@@ -53,10 +53,10 @@ func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key *sealed.
 
 // ServeLogins answers movers' questions for logins to these sources, to all of them
 // where none is named, from now until stop is called, or ctx or the queue ends, as
-// ServeRequests does. Coordinators on one queue share the questions for a source
+// ServeRequests does; login gets the mover's heartbeat. Coordinators on one queue share the questions for a source
 // that they have in common. The answer is sealed to the key in the heartbeat of
 // the mover that is named, which is the one that the subject names.
-func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job.LoginRequest) (job.Login, error), sources ...ivd.SourceID) (stop func(), err error) {
+func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job.LoginRequest, job.Mover) (job.Login, error), sources ...ivd.SourceID) (stop func(), err error) {
 	subjects := []string{anyLogin}
 	if len(sources) > 0 {
 		subjects = nil
@@ -88,7 +88,7 @@ func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job
 	return stop, nil
 }
 
-func (q *Queue) answerLogin(ctx context.Context, subject string, body []byte, login func(context.Context, job.LoginRequest) (job.Login, error)) ([]byte, error) {
+func (q *Queue) answerLogin(ctx context.Context, subject string, body []byte, login func(context.Context, job.LoginRequest, job.Mover) (job.Login, error)) ([]byte, error) {
 	var req job.LoginRequest
 	if err := decode("question for a login", body, &req); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (q *Queue) answerLogin(ctx context.Context, subject string, body []byte, lo
 	if m.Process != req.Process {
 		return nil, ivd.Errorf(ivd.Conflict, "the heartbeat of mover %s is of another process; is there a second mover of this name?", req.Mover)
 	}
-	l, err := login(ctx, req)
+	l, err := login(ctx, req, m)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +148,6 @@ func openLogin(req job.LoginRequest, key *sealed.Key, answer []byte) (job.Login,
 // loginQuestion is what an answer is bound to: one for one disk does not open as
 // that for another.
 func loginQuestion(req job.LoginRequest) sealed.Question {
-	return sealed.About("login", job.Version, req.Mover, req.Process, string(req.Run),
+	return sealed.About("login", job.Version, req.Mover, req.Process, string(req.Run), string(req.Job),
 		string(req.Disk.Source()), string(req.Disk.Datastore()), string(req.Disk.ID()))
 }

@@ -3,7 +3,9 @@ package queue_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -78,7 +80,7 @@ func TestLoginTravelsSealed(t *testing.T) {
 	coordinator, mover := connect(), connect()
 	ctx := within(t, 30*time.Second)
 	must(t, coordinator.Setup(ctx))
-	_, err = coordinator.ServeLogins(ctx, func(_ context.Context, r job.LoginRequest) (job.Login, error) {
+	_, err = coordinator.ServeLogins(ctx, func(_ context.Context, r job.LoginRequest, _ job.Mover) (job.Login, error) {
 		if r.Disk.Datastore() == "datastore-none" {
 			return job.Login{}, &ivd.Error{Kind: ivd.NotFound, Op: "login", Err: context.Canceled, Remedy: "look"}
 		}
@@ -143,7 +145,7 @@ func TestLoginsAreAskedOfWhoKnowsTheSource(t *testing.T) {
 	must(t, err)
 	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: "m", PublicKey: key.Public()}))
 	for who, sources := range map[string][]ivd.SourceID{"first": {"a", "vc.b"}, "second": {"c"}} {
-		stop, err := h.connect(queue.Options{}).ServeLogins(ctx, func(_ context.Context, r job.LoginRequest) (job.Login, error) {
+		stop, err := h.connect(queue.Options{}).ServeLogins(ctx, func(_ context.Context, r job.LoginRequest, _ job.Mover) (job.Login, error) {
 			return job.Login{Server: string(r.Disk.Source()), User: who}, nil
 		}, sources...)
 		must(t, err)
@@ -219,4 +221,54 @@ func TestRequestsToMovers(t *testing.T) {
 	stop()
 	_, err = coordinator.Ask(ctx, "proxy.one", job.Request{Version: job.Version, Op: job.Inspect})
 	wantKind(t, err, ivd.Transient)
+}
+
+// A mover asks in its own name: the server holds it to its subjects, and they to what it
+// says.
+func TestQuestionsInAnothersName(t *testing.T) {
+	h := newHouse(t)
+	coordinator := h.connect(queue.Options{})
+	ctx := within(t, 20*time.Second)
+	_, err := coordinator.ServeLogins(ctx, func(context.Context, job.LoginRequest, job.Mover) (job.Login, error) {
+		return testLogin(), nil
+	})
+	must(t, err)
+	_, err = coordinator.ServeExaminations(ctx, func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error) {
+		return testExamination(), nil
+	})
+	must(t, err)
+	key, err := sealed.NewKey()
+	must(t, err)
+	for _, name := range []string{"victim", "victim/doctor-1"} {
+		must(t, coordinator.Beat(ctx, job.Mover{Version: job.Version, Name: name, Process: "p", PublicKey: key.Public()}))
+	}
+	raw, err := nats.Connect("", nats.InProcessServer(h), nats.Token(h.Token()))
+	must(t, err)
+	t.Cleanup(raw.Close)
+	for subject, body := range map[string]any{
+		"ivd.login.vc-lab.mallory": job.LoginRequest{Version: job.Version, Mover: "victim", Process: "p", Run: testRun, Disk: testJob("x").Disk.Ref},
+		"ivd.examine.mallory":      job.ExamineRequest{Version: job.Version, Op: job.ExamineBegin, Doctor: "victim/doctor-1", Process: "p"},
+	} {
+		text, err := json.Marshal(body)
+		must(t, err)
+		for said, want := range map[string]bool{subject: false, strings.Replace(subject, "mallory", "victim", 1): true} {
+			answers, err := raw.SubscribeSync(nats.NewInbox())
+			must(t, err)
+			must(t, raw.PublishRequest(said, answers.Subject, text))
+			var a struct {
+				Failure *ivd.Failure `json:"failure"`
+				Sealed  []byte       `json:"sealed"`
+			}
+			for a.Failure == nil && a.Sealed == nil { // first they say that they work
+				m, err := answers.NextMsgWithContext(ctx)
+				must(t, err)
+				if len(m.Data) > 0 {
+					must(t, json.Unmarshal(m.Data, &a))
+				}
+			}
+			if (a.Sealed != nil) != want || !want && a.Failure.Kind != ivd.Denied {
+				t.Errorf("%s: %+v", said, a.Failure)
+			}
+		}
+	}
 }
