@@ -182,7 +182,7 @@ func AtStep(s engine.Step) func(engine.View) bool {
 // Settle has a coordinator's ledger look once.
 func (b *Bench) Settle(c *Coordinator) {
 	b.Helper()
-	b.Must(c.Ledger.Settle(b.Context()))
+	b.Must(c.Ledger.Settle(b.Context(), c.Ledger.Standing()))
 	c.Ledger.Wait()
 }
 

@@ -125,6 +125,13 @@ func (d *driver) wakeLocked() {
 	d.changed = make(chan struct{})
 }
 
+// shown is an item as it is shown.
+func (d *driver) shown(k ItemKey) (ItemView, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.board.get(k)
+}
+
 // summary is the run with the sums of its items as they are now.
 func (d *driver) summary() Run {
 	d.mu.Lock()

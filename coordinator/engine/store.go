@@ -108,7 +108,13 @@ func (e *Engine) ItemOver(ctx context.Context, run ivd.RunID, key ItemKey) bool 
 }
 
 // itemOver reports whether what the ledger has of an item is left to whoever looks.
+// Nobody is asked about an item that is driven here.
 func (e *Engine) itemOver(ctx context.Context, run ivd.RunID, item string) (bool, error) {
+	if d := e.find(run); d != nil {
+		if it, ok := d.shown(ItemKey(item)); ok {
+			return it.Step == Ended, nil
+		}
+	}
 	over, err := e.RunOver(ctx, run)
 	if ivd.KindOf(err) == ivd.NotFound {
 		return true, nil

@@ -13,7 +13,7 @@ import (
 // keeps admission informed. Each look has its own pace: none waits for another.
 func (e *Engine) watchOver(ctx context.Context) {
 	var looks sync.WaitGroup
-	runs := e.standingRuns()
+	runs, entries := e.standingRuns(), e.Ledger.Standing()
 	note := func(ctx context.Context) error { return e.noteStanding(ctx, runs) }
 	for _, l := range []struct {
 		what         string
@@ -22,7 +22,7 @@ func (e *Engine) watchOver(ctx context.Context) {
 	}{
 		{"counting the movers", 0, countEvery, e.countFleet},
 		{"looking for runs that nobody drives", 0, lookEvery, func(ctx context.Context) error { return e.lookAfter(ctx, runs) }},
-		{"looking for what ended runs have left", 0, lookEvery, e.Ledger.Settle},
+		{"looking for what ended runs have left", 0, lookEvery, func(ctx context.Context) error { return e.Ledger.Settle(ctx, entries) }},
 		{"looking for what came late", sweepFirst, sweepEvery, e.sweep},
 		{"noting what is under way", noteEvery, noteEvery, note},
 		{"pruning old runs", sweepFirst, sweepEvery, e.prune},

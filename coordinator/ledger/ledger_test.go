@@ -18,8 +18,9 @@ import (
 // world is a ledger whose obligations are about letters that are there or not.
 type world struct {
 	*testing.T
-	l     *Ledger
-	clock atomic.Int64
+	l      *Ledger
+	broker *broker.Server
+	clock  atomic.Int64
 
 	mu     sync.Mutex
 	there  map[string]bool // guarded by mu, like all below
@@ -34,6 +35,7 @@ func newWorld(t *testing.T) *world {
 	b, err := broker.Start(t.Context(), broker.Options{Dir: t.TempDir()})
 	w.must(err)
 	t.Cleanup(b.Close)
+	w.broker = b
 	q, err := queue.Connect(t.Context(), queue.Options{InProcess: b, Name: "test", Patience: 2 * time.Second})
 	w.must(err)
 	t.Cleanup(q.Close)
@@ -82,7 +84,7 @@ func (w *world) set(change func()) {
 func (w *world) settle(after time.Duration) {
 	w.Helper()
 	w.clock.Add(int64(after))
-	w.must(w.l.Settle(w.Context()))
+	w.must(w.l.Settle(w.Context(), w.l.Standing()))
 	w.l.Wait()
 }
 

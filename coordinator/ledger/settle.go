@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ivdmover/shared/pause"
+	"ivdmover/shared/queue"
 )
 
 // settleAtOnce bounds how many items are undone at once: to delete a snapshot may
@@ -39,14 +40,32 @@ func newSettling() *settling {
 	return &settling{slots: make(chan struct{}, settleAtOnce), items: map[string]*pending{}}
 }
 
+// Stored is an obligation as a standing watch has it.
+type Stored struct {
+	key   string
+	of    Obligation
+	reads bool // it is one that this program can read
+}
+
+// Standing mirrors all obligations, for Settle.
+func (l *Ledger) Standing() *queue.Mirror[Stored] {
+	return queue.NewMirror(l.state, "ledger.", func(e queue.Entry) (Stored, bool) {
+		s := Stored{key: e.Key}
+		s.reads = e.Decode(&s.of) == nil && s.of.Version <= Version
+		return s, true // what cannot be read is told of when it is tried
+	})
+}
+
 // Settle begins to undo what owners that are over have left, each item by itself,
-// and with growing pauses where it fails. It does not wait for the end.
-func (l *Ledger) Settle(ctx context.Context) error {
-	keys, err := l.state.Keys(ctx, "ledger.")
+// and with growing pauses where it fails. It looks in what a standing watch has, and
+// does not wait for the end.
+func (l *Ledger) Settle(ctx context.Context, standing *queue.Mirror[Stored]) error {
+	all, err := standing.All(ctx)
 	if err != nil {
-		return fmt.Errorf("list the ledger: %w", err)
+		return fmt.Errorf("watch the ledger: %w", err)
 	}
-	for _, owner := range l.settling.due(owners(keys), l.now()) {
+	items, stored := owners(all)
+	for _, owner := range l.settling.due(items, l.now()) {
 		l.settling.group.Go(func() {
 			select {
 			case l.settling.slots <- struct{}{}:
@@ -54,7 +73,7 @@ func (l *Ledger) Settle(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			}
-			tried, err := l.settleItem(ctx, owner)
+			tried, err := l.settleItem(ctx, owner, stored[owner])
 			if err != nil && ctx.Err() == nil {
 				l.log.Warn("cleaning up after a run that is over failed; it is tried again", "entry", owner, "err", err)
 			}
@@ -67,16 +86,17 @@ func (l *Ledger) Settle(ctx context.Context) error {
 // Wait waits for what Settle has begun.
 func (l *Ledger) Wait() { l.settling.group.Wait() }
 
-// owners are the items of a list of keys, each once.
-func owners(keys []string) []string {
-	var items []string
-	for _, k := range keys {
-		item := k[:max(0, strings.LastIndexByte(k, '.'))]
-		if len(items) == 0 || items[len(items)-1] != item { // keys come in order
+// owners are the items that obligations are of, each once, and theirs of each.
+func owners(all []Stored) (items []string, of map[string][]Stored) {
+	of = map[string][]Stored{}
+	for _, s := range all {
+		item := s.key[:max(0, strings.LastIndexByte(s.key, '.'))]
+		if len(of[item]) == 0 {
 			items = append(items, item)
 		}
+		of[item] = append(of[item], s)
 	}
-	return items
+	return items, of
 }
 
 // due picks the items whose time has come, and forgets those that are gone.
@@ -117,7 +137,15 @@ func (s *settling) did(item string, tried bool, now time.Time) {
 
 // settleItem undoes what the ledger has of an item, unless its owner will. It
 // reports whether there was something to undo, or to ask.
-func (l *Ledger) settleItem(ctx context.Context, owner string) (tried bool, err error) {
+func (l *Ledger) settleItem(ctx context.Context, owner string, stored []Stored) (tried bool, err error) {
+	for _, s := range stored { // most items are under way: nothing is read of them
+		if !s.reads {
+			break
+		}
+		if over, err := l.over(ctx, s.of); err != nil || !over {
+			return err != nil, err
+		}
+	}
 	entries, err := l.of(ctx, owner)
 	if err != nil {
 		return true, err
