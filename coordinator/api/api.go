@@ -60,7 +60,7 @@ type Estate interface {
 // is by disk and then by time. Resolve finds the point that a text means: a long or
 // a short id, NAME@latest, NAME@<RFC 3339>.
 type Archive interface {
-	Points(ctx context.Context, disk ivd.DiskID) ([]Point, error)
+	Points(ctx context.Context, q PointQuery) ([]Point, error)
 	Point(ctx context.Context, id ivd.PointID) (PointDetail, error)
 	Resolve(ctx context.Context, text string) (ivd.PointID, error)
 	Repository(ctx context.Context) (Repository, error)

@@ -66,11 +66,14 @@ func (c *Client) Cancel(ctx context.Context, id ivd.RunID) (Run, error) {
 	return call[Run](ctx, c, http.MethodPost, root+"/runs/"+url.PathEscape(string(id))+"/cancel", nil, nil)
 }
 
-// Points lists restore points; of all disks where disk is empty.
-func (c *Client) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error) {
+// Points lists restore points.
+func (c *Client) Points(ctx context.Context, q PointQuery) ([]Point, error) {
 	query := url.Values{}
-	if disk != "" {
-		query.Set("disk", string(disk))
+	if q.Disk != "" {
+		query.Set("disk", string(q.Disk))
+	}
+	if q.Check {
+		query.Set("check", "true")
 	}
 	return call[[]Point](ctx, c, http.MethodGet, root+"/points", query, nil)
 }

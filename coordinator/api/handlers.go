@@ -34,15 +34,21 @@ func (h *handler) snapshots(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) points(w http.ResponseWriter, r *http.Request) {
-	var disk ivd.DiskID
+	var q PointQuery
+	var err error
 	if s := r.URL.Query().Get("disk"); s != "" {
-		var err error
-		if disk, err = ivd.ParseDiskID(s); err != nil {
+		if q.Disk, err = ivd.ParseDiskID(s); err != nil {
 			fail(w, err)
 			return
 		}
 	}
-	points, err := h.rooms.Archive.Points(r.Context(), disk)
+	if s := r.URL.Query().Get("check"); s != "" {
+		if q.Check, err = strconv.ParseBool(s); err != nil {
+			fail(w, ivd.Errorf(ivd.Invalid, "check=%q: want true or false", s))
+			return
+		}
+	}
+	points, err := h.rooms.Archive.Points(r.Context(), q)
 	reply(w, list(points), err)
 }
 

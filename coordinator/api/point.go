@@ -14,6 +14,7 @@ type PointDetail struct {
 	Was      DiskFacts    `json:"was"`               // the disk when its snapshot was made
 	Snapshot SnapshotFact `json:"snapshot"`
 	Tracking Tracking     `json:"tracking"`
+	Lost     []ivd.Extent `json:"lost,omitempty"` // ranges of the disk that cannot be read any more, as far as that is known
 }
 
 // DiskFacts is a disk in vSphere's words.

@@ -36,6 +36,12 @@ type Disk struct {
 	Failure       *ivd.Failure      `json:"failure,omitempty"` // it could not be listed
 }
 
+// PointQuery narrows a list of restore points.
+type PointQuery struct {
+	Disk  ivd.DiskID // empty: of all disks
+	Check bool       // ask the store for every pack that they need
+}
+
 // Point is a restore point.
 type Point struct {
 	ID          ivd.PointID  `json:"id"`       // its long name
@@ -60,6 +66,9 @@ type Point struct {
 	Stats       ivd.Stats    `json:"stats"`
 	Parent      *ivd.PointID `json:"parent"`            // null: the first of its disk
 	Failure     *ivd.Failure `json:"failure,omitempty"` // it is there and cannot be read: only its id, disk and time are known
+
+	Damaged   []ivd.PackID `json:"damaged,omitempty"`   // packs that it needs, and that are retired since they are missing or wrong
+	Unchecked bool         `json:"unchecked,omitempty"` // packs are retired, and whether it needs one is not known: ask with check
 }
 
 // Snapshot is a snapshot in vSphere that a run of ours made. With a failure it stands

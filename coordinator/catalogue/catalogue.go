@@ -46,6 +46,10 @@ type Point struct {
 	Geometry    ivd.Geometry
 	Stats       ivd.Stats
 	Failure     *ivd.Failure // it is there and cannot be read: only what its name says is known
+
+	// What Mark says:
+	Damaged   []ivd.PackID // packs that it needs and that are retired, in the order of their ids
+	Unchecked bool         // whether it needs any is not known
 }
 
 // Offered reports whether a point can be restored. Others are found by their ids
@@ -80,6 +84,7 @@ type Catalogue struct {
 
 	mu    sync.Mutex
 	known map[ivd.PointID]Point // guarded by mu
+	marks marks                 // guarded by mu
 }
 
 // New returns the catalogue of a repository.

@@ -14,6 +14,7 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/cli/text"
+	"ivdmover/shared/damage"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/telemetry"
 )
@@ -106,10 +107,22 @@ func pointFacts(p api.PointDetail) []fact {
 			fact{"volume", k.PV}, fact{"volume labels", pairs(k.PVLabels)})
 	}
 	facts = append(facts, fact{"metadata", pairs(was.Metadata)}, fact{"read", read}, fact{"tracking", p.Tracking.CBT})
+	if n := len(p.Damaged); n > 0 {
+		facts = append(facts, fact{"damaged", fmt.Sprintf("packs that it needs and that are missing or wrong: %d", n)}, fact{"lost", lostOf(p)})
+	}
 	if p.Parent != nil {
 		facts = append(facts, fact{"parent", catalogue.Short(*p.Parent)})
 	}
 	return append(facts, fact{"policy", p.Policy}, fact{"run", string(p.Run)}, fact{"stored", fmt.Sprintf("%s of %s read", telemetry.Bytes(p.StoredBytes), telemetry.Bytes(p.ReadBytes))})
+}
+
+// lostOf says what of the disk cannot be read any more.
+func lostOf(p api.PointDetail) string {
+	loss := damage.Loss{Ranges: p.Lost}
+	if len(p.Lost) == 0 {
+		return "nothing of the disk: all of it can be read"
+	}
+	return fmt.Sprintf("%s: bytes %s", telemetry.Bytes(loss.Bytes()), loss)
 }
 
 // join writes what there is of it one behind the other.

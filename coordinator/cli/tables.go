@@ -106,6 +106,9 @@ func moment(p api.Point) string {
 	if p.Partial {
 		s += " (partial)"
 	}
+	if len(p.Damaged) > 0 {
+		s += " (damaged)"
+	}
 	return s
 }
 

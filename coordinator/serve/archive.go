@@ -40,9 +40,16 @@ func (a *archive) Resolve(ctx context.Context, text string) (ivd.PointID, error)
 	return a.catalogue.Resolve(ctx, text)
 }
 
-// Points lists the restore points of a disk or of all.
-func (a *archive) Points(ctx context.Context, disk ivd.DiskID) ([]api.Point, error) {
-	points, err := a.catalogue.Points(ctx, disk)
+// Points lists the restore points of a disk or of all, and says which are damaged.
+func (a *archive) Points(ctx context.Context, q api.PointQuery) ([]api.Point, error) {
+	points, err := a.catalogue.Points(ctx, q.Disk)
+	switch {
+	case err != nil:
+	case q.Check:
+		err = a.catalogue.Check(ctx, points)
+	default:
+		err = a.catalogue.Mark(ctx, points, false)
+	}
 	shown := make([]api.Point, len(points))
 	for i, p := range points {
 		shown[i] = a.point(p)
@@ -53,7 +60,7 @@ func (a *archive) Points(ctx context.Context, disk ivd.DiskID) ([]api.Point, err
 func (a *archive) point(p catalogue.Point) api.Point {
 	out := api.Point{
 		ID: p.ID, ShortID: p.Short, Source: p.ID.Source(), Disk: p.ID.Disk(), Run: p.ID.Run(), Time: p.Time,
-		Partial: p.Partial, Failure: p.Failure,
+		Partial: p.Partial, Failure: p.Failure, Damaged: p.Damaged, Unchecked: p.Unchecked,
 	}
 	if p.Failure != nil {
 		return out

@@ -2,9 +2,12 @@ package serve
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/catalogue"
+	"ivdmover/shared/damage"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
@@ -15,7 +18,16 @@ func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.PointDetail, e
 	if err != nil {
 		return api.PointDetail{}, err
 	}
+	marked := []catalogue.Point{p}
+	if err := a.catalogue.Mark(ctx, marked, true); err != nil {
+		return api.PointDetail{}, err
+	}
+	p = marked[0]
 	stored, _, err := a.repo.ReadPoint(ctx, id) // of which the catalogue keeps a part
+	if err != nil {
+		return api.PointDetail{}, err
+	}
+	lost, err := a.lost(ctx, stored, p.Damaged)
 	if err != nil {
 		return api.PointDetail{}, err
 	}
@@ -26,10 +38,19 @@ func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.PointDetail, e
 	}
 	t := stored.Tracking
 	return api.PointDetail{
-		Point: a.point(p), Product: product, Was: factsOf(stored.Disk),
+		Point: a.point(p), Product: product, Was: factsOf(stored.Disk), Lost: lost,
 		Snapshot: api.SnapshotFact{ID: stored.Snapshot.ID, Created: stored.Snapshot.Created},
 		Tracking: api.Tracking{CBT: string(t.CBT), ChangeID: t.ChangeID, Since: t.Since, Why: t.Why},
 	}, nil
+}
+
+// lost is what of a point cannot be read any more that needs these packs.
+func (a *archive) lost(ctx context.Context, p format.Point, damaged []ivd.PackID) ([]ivd.Extent, error) {
+	if len(damaged) == 0 {
+		return nil, nil
+	}
+	loss, err := damage.Of(ctx, a.repo, p, func(pack ivd.PackID) bool { return slices.Contains(damaged, pack) })
+	return loss.Ranges, err
 }
 
 func factsOf(d format.PointDisk) api.DiskFacts {

@@ -173,7 +173,7 @@ func TestServesTheEstate(t *testing.T) {
 	}
 	for what, ask := range map[string]func() (int, error){
 		"runs":      func() (int, error) { l, err := client.Runs(t.Context()); return len(l), err },
-		"points":    func() (int, error) { l, err := client.Points(t.Context(), ""); return len(l), err },
+		"points":    func() (int, error) { l, err := client.Points(t.Context(), api.PointQuery{}); return len(l), err },
 		"movers":    func() (int, error) { l, err := client.Movers(t.Context()); return len(l), err },
 		"snapshots": func() (int, error) { l, err := client.Snapshots(t.Context()); return len(l), err },
 	} {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/restore"
@@ -269,6 +270,8 @@ func TestDamage(t *testing.T) {
 		t.FailNow()
 	}
 
+	e.marked(victims, map[string]int{"data-flipped": 2, "data-swapped": 2})
+
 	// What a restore has found, the backup after that heals; it reads no more than that.
 	write(2)
 	third := e.backup(victims)
@@ -346,6 +349,33 @@ func (e *estate) damagedRecords(v *victim, of ...string) {
 			e.Errorf("a lease that is %s: stands %t, not understood %t", way, stands, unknown)
 		}
 		e.Must(e.Repo.Store().Delete(e.Context(), name))
+	}
+}
+
+// marked looks which points are listed as damaged: of each disk of which a pack was, the
+// first, or as many as more says.
+func (e *estate) marked(victims []*victim, more map[string]int) {
+	e.Helper()
+	c := catalogue.New(e.Repo)
+	for _, v := range victims {
+		points, err := c.Points(e.Context(), v.disk.Ref.ID())
+		e.Must(err)
+		e.Must(c.Mark(e.Context(), points, false))
+		want, got := max(1, more[v.name()]), 0
+		if v.kind == "point" || v.way == "other" {
+			want = 0
+		}
+		for i, p := range points {
+			if len(p.Damaged) > 0 {
+				got++
+			}
+			if (len(p.Damaged) > 0) != (i < want) || p.Unchecked {
+				e.Errorf("%s: point %d needs %d damaged packs, unchecked %t", v.name(), i, len(p.Damaged), p.Unchecked)
+			}
+		}
+		if got != want {
+			e.Errorf("%s: %d points are marked, want %d", v.name(), got, want)
+		}
 	}
 }
 

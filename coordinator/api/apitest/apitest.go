@@ -233,10 +233,10 @@ func (f *Rooms) Names(_ context.Context, source ivd.SourceID, id ivd.DatastoreID
 }
 
 // Points gives the list, narrowed to a disk.
-func (f *Rooms) Points(_ context.Context, disk ivd.DiskID) ([]api.Point, error) {
+func (f *Rooms) Points(_ context.Context, q api.PointQuery) ([]api.Point, error) {
 	var points []api.Point
 	for _, p := range f.PointList {
-		if disk == "" || p.Disk == disk {
+		if q.Disk == "" || p.Disk == q.Disk {
 			points = append(points, p)
 		}
 	}
