@@ -12,17 +12,13 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// tokens are the hashes of the bearer tokens that are let in. None at all means
-// that nobody is asked for one.
+// tokens are the hashes of the bearer tokens that are let in.
 type tokens [][sha256.Size]byte
 
 // readTokens reads a file with one token a line, each followed by the name of who
 // has it; empty lines and lines that begin with '#' are passed over. A file
 // without any token is refused: it lets nobody in, and that is hardly meant.
 func readTokens(path string) (tokens, error) {
-	if path == "" {
-		return nil, nil
-	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "api.tokens_file", Err: err, Remedy: "write one token a line into it"}
@@ -49,23 +45,27 @@ func (t tokens) has(token string) bool {
 	return found == 1
 }
 
-// guard lets in who has a token. Where no tokens are set (on loopback only), it
-// still keeps out what a browser sends on behalf of other sites: requests of
-// another origin, and those to a name that was bound to a loopback address.
-func guard(t tokens, next http.Handler) http.Handler {
+// add is the tokens with one more.
+func (t tokens) add(token ivd.Secret) tokens {
+	if token == "" {
+		return t
+	}
+	return append(t, sha256.Sum256([]byte(token.Reveal())))
+}
+
+// guard lets in who has a token, and keeps out what a browser sends on behalf of other
+// sites: requests of another origin and, on loopback, those to a name that was bound to
+// its address.
+func guard(t tokens, loopback bool, next http.Handler) http.Handler {
 	next = http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(t) == 0 {
-			if !isLoopback(r.Host) {
-				fail(w, ivd.Errorf(ivd.Denied, "requests to %q: this server answers on loopback only", r.Host))
-				return
-			}
-			next.ServeHTTP(w, r)
+		if loopback && !isLoopback(r.Host) {
+			fail(w, ivd.Errorf(ivd.Denied, "requests to %q: this server answers on loopback only", r.Host))
 			return
 		}
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || !t.has(token) {
-			err := &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("no token, or one that is not known here"), Remedy: "set IVD_TOKEN or --token to a token of the server's api.tokens_file"}
+			err := &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("no token, or one that is not known here"), Remedy: "run it as the user of `ivd serve` (IVD_TOKEN_FILE names api.token below its state_dir), or set IVD_TOKEN to a token of api.tokens_file"}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="ivd"`)
 			answer(w, http.StatusUnauthorized, problem{Error: ivd.FailureOf(err)})
 			return

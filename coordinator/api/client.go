@@ -23,16 +23,20 @@ import (
 
 // ClientOptions are which server to ask, and how.
 type ClientOptions struct {
-	Server   string        // URL; empty: DefaultServer
-	Token    ivd.Secret    // empty: none
-	CAFile   string        // PEM; empty: the system's authorities
-	Patience time.Duration // how long Watch tries to reach a server that went away; 0: two minutes
+	Server string     // URL; empty: DefaultServer
+	Token  ivd.Secret // empty: none, or that of the file
+	// TokenFile has the token, and is read for each request: `ivd serve` writes it anew at
+	// its start. None is sent where it cannot be read.
+	TokenFile string
+	CAFile    string        // PEM; empty: the system's authorities
+	Patience  time.Duration // how long Watch tries to reach a server that went away; 0: two minutes
 }
 
 // Client asks a server. It is safe for concurrent use.
 type Client struct {
 	base     *url.URL
 	token    ivd.Secret
+	file     string // with the token
 	http     *http.Client
 	patience time.Duration
 }
@@ -50,7 +54,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("server %q", o.Server), Err: err, Remedy: "give a URL such as " + DefaultServer}
 	}
-	if o.Token != "" && base.Scheme == "http" && !isLoopback(base.Host) {
+	if (o.Token != "" || o.TokenFile != "") && base.Scheme == "http" && !isLoopback(base.Host) {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "server " + o.Server, Err: errors.New("a token is not sent over plain HTTP to another machine"), Remedy: "use https"}
 	}
 	transport := &http.Transport{
@@ -68,7 +72,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Patience == 0 {
 		o.Patience = 2 * time.Minute
 	}
-	return &Client{base: base, token: o.Token, http: &http.Client{Transport: transport}, patience: o.Patience}, nil
+	return &Client{base: base, token: o.Token, file: o.TokenFile, http: &http.Client{Transport: transport}, patience: o.Patience}, nil
 }
 
 func trust(caFile string) (*tls.Config, error) {
@@ -106,8 +110,9 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	token, tokenErr := c.bearer()
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -115,9 +120,22 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	if response.StatusCode/100 != 2 {
 		defer func() { _ = response.Body.Close() }()
-		return nil, c.refusal(response)
+		err := c.refusal(response)
+		if response.StatusCode == http.StatusUnauthorized && tokenErr != nil {
+			err = &ivd.Error{Kind: ivd.Denied, Op: "read the token", Err: tokenErr, Remedy: ivd.RemedyOf(err)}
+		}
+		return nil, err
 	}
 	return response, nil
+}
+
+// bearer is the token to send, and why it cannot be read.
+func (c *Client) bearer() (ivd.Secret, error) {
+	if c.token != "" || c.file == "" {
+		return c.token, nil
+	}
+	text, err := os.ReadFile(c.file)
+	return ivd.Secret(strings.TrimSpace(string(text))), err
 }
 
 // unreached returns the error of a request without an answer: its innermost cause.

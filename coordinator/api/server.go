@@ -21,7 +21,8 @@ type Options struct {
 	Listen     string // host:port; empty: DefaultListen
 	CertFile   string // with KeyFile: TLS, without which only loopback listens
 	KeyFile    string
-	TokensFile string // one bearer token a line; empty: nobody is asked, on loopback only
+	Token      ivd.Secret // a bearer token that is let in
+	TokensFile string     // more, one a line; needed off loopback
 	Log        *slog.Logger
 }
 
@@ -38,7 +39,7 @@ func Open(o Options, rooms Rooms) (*Server, error) {
 	if o.Listen == "" {
 		o.Listen = DefaultListen
 	}
-	known, err := readTokens(o.TokensFile)
+	known, err := o.tokens()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,7 @@ func Open(o Options, rooms Rooms) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.check(config != nil, len(known) > 0); err != nil {
+	if err := o.check(config != nil); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", o.Listen)
@@ -57,7 +58,7 @@ func Open(o Options, rooms Rooms) (*Server, error) {
 	h := &handler{rooms: rooms, stopping: stopping}
 	s := &Server{listener: listener, stop: stop, scheme: "http"}
 	s.http = &http.Server{
-		Handler:           guard(known, h.routes()),
+		Handler:           guard(known, isLoopback(o.Listen), h.routes()),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		TLSConfig:         config,
@@ -69,6 +70,19 @@ func Open(o Options, rooms Rooms) (*Server, error) {
 		s.scheme = "https"
 	}
 	return s, nil
+}
+
+// tokens are those that are let in. There is at least one.
+func (o Options) tokens() (known tokens, err error) {
+	if o.TokensFile != "" {
+		if known, err = readTokens(o.TokensFile); err != nil {
+			return nil, err
+		}
+	}
+	if known = known.add(o.Token); len(known) == 0 {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "api", Err: errors.New("no token is let in"), Remedy: "set api.tokens_file"}
+	}
+	return known, nil
 }
 
 func (o Options) tls() (*tls.Config, error) {
@@ -83,7 +97,7 @@ func (o Options) tls() (*tls.Config, error) {
 }
 
 // check refuses what would let strangers in.
-func (o Options) check(encrypted, asked bool) error {
+func (o Options) check(encrypted bool) error {
 	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: "api.listen", Err: err, Remedy: "give host:port, such as " + DefaultListen}
 	}
@@ -93,7 +107,7 @@ func (o Options) check(encrypted, asked bool) error {
 	if !encrypted {
 		return &ivd.Error{Kind: ivd.Invalid, Op: "api.listen " + o.Listen, Err: errors.New("not a loopback address, and no TLS"), Remedy: "set api.tls, or listen on " + DefaultListen}
 	}
-	if !asked {
+	if o.TokensFile == "" {
 		return &ivd.Error{Kind: ivd.Invalid, Op: "api.listen " + o.Listen, Err: errors.New("not a loopback address, and no tokens"), Remedy: "set api.tokens_file, or listen on " + DefaultListen}
 	}
 	return nil

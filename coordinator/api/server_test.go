@@ -30,11 +30,27 @@ const (
 	pointA = ivd.PointID("7d1f6a52-0000-4000-8000-00000000d0a1/lab/" + diskA + "/20261124T231500Z-20261124t231500z-1f0c2a9b")
 )
 
+// token lets the tests' requests in.
+const token = "let-me-in"
+
+// bearer sends the token with the requests of http.DefaultClient.
+type bearer struct{ *http.Transport }
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.Header.Set("Authorization", "Bearer "+token)
+	return b.Transport.RoundTrip(r)
+}
+
+func init() { http.DefaultClient.Transport = bearer{http.DefaultTransport.(*http.Transport)} }
+
 // serve starts a server on loopback and a client of it.
 func serve(t *testing.T, rooms *apitest.Rooms, o api.Options) (*api.Client, string) {
 	t.Helper()
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1:0"
+	}
+	if o.TokensFile == "" {
+		o.Token = token
 	}
 	server, err := api.Open(o, rooms.All())
 	if err != nil {
@@ -43,7 +59,7 @@ func serve(t *testing.T, rooms *apitest.Rooms, o api.Options) (*api.Client, stri
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx) }()
-	client, err := api.NewClient(api.ClientOptions{Server: server.URL(), Patience: 2 * time.Second})
+	client, err := api.NewClient(api.ClientOptions{Server: server.URL(), Token: token, Patience: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +216,47 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// On loopback, too, nobody is let in without a token: that of the server's own user is
+// in a file, which is read anew when the server was started again.
+func TestTokenOfTheSameUser(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "api.token")
+	client, err := api.NewClient(api.ClientOptions{Server: "http://127.0.0.1:1", TokenFile: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	for _, now := range []ivd.Secret{"first", "second"} {
+		server, err := api.Open(api.Options{Listen: "127.0.0.1:0", Token: now}, (&apitest.Rooms{}).All())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- server.Serve(ctx) }()
+		client, err := api.NewClient(api.ClientOptions{Server: server.URL(), TokenFile: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Runs(t.Context()); ivd.KindOf(err) != ivd.Denied || ivd.RemedyOf(err) == "" {
+			t.Errorf("without the token: %v", err)
+		}
+		if err := os.WriteFile(file, []byte(now.Reveal()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Runs(t.Context()); err != nil {
+			t.Errorf("with the token: %v", err)
+		}
+		client.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := api.NewClient(api.ClientOptions{Server: "http://ivd.example:8440", TokenFile: file}); ivd.KindOf(err) != ivd.Invalid {
+		t.Errorf("to another machine: %v", err)
+	}
+}
+
 func TestOtherSitesAreKeptOut(t *testing.T) {
 	_, url := serve(t, &apitest.Rooms{Next: api.RunDetail{Run: api.Run{ID: runA}}}, api.Options{})
 	for name, change := range map[string]func(*http.Request){
@@ -221,12 +278,13 @@ func TestOnlyLoopbackWithoutTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, o := range map[string]api.Options{
-		"everywhere":    {Listen: "0.0.0.0:0"},
-		"no host":       {Listen: ":0"},
-		"no port":       {Listen: "127.0.0.1"},
-		"empty tokens":  {Listen: "127.0.0.1:0", TokensFile: empty},
+		"everywhere":    {Listen: "0.0.0.0:0", Token: token},
+		"no host":       {Listen: ":0", Token: token},
+		"no port":       {Listen: "127.0.0.1", Token: token},
+		"no token":      {Listen: "127.0.0.1:0"},
+		"empty tokens":  {Listen: "127.0.0.1:0", Token: token, TokensFile: empty},
 		"absent tokens": {Listen: "127.0.0.1:0", TokensFile: empty + "-not"},
-		"absent key":    {Listen: "127.0.0.1:0", CertFile: empty},
+		"absent key":    {Listen: "127.0.0.1:0", Token: token, CertFile: empty},
 	} {
 		server, err := api.Open(o, (&apitest.Rooms{}).All())
 		if err == nil {
@@ -240,7 +298,7 @@ func TestOnlyLoopbackWithoutTLS(t *testing.T) {
 
 func TestAddressInUse(t *testing.T) {
 	_, url := serve(t, &apitest.Rooms{}, api.Options{})
-	_, err := api.Open(api.Options{Listen: strings.TrimPrefix(url, "http://")}, (&apitest.Rooms{}).All())
+	_, err := api.Open(api.Options{Token: token, Listen: strings.TrimPrefix(url, "http://")}, (&apitest.Rooms{}).All())
 	if ivd.KindOf(err) != ivd.Exists || !strings.Contains(err.Error(), strings.TrimPrefix(url, "http://")) {
 		t.Errorf("%v", err)
 	}

@@ -94,7 +94,7 @@ func TestWatchOutlivesAServer(t *testing.T) {
 	rooms.Put(view(api.Running, 1))
 	listen := "127.0.0.1:0"
 	start := func() (func(), string) {
-		server, err := api.Open(api.Options{Listen: listen}, rooms.All())
+		server, err := api.Open(api.Options{Listen: listen, Token: token}, rooms.All())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestWatchOutlivesAServer(t *testing.T) {
 	}
 	stop, url := start()
 	listen = strings.TrimPrefix(url, "http://")
-	client, err := api.NewClient(api.ClientOptions{Server: url, Patience: time.Minute})
+	client, err := api.NewClient(api.ClientOptions{Server: url, Token: token, Patience: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

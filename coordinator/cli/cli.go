@@ -85,7 +85,8 @@ whole estate to object storage, in parallel, on as many mover hosts as there are
 and brings them back.
 
 ivd serve is the coordinator. The other commands ask it, at IVD_SERVER or --server,
-with the token IVD_TOKEN or --token where it wants one.
+with the token IVD_TOKEN or --token, or that in the file which IVD_TOKEN_FILE or
+the flag --token-file names. On its own host, as its own user, they find both.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 done in part: some
 disks failed, or a list lacks what is named below it.`,

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/serve"
+	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 )
 
@@ -16,6 +18,7 @@ import (
 type link struct {
 	server string
 	token  string
+	file   string // with the token
 	caFile string
 }
 
@@ -23,18 +26,30 @@ type link struct {
 func (a *app) withServer(c *cobra.Command) *cobra.Command {
 	c.Flags().StringVar(&a.link.server, "server", "", "`URL` of ivd serve (IVD_SERVER; else "+api.DefaultServer+")")
 	c.Flags().StringVar(&a.link.token, "token", "", "your `TOKEN` for the server; other users of this host can see flags: IVD_TOKEN is safer")
+	c.Flags().StringVar(&a.link.file, "token-file", "", "`FILE` with the token (IVD_TOKEN_FILE; else, where no server is named, "+localToken()+")")
 	c.Flags().StringVar(&a.link.caFile, "ca-file", "", "PEM `FILE` with the authority of the server's certificate")
 	return c
 }
 
 // client returns a client of the server that flags and environment name.
 func (a *app) client() (*api.Client, error) {
-	return api.NewClient(api.ClientOptions{
+	o := api.ClientOptions{
 		Server: cmp.Or(a.link.server, os.Getenv("IVD_SERVER")),
-		Token:  ivd.Secret(cmp.Or(a.link.token, os.Getenv("IVD_TOKEN"))),
+		Token:  ivd.Secret(a.link.token), TokenFile: a.link.file,
 		CAFile: a.link.caFile,
-	})
+	}
+	if o.Token == "" && o.TokenFile == "" {
+		o.Token, o.TokenFile = ivd.Secret(os.Getenv("IVD_TOKEN")), os.Getenv("IVD_TOKEN_FILE")
+	}
+	if o.Token == "" && o.TokenFile == "" && o.Server == "" {
+		o.TokenFile = localToken()
+	}
+	return api.NewClient(o)
 }
+
+// localToken is where `ivd serve` keeps the token for its own user, unless it has
+// another state_dir.
+func localToken() string { return serve.TokenFile(config.Default().StateDir) }
 
 // withClient returns a command's function that calls do with a client.
 func (a *app) withClient(do func(ctx context.Context, c *api.Client, args []string) error) func(*cobra.Command, []string) error {

@@ -37,11 +37,14 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	flag.Parse()
-	for _, name := range []string{"IVD_SERVER", "IVD_TOKEN"} {
-		_ = os.Unsetenv(name)
-	}
+	_ = os.Unsetenv("IVD_SERVER")
+	_ = os.Unsetenv("IVD_TOKEN_FILE")
+	_ = os.Setenv("IVD_TOKEN", token)
 	os.Exit(testMain(m))
 }
+
+// token lets the tests' commands in.
+const token = "let-me-in"
 
 func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "ivd-cli-")
@@ -64,7 +67,7 @@ func testMain(m *testing.M) int {
 // serve answers from the rooms over HTTP and gives the address.
 func serve(t *testing.T, rooms *apitest.Rooms) string {
 	t.Helper()
-	server, err := api.Open(api.Options{Listen: "127.0.0.1:0"}, rooms.All())
+	server, err := api.Open(api.Options{Listen: "127.0.0.1:0", Token: token}, rooms.All())
 	if err != nil {
 		t.Fatal(err)
 	}

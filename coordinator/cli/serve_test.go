@@ -26,9 +26,16 @@ func TestServeBinary(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	code, out, errs := ivdBinary(t, "disks", "--server", log.API)
+	code, out, errs := ivdBinary(t, "disks", "--server", log.API, "--token-file", filepath.Join(dir, "state", "api.token"))
 	if code != 0 || strings.Count(out, "\n") != 3 {
 		t.Errorf("disks: %d %s %s", code, out, errs)
+	}
+	info, err := os.Stat(filepath.Join(dir, "state", "api.token"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the token's file: %v, %v", info, err)
+	}
+	if code, _, errs := ivdBinary(t, "disks", "--server", log.API); code != 1 || !strings.Contains(errs, "no token") {
+		t.Errorf("disks for another user: %d %s", code, errs)
 	}
 	code, _, errs = ivdBinary(t, "serve", "--config", config)
 	if want := "ivd: state folder " + filepath.Join(dir, "state") + ": another `ivd serve` uses it; end that one, or set another state_dir\n"; code != 1 || errs != want {
@@ -38,7 +45,7 @@ func TestServeBinary(t *testing.T) {
 	if code, errs := first.wait(t); code != 0 || strings.Contains(errs, "ivd: ") {
 		t.Errorf("an interrupted coordinator: %d %s", code, errs)
 	}
-	code, _, errs = ivdBinary(t, "disks", "--server", log.API)
+	code, _, errs = ivdBinary(t, "disks", "--server", log.API, "--token-file", filepath.Join(dir, "state", "api.token"))
 	if code != 1 || !strings.Contains(errs, "is `ivd serve` running?") {
 		t.Errorf("disks without it: %d %s", code, errs)
 	}

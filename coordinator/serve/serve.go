@@ -80,7 +80,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, o.Log)
 	points := catalogue.New(repository)
 	face, err := api.Open(
-		api.Options{Listen: cfg.API.Listen, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
+		api.Options{Listen: cfg.API.Listen, Token: state.token, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
 		api.Rooms{
 			Runs: &runs{house: h, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points),
 			Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,

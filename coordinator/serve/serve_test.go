@@ -136,7 +136,7 @@ func (w *world) start(t *testing.T, o serve.Options) (client *api.Client, stop f
 	t.Cleanup(func() { _ = stop() })
 	select {
 	case url := <-ready:
-		client, err := api.NewClient(api.ClientOptions{Server: url})
+		client, err := api.NewClient(api.ClientOptions{Server: url, TokenFile: serve.TokenFile(filepath.Join(w.dir, "state"))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,13 @@ import (
 type state struct {
 	lock     *os.File
 	instance string // names this coordinator in the records of its runs; the same after a restart
+	file     string // of the token
+	token    ivd.Secret
 }
+
+// TokenFile is where, below a state folder, the API's token is for the command line of the
+// same user.
+func TokenFile(dir string) string { return filepath.Join(dir, "api.token") }
 
 func openState(dir string) (*state, error) {
 	const remedy = "check state_dir and its rights"
@@ -46,7 +53,22 @@ func openState(dir string) (*state, error) {
 		s.close()
 		return nil, &ivd.Error{Kind: ivd.Denied, Op: "state folder " + dir, Err: err, Remedy: remedy}
 	}
+	// A new one at each start: what somebody got who listened in our place is void.
+	s.file, s.token = TokenFile(dir), ivd.Secret(rand.Text())
+	if err := replace(s.file, s.token.Reveal()+"\n"); err != nil {
+		s.close()
+		return nil, &ivd.Error{Kind: ivd.Denied, Op: "write the API's token", Err: err, Remedy: remedy}
+	}
 	return s, nil
+}
+
+// replace writes a file of this user's alone, whole.
+func replace(file, text string) error {
+	next := file + ".new"
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, file)
 }
 
 // closed refuses a folder in which others could put files of their own in the place of
@@ -79,11 +101,12 @@ func instance(dir string) (string, error) {
 		return "", err
 	}
 	id := uuid.NewString()
-	next := file + ".new"
-	if err := os.WriteFile(next, []byte(id+"\n"), 0o600); err != nil {
-		return "", err
-	}
-	return id, os.Rename(next, file)
+	return id, replace(file, id+"\n")
 }
 
-func (s *state) close() { _ = s.lock.Close() } // nothing was written to it
+func (s *state) close() {
+	if s.file != "" {
+		_ = os.Remove(s.file) // it lets nobody in any more
+	}
+	_ = s.lock.Close() // nothing was written to it
+}

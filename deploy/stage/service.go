@@ -93,7 +93,7 @@ func (s *Stage) Program(name string) string { return filepath.Join(s.bin, name) 
 
 // environment is what commands need beside the configuration.
 func (s *Stage) environment() []string {
-	return append([]string{"IVD_SERVER=" + s.server, "TMPDIR=" + s.Path("tmp"), "IVD_LAB_PROXY=" + s.Config.BIOSUUID}, s.credentials...)
+	return append([]string{"IVD_SERVER=" + s.server, "IVD_TOKEN_FILE=" + s.Path("state", "api.token"), "TMPDIR=" + s.Path("tmp"), "IVD_LAB_PROXY=" + s.Config.BIOSUUID}, s.credentials...)
 }
 
 // FreePort is a loopback address that nobody listens on just now. Its port is below

@@ -130,7 +130,7 @@ type VDDK struct {
 type API struct {
 	Listen     string `yaml:"listen" doc:"Its address. Off loopback only with tls and tokens_file."`
 	TLS        TLS    `yaml:"tls" doc:"Its certificate. Empty: plain HTTP."`
-	TokensFile string `yaml:"tokens_file" doc:"A file with one token a line, each followed by a name. Empty: everybody who reaches the address may do everything."`
+	TokensFile string `yaml:"tokens_file" doc:"A file with one token a line, each followed by a name. Empty: only the user of ivd serve gets in, by the token that it writes to api.token below state_dir at its start."`
 }
 
 // TLS names a certificate and its key, both PEM.
