@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"ivdmover/mover/disk"
@@ -31,7 +32,7 @@ func child(f flags) {
 		report(err)
 		os.Exit(exitUsage)
 	}
-	err := work(f)
+	err := work(f, live())
 	if err == nil {
 		os.Exit(0)
 	}
@@ -53,7 +54,7 @@ func final(err error) bool {
 
 // work loads the library, opens the repository, connects to the queue, and does jobs
 // until a signal. It must run on the main thread, as the library requires.
-func work(f flags) (err error) {
+func work(f flags, l *life) (err error) {
 	c, log, err := f.load()
 	if err != nil {
 		return err
@@ -77,6 +78,7 @@ func work(f flags) (err error) {
 		return err
 	}
 	defer end()
+	l.loaded.Store(true)
 	ctx := context.Background()
 	st, err := open.OpenWhatIsThere(ctx, c.Repository)
 	if err != nil {
@@ -98,14 +100,16 @@ func work(f flags) (err error) {
 	}
 	defer q.Close()
 	w, err := worker.New(worker.Options{
-		Name: c.Mover.Name, Handles: c.Mover.Handles, DedupMemory: int64(c.Mover.DedupMemory),
+		Name: c.Mover.Name, Handles: max(0, c.Mover.Handles-supervise.LostSlots()), LostSlots: supervise.LostSlots(), DedupMemory: int64(c.Mover.DedupMemory),
 		VDDK: host.Version(), Modes: host.Modes(), Disks: host, Devices: host,
 		Queue: q, Repository: r, Recheck: c.Repository.Recheck.Std(), Log: log, Facts: host.Facts,
-		Memory: budget.NewMemory(int64(c.Mover.Memory), func(n int) budget.Buffer { return host.Alloc(n) }),
+		Relieve: func() { host.Yield(); l.askRelief() },
+		Memory:  budget.NewMemory(int64(c.Mover.Memory), func(n int) budget.Buffer { return host.Alloc(n) }),
 	})
 	if err != nil {
 		return err
 	}
+	l.worker.Store(w)
 	return w.Run(ctx, stop)
 }
 
@@ -141,6 +145,9 @@ func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), 
 func settingsOf(c *config.Config) disk.Settings {
 	v := c.Mover.VDDK
 	s := disk.Settings{Folder: v.TempDir, User: v.ConfigFile}
+	if s.Folder != "" && strings.HasSuffix(c.Mover.Name, besideSuffix) {
+		s.Folder += besideSuffix
+	}
 	if s.Folder == "" {
 		s.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d-%s", os.Geteuid(), c.Mover.Name))
 	}

@@ -28,6 +28,7 @@ type flags struct {
 	name      string
 	queue     string
 	logFormat string
+	beside    bool // a child that works beside another, for a while
 	logLevel  string
 }
 
@@ -58,6 +59,10 @@ Exit status: 0 asked to stop and done, 1 failed, 2 wrong usage or configuration.
 	p.StringVar(&f.queue, "queue", "", "the queue's URL, instead of queue.url")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	p.BoolVar(&f.beside, "beside", false, "used by the program itself")
+	if err := p.MarkHidden("beside"); err != nil {
+		panic(err) // there is no such flag
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUsage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 
@@ -116,6 +121,9 @@ func (f *flags) loadConfig() (*config.Config, error) {
 	if f.name != "" {
 		c.Mover.Name = f.name
 	}
+	if f.beside {
+		c.Mover.VDDK.Transports = besides(c.Mover.VDDK.Transports)
+	}
 	if c.Queue.URL = c.QueueURL(); f.queue != "" {
 		c.Queue.URL = f.queue
 	}
@@ -159,12 +167,18 @@ func parent(f flags) error {
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	return supervise.Run(context.Background(), supervise.Options{
-		Path: self,
-		Args: []string{
-			childCommand, "--config", f.config, "--name", c.Mover.Name, "--queue", c.Queue.URL,
+	args := func(name string) []string {
+		return []string{
+			childCommand, "--config", f.config, "--name", name, "--queue", c.Queue.URL,
 			"--log-format", f.logFormat, "--log-level", f.logLevel,
-		},
+		}
+	}
+	var beside []string
+	if len(besides(c.Mover.VDDK.Transports)) > 0 {
+		beside = append(args(c.Mover.Name+besideSuffix), "--beside")
+	}
+	return supervise.Run(context.Background(), supervise.Options{
+		Path: self, Args: args(c.Mover.Name), Beside: beside, Silence: silence,
 		Env:     append(os.Environ(), vddk.Environment(c.Mover.VDDK.LibDir)...),
 		Stdout:  os.Stdout,
 		Signals: signals,

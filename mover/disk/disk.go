@@ -47,6 +47,7 @@ type Disk struct {
 	rate       rate
 	close      sync.Once
 	failed     atomic.Bool // its path did not serve to the end
+	kept       atomic.Bool // given up, and open for writing
 
 	// Of a disk of a vCenter alone:
 	disk     job.Disk
@@ -141,6 +142,9 @@ func (d *Disk) fail(err error) error {
 		return nil
 	}
 	blame := abandoned(err)
+	if blame && d.write && !d.kept.Swap(true) {
+		d.host.keptOpen.Add(1)
+	}
 	switch class(err) {
 	case vddk.Fallback, vddk.Transient, vddk.Generic:
 		blame = true
@@ -155,7 +159,7 @@ func (d *Disk) fail(err error) error {
 // nothing.
 func (d *Disk) Close() (err error) {
 	d.close.Do(func() {
-		stop := d.guard(d.host.limits.close)
+		stop := d.guard(d.host.closeLimit())
 		err = d.handle.Close()
 		stop()
 		err = d.fail(errors.Join(err, d.host.disconnect(d.connection)))
@@ -178,8 +182,16 @@ func (d *Disk) settle(err error) {
 	}
 }
 
+// closeLimit has room for an opening that hangs: closing waits for its end.
+func (h *Host) closeLimit() time.Duration {
+	if h.turn.since.Load() != 0 {
+		return h.limits.open + h.limits.close
+	}
+	return h.limits.close
+}
+
 func (h *Host) disconnect(c *vddk.Connection) error {
-	defer time.AfterFunc(h.limits.close, c.Abandon).Stop()
+	defer time.AfterFunc(h.closeLimit(), c.Abandon).Stop()
 	return c.Disconnect()
 }
 

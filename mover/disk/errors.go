@@ -52,6 +52,10 @@ func code(err error) uint64 {
 // abandoned reports whether a call was given up: the library may still be at it.
 func abandoned(err error) bool { return errors.Is(err, vddk.ErrAbandoned) }
 
+// MayHold reports whether the process may hold the disk still, although its opening or
+// its use has failed: a call was given up, and the library is at it.
+func MayHold(err error) bool { return abandoned(err) }
+
 // classify gives an error of the library its kind and its remedy.
 func classify(err error) error {
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -19,6 +20,8 @@ type Options struct {
 	Machine    Machine
 	Folder     string       // for what is remembered from one process to the next; empty: nothing
 	Log        *slog.Logger // nil: nothing is logged
+	// Patience is how long one opening may keep others waiting. 0: 20 s.
+	Patience time.Duration
 }
 
 // Host is what this machine can do: the library, the transports allowed, and what
@@ -32,6 +35,9 @@ type Host struct {
 	limits  limits
 	paths   *paths
 	connect connector // the library; tests have others
+
+	turn     turn         // of opening
+	keptOpen atomic.Int64 // disks to be written that were given up
 
 	lostBytes atomic.Int64 // of buffers that were given up
 
@@ -78,6 +84,7 @@ func NewHost(lib *vddk.Library, o Options) (*Host, error) {
 		paths: newPaths(), cleaned: map[string]bool{},
 	}
 	h.connect = h.openWith
+	h.turn.init(o.Patience)
 	var err error
 	h.left, err = openLeft(o.Folder)
 	h.noted(err)
@@ -96,11 +103,13 @@ type Facts struct {
 	Paths    []job.Path
 	Lost     int   // calls and handles that were given up
 	LostKeep int64 // bytes of buffers that are the library's for ever
+	Kept     int   // disks to be written that were given up: they are locked until this process ends
+	Stuck    bool  // an opening keeps others waiting for long
 }
 
 // Facts are as of now.
 func (h *Host) Facts() Facts {
-	return Facts{Machine: h.machine, Paths: h.paths.list(), Lost: h.lib.Abandoned(), LostKeep: h.lostBytes.Load()}
+	return Facts{Machine: h.machine, Paths: h.paths.list(), Lost: h.lib.Abandoned(), LostKeep: h.lostBytes.Load(), Kept: int(h.keptOpen.Load()), Stuck: h.turn.stuck()}
 }
 
 // Buffer is memory for reads and writes; what a call that was given up holds is

@@ -166,6 +166,11 @@ func afterEndAccess(open func() (*Disk, error), end func() error) (*Disk, error)
 func (h *Host) openWith(ctx context.Context, p vddk.Params, path string, write bool, mode string) (*Disk, error) {
 	call, end := within(ctx, h.limits.open)
 	defer end()
+	give, err := h.turn.take(call)
+	if err != nil {
+		return nil, err
+	}
+	defer give()
 	c, err := h.lib.Connect(call, p, !write, mode)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ func fake(t *testing.T, modes []string, m Machine, answers map[string][]error) (
 		lib: lib, modes: modes, machine: m, log: slog.New(slog.DiscardHandler),
 		limits: defaultLimits, paths: newPaths(), cleaned: map[string]bool{"": true}, left: &left{},
 	}
+	h.turn.init(0)
 	path := sparseFile(t, 1<<20)
 	h.connect = func(ctx context.Context, _ vddk.Params, _ string, write bool, mode string) (*Disk, error) {
 		*asked = append(*asked, mode)

@@ -94,7 +94,7 @@ func (w *Worker) beat(ctx context.Context) error {
 		PublicKey: w.key.Public(), VerifyKey: w.signer.public(), Handles: w.Handles, Draining: w.stopping(), VDDK: w.VDDK, Modes: w.Modes,
 	}
 	f := w.Facts()
-	m.BIOSUUID, m.LUNs, m.Paths, m.Lost, m.LostKeep = f.Machine.BIOSUUID, f.Machine.LUNs, f.Paths, f.Lost, f.LostKeep
+	m.BIOSUUID, m.LUNs, m.Paths, m.Lost, m.LostKeep = f.Machine.BIOSUUID, f.Machine.LUNs, f.Paths, f.Lost+w.LostSlots, f.LostKeep
 	list := w.list()
 	w.mu.Lock()
 	m.Free, m.Alone = w.freeLocked(), w.alone != nil
@@ -129,8 +129,12 @@ func (w *Worker) tend(ctx context.Context, ended <-chan struct{}) {
 	}
 	every(progressEvery, w.tellProgress)
 	every(progressEvery, func() {
-		if w.Facts().Lost > w.MaxLost {
+		f := w.Facts()
+		if f.Lost > w.MaxLost || f.Kept > 0 {
 			w.replaced.Do(func() { close(w.replace) })
+		}
+		if f.Stuck && w.Relieve != nil {
+			w.relief.Do(func() { close(w.relieved); w.Relieve() })
 		}
 	})
 	beat := func() {

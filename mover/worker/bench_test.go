@@ -95,15 +95,16 @@ func (f *files) note(op job.Op) error {
 // bench is a queue, a repository, and the parts of a coordinator that a mover
 // talks to.
 type bench struct {
-	server *broker.Server
-	t      *testing.T
-	queue  *queue.Queue
-	repo   *repo.Repository
-	files  *files
-	lease  repo.Lease
-	facts  func() disk.Facts // of movers started from now on
-	disks  Disks             // likewise; nil: files
-	log    slog.Handler      // likewise; nil: the test's output
+	server  *broker.Server
+	t       *testing.T
+	queue   *queue.Queue
+	repo    *repo.Repository
+	files   *files
+	lease   repo.Lease
+	facts   func() disk.Facts // of movers started from now on
+	relieve func()            // of movers started from now on
+	disks   Disks             // likewise; nil: files
+	log     slog.Handler      // likewise; nil: the test's output
 	// devices are likewise; nil: none.
 	devices Devices
 
@@ -199,7 +200,7 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	var err error
 	m.Worker, err = New(Options{
 		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(),
-		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: b.server.MoverCreds(), Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts,
+		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: b.server.MoverCreds(), Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts, Relieve: b.relieve,
 		Log: slog.New(log),
 	})
 	if err != nil {

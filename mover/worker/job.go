@@ -29,6 +29,10 @@ const (
 // errLater: this mover cannot do the job now; it goes back and waits.
 var errLater = errors.New("not now, or not here")
 
+// errHeld: a process of ours holds the disk, which has made the attempt before and hangs,
+// or has died and its host does not know yet.
+var errHeld = errors.New("the disk is locked by an earlier attempt at this job")
+
 // attempt is one attempt at a job.
 type attempt struct {
 	w      *Worker
@@ -92,6 +96,9 @@ func (t *attempt) run(ctx context.Context) error {
 	t.log.Info("job started", "kind", t.job.Kind, "name", t.job.Name, "from_span", t.record.rec.Next)
 
 	d, err := t.open(ctx)
+	if holder := t.record.rec.Holder; holder != "" && ivd.KindOf(err) == ivd.Locked {
+		return fmt.Errorf("%w, mover %s: %w", errHeld, holder, err)
+	}
 	if err != nil {
 		return err
 	}

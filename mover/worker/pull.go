@@ -131,6 +131,9 @@ func (w *Worker) beAlone(ctx context.Context, a *active) error {
 		case <-w.stop:
 			t.Stop()
 			return pipeline.ErrStopped
+		case <-w.relieved:
+			t.Stop()
+			return pipeline.ErrStopped
 		case <-ctx.Done():
 			t.Stop()
 			return context.Cause(ctx)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -86,6 +87,9 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, by signer, ready fun
 			Remedy: "look at that mover's log for VDDK's last lines",
 		}
 	}
+	if rec.State == job.Running {
+		r.rec.Holder = rec.Mover
+	}
 	r.rec.Attempt++
 	r.rec.Lost++
 	r.rec.State = job.Running
@@ -126,6 +130,7 @@ func (r *record) succeeded(ctx context.Context) bool {
 
 // opened notes how the attempt moves the disk; it is stored with what comes next.
 func (r *record) opened(transport string, refused []job.Refusal) {
+	r.rec.Holder = ""
 	if !slices.Contains(r.rec.Transports, transport) {
 		r.rec.Transports = append(slices.Clone(r.rec.Transports), transport)
 	}
@@ -167,6 +172,17 @@ const maxDamaged = 1000
 // reads it.
 func (r *record) fail(ctx context.Context, err error) error {
 	r.rec.State, r.rec.Lost, r.rec.Failure = job.Failed, 0, ivd.FailureOf(err)
+	if disk.MayHold(err) {
+		r.rec.Holder = r.rec.Mover
+	}
+	return r.write(ctx)
+}
+
+// held says that the attempt could not begin, since one before holds the disk: it does
+// not count as lost.
+func (r *record) held(ctx context.Context) error {
+	r.rec.State = job.Queued
+	r.rec.Lost--
 	return r.write(ctx)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/telemetry"
 )
@@ -17,6 +18,7 @@ const (
 	back                   // the record says that it is queued, then handed back
 	wait                   // handed back for later, the record as it is
 	expired                // the record says so already; taken off the queue
+	held                   // likewise, and the record says that it is queued
 	drop                   // nothing is said: it is somebody else's, or nobody can be told
 )
 
@@ -29,8 +31,10 @@ func judge(err error) verdict {
 		return drop
 	case errors.Is(err, errOver) && !errors.Is(err, errLater):
 		return expired
-	case errors.Is(err, pipeline.ErrStopped), errors.Is(err, errEnded), errors.Is(err, errSucceeded):
+	case errors.Is(err, pipeline.ErrStopped), errors.Is(err, errEnded), errors.Is(err, errSucceeded), errors.Is(err, disk.ErrYielded):
 		return back
+	case errors.Is(err, errHeld):
+		return held
 	case errors.Is(err, errLater):
 		return wait
 	}
@@ -57,7 +61,7 @@ func (t *attempt) settle(ctx context.Context, err error) {
 		}
 	case back:
 		t.w.handBack(ctx, d, 0)
-	case wait:
+	case wait, held:
 		t.w.handBack(ctx, d, later)
 	case drop:
 	}
@@ -72,6 +76,8 @@ func (t *attempt) write(ctx context.Context, v verdict, err error) error {
 		return t.record.fail(ctx, err)
 	case v == back:
 		return t.record.back(ctx)
+	case v == held:
+		return t.record.held(ctx)
 	}
 	return nil
 }
@@ -89,6 +95,8 @@ func (t *attempt) say(v verdict, err error) {
 		t.log.Warn("job taken off the queue before it began; its run has it done under another lease, if it still goes on", telemetry.Err(err))
 	case v == back:
 		t.log.Info("job handed back", "why", err)
+	case v == held:
+		t.log.Warn("the disk is held by a process of ours that hangs or has died, and is waited for", telemetry.Err(err))
 	case v == wait:
 		t.log.Warn("job handed back for later", telemetry.Err(err))
 	case v == drop && errors.Is(err, errLost):

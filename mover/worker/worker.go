@@ -68,6 +68,12 @@ type Options struct {
 	Log         *slog.Logger
 	// Facts tells what the host is and has found out, for heartbeats; nil: nothing.
 	Facts func() disk.Facts
+	// LostSlots are disks that processes before this one hold and do not move: Handles
+	// is without them.
+	LostSlots int
+	// Relieve asks for another process that does what this one has not begun, when an
+	// opening hangs and others wait for it; nil: there is none to be had.
+	Relieve func()
 	// MaxLost is how many calls of the library may be given up before the process
 	// asks to be replaced: each keeps a thread and buffers. 0: 3.
 	MaxLost int
@@ -96,6 +102,8 @@ type Worker struct {
 
 	replace  chan struct{} // closed when another process would do better
 	replaced sync.Once
+	relieved chan struct{} // closed when another process takes over what is not begun
+	relief   sync.Once
 }
 
 // New makes a worker; Run starts it.
@@ -115,7 +123,7 @@ func New(o Options) (*Worker, error) {
 	process := uuid.NewString()
 	w := &Worker{
 		Options: o, process: process, key: key, signer: signer{o.Name, process, private}, host: host, started: time.Now(),
-		stop: make(chan struct{}), active: map[jobKey]*active{}, freed: make(chan struct{}), replace: make(chan struct{}),
+		stop: make(chan struct{}), active: map[jobKey]*active{}, freed: make(chan struct{}), replace: make(chan struct{}), relieved: make(chan struct{}),
 	}
 	if w.Facts == nil {
 		w.Facts = func() disk.Facts { return disk.Facts{} }
@@ -178,6 +186,11 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	case <-w.replace:
 		ending = ErrReplace
 		w.Log.Warn("mover asks to be replaced: it finishes its batches and hands its jobs back", "given_up", w.Facts().Lost)
+	case <-w.relieved:
+		ending = ErrReplace
+		stopPulling()
+		pullers.Wait()
+		w.finish(ctx, stop, &jobs)
 	case <-ctx.Done():
 	}
 	close(w.stop)
@@ -201,11 +214,33 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	return ending
 }
 
+// finish waits until the jobs are done of a process that was relieved, unless it is to
+// end at once.
+func (w *Worker) finish(ctx context.Context, stop <-chan struct{}, jobs *sync.WaitGroup) {
+	w.Log.Warn("opening a disk hangs, and others wait for it: another process takes them over, and this one ends after the jobs that it has begun")
+	done := make(chan struct{})
+	go func() { jobs.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-stop:
+	case <-ctx.Done():
+	}
+}
+
+// stopping reports whether nothing new is begun.
 func (w *Worker) stopping() bool {
 	select {
 	case <-w.stop:
-		return true
+	case <-w.relieved:
 	default:
 		return false
 	}
+	return true
+}
+
+// Holds is how many disks the process holds, or is about to.
+func (w *Worker) Holds() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.active)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -284,6 +285,8 @@ func TestJudge(t *testing.T) {
 		{errEnded, back},
 		{fmt.Errorf("%w: no lease", errLater), wait},
 		{fmt.Errorf("%w: gone", errOver), expired},
+		{fmt.Errorf("%w, mover m: locked", errHeld), held},
+		{&ivd.Error{Kind: ivd.Transient, Err: disk.ErrYielded}, back},
 		{ivd.Errorf(ivd.Transient, "network"), failed},
 		{ivd.Errorf(ivd.Conflict, "of something else"), failed},
 		{errors.New("what"), failed},

@@ -41,6 +41,11 @@ type Record struct {
 	Mover   string `json:"mover,omitempty"`   // who made the last attempt
 	Process string `json:"process,omitempty"` // and which of its processes
 
+	// Holder is the mover of an attempt before, which never said that it ended, or of
+	// which a call of VDDK was given up: its process may hold the disk still. A disk that
+	// is locked then is waited for.
+	Holder string `json:"holder,omitempty"`
+
 	// For people: the transports that its attempts have used, each once, and those
 	// that the last one would have preferred, and why not.
 	Transports []string  `json:"transports,omitempty"`

@@ -26,14 +26,21 @@ func Speak() *Voice {
 // speakEvery is how often a child gives a sign of life.
 const speakEvery = time.Second
 
+// kernelEvery is after how many signs of life the process's threads are looked at.
+const kernelEvery = 10
+
 // Live gives signs of life for as long as alive says so, which also says how many slots
-// are held, and passes on that relieve was closed: another process should take over
+// are held, and no thread hangs in the kernel; and passes on that relieve was closed: another process should take over
 // what this one has not begun. It does not return before the process ends.
 func (v *Voice) Live(alive func() (slots int, lives bool), relieve <-chan struct{}) {
 	tick := time.NewTicker(speakEvery)
 	defer tick.Stop()
-	for {
-		if slots, lives := alive(); lives {
+	threads, hung := newThreads(), false
+	for n := 0; ; n++ {
+		if n%kernelEvery == 0 {
+			hung = threads.hang()
+		}
+		if slots, lives := alive(); lives && !hung {
 			fmt.Fprintf(v.pipe, "alive %d\n", slots)
 		}
 		select {

@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ivdmover/deploy/lab/script"
+	"ivdmover/deploy/stage"
+)
+
+// happened waits until a call that is counted for all processes was made so often.
+func happened(t *testing.T, s *stage.Stage, p *stage.Process, n int) {
+	t.Helper()
+	must(t, p.Await(t.Context(), fmt.Sprintf("%d calls", n), limit, func() bool {
+		counts, err := filepath.Glob(s.Path("lab", "faults.count", "*"))
+		if err != nil || len(counts) != 1 {
+			return false
+		}
+		text, err := os.ReadFile(counts[0])
+		if err != nil {
+			return false
+		}
+		made, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil && made >= n
+	}))
+}
+
+func said(t *testing.T, s *stage.Stage, p *stage.Process, what string) {
+	t.Helper()
+	must(t, p.Await(t.Context(), what, limit, func() bool {
+		log, err := os.ReadFile(s.Path("logs", p.Name+".log"))
+		return err == nil && strings.Contains(string(log), what)
+	}))
+}
+
+// A child that is there and does nothing is replaced, and its job is done.
+func TestAStoppedChildIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ctx := t.Context()
+	s.Config.AckWait = "2s"
+	disk, err := s.Owner.Create(ctx, "datastore1", "data", 32)
+	must(t, err)
+	must(t, s.GuestWrites(ctx, disk, 0, 20<<20, 5))
+	flat, err := s.Flat(disk)
+	must(t, err)
+	coordinator, movers := serve(t, s, "m1")
+	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "ReadAsync", Nth: 3, Shared: true, Do: "delay:2s"}))
+	run, err := s.Backup(ctx)
+	must(t, err)
+	happened(t, s, coordinator, 3)
+	must(t, syscall.Kill(childOf(t, movers[0]), syscall.SIGSTOP))
+	r, err := s.Ended(ctx, coordinator, run, limit)
+	must(t, err)
+	said(t, s, movers[0], "gives no sign of life")
+	nothingLeft(t, s)
+	restoreAndCompare(t, s, coordinator, r.Disk("data").Point, "data-back", flat)
+}
+
+// A hung Open holds up no other disk: a second child does what waits, until the first
+// has ended.
+func TestAHungOpenHoldsUpNoOtherDisk(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ctx := t.Context()
+	s.Config.AckWait, s.Config.Handles, s.Config.Memory = "2s", 3, "160MiB"
+	for n := range 3 {
+		_, err := s.Owner.Create(ctx, "datastore1", fmt.Sprintf("data-%d", n), 8)
+		must(t, err)
+	}
+	coordinator, movers := serve(t, s, "m1")
+	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "Open", Mode: "nbdssl", Shared: true, Do: script.Hang}))
+	run, err := s.Backup(ctx)
+	must(t, err)
+	happened(t, s, coordinator, 1)
+	first := childOf(t, movers[0])
+	said(t, s, movers[0], "another one takes over what it has not begun")
+	said(t, s, movers[0], "mover=m1.2")
+	// All that the first does not hold is done, while its call still hangs.
+	said(t, s, movers[0], "job done")
+	must(t, syscall.Kill(first, syscall.SIGKILL))
+	_, err = s.Ended(ctx, coordinator, run, limit)
+	must(t, err)
+	said(t, s, movers[0], "that ran beside another has ended")
+	nothingLeft(t, s)
+}
