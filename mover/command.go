@@ -48,6 +48,7 @@ Exit status: 0 asked to stop and done, 1 failed, 2 wrong usage or configuration.
 		Example: `  ivd-mover --config /etc/ivd/ivd.yaml
   ivd-mover --config /etc/ivd/ivd.yaml --name proxy-2 --queue nats://coordinator.example.net:4222
   ivd-mover --config /etc/ivd/ivd.yaml --log-format json --log-level debug`,
+		Version:       version(),
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -65,6 +66,8 @@ Exit status: 0 asked to stop and done, 1 failed, 2 wrong usage or configuration.
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUsage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("ivd-mover {{.Version}}\n")
+	root.SetHelpCommand(help())
 
 	root.AddCommand(&cobra.Command{
 		Use:     "version",
@@ -88,6 +91,26 @@ func noArgs(c *cobra.Command, args []string) error {
 		return wrongUsage(err)
 	}
 	return nil
+}
+
+// help is cobra's command of that name, which refuses what is no command.
+func help() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND…]",
+		Short: "Show the help of a command",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			of, rest, err := c.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = fmt.Errorf("unknown command %q", rest[0])
+			}
+			if err != nil {
+				return wrongUsage(err)
+			}
+			of.InitDefaultHelpFlag() // else --help is not in it
+			return of.Help()
+		},
+	}
 }
 
 func wrongUsage(err error) error {

@@ -24,7 +24,7 @@ func readTokens(path string) (tokens, error) {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "api.tokens_file", Err: err, Remedy: "write one token a line into it"}
 	}
 	var t tokens
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
 		if words := strings.Fields(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
 			t = append(t, sha256.Sum256([]byte(words[0])))
 		}

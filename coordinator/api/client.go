@@ -151,6 +151,8 @@ func (c *Client) unreached(ctx context.Context, err error) error {
 	var number syscall.Errno
 	var unknown x509.UnknownAuthorityError
 	switch {
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		e.Kind, e.Remedy = ivd.Invalid, "begin --server or IVD_SERVER with http://: there is no TLS"
 	case errors.As(err, &number):
 		e.Err = number
 	case errors.As(err, &unknown):
@@ -166,6 +168,9 @@ func (c *Client) refusal(response *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if json.Unmarshal(body, &p) == nil && p.Error != nil && p.Error.Message != "" {
 		return p.Error.Err()
+	}
+	if bytes.Contains(body, []byte("HTTP request to an HTTPS server")) {
+		return &ivd.Error{Kind: ivd.Invalid, Op: c.base.String(), Err: errors.New("the server wants TLS"), Remedy: "begin --server or IVD_SERVER with https://"}
 	}
 	return &ivd.Error{Kind: ivd.Permanent, Op: c.base.String(), Err: fmt.Errorf("answered %q, which `ivd serve` does not", strings.TrimSpace(response.Status)), Remedy: "give the address of `ivd serve` with --server or IVD_SERVER"}
 }

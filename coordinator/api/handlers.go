@@ -37,7 +37,7 @@ func (h *handler) points(w http.ResponseWriter, r *http.Request) {
 	var q PointQuery
 	var err error
 	if s := r.URL.Query().Get("disk"); s != "" {
-		if q.Disk, err = ivd.ParseDiskID(s); err != nil {
+		if q.Disk, err = h.rooms.Archive.DiskNamed(r.Context(), s); err != nil {
 			fail(w, err)
 			return
 		}
@@ -91,7 +91,7 @@ func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
 	var request BackupRequest
 	err := read(w, r, &request)
 	if err == nil {
-		err = checkBackup(&request)
+		err = h.checkBackup(r.Context(), &request)
 	}
 	if err != nil {
 		fail(w, err)
@@ -100,9 +100,9 @@ func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
 	started(w, r, h.rooms.Runs.StartBackup, request)
 }
 
-// checkBackup wants disks to be named in exactly one way, by ids in their
-// canonical form.
-func checkBackup(r *BackupRequest) error {
+// checkBackup wants disks to be named in exactly one way, and finds those that are
+// not named by their ids.
+func (h *handler) checkBackup(ctx context.Context, r *BackupRequest) error {
 	ways := 0
 	for _, named := range []bool{r.All, r.Policy != "", len(r.Disks) > 0} {
 		if named {
@@ -114,6 +114,9 @@ func checkBackup(r *BackupRequest) error {
 	}
 	for i, d := range r.Disks {
 		id, err := ivd.ParseDiskID(string(d))
+		if err != nil {
+			id, err = h.rooms.Estate.Meant(ctx, string(d))
+		}
 		if err != nil {
 			return err
 		}

@@ -101,7 +101,7 @@ type Change struct {
 }
 
 // BackupRequest asks for a backup of all disks, of those of a policy, or of some by
-// their ids: exactly one of the three.
+// their ids or, of those that no other disk has, names: exactly one of the three.
 type BackupRequest struct {
 	All     bool         `json:"all,omitempty"`
 	Policy  string       `json:"policy,omitempty"`

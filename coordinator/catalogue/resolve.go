@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -106,6 +107,22 @@ func compare(a, b Point) int {
 func when(p Point) time.Time {
 	at, _ := p.Moment()
 	return at
+}
+
+// DiskNamed is the id of the one disk that has an id or a name, among those that have
+// points.
+func (c *Catalogue) DiskNamed(ctx context.Context, name string) (ivd.DiskID, error) {
+	points, err := c.Points(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	return DiskNamed(points, name)
+}
+
+// DiskNamed is the one of the disks of some points that has an id or a name.
+func DiskNamed(points []Point, name string) (ivd.DiskID, error) {
+	d, err := diskNamed(points, name)
+	return d.ID, err
 }
 
 // diskNamed is the one disk that has a name or an id. Disks that are called so by their

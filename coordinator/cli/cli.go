@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ivdmover/coordinator/api"
 	"ivdmover/shared/ivd"
 )
 
@@ -78,8 +79,9 @@ type app struct {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "ivd",
-		Short: "Back up VMware's Improved Virtual Disks to object storage, and bring them back",
+		Use:     "ivd",
+		Version: api.ThisBuild().Version,
+		Short:   "Back up VMware's Improved Virtual Disks to object storage, and bring them back",
 		Long: `ivd backs up VMware's Improved Virtual Disks (IVDs, also First Class Disks) of a
 whole estate to object storage, in parallel, on as many mover hosts as there are,
 and brings them back.
@@ -111,7 +113,9 @@ disks failed, or a list lacks what is named below it.`,
 	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.point(), a.restore(), a.movers(), a.snapshots())
 	group(root, groupHost, a.serve(), a.repo(), a.config(), a.version(), completion(), a.man())
 	group(root, groupTry, a.lab(), a.demo())
+	root.SetHelpCommand(help())
 	root.SetHelpCommandGroupID(groupHost)
+	root.SetVersionTemplate("ivd {{.Version}}\n")
 	root.SetUsageTemplate(usageLine(root.UsageTemplate()))
 	tidy(root)
 	return root

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,7 +69,7 @@ func TestExitCodeOfRuns(t *testing.T) {
 	}{
 		api.Done:      {0, ""},
 		api.Partial:   {3, "ivd: 1 of 2 disks of run " + string(runA) + " failed; see `ivd run show " + string(runA) + "`\n"},
-		api.Failed:    {1, "ivd: run " + string(runA) + " failed: all 2 disks failed; see `ivd run show " + string(runA) + "`\n"},
+		api.Failed:    {1, "ivd: run " + string(runA) + " failed: all 2 disks failed, data-01 by: snapshot disk größe on datastore-53: no space left; see `ivd run show " + string(runA) + "`\n"},
 		api.Cancelled: {1, "ivd: run " + string(runA) + " was cancelled; disks done before that stay done\n"},
 	} {
 		rooms := estate()
@@ -212,5 +215,68 @@ func TestCompletionAsksTheServer(t *testing.T) {
 	}
 	if _, out, _ := do(t.Context(), cli.Extra{}, "__complete", "run", "cancel", "--server", url, ""); strings.Contains(out, string(runB)) {
 		t.Errorf("a run that has ended is offered for cancelling: %s", out)
+	}
+}
+
+// Disks are named as people name them, and one that is nowhere is no empty list.
+func TestDisksByName(t *testing.T) {
+	rooms := estate()
+	url := serve(t, rooms)
+	code, _, errs := do(t.Context(), cli.Extra{}, "backup", "--disk", "data-01", "--server", url)
+	if code != 0 || len(rooms.Backups) != 1 || len(rooms.Backups[0].Disks) != 1 || rooms.Backups[0].Disks[0] != diskA {
+		t.Errorf("%d %q: %+v", code, errs, rooms.Backups)
+	}
+	code, out, errs := do(t.Context(), cli.Extra{}, "points", "--disk", "data-01", "--server", url)
+	if code != 0 || strings.Count(out, "data-01") != 2 {
+		t.Errorf("%d %q\n%s", code, errs, out)
+	}
+	for _, args := range [][]string{
+		{"points", "--disk", "99999999-1111-4222-8333-444455556666"},
+		{"points", "--disk", "nosuch"},
+		{"backup", "--disk", "nosuch"},
+		{"backup", "--disk", "99999999-1111-4222-8333-44445555666"},
+		{"run", "show", "nosuch"},
+		{"point", "show", "nosuch@latest"},
+	} {
+		code, out, errs := do(t.Context(), cli.Extra{}, append(args, "--server", url)...)
+		if code != 1 || out != "" || !strings.Contains(errs, args[len(args)-1][:6]) {
+			t.Errorf("%q: %d %q\n%s", args, code, errs, out)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, args := range [][]string{{"help", "nosuch"}, {"help", "repo", "nosuch"}, {"repo", "nosuch"}, {"nosuch"}} {
+		code, out, errs := do(t.Context(), cli.Extra{}, args...)
+		if code != 2 || out != "" || !strings.Contains(errs, "nosuch") || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%q: %d %q %q", args, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"help", "repo", "init"}, {"repo", "init", "--help"}, {"help"}, {"--help"}} {
+		code, out, errs := do(t.Context(), cli.Extra{}, args...)
+		if code != 0 || errs != "" || !strings.Contains(out, "ivd") || !strings.Contains(out, "--help") {
+			t.Errorf("%q: %d %q %q", args, code, out, errs)
+		}
+	}
+	code, out, _ := do(t.Context(), cli.Extra{}, "--version")
+	if code != 0 || out != "ivd "+api.ThisBuild().Version+"\n" {
+		t.Errorf("--version: %d %q", code, out)
+	}
+}
+
+// One who forgets TLS, or asks for it where there is none, is told so.
+func TestWrongScheme(t *testing.T) {
+	plain := serve(t, estate())
+	withTLS := httptest.NewTLSServer(http.NotFoundHandler())
+	defer withTLS.Close()
+	withTLS.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for server, remedy := range map[string]string{
+		strings.Replace(plain, "http://", "https://", 1):       "http://: there is no TLS",
+		strings.Replace(withTLS.URL, "https://", "http://", 1): "with https://",
+	} {
+		code, _, errs := do(t.Context(), cli.Extra{}, "movers", "--server", server)
+		if code != 2 || !strings.Contains(errs, remedy) {
+			t.Errorf("%s: %d %q", server, code, errs)
+		}
 	}
 }

@@ -60,7 +60,7 @@ func verdict(v api.RunDetail) error {
 	case api.Cancelled:
 		return &ivd.Error{Kind: ivd.Cancelled, Err: marked{errRun, fmt.Sprintf("run %s was cancelled; disks done before that stay done", v.ID)}}
 	}
-	why, remedy := fmt.Sprintf("all %d disks failed", len(v.Disks)), see
+	why, remedy := allFailed(v.Disks), see
 	if v.Failure != nil {
 		why = v.Failure.Message
 		if v.Failure.Remedy != "" {
@@ -68,6 +68,23 @@ func verdict(v api.RunDetail) error {
 		}
 	}
 	return &ivd.Error{Err: marked{errRun, fmt.Sprintf("run %s failed: %s", v.ID, why)}, Remedy: remedy}
+}
+
+// allFailed says why no disk is done: what the first of them failed by.
+func allFailed(disks []api.RunDisk) string {
+	all := fmt.Sprintf("all %d disks failed", len(disks))
+	if len(disks) == 1 {
+		all = "its disk failed"
+	}
+	for _, d := range disks {
+		if d.Failure != nil && len(disks) == 1 {
+			return all + ": " + d.Failure.Message
+		}
+		if d.Failure != nil {
+			return fmt.Sprintf("%s, %s by: %s", all, text.Name(nameOf(d)), d.Failure.Message)
+		}
+	}
+	return all
 }
 
 // marked is an error with a text of its own that errors.Is finds by its mark.

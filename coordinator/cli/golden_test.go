@@ -68,6 +68,7 @@ func TestListsThatLackSomething(t *testing.T) {
 	no := ivd.FailureOf(&ivd.Error{Kind: ivd.Transient, Err: errors.New("the host does not answer"), Remedy: "look at the host"})
 	rooms := estate()
 	rooms.DiskList[1].Unsure = no
+	rooms.DiskList[0].Capacity = 0 // vSphere counts whole MiB
 	rooms.DiskList = append(rooms.DiskList,
 		api.Disk{ID: "99999999-7777-4888-9999-aaaabbbbcccc", Datastore: "nfs", VCenter: "lab", Failure: no},
 		api.Disk{Datastore: "old", VCenter: "lab", Failure: no}, api.Disk{VCenter: "other", Failure: no})

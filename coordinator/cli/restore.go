@@ -59,11 +59,10 @@ what it still needs could be deleted under it, and it would fail.`,
 }
 
 func (a *app) points() *cobra.Command {
-	var (
-		disk string
-		q    api.PointQuery
-	)
-	c := &cobra.Command{
+	var q api.PointQuery
+	var disk string
+	var c *cobra.Command
+	c = &cobra.Command{
 		Use:   "points",
 		Short: "List restore points, and which are damaged",
 		Long: `Lists restore points. One is damaged when it needs a pack of the repository that was
@@ -76,16 +75,15 @@ there in its length: two requests for each. That a pack's content is whole only 
 it shows. Of a large estate, check disk by disk. The exit code is 3 where a point is
 damaged.`,
 		Example: `  ivd points
+  ivd points --disk data-01
   ivd points --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e -o json
   ivd points --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --check`,
-		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
-			if disk != "" {
-				var err error
-				if q.Disk, err = ivd.ParseDiskID(disk); err != nil {
-					return err
-				}
+		RunE: a.withClient(func(ctx context.Context, client *api.Client, _ []string) error {
+			if disk == "" && c.Flags().Changed("disk") {
+				return usagef("ivd points --disk needs a disk's id or name")
 			}
-			points, err := c.Points(ctx, q)
+			q.Disk = ivd.DiskID(disk) // or a name: the server knows
+			points, err := client.Points(ctx, q)
 			if err != nil {
 				return err
 			}
@@ -98,7 +96,7 @@ damaged.`,
 			return err
 		}),
 	}
-	c.Flags().StringVar(&disk, "disk", "", "only those of this disk, by its `ID`")
+	c.Flags().StringVar(&disk, "disk", "", "only those of this `DISK`, by its id or its name")
 	c.Flags().BoolVar(&q.Check, "check", false, "ask the store for every pack that they need")
 	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice
 	return a.withServer(a.withOutput(c))

@@ -43,7 +43,7 @@ func diskTable(disks []api.Disk) (*text.Table, unlisted) {
 			}
 			continue
 		}
-		t.Row(string(d.ID), d.Name, vcenter, d.Datastore, telemetry.Bytes(d.Capacity), attached, onOff(d.CBT), last)
+		t.Row(string(d.ID), d.Name, vcenter, d.Datastore, capacityOf(d), attached, onOff(d.CBT), last)
 	}
 	return t, not
 }
@@ -59,6 +59,14 @@ func several[T any](list []T, vcenter func(T) string) func(T) string {
 		}
 	}
 	return func(T) string { return "" }
+}
+
+// capacityOf is a disk's capacity, of which vSphere tells whole MiB only.
+func capacityOf(d api.Disk) string {
+	if d.Capacity == 0 {
+		return "<1 MiB"
+	}
+	return telemetry.Bytes(d.Capacity)
 }
 
 // some is the first name of a list and the number of the others.

@@ -75,6 +75,26 @@ func noArgs(c *cobra.Command, args []string) error {
 	return err
 }
 
+// help is cobra's command of that name, which refuses what is no command.
+func help() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND…]",
+		Short: "Show the help of a command",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			of, rest, err := c.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = noArgs(of, rest)
+			}
+			if err != nil {
+				return err
+			}
+			of.InitDefaultHelpFlag() // else --help is not in it
+			return of.Help()
+		},
+	}
+}
+
 // oneArg requires exactly one argument, which errors call by name.
 func oneArg(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

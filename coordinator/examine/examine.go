@@ -94,7 +94,7 @@ func (r *Room) answer(ctx context.Context, q job.ExamineRequest, doctor job.Move
 // a backup the disk's relocation is not disabled: no mover need be there, and a
 // disk that is relocated meanwhile fails its examination and nothing else.
 func (r *Room) begin(ctx context.Context, q job.ExamineRequest, doctor job.Mover) (job.Examination, error) {
-	v, disk, err := r.named(ctx, q.Disk)
+	v, disk, err := r.Sources.Meant(ctx, q.Disk)
 	if err != nil {
 		return job.Examination{}, err
 	}

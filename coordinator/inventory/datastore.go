@@ -114,8 +114,17 @@ func (v *VCenter) datacenters(ctx context.Context, op string) (centers []mo.Data
 	return centers, sick, err
 }
 
-// viewed are the objects of a kind in all folders.
+// viewed are the objects of a kind in all folders. A view ends with its session: one
+// that was made just before the session was renewed is made again.
 func (v *VCenter) viewed(ctx context.Context, kind string) ([]types.ManagedObjectReference, error) {
+	refs, err := v.viewOnce(ctx, kind)
+	if faultName(err) == "ManagedObjectNotFound" {
+		refs, err = v.viewOnce(ctx, kind)
+	}
+	return refs, err
+}
+
+func (v *VCenter) viewOnce(ctx context.Context, kind string) ([]types.ManagedObjectReference, error) {
 	root := v.client().ServiceContent.RootFolder
 	all, err := view.NewManager(v.client()).CreateContainerView(ctx, root, []string{kind}, true)
 	if err != nil {

@@ -105,8 +105,10 @@ func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, err
 
 // yieldDisks yields disks of one datastore and reports whether to go on.
 func (v *VCenter) yieldDisks(ctx context.Context, d Datastore, op string, all []types.ID, yield func(Disk, error) bool) bool {
+	var missing []types.ID
 	for ids := range slices.Chunk(all, batch) {
-		disks, sick := v.retrieve(ctx, d, ids)
+		disks, sick, gone := v.retrieve(ctx, d, ids)
+		missing = append(missing, gone...)
 		if ctx.Err() != nil {
 			yield(v.unlisted(d, ""), fail(ctx, op, context.Cause(ctx)))
 			return false
@@ -123,6 +125,31 @@ func (v *VCenter) yieldDisks(ctx context.Context, d Datastore, op string, all []
 			if !yield(disk, nil) {
 				return false
 			}
+		}
+	}
+	return v.stillListed(ctx, d, missing, yield)
+}
+
+// stillListed yields those disks that a datastore lists and does not find: one that
+// was deleted meanwhile is listed no more, one whose files are gone is.
+func (v *VCenter) stillListed(ctx context.Context, d Datastore, missing []types.ID, yield func(Disk, error) bool) bool {
+	if len(missing) == 0 {
+		return true
+	}
+	listed, err := v.idsOn(ctx, d)
+	if err != nil {
+		return yield(v.unlisted(d, ""), fmt.Errorf("list the disks of datastore %s: %w", d.Name, err)) && ctx.Err() == nil
+	}
+	for _, id := range missing {
+		if !slices.Contains(listed, id) {
+			continue
+		}
+		lost := &ivd.Error{
+			Kind: ivd.NotFound, Err: fmt.Errorf("datastore %s lists disk %s and does not find it", d.Name, id.Id),
+			Remedy: "look for its files; where they are gone, have vSphere reconcile the datastore's inventory (govc disk.ls -R)",
+		}
+		if !yield(v.unlisted(d, id.Id), lost) {
+			return false
 		}
 	}
 	return true
@@ -146,9 +173,9 @@ type sickDisk struct {
 	err error
 }
 
-// retrieve asks about each disk, of some more than once, and leaves out those that are
-// gone. One that is sick costs no other.
-func (v *VCenter) retrieve(ctx context.Context, d Datastore, ids []types.ID) (disks []Disk, sick []sickDisk) {
+// retrieve asks about each disk, of some more than once; gone are those that are not
+// found. One that is sick costs no other.
+func (v *VCenter) retrieve(ctx context.Context, d Datastore, ids []types.ID) (disks []Disk, sick []sickDisk, gone []types.ID) {
 	found, errs := make([]Disk, len(ids)), make([]error, len(ids))
 	open := make([]int, len(ids)) // those to ask about
 	for i := range ids {
@@ -174,17 +201,19 @@ func (v *VCenter) retrieve(ctx context.Context, d Datastore, ids []types.ID) (di
 		switch {
 		case err == nil:
 			disks = append(disks, found[i])
-		case ivd.KindOf(err) != ivd.NotFound:
+		case ivd.KindOf(err) == ivd.NotFound:
+			gone = append(gone, ids[i])
+		default:
 			sick = append(sick, sickDisk{ids[i].Id, err})
 		}
 	}
 	v.attach(ctx, disks)
-	return disks, sick
+	return disks, sick, gone
 }
 
 // retrieveNow is retrieve for a disk of which it is not known whether it is there.
 func (v *VCenter) retrieveNow(ctx context.Context, d Datastore, id ivd.DiskID) (disk Disk, found bool, err error) {
-	disks, sick := v.retrieve(ctx, d, []types.ID{{Id: string(id)}})
+	disks, sick, _ := v.retrieve(ctx, d, []types.ID{{Id: string(id)}})
 	switch {
 	case len(sick) > 0:
 		return Disk{}, false, sick[0].err

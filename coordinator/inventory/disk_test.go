@@ -127,15 +127,35 @@ func TestVanishingDiskIsLeftOut(t *testing.T) {
 		}
 		return false, nil
 	})
-	var got []ivd.DiskRef
-	for d, err := range v.Disks(ctx) {
-		if err != nil {
-			t.Fatal(err)
+	list := func() (got []ivd.DiskRef, errs []error) {
+		for d, err := range v.Disks(ctx) {
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			got = append(got, d.Ref)
 		}
-		got = append(got, d.Ref)
+		return got, errs
 	}
-	if !slices.Equal(got, []ivd.DiskRef{stays}) {
-		t.Errorf("%v", got)
+	// One that goes on being listed does not vanish without a word.
+	got, errs := list()
+	if !slices.Equal(got, []ivd.DiskRef{stays}) || len(errs) != 1 {
+		t.Fatalf("%v, %v", got, errs)
+	}
+	wantKind(t, "listed, and not found", errs[0], ivd.NotFound, string(goes.ID()), ds.Name, "reconcile")
+
+	deleted := false
+	interpose(v, func(req, _ soap.HasFault) (bool, error) {
+		if b, ok := req.(*methods.RetrieveVStorageObjectBody); ok && b.Req.Id.Id == string(goes.ID()) && !deleted {
+			deleted = true
+			if err := v.DeleteDisk(ctx, goes); err != nil {
+				t.Error(err)
+			}
+		}
+		return false, nil
+	})
+	if got, errs = list(); !slices.Equal(got, []ivd.DiskRef{stays}) || len(errs) != 0 || !deleted {
+		t.Errorf("%v, %v", got, errs)
 	}
 }
 

@@ -203,3 +203,23 @@ func TestUntoldAssociations(t *testing.T) {
 		})
 	}
 }
+
+// A view ends with its session: a list that was under way when it was renewed is made
+// again.
+func TestListAfterANewLogin(t *testing.T) {
+	v := connect(t, vcsim(t, estate()))
+	want := len(must[[]Datastore](t)(v.Datastores(t.Context())))
+	ended := false
+	interpose(v, func(req, _ soap.HasFault) (bool, error) {
+		for _, ref := range objects(req) {
+			if ref.Type == "ContainerView" && !ended {
+				ended = true
+				endSessions(t, v, v.own)
+			}
+		}
+		return false, nil
+	})
+	if got := must[[]Datastore](t)(v.Datastores(t.Context())); len(got) != want || !ended {
+		t.Errorf("%d datastores of %d, the session was ended: %v", len(got), want, ended)
+	}
+}

@@ -40,6 +40,11 @@ func (a *archive) Resolve(ctx context.Context, text string) (ivd.PointID, error)
 	return a.catalogue.Resolve(ctx, text)
 }
 
+// DiskNamed is the disk with points that has an id or a name.
+func (a *archive) DiskNamed(ctx context.Context, disk string) (ivd.DiskID, error) {
+	return a.catalogue.DiskNamed(ctx, disk)
+}
+
 // Points lists the restore points of a disk or of all, and says which are damaged.
 func (a *archive) Points(ctx context.Context, q api.PointQuery) ([]api.Point, error) {
 	points, err := a.catalogue.Points(ctx, q.Disk)

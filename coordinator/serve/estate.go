@@ -50,6 +50,12 @@ func (e *estate) datastores(ctx context.Context, source ivd.SourceID) ([]invento
 	return v.Datastores(ctx)
 }
 
+// Meant is the disk of the estate that a text means.
+func (e *estate) Meant(ctx context.Context, disk string) (ivd.DiskID, error) {
+	_, d, err := e.vcenters.Meant(ctx, disk)
+	return d.Ref.ID(), err
+}
+
 // Disks lists the disks of all vCenters with the last restore point of each.
 func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error) {
 	last, err := e.catalogue.Last(ctx)
@@ -69,6 +75,11 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 		out := diskOf(d, e.vcenters[d.Ref.Source()].Name())
 		if protected {
 			out.LastPoint, out.LastPointTime = &point, point.Time()
+		}
+		if protected && out.Capacity == 0 && d.err == nil { // vSphere counts whole MiB
+			if p, err := e.catalogue.Point(ctx, point); err == nil {
+				out.Capacity = p.Geometry.Capacity
+			}
 		}
 		disks = append(disks, out)
 	}

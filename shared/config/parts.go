@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -43,6 +45,7 @@ func (v *validator) vcenters(vcenters []VCenter) {
 		}
 		v.need(path+"username", vc.Username)
 		v.need(path+"password_file", vc.PasswordFile)
+		v.absolute(path+"password_file", vc.PasswordFile)
 		if vc.NFCPort < 0 || vc.NFCPort > 65535 {
 			v.add(path+"nfc_port", ivd.Invalid, "%d: want a port, or 0", vc.NFCPort)
 		}
@@ -72,6 +75,13 @@ func (v *validator) repository(r Repository) {
 	if !slices.Contains(checksums, r.Checksum) {
 		v.add("repository.checksum", ivd.Invalid, "%q%s", r.Checksum, oneOf(r.Checksum, checksums))
 	}
+	v.absolute("repository.ca_file", r.CAFile)
+	v.absolute("repository.access_key_file", r.AccessKeyFile)
+	v.absolute("repository.secret_key_file", r.SecretKeyFile)
+	v.absolute("repository.credentials_file", r.CredentialsFile)
+	if r.PathStyle != nil && !*r.PathStyle && numeric(r.Endpoint) {
+		v.add("repository.path_style", ivd.Invalid, "false, and repository.endpoint is an address: no bucket's name can stand before it; leave path_style out, or name the host")
+	}
 	if (r.AccessKeyFile == "") != (r.SecretKeyFile == "") {
 		v.add("repository.access_key_file", ivd.Invalid, "access_key_file and secret_key_file go together: set both or none")
 	}
@@ -84,6 +94,16 @@ func (v *validator) repository(r Repository) {
 	if r.PassphraseFile != "" {
 		v.add("repository.passphrase_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
 	}
+}
+
+// numeric reports whether a URL's host is an address.
+func numeric(link string) bool {
+	u, err := url.Parse(link)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return err == nil
 }
 
 // ChecksumMD5 is the checksum of repository.checksum that every service takes.
@@ -100,6 +120,10 @@ func (v *validator) queue(q Queue) {
 			v.link("queue.url", strings.TrimSpace(u), "nats", "tls", "ws", "wss")
 		}
 	}
+	v.absolute("queue.creds_file", q.CredsFile)
+	v.absolute("queue.ca_file", q.CAFile)
+	v.absolute("queue.tls.cert_file", q.TLS.CertFile)
+	v.absolute("queue.tls.key_file", q.TLS.KeyFile)
 	if (q.TLS.CertFile == "") != (q.TLS.KeyFile == "") {
 		v.add("queue.tls", ivd.Invalid, "cert_file and key_file go together: set both or none")
 	}
@@ -164,6 +188,9 @@ func (v *validator) mover(m Mover) {
 		v.add("mover.bios_uuid", ivd.Invalid, "%q: want a UUID such as 4225a3c1-7f0e-4d53-9d0a-0a1b2c3d4e5f", m.BIOSUUID)
 	}
 	v.need("mover.vddk.libdir", m.VDDK.LibDir)
+	v.absolute("mover.vddk.libdir", m.VDDK.LibDir)
+	v.absolute("mover.vddk.config_file", m.VDDK.ConfigFile)
+	v.absolute("mover.vddk.temp_dir", m.VDDK.TempDir)
 	if len(m.VDDK.Transports) == 0 {
 		v.add("mover.vddk.transports", ivd.Invalid, "want at least one of %s", strings.Join(transports, ", "))
 	}
@@ -175,6 +202,9 @@ func (v *validator) mover(m Mover) {
 }
 
 func (v *validator) api(a API) {
+	v.absolute("api.tls.cert_file", a.TLS.CertFile)
+	v.absolute("api.tls.key_file", a.TLS.KeyFile)
+	v.absolute("api.tokens_file", a.TokensFile)
 	loopback := v.address("api.listen", a.Listen)
 	if (a.TLS.CertFile == "") != (a.TLS.KeyFile == "") {
 		v.add("api.tls", ivd.Invalid, "cert_file and key_file go together: set both or none")

@@ -14,8 +14,8 @@ import (
 // maxSecret bounds a file with a secret, in bytes.
 const maxSecret = 64 << 10
 
-// ReadSecret reads a file that contains one secret; a line break at its end is not
-// part of it. It refuses a file that cannot be read, is empty or has several lines,
+// ReadSecret reads a file that contains one secret; a line break at its end and
+// a byte order mark at its beginning are not part of it. It refuses a file that cannot be read, is empty or has several lines,
 // and logs a warning about one that every user of this machine can read.
 func ReadSecret(path string, log *slog.Logger) (ivd.Secret, error) {
 	op := "read secret from " + path
@@ -37,11 +37,14 @@ func ReadSecret(path string, log *slog.Logger) (ivd.Secret, error) {
 		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
 	}
 	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a mark of the text's encoding, which editors of other systems write
 	switch {
 	case len(data) > maxSecret:
 		err = fmt.Errorf("larger than %d bytes", maxSecret)
 	case len(data) == 0:
 		err = errors.New("the file is empty")
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		err = errors.New("the file is in UTF-16: write it in UTF-8")
 	case bytes.ContainsAny(data, "\r\n\x00"):
 		err = errors.New("more than one line")
 	}

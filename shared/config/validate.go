@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ func (c *Config) ValidateCoordinator() error {
 	v.policies(c.Policies)
 	v.api(c.API)
 	v.need("state_dir", c.StateDir)
+	v.absolute("state_dir", c.StateDir)
 	return errors.Join(v.problems...)
 }
 
@@ -60,6 +62,7 @@ func (c *Config) ValidateRepository() error {
 func (v *validator) reachable(c *Config) {
 	if c.Queue.URL == "" {
 		v.need("state_dir", c.StateDir)
+		v.absolute("state_dir", c.StateDir)
 	}
 }
 
@@ -75,6 +78,13 @@ func (v *validator) add(path string, kind ivd.Kind, format string, args ...any) 
 func (v *validator) need(path, value string) {
 	if value == "" {
 		v.add(path, ivd.Invalid, "must be set")
+	}
+}
+
+// absolute refuses a path that means another file wherever a program is started.
+func (v *validator) absolute(path, value string) {
+	if value != "" && !filepath.IsAbs(value) {
+		v.add(path, ivd.Invalid, "%q: want a path from the root, such as /etc/ivd/%s", value, filepath.Base(value))
 	}
 }
 

@@ -40,21 +40,24 @@ func TestCoordinatorRefuses(t *testing.T) {
 		{"no repository kind", with("s3://", "ftp://"), ivd.Invalid, []string{`f:11: repository.url: "ftp://backups/estate-1": unknown kind of store`}},
 		{"no endpoint", with("endpoint: https://", "endpoint: "), ivd.Invalid, []string{"f:12: repository.endpoint"}},
 		{"folder and endpoint", with("s3://", "dir:///"), ivd.Invalid, []string{"repository.endpoint: set, but"}},
-		{"half a key pair", with("  path_style: true", "  secret_key_file: x"), ivd.Invalid, []string{"go together"}},
+		{"half a key pair", with("  path_style: true", "  secret_key_file: /x"), ivd.Invalid, []string{"go together"}},
 		{"encryption", with("  path_style: true", "  backup_key_file: x"), ivd.Unsupported, []string{"f:13: repository.backup_key_file: encryption is not built yet"}},
 		{"passphrase", with("  path_style: true", "  passphrase_file: x"), ivd.Unsupported, []string{"f:13: repository.passphrase_file: encryption is not built yet"}},
 		{"queue URL", with("nats://", "http://"), ivd.Invalid, []string{`f:15: queue.url: "http://127.0.0.1:4222": want nats://`}},
 		{"queue off loopback", with("url: nats://127.0.0.1:4222", "listen: 0.0.0.0:4222"), ivd.Invalid, []string{"f:15: queue.listen"}},
-		{"half a certificate of the queue", with("url: nats://127.0.0.1:4222", "tls: { cert_file: x }"), ivd.Invalid, []string{"queue.tls: cert_file and key_file go together"}},
+		{"half a certificate of the queue", with("url: nats://127.0.0.1:4222", "tls: { cert_file: /x }"), ivd.Invalid, []string{"queue.tls: cert_file and key_file go together"}},
 		{"negative keep", with("last: 3", "last: -3"), ivd.Invalid, []string{"policies[0].keep.last: -3"}},
 		{"API off loopback", example + "api: { listen: ':8440' }\n", ivd.Invalid, []string{`api.listen: ":8440" is not on loopback`}},
 		{"API address", example + "api: { listen: here }\n", ivd.Invalid, []string{`api.listen: "here": want ADDRESS:PORT`}},
-		{"half a certificate", example + "api: { tls: { cert_file: x } }\n", ivd.Invalid, []string{"api.tls: cert_file and key_file go together"}},
+		{"half a certificate", example + "api: { tls: { cert_file: /x } }\n", ivd.Invalid, []string{"api.tls: cert_file and key_file go together"}},
+		{"a relative state", example + "state_dir: state\n", ivd.Invalid, []string{`state_dir: "state": want a path from the root`}},
+		{"a relative secret", with("/etc/ivd/vcenter.password", "vcenter.password"), ivd.Invalid, []string{`vcenters[0].password_file: "vcenter.password": want a path from the root`}},
+		{"a bucket's name before an address", strings.Replace(with("path_style: true", "path_style: false"), "https://s3.example.net", "https://192.0.2.7:9000", 1), ivd.Invalid, []string{"repository.path_style: false, and repository.endpoint is an address"}},
 		{"no state", example + "state_dir: ''\n", ivd.Invalid, []string{"state_dir: must be set"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantLines(t, parse(t, c.text).ValidateCoordinator(), c.kind, c.want) })
 	}
-	twice := with("repository:", "  - {name: lab, url: 'https://b/', username: u, password_file: p}\nrepository:")
+	twice := with("repository:", "  - {name: lab, url: 'https://b/', username: u, password_file: /p}\nrepository:")
 	wantLines(t, parse(t, twice).ValidateCoordinator(), ivd.Invalid, []string{`vcenters[1].name: "lab" is another vCenter's name`})
 }
 
@@ -110,6 +113,7 @@ func TestReadSecret(t *testing.T) {
 		{"plain", "hunter2", "hunter2", 0o600, false},
 		{"line", "hunter2\n", "hunter2", 0o640, false},
 		{"windows line", "hunter2\r\n", "hunter2", 0o600, false},
+		{"a byte order mark", "\ufeffhunter2\r\n", "hunter2", 0o600, false},
 		{"spaces are part of it", " a b ", " a b ", 0o600, false},
 		{"everybody's", "hunter2", "hunter2", 0o644, true},
 	} {
@@ -126,7 +130,7 @@ func TestReadSecret(t *testing.T) {
 			t.Errorf("%s: log %q", c.name, log.String())
 		}
 	}
-	for name, text := range map[string]string{"empty": "", "only a line break": "\n", "two lines": "a\nb\n", "huge": strings.Repeat("x", 70_000)} {
+	for name, text := range map[string]string{"empty": "", "only a line break": "\n", "two lines": "a\nb\n", "UTF-16": "\xff\xfea\x00", "only a byte order mark": "\ufeff", "huge": strings.Repeat("x", 70_000)} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -219,6 +219,21 @@ func (f *Rooms) Disks(_ context.Context, q api.DiskQuery) ([]api.Disk, error) {
 	return disks, f.Err
 }
 
+// Meant looks for an id or a name among the disks.
+func (f *Rooms) Meant(_ context.Context, disk string) (ivd.DiskID, error) {
+	for _, d := range f.DiskList {
+		if string(d.ID) == disk || d.Name == disk {
+			return d.ID, nil
+		}
+	}
+	return "", ivd.Errorf(ivd.NotFound, "no disk %s on any datastore", disk)
+}
+
+// DiskNamed finds the disk of a point as the coordinator does.
+func (f *Rooms) DiskNamed(_ context.Context, disk string) (ivd.DiskID, error) {
+	return catalogue.DiskNamed(f.points(), disk)
+}
+
 // Snapshots gives the list.
 func (f *Rooms) Snapshots(context.Context) ([]api.Snapshot, error) { return f.SnapshotList, f.Err }
 
@@ -257,11 +272,14 @@ func (f *Rooms) Point(_ context.Context, id ivd.PointID) (api.PointDetail, error
 
 // Resolve finds one of the list as the coordinator does.
 func (f *Rooms) Resolve(_ context.Context, text string) (ivd.PointID, error) {
-	var points []catalogue.Point
+	return catalogue.Resolve(f.points(), text)
+}
+
+func (f *Rooms) points() (points []catalogue.Point) {
 	for _, p := range f.PointList {
 		points = append(points, catalogue.Point{ID: p.ID, Name: p.Name, Time: p.Time, SealedAt: p.SealedAt, Partial: p.Partial, Failure: p.Failure})
 	}
-	return catalogue.Resolve(points, text)
+	return points
 }
 
 // Repository gives the info.

@@ -88,6 +88,8 @@ func (s *Store) classify(a minio.ErrorResponse) (ivd.Kind, string) {
 		return ivd.Conflict, ""
 	case status == http.StatusMovedPermanently, status == http.StatusTemporaryRedirect:
 		return ivd.Invalid, remedyRegion
+	case status == http.StatusBadRequest && a.XMLName.Local != "Error" && s.core.EndpointURL().Scheme == "http":
+		return ivd.Invalid, remedyTLS // no service of S3 answers so
 	case status == http.StatusBadRequest:
 		return ivd.Invalid, ""
 	}
@@ -97,6 +99,7 @@ func (s *Store) classify(a minio.ErrorResponse) (ivd.Kind, string) {
 const (
 	remedyFull   = "free space, or raise the quota of the bucket"
 	remedyRegion = "set repository.region to the bucket's region"
+	remedyTLS    = "begin repository.endpoint with https:// if the service has TLS"
 	remedyClock  = "set this host's clock (NTP)"
 )
 
@@ -174,6 +177,8 @@ func (s *Store) classifyNetwork(err error) (ivd.Kind, string) {
 		return ivd.Invalid, "renew the service's certificate, or set this host's clock"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return ivd.Invalid, "begin repository.endpoint with http://, or turn TLS on at the service"
+	case endpoint.Scheme == "http" && strings.Contains(err.Error(), "malformed HTTP response"):
+		return ivd.Invalid, remedyTLS
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return ivd.Transient, "correct the host in repository.endpoint (" + endpoint.Host + "), or the name service"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
