@@ -57,7 +57,7 @@ func (p *pending) Send(ctx context.Context) error {
 
 func (p *pending) send(ctx context.Context) error {
 	if p.sent {
-		return ivd.Errorf(ivd.Exists, "the name is taken, by this same request")
+		return p.taken(errors.New("the name is taken, by this same request"))
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (p *pending) send(ctx context.Context) error {
 	err = p.s.root.Link(p.staged, string(p.name))
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return &ivd.Error{Kind: ivd.Exists, Err: err}
+		return p.taken(err)
 	case errors.Is(err, fs.ErrNotExist) && p.gone():
 		return &ivd.Error{Kind: ivd.Expired, Err: fmt.Errorf("the lease's staged file is gone: %w", err)}
 	case refused(err):
@@ -93,6 +93,15 @@ func (p *pending) send(ctx context.Context) error {
 func refused(err error) bool {
 	kind, _ := classify(err, "")
 	return kind == ivd.Denied || kind == ivd.Full
+}
+
+// taken says that the name is taken, durably: whoever linked it may have died before
+// it was synced, and its reader takes "exists" for stored.
+func (p *pending) taken(why error) error {
+	if err := p.s.syncDir(path.Dir(string(p.name))); err != nil {
+		return unsure(err)
+	}
+	return &ivd.Error{Kind: ivd.Exists, Err: why}
 }
 
 // gone reports whether the staged file is definitely not there.

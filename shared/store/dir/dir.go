@@ -2,10 +2,11 @@
 // that several machines mount.
 //
 // It promises what package store does: an object is written beside its place,
-// synced, renamed into it, and the folder synced, so that a crash leaves the
-// whole object or none. Creating once is link(2) from a staging folder of the
-// lease's own: who renames that folder away has ended all that the lease might
-// still send. Names never leave the folder, whatever they are (os.Root).
+// synced, renamed into it, and the folder synced, so that a crash leaves the whole
+// object or none; who finds one there ("exists", or by Get) finds it durable. Creating
+// once is link(2) from a staging folder of the lease's own: who renames that folder
+// away has ended all that the lease might still send. Names never leave the folder,
+// whatever they are (os.Root).
 //
 // Files below names that begin with '.' are the store's own and no objects. It
 // never creates the folder itself: a path that is not mounted must not become
@@ -20,6 +21,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,10 +43,14 @@ type Store struct {
 	path     string
 	root     *os.Root
 	readOnly bool
+	sync     func(*os.File) error // of a folder
 
 	// made are the folders that this process has made or seen, and synced up to
 	// the root. That another process made one does not say that it is durable.
 	made sync.Map
+	// settled are folders that were synced, with the time of their last change, when
+	// that was long enough ago to tell another one from it.
+	settled sync.Map
 }
 
 var _ store.Store = (*Store)(nil)
@@ -97,7 +103,7 @@ func openFolder(folder string, access uint32) (*Store, error) {
 	if err := unix.Access(folder, access); err != nil {
 		return nil, openError(op, folder, errors.Join(err, root.Close()))
 	}
-	return &Store{path: folder, root: root}, nil
+	return &Store{path: folder, root: root, sync: (*os.File).Sync}, nil
 }
 
 // Close gives the folder's descriptor back. Nothing may use the store after it.
@@ -149,13 +155,36 @@ func (s *Store) forget(name string) {
 	}
 }
 
+// tick is longer than any file system's clock stands still.
+const tick = 2 * time.Second
+
+// settle makes the entries of a folder durable, unless it has not changed since that
+// was done. Now is the file system's clock.
+func (s *Store) settle(name string, now time.Time) error {
+	info, err := s.root.Stat(name)
+	if err != nil {
+		return err
+	}
+	changed := info.ModTime()
+	if last, ok := s.settled.Load(name); ok && changed.Equal(last.(time.Time)) {
+		return nil
+	}
+	if err := s.syncDir(name); err != nil {
+		return err
+	}
+	if now.Sub(changed) > tick {
+		s.settled.Store(name, changed)
+	}
+	return nil
+}
+
 // syncDir makes the entries of a folder durable.
 func (s *Store) syncDir(name string) error {
 	d, err := s.root.Open(name)
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	err = s.sync(d)
 	if errors.Is(err, syscall.EINVAL) { // file systems whose folders need no sync
 		err = nil
 	}

@@ -17,7 +17,8 @@ import (
 )
 
 // Get reads a whole file, and asks the file system for the time where that may be
-// asked.
+// asked. What it returns is durable: its folder is synced, since whoever put it there
+// may have died before that, and to read it may be how its success is found out.
 func (s *Store) Get(ctx context.Context, name store.Name, limit int64) (store.Object, error) {
 	op := "get " + string(name)
 	f, info, err := s.open(ctx, name)
@@ -36,6 +37,9 @@ func (s *Store) Get(ctx context.Context, name store.Name, limit int64) (store.Ob
 	if !s.readOnly {
 		if o.Now, err = s.now(); err != nil {
 			return store.Object{}, s.failed(op, err)
+		}
+		if err := s.settle(path.Dir(string(name)), o.Now); err != nil {
+			return store.Object{}, s.failed(op, racing(err))
 		}
 	}
 	return o, nil

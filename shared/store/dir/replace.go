@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"syscall"
 	"time"
 
@@ -65,6 +66,9 @@ func (s *Store) replace(ctx context.Context, was store.Object, temp string) erro
 		return short(err)
 	}
 	if !bytes.Equal(now, was.Body) {
+		if err := s.syncDir(path.Dir(string(was.Name))); err != nil {
+			return err // what is there now may be what its writer does not know to be stored
+		}
 		return ivd.Errorf(ivd.Conflict, "it is not what was read")
 	}
 	return s.into(was.Name, func() error { return s.root.Rename(temp, string(was.Name)) })
