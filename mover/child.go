@@ -18,9 +18,6 @@ import (
 	"ivdmover/shared/budget"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/queue"
-	"ivdmover/shared/repo"
-	"ivdmover/shared/store/open"
 	"ivdmover/shared/supervise"
 	"ivdmover/vddk"
 )
@@ -79,30 +76,18 @@ func work(f flags, l *life) (err error) {
 	}
 	defer end()
 	l.loaded.Store(true)
-	ctx := context.Background()
-	st, err := open.OpenWhatIsThere(ctx, c.Repository)
+	have, err := reach(c, log, stop)
+	if errors.Is(err, errStopped) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	r, err := repo.Open(ctx, st)
-	if err != nil {
-		return err
-	}
-	if err := checkMemory(c, r.PackSize()); err != nil {
-		return err
-	}
-	q, err := queue.Connect(ctx, queue.Options{
-		URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile,
-		Mover: c.Mover.Name, Log: log,
-	})
-	if err != nil {
-		return err
-	}
-	defer q.Close()
+	defer have.queue.Close()
 	w, err := worker.New(worker.Options{
 		Name: c.Mover.Name, Handles: max(0, c.Mover.Handles-supervise.LostSlots()), LostSlots: supervise.LostSlots(), DedupMemory: int64(c.Mover.DedupMemory),
 		VDDK: host.Version(), Modes: host.Modes(), Disks: host, Devices: host,
-		Queue: q, Repository: r, Recheck: c.Repository.Recheck.Std(), Log: log, Facts: host.Facts,
+		Queue: have.queue, Repository: have.repository, Recheck: c.Repository.Recheck.Std(), Log: log, Facts: host.Facts,
 		Relieve: func() { host.Yield(); l.askRelief() },
 		Memory:  budget.NewMemory(int64(c.Mover.Memory), func(n int) budget.Buffer { return host.Alloc(n) }),
 	})
@@ -110,7 +95,7 @@ func work(f flags, l *life) (err error) {
 		return err
 	}
 	l.worker.Store(w)
-	return w.Run(ctx, stop)
+	return w.Run(context.Background(), stop)
 }
 
 // loadHost writes VDDK's configuration, loads the library, and finds out what this

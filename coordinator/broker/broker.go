@@ -231,8 +231,12 @@ func splitListen(listen string, encrypted bool) (host string, port int, err erro
 }
 
 func startError(o Options, err error) error {
+	kind := ivd.Permanent
+	if isFull(err.Error()) {
+		kind = ivd.Transient
+	}
 	return &ivd.Error{
-		Kind:   ivd.Permanent,
+		Kind:   kind,
 		Op:     "start the embedded queue in " + o.Dir,
 		Err:    err,
 		Remedy: "check that the folder is writable, that its disk has space and that nothing else listens on queue.listen",

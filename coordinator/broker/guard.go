@@ -56,12 +56,16 @@ func (s *Server) noStorage(failed string) error {
 		Kind: ivd.Transient, Op: "store in " + s.options.Dir, Err: errors.New(failed),
 		Remedy: "see what is wrong with the file system of state_dir; the queue goes on by itself",
 	}
-	for _, no := range []error{unix.ENOSPC, unix.EDQUOT} {
-		if strings.Contains(failed, no.Error()) {
-			e.Err, e.Remedy = fmt.Errorf("its file system is full: %s", failed), "make space in the file system of state_dir; the queue goes on by itself"
-		}
+	if isFull(failed) {
+		e.Err, e.Remedy = fmt.Errorf("its file system is full: %s", failed), "make space in the file system of state_dir; the queue goes on by itself"
 	}
 	return e
+}
+
+// isFull reports whether it is space that is missing. The server passes on no more than
+// a text.
+func isFull(text string) bool {
+	return strings.Contains(text, unix.ENOSPC.Error()) || strings.Contains(text, unix.EDQUOT.Error())
 }
 
 // revive starts the server again, on its files, if they can be written.

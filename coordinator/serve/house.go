@@ -22,6 +22,7 @@ import (
 // house is the rooms that work on runs, each with what it needs.
 type house struct {
 	queue   *queue.Queue
+	log     *slog.Logger
 	fleet   *fleet.Fleet
 	engine  *engine.Engine
 	backup  *backup.Workflow
@@ -34,7 +35,7 @@ type house struct {
 }
 
 func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inventory.Sources, cfg *config.Config, log *slog.Logger) *house {
-	h := &house{queue: q, fleet: fleet.New(q, nil), begun: make(chan struct{})}
+	h := &house{queue: q, log: log, fleet: fleet.New(q, nil), begun: make(chan struct{})}
 	l := ledger.New(q.State(), log, nil)
 	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, Log: log})
 	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
@@ -50,7 +51,7 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inven
 
 // serve answers movers and doctors and drives runs until ctx ends.
 func (h *house) serve(ctx context.Context) error {
-	stop, err := h.answer(ctx)
+	stop, err := await(ctx, h.log, "the queue", h.answer)
 	h.err = err
 	close(h.begun)
 	if err != nil {

@@ -41,11 +41,21 @@ type Options struct {
 	Log        *slog.Logger     // nil: slog's default
 }
 
-// Run serves until ctx ends, which is no error.
+// Run serves until ctx ends, which is no error. What it needs may be started later: it
+// waits for a store, a queue or a vCenter that is away, and ends where it gets an answer
+// that will be the same tomorrow.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	err := run(ctx, cfg, o)
+	if ctx.Err() != nil && ivd.KindOf(err) == ivd.Cancelled {
+		return nil // a part that was about to begin says so
+	}
+	return err
+}
+
+func run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err := check(cfg); err != nil {
 		return err
 	}
@@ -55,18 +65,18 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	defer state.close()
 
-	repository, err := openRepository(ctx, cfg.Repository)
+	repository, err := await(ctx, o.Log, "the repository", func(ctx context.Context) (*repo.Repository, error) { return openRepository(ctx, cfg.Repository) })
 	if err != nil {
 		return err
 	}
-	server, err := startBroker(ctx, cfg, o.Log)
+	server, err := await(ctx, o.Log, "the embedded queue", func(ctx context.Context) (*broker.Server, error) { return startBroker(ctx, cfg, o.Log) })
 	if err != nil {
 		return err
 	}
 	if server != nil {
 		defer server.Close()
 	}
-	jobs, err := connectQueue(ctx, cfg.Queue, server, o.Log)
+	jobs, err := await(ctx, o.Log, "the queue", func(ctx context.Context) (*queue.Queue, error) { return connectQueue(ctx, cfg.Queue, server, o.Log) })
 	if err != nil {
 		return err
 	}
@@ -110,9 +120,6 @@ func live(ctx context.Context, repository *repo.Repository, h *house, face *api.
 		}
 	}
 	err := group.Wait()
-	if ctx.Err() != nil && ivd.KindOf(err) == ivd.Cancelled {
-		err = nil // a part that was about to begin says so
-	}
 	o.Log.Info("the coordinator has ended")
 	return err
 }
@@ -201,10 +208,12 @@ func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, lo
 func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (inventory.Sources, error) {
 	vcenters := inventory.Sources{}
 	for _, c := range list {
-		v, err := inventory.Connect(ctx, inventory.Config{
-			Name: c.Name, URL: c.URL, Username: c.Username,
-			ReadPassword: func() (ivd.Secret, error) { return config.ReadSecret(c.PasswordFile, log) },
-			Thumbprint:   string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks, Log: log,
+		v, err := await(ctx, log, "vCenter "+c.Name, func(ctx context.Context) (*inventory.VCenter, error) {
+			return inventory.Connect(ctx, inventory.Config{
+				Name: c.Name, URL: c.URL, Username: c.Username,
+				ReadPassword: func() (ivd.Secret, error) { return config.ReadSecret(c.PasswordFile, log) },
+				Thumbprint:   string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks, Log: log,
+			})
 		})
 		if err != nil {
 			return vcenters, err

@@ -296,7 +296,6 @@ func TestWrongStart(t *testing.T) {
 		}, ivd.Unsupported, "schedule"},
 		"a state folder of many": {func(c *config.Config) { c.StateDir = open }, ivd.Denied, "others may write"},
 		"strangers let in":       {func(c *config.Config) { c.API.Listen = "0.0.0.0:0" }, ivd.Invalid, "api"},
-		"queue unreachable":      {func(c *config.Config) { c.Queue.URL = "nats://127.0.0.1:1" }, ivd.Transient, "127.0.0.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := w.config(t, "")

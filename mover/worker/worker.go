@@ -29,6 +29,7 @@ import (
 	"ivdmover/shared/budget"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/sealed"
@@ -158,7 +159,7 @@ const farewellTimeout = 3 * time.Second
 func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(errEnded)
-	if err := w.beat(ctx); err != nil {
+	if err := w.begin(ctx, stop); err != nil {
 		return fmt.Errorf("send the first heartbeat: %w", err)
 	}
 	unserve, err := w.Queue.ServeRequests(ctx, w.Name, w.answer)
@@ -212,6 +213,33 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	}
 	w.Log.Info("mover has stopped")
 	return ending
+}
+
+// begin sends the first heartbeat. It waits for a coordinator that has not set the queue
+// up yet, until stop is closed.
+func (w *Worker) begin(ctx context.Context, stop <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	begun := make(chan struct{})
+	defer close(begun)
+	watch.Go(func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-begun:
+		}
+	})
+	err := pause.Starting(func(err error, wait time.Duration) {
+		w.Log.Warn("waiting for the coordinator to set the queue up", "err", err, "remedy", ivd.RemedyOf(err), "again_in", wait.Round(time.Second))
+	}).Do(ctx, w.beat)
+	select {
+	case <-stop:
+		return nil // Run ends in order
+	default:
+		return err
+	}
 }
 
 // finish waits until the jobs are done of a process that was relieved, unless it is to

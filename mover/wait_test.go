@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/broker"
+	"ivdmover/shared/queue"
+)
+
+// heard reads what a mover says until it says that.
+func heard(t *testing.T, output io.Reader, want string) {
+	t.Helper()
+	lines := bufio.NewScanner(output)
+	var all []string
+	for lines.Scan() {
+		all = append(all, lines.Text())
+		if strings.Contains(lines.Text(), want) {
+			return
+		}
+	}
+	t.Fatalf("it never said %q: %s", want, strings.Join(all, "\n"))
+}
+
+// A mover may be started before the queue's server, and before the coordinator that
+// sets the queue up; it says for what it waits, in one process.
+func TestAMoverThatIsStartedFirst(t *testing.T) {
+	p := newPlace(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, dir := l.Addr().String(), t.TempDir()
+	l.Close()
+	start := func() *broker.Server {
+		s, err := broker.Start(t.Context(), broker.Options{Dir: dir, Listen: addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		return s
+	}
+	start().Close() // makes the credentials
+	p.write(replaceQueue(t, p.config, "nats://"+addr, filepath.Join(dir, "mover.creds")))
+	cmd, output := p.start()
+	heard(t, output, "waiting for the queue")
+	pid := childOf(t, cmd.Process.Pid)
+	s := start()
+	heard(t, output, "waiting for the coordinator")
+	if p.queue, err = queue.Connect(t.Context(), queue.Options{InProcess: s, Name: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.queue.Close)
+	if err := p.queue.Setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	heard(t, output, "mover is ready")
+	if now := childOf(t, cmd.Process.Pid); now != pid {
+		t.Errorf("it took another child")
+	}
+}
+
+// A mover that waits ends when it is asked to.
+func TestAMoverIsEndedWhileItWaits(t *testing.T) {
+	p := newPlace(t)
+	p.write(replaceQueue(t, p.config, "nats://127.0.0.1:1", ""))
+	cmd, output := p.start()
+	heard(t, output, "waiting for the queue")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(output); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-ctx.Done():
+		t.Error("it did not end")
+	}
+}
+
+// replaceQueue is a configuration with another queue.
+func replaceQueue(t *testing.T, file, url, creds string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^queue: .*$`)
+	return line.ReplaceAllString(string(text), `queue: { url: "`+url+`", creds_file: "`+creds+`" }`)
+}
