@@ -7,16 +7,22 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 
 	"ivdmover/coordinator/cli"
 	"ivdmover/deploy/demo"
 	"ivdmover/deploy/lab"
+	"ivdmover/shared/dump"
 	"ivdmover/shared/ivd"
 )
 
 func main() {
+	if err := dump.None(); err != nil { // passwords are in this process
+		fmt.Fprintln(os.Stderr, "ivd:", err)
+		os.Exit(1)
+	}
 	os.Exit(cli.Main(cli.Extra{Lab: runLab, LabWrite: writeLab, Demo: runDemo}))
 }
 

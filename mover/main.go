@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 
+	"ivdmover/shared/dump"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/supervise"
 )
@@ -34,7 +35,10 @@ func (e usageError) Unwrap() error { return e.error }
 func main() { os.Exit(run()) }
 
 func run() int {
-	err := command().Execute()
+	err := dump.None() // logins are in this process, and in its child
+	if err == nil {
+		err = command().Execute()
+	}
 	var usage usageError
 	switch {
 	case err == nil:

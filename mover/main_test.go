@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -276,6 +277,23 @@ func TestAKilledParentTakesItsChildAlong(t *testing.T) {
 	}
 	if text, err := io.ReadAll(output); err != nil { // the child holds the pipe's other end
 		t.Fatalf("the child lives on: %v after %s", err, text)
+	}
+}
+
+// Logins are in both processes: neither leaves a core file, nor lets another process of
+// the same user read its memory.
+func TestNoSecretGoesIntoACoreFile(t *testing.T) {
+	p := newPlace(t)
+	cmd, _ := p.start()
+	p.beat("")
+	for _, pid := range []int{cmd.Process.Pid, childOf(t, cmd.Process.Pid)} {
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile(`Max core file size +0 +0 `).Match(limits) {
+			t.Errorf("process %d: %s", pid, limits)
+		}
 	}
 }
 

@@ -3,21 +3,61 @@ package format_test
 import (
 	"bytes"
 	"runtime"
+	"runtime/metrics"
 	"testing"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
 
-// bounded fails when f allocates more than a constant and a multiple of its input.
+// bounded fails when f allocates more than a constant and a multiple of its input. f is
+// called once more where it seems to.
 func bounded(t *testing.T, input int, constant, factor uint64, f func()) {
 	t.Helper()
+	limit := constant + factor*uint64(input)
+	if allocated(f) <= limit {
+		return
+	}
+	if got := allocatedExactly(f); got > limit {
+		t.Fatalf("%d bytes allocated for an input of %d, want at most %d", got, input, limit)
+	}
+}
+
+const heapAllocs = "/gc/heap/allocs:bytes"
+
+// allocated is how many bytes f allocates, as far as it can be told without stopping the
+// world: what is large is counted at once, small things a span at a time.
+func allocated(f func()) uint64 {
+	sample := []metrics.Sample{{Name: heapAllocs}}
+	metrics.Read(sample)
+	before := sample[0].Value.Uint64()
+	f()
+	metrics.Read(sample)
+	return sample[0].Value.Uint64() - before
+}
+
+// allocatedExactly stops the world twice, which takes a fuzzing process that has others
+// beside it seconds.
+func allocatedExactly(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()
 	runtime.ReadMemStats(&after)
-	if got, limit := after.TotalAlloc-before.TotalAlloc, constant+factor*uint64(input); got > limit {
-		t.Fatalf("%d bytes allocated for an input of %d, want at most %d", got, input, limit)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// What the fuzz targets are bounded by sees an allocation that an input's length field
+// could ask for, and no more than there is.
+func TestAllocationsAreSeen(t *testing.T) {
+	var keep []byte
+	for _, n := range []int{1 << 20, 16 << 20} {
+		f := func() { keep = make([]byte, n) }
+		if got := allocated(f); got < uint64(n) || uint64(len(keep)) != uint64(n) {
+			t.Errorf("%d bytes seen of %d", got, n)
+		}
+		if got := allocatedExactly(f); got < uint64(n) || got > uint64(n)+1<<20 {
+			t.Errorf("%d bytes counted of %d", got, n)
+		}
 	}
 }
 
