@@ -52,6 +52,7 @@ func (t *task) proveJob(ctx context.Context, known *trust.Trust, j job.Job, rec 
 	for _, ref := range rec.Pages {
 		refs[ref.Page] = ref
 	}
+	missing := int64(0)
 	for _, index := range j.Backup.Pages {
 		parent, err := t.parentPage(ctx, j.Backup.Parent, index)
 		if err != nil {
@@ -69,13 +70,14 @@ func (t *task) proveJob(ctx context.Context, known *trust.Trust, j job.Job, rec 
 		if err := checkPage(j, index, page, parent); err != nil {
 			return err
 		}
+		missing += absent(j, index, page)
 		if page != nil {
 			if err := t.openNodes(ctx, page, newNodes(page, parent)); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return checkZeros(j, rec, missing)
 }
 
 // parentPage is a page of the parent, or nil where it has none, or none that can be

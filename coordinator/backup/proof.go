@@ -84,6 +84,25 @@ func checkPage(j job.Job, index ivd.PageIndex, page, parent *format.Page) error 
 	return nil
 }
 
+// absent is how many bytes of a page a job was to read of spans that are not in the page.
+func absent(j job.Job, index ivd.PageIndex, page *format.Page) (n int64) {
+	for _, w := range j.Backup.Spans {
+		if w.Span.Page() == index && !stored(page, w.Span) {
+			n += plan.PlannedOf(j.Geometry, w)
+		}
+	}
+	return n
+}
+
+// checkZeros wants what a job was to read, and what is in no page, to be zeros that it
+// has read.
+func checkZeros(j job.Job, rec job.Record, absent int64) error {
+	if absent > rec.Stats.ZeroBytes {
+		return wrong("%d bytes that job %s had to read are in no page, and it found %d bytes of zeros", absent, j.ID, rec.Stats.ZeroBytes)
+	}
+	return nil
+}
+
 // stored reports whether a page has a node for a span.
 func stored(page *format.Page, span ivd.SpanIndex) bool {
 	if page == nil {

@@ -117,6 +117,32 @@ func TestSpansAreThereForAReason(t *testing.T) {
 	}
 }
 
+// What was to be read is in a page, or was read and found to be zeros.
+func TestAbsentSpansWereZeros(t *testing.T) {
+	t.Parallel()
+	jobs, _ := proofPlan()
+	page := proofPage(map[ivd.SpanIndex]byte{5: 1})
+	for _, c := range []struct {
+		what  string
+		job   job.Job
+		index ivd.PageIndex
+		page  *format.Page
+		zeros int64
+		says  string
+	}{
+		{"zeros were found", jobs[0], 0, page, 2 * ivd.MinChunkSize, ""},
+		{"fewer zeros were found", jobs[0], 0, page, 2*ivd.MinChunkSize - 1, "in no page"},
+		{"there is no page, and zeros were found", jobs[0], 0, nil, 4 * ivd.MinChunkSize, ""},
+		{"there is no page", jobs[0], 0, nil, 0, "in no page"},
+		{"nothing was to be read of the page", jobs[0], 1, nil, 0, ""},
+		{"half a chunk at the end", jobs[1], 2, nil, 3*ivd.MinChunkSize + ivd.MinChunkSize/2, ""},
+		{"half a chunk at the end is missing", jobs[1], 2, nil, 3 * ivd.MinChunkSize, "in no page"},
+	} {
+		rec := job.Record{Stats: ivd.Stats{ZeroBytes: c.zeros}}
+		wantWrong(t, c.what, checkZeros(c.job, rec, absent(c.job, c.index, c.page)), c.says)
+	}
+}
+
 // Only nodes that the parent has not are opened.
 func TestNewNodes(t *testing.T) {
 	t.Parallel()

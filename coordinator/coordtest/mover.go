@@ -236,7 +236,7 @@ func (p *Puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 	}
 	rec.State, rec.SealedUnder, rec.SealedAt, rec.Incarnation, rec.Batches = job.Done, j.Lease, at, lease.Incarnation, rec.Batches+1
 	rec.Pages = []ivd.PageRef{{Page: page, ID: id, Place: place}}
-	rec.Stats = ivd.Stats{DiskBytes: covered(j), ReadBytes: max(int64(len(chunk)), plan.Planned(j)), StoredBytes: 1, Packs: 3}
+	rec.Stats = ivd.Stats{DiskBytes: covered(j), ReadBytes: max(int64(len(chunk)), plan.Planned(j)), ZeroBytes: plan.Planned(j), StoredBytes: 1, Packs: 3}
 	return nil
 }
 

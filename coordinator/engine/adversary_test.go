@@ -111,7 +111,7 @@ func TestForgedRecords(t *testing.T) {
 			}
 			point, _, err := b.Repo.ReadPoint(t.Context(), points[0])
 			b.Must(err)
-			if point.Stats.ZeroBytes != 0 || len(point.Pages) != 1 {
+			if point.Stats.StoredBytes != 1 || len(point.Pages) != 1 {
 				t.Errorf("the point is of what was forged: %+v", point.Stats)
 			}
 		})
