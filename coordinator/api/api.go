@@ -54,6 +54,7 @@ type Estate interface {
 	Disks(ctx context.Context, q DiskQuery) ([]Disk, error)
 	Snapshots(ctx context.Context) ([]Snapshot, error)
 	Meant(ctx context.Context, disk string) (ivd.DiskID, error)
+	DeleteSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter string) error
 	Names(ctx context.Context, source ivd.SourceID, id ivd.DatastoreID) (vcenter, datastore string)
 }
 

@@ -20,9 +20,19 @@ func (c *Client) Disks(ctx context.Context, q DiskQuery) ([]Disk, error) {
 	return call[[]Disk](ctx, c, http.MethodGet, root+"/disks", query, nil)
 }
 
-// Snapshots lists the snapshots in vSphere that runs of ours made.
+// Snapshots lists the snapshots in vSphere that this program has made.
 func (c *Client) Snapshots(ctx context.Context) ([]Snapshot, error) {
 	return call[[]Snapshot](ctx, c, http.MethodGet, root+"/snapshots", nil, nil)
+}
+
+// DeleteSnapshot deletes one that this program has made, and waits for it.
+func (c *Client) DeleteSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter string) error {
+	query := url.Values{}
+	if vcenter != "" {
+		query.Set("vcenter", vcenter)
+	}
+	_, err := call[struct{}](ctx, c, http.MethodPost, root+"/snapshots/"+url.PathEscape(string(id))+"/delete", query, nil)
+	return err
 }
 
 // Backup starts a backup.

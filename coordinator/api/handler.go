@@ -30,6 +30,7 @@ func (h *handler) routes() http.Handler {
 	get("/version", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, ThisBuild()) })
 	get("/disks", h.disks)
 	get("/snapshots", h.snapshots)
+	post("/snapshots/{id}/delete", h.deleteSnapshot)
 	post("/backups", h.startBackup)
 	post("/restores", h.startRestore)
 	get("/runs", h.runs)

@@ -33,6 +33,11 @@ func (h *handler) snapshots(w http.ResponseWriter, r *http.Request) {
 	reply(w, list(snapshots), err)
 }
 
+func (h *handler) deleteSnapshot(w http.ResponseWriter, r *http.Request) {
+	err := h.rooms.Estate.DeleteSnapshot(r.Context(), ivd.SnapshotID(r.PathValue("id")), r.URL.Query().Get("vcenter"))
+	reply(w, struct{}{}, err)
+}
+
 func (h *handler) points(w http.ResponseWriter, r *http.Request) {
 	var q PointQuery
 	var err error

@@ -71,7 +71,7 @@ type Point struct {
 	Unchecked bool         `json:"unchecked,omitempty"` // packs are retired, and whether it needs one is not known: ask with check
 }
 
-// Snapshot is a snapshot in vSphere that a run of ours made. With a failure it stands
+// Snapshot is a snapshot in vSphere that this program has made, for whatever repository. With a failure it stands
 // for those that could not be listed: of a disk, a datastore or a vCenter.
 type Snapshot struct {
 	ID          ivd.SnapshotID `json:"id"`
@@ -82,6 +82,8 @@ type Snapshot struct {
 	Description string         `json:"description"`
 	Created     time.Time      `json:"created"`
 	AgeSeconds  int64          `json:"age_seconds"`
+	Run         ivd.RunID      `json:"run,omitempty"` // that has made it; empty: an examination has
+	Ours        bool           `json:"ours"`          // that run was of this repository
 	Failure     *ivd.Failure   `json:"failure,omitempty"`
 }
 

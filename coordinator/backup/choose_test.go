@@ -23,7 +23,7 @@ func TestWhatCannotBeListedIsLeftOut(t *testing.T) {
 	b.Mover("m1")
 	s, _ := b.Serving("one")
 	b.Wire.Intercept(func(method, body string) error {
-		if method == "ListVStorageObject" && strings.Contains(body, ">"+string(other.Ref.Datastore())+"<") {
+		if (method == "ListVStorageObject" || method == "RetrieveVStorageObject") && strings.Contains(body, ">"+string(other.Ref.Datastore())+"<") {
 			return errors.New("the host is away")
 		}
 		return nil

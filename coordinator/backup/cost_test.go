@@ -95,7 +95,7 @@ func TestCallsOfASweep(t *testing.T) {
 		t.Errorf("hours later it asks %d times", n)
 	}
 	two.Clock.Advance(25 * time.Hour)
-	late := backup.Mark(r.ID)
+	late := backup.Mark(b.Repo, r.ID)
 	_, err := b.VC.CreateSnapshot(t.Context(), ref, late)
 	b.Must(err)
 	if n := sweep(two); n < 50 || n > 70 {

@@ -3,7 +3,6 @@ package backup
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
@@ -16,14 +15,6 @@ const (
 	cbtOff    = "off"
 	cbtEnable = "enable"
 )
-
-const markPrefix = "ivdmover run "
-
-// Mark is the description of a run's snapshots; by it they are ours.
-func Mark(id ivd.RunID) string { return markPrefix + string(id) }
-
-// Ours reports whether a snapshot with this description was made by a backup.
-func Ours(description string) bool { return strings.HasPrefix(description, markPrefix) }
 
 // identity is that of a disk's PrepareForAccess and EndAccess: at most 50
 // characters.
@@ -82,7 +73,7 @@ func (t *task) unprepared(ctx context.Context, e *ledger.Entry, a access, why er
 func (t *task) snap(ctx context.Context) error {
 	o := t.obligation(snapshotKind)
 	o.Asked = true
-	e, err := t.w.Ledger.Open(ctx, o, snapshot{Disk: t.disk.Ref, Mark: Mark(t.run())})
+	e, err := t.w.Ledger.Open(ctx, o, snapshot{Disk: t.disk.Ref, Mark: Mark(t.w.Repo, t.run())})
 	if err != nil {
 		return err
 	}
@@ -133,11 +124,15 @@ func (t *task) snapshot(ctx context.Context) (id ivd.SnapshotID, known bool, err
 	if err != nil {
 		return "", false, err
 	}
+	mark := Mark(t.w.Repo, t.run())
 	for _, s := range snaps {
-		if s.Description == Mark(t.run()) {
+		if s.Description == mark {
 			return s.ID, true, nil
 		}
 	}
-	id, err = t.vc.CreateSnapshot(ctx, t.disk.Ref, Mark(t.run()))
+	if err := t.makeWay(ctx, snaps); err != nil {
+		return "", false, err
+	}
+	id, err = t.vc.CreateSnapshot(ctx, t.disk.Ref, mark)
 	return id, !inventory.Unanswered(err), err
 }

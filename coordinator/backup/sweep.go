@@ -2,9 +2,6 @@ package backup
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"ivdmover/coordinator/engine"
@@ -24,9 +21,10 @@ const (
 // one whose creation came to its end only after its run had been cleaned up, for
 // whatever reason. It looks where one may be: at the disks that have ended lately, with
 // one call each; and at all disks once in a day, since records may be lost. A snapshot
-// of a run that is not known here may be another installation's and stays.
+// goes whose mark names this repository, in which no lease of its run stands, unless the
+// run is known to be under way. Every other one stays: it goes when a person says so.
 func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
-	s := sweep{w: w, records: r, over: map[ivd.RunID]bool{}}
+	s := sweep{w: w, records: r}
 	for source, v := range w.Sources {
 		whole, err := r.Due(ctx, "snapshots of "+string(source), wholeEvery)
 		if err != nil {
@@ -92,7 +90,6 @@ func (s *sweep) look(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef)
 type sweep struct {
 	w       *Workflow
 	records engine.Records
-	over    map[ivd.RunID]bool // of the runs that were asked about
 }
 
 func (s *sweep) disk(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef) error {
@@ -104,43 +101,21 @@ func (s *sweep) disk(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef)
 		return err
 	}
 	for _, snap := range snaps {
-		name, ours := strings.CutPrefix(snap.Description, markPrefix)
-		if !ours {
+		m, ok := ReadMark(snap.Description)
+		if !ok || !s.w.Ours(m) {
 			continue // another's, or an examination's, which the ledger has to its end
 		}
-		run := ivd.RunID(name)
-		over, err := s.isOver(ctx, run)
+		of, err := s.w.standing(ctx, s.records, m.Run, ref)
 		if err != nil {
 			return err
 		}
-		if !over && !slices.ContainsFunc(s.w.Keys(ref), func(k engine.ItemKey) bool { return s.records.ItemOver(ctx, run, k) }) {
+		if !of.abandoned() {
 			continue
 		}
-		s.w.Log.Warn("a snapshot was left by a run that is over, and is deleted", "run", run, "disk", ref.ID(), "snapshot", snap.ID)
+		s.w.Log.Warn("a snapshot was left by a run that is over, and is deleted", "run", m.Run, "disk", ref.ID(), "snapshot", snap.ID)
 		if err := v.DeleteSnapshot(ctx, ref, snap.ID); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// isOver reports whether a run of ours is over, by its record or, where that was
-// forgotten, by the repository's.
-func (s *sweep) isOver(ctx context.Context, run ivd.RunID) (over bool, err error) {
-	if over, asked := s.over[run]; asked {
-		return over, nil
-	}
-	over, err = s.records.RunOver(ctx, run)
-	if ivd.KindOf(err) == ivd.NotFound {
-		_, err = s.w.Repo.ReadRun(ctx, run)
-		over = err == nil
-		if ivd.KindOf(err) == ivd.NotFound {
-			err = nil
-		}
-	}
-	if err != nil {
-		return false, fmt.Errorf("is run %s over: %w", run, err)
-	}
-	s.over[run] = over
-	return over, nil
 }

@@ -3,6 +3,7 @@ package backup_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,8 +11,11 @@ import (
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
 )
 
 // What ended runs have left is undone by whoever looks next; snapshots of others
@@ -24,7 +28,7 @@ func TestLedgerIsReplayed(t *testing.T) {
 	s := b.Coordinator("one")
 	m := b.Mover("m1")
 	run := b.Abandoned(s, ref, false)
-	for _, mark := range []string{backup.Mark(run), backup.Mark("another"), "by hand", backup.Mark(run) + "0", "of " + backup.Mark(run), backup.Mark(run)} {
+	for _, mark := range []string{backup.Mark(b.Repo, run), backup.Mark(b.Repo, "another"), "by hand", backup.Mark(b.Repo, run) + "0", "of " + backup.Mark(b.Repo, run), backup.Mark(b.Repo, run)} {
 		_, err := b.VC.CreateSnapshot(t.Context(), ref, mark)
 		b.Must(err)
 	}
@@ -76,7 +80,7 @@ func TestSnapshotThatComesLate(t *testing.T) {
 	if len(b.Ledger()) != 2 || m.Times(job.EndAccess) != 1 {
 		t.Fatalf("the ledger has %v, access was ended %d times", b.Ledger(), m.Times(job.EndAccess))
 	}
-	_, err := b.VC.CreateSnapshot(t.Context(), ref, backup.Mark(run))
+	_, err := b.VC.CreateSnapshot(t.Context(), ref, backup.Mark(b.Repo, run))
 	b.Must(err)
 	settle()
 	b.NothingLeft(d)
@@ -113,31 +117,115 @@ func TestSnapshotWhoseAnswerWasLost(t *testing.T) {
 	b.NothingLeft(d)
 }
 
-// The sweep deletes what runs that are over have left, and nothing else.
+// The sweep deletes what carries this repository's mark and belongs to a run without a
+// lease that is not known to be under way, and nothing else.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	b := coordtest.New(t)
 	d := b.Disk("a", 8)
 	ref := b.InLab(d.Ref)
 	s := b.Coordinator("one")
-	over, living := b.Run(backup.Kind, engine.Done), b.Run(backup.Kind, engine.Running)
-	for _, r := range []engine.Run{over, living} {
+	over, living, doubtful := b.Run(backup.Kind, engine.Done), b.Run(backup.Kind, engine.Running), b.Run(backup.Kind, engine.Done)
+	for _, r := range []engine.Run{over, living, doubtful} {
 		b.Store(r, engine.Item{Key: engine.ItemKey(ref.ID()), Step: engine.Moving, Body: coordtest.Body(backup.Disk{Ref: ref})})
 	}
+	lease := func(run ivd.RunID) repo.Lease {
+		t.Helper()
+		l, err := b.Repo.OpenLease(t.Context(), repo.LeaseSpec{Kind: repo.WriteLease, Owner: "another", Run: run})
+		b.Must(err)
+		return l
+	}
+	late := lease("another-coordinators")
+	lease(doubtful.ID) // a commit's answer was lost: it is left to expire
 	b.Must(b.Repo.PutRun(t.Context(), format.Run{ID: "forgotten", Kind: "backup", State: "done"}))
-	keep := []string{"by hand", backup.Mark("unknown"), backup.Mark(living.ID)}
-	for _, mark := range append([]string{backup.Mark(over.ID), backup.Mark("forgotten")}, keep...) {
+	another := strings.Replace(backup.Mark(b.Repo, over.ID), b.Repo.ID(), "00000000-0000-4000-8000-000000000000", 1)
+	copied := backup.Mark(b.Repo, over.ID)
+	copied = copied[:len(copied)-8] + "00000000" // which has the same id, and is another one since it was adopted
+	doubt := backup.Mark(b.Repo, doubtful.ID)
+	leased := backup.Mark(b.Repo, "another-coordinators")
+	keep := []string{"by hand", "ivdmover run a person's own of " + b.Repo.ID(), "ivdmover run " + string(over.ID), another, copied, leased, backup.Mark(b.Repo, living.ID), doubt}
+	for _, mark := range append([]string{backup.Mark(b.Repo, over.ID), backup.Mark(b.Repo, "forgotten"), backup.Mark(b.Repo, "lost-with-the-queue")}, keep...) {
 		_, err := b.VC.CreateSnapshot(t.Context(), ref, mark)
 		b.Must(err)
 	}
-	b.Must(s.Backup.Sweep(t.Context(), s.Engine))
-	snaps, err := b.VC.Snapshots(t.Context(), ref)
-	b.Must(err)
-	var left []string
-	for _, snap := range snaps {
-		left = append(left, snap.Description)
+	sweep := func() (left []string) {
+		t.Helper()
+		b.Must(s.Backup.Sweep(t.Context(), s.Engine))
+		snaps, err := b.VC.Snapshots(t.Context(), ref)
+		b.Must(err)
+		for _, snap := range snaps {
+			left = append(left, snap.Description)
+		}
+		return left
 	}
-	if !slices.Equal(left, keep) {
+	if left := sweep(); !slices.Equal(left, keep) {
 		t.Errorf("left are %q, want %q", left, keep)
+	}
+	b.Pass(late.Deadline.Sub(b.Repo.Now()) + repo.Margin - time.Minute)
+	s.Clock.Advance(25 * time.Hour)
+	if left := sweep(); !slices.Equal(left, keep) {
+		t.Errorf("before the margin is over left are %q, want %q", left, keep)
+	}
+	b.Pass(2 * time.Minute)
+	s.Clock.Advance(25 * time.Hour)
+	if left, want := sweep(), slices.DeleteFunc(slices.Clone(keep), func(m string) bool { return m == leased || m == doubt }); !slices.Equal(left, want) {
+		t.Errorf("in the end left are %q, want %q", left, want)
+	}
+}
+
+// While a snapshot cannot be deleted no other one is made of its disk: the run that has
+// left it is partial, the next one fails at that disk alone, and all is well when it can.
+func TestSnapshotThatCannotBeDeleted(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	b.Disk("b", 8)
+	b.Mover("m1")
+	s, _ := b.Serving("one")
+	night := func() engine.View {
+		t.Helper()
+		s.Clock.Advance(time.Second)
+		return b.Until(s, b.Begin(s, backup.Request{All: true}).ID, coordtest.Ended)
+	}
+	b.Must(script.WriteAnswers(b.LabDir, script.Answer{Call: "DeleteSnapshot_Task", Disk: string(d.Ref.ID()), Fault: "NoPermission"}))
+	v := night()
+	if it := b.Item(v, "a"); v.State != engine.Partial || it.Result != engine.Done || it.Pending == "" || v.Counts.Left != 1 || b.Item(v, "b").Pending != "" {
+		t.Errorf("%s, %+v", v.State, v.Items)
+	}
+	for range 2 {
+		v = night()
+		it := b.Item(v, "a")
+		if v.State != engine.Partial || it.Result != engine.Failed || b.Item(v, "b").Result != engine.Done || b.Snapshots(d) != 1 {
+			t.Errorf("%s, %d snapshots, %+v", v.State, b.Snapshots(d), v.Items)
+		}
+		if f := it.Failure; f == nil || f.Kind != ivd.Denied || !strings.Contains(f.Message, "has left") || !strings.Contains(f.Remedy, "ivd snapshots delete") {
+			t.Errorf("%+v", f)
+		}
+	}
+	b.Must(script.WriteAnswers(b.LabDir))
+	if v = night(); v.State != engine.Done {
+		t.Errorf("%s, %+v", v.State, v.Items)
+	}
+	b.NothingLeft(d)
+}
+
+// What others have made, and what another coordinator works with, is in nobody's way.
+func TestSnapshotsOfOthersAreInNobodysWay(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	b.Mover("m1")
+	s, _ := b.Serving("one")
+	_, err := b.Repo.OpenLease(t.Context(), repo.LeaseSpec{Kind: repo.WriteLease, Owner: "another", Run: "another-coordinators"})
+	b.Must(err)
+	for _, mark := range []string{"by hand", "ivdmover run 20261124t231500z-1f0c2a9b", backup.Mark(b.Repo, "another-coordinators")} {
+		_, err := b.VC.CreateSnapshot(t.Context(), b.InLab(d.Ref), mark)
+		b.Must(err)
+	}
+	_, err = b.VC.CreateSnapshot(t.Context(), b.InLab(d.Ref), backup.Mark(b.Repo, "lost-with-the-queue"))
+	b.Must(err)
+	v := b.Until(s, b.Begin(s, backup.Request{All: true}).ID, coordtest.Ended)
+	if v.State != engine.Done || b.Snapshots(d) != 3 {
+		t.Errorf("%s, %d snapshots", v.State, b.Snapshots(d))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/text"
+	"ivdmover/shared/ivd"
 )
 
 func (a *app) disks() *cobra.Command {
@@ -41,9 +42,12 @@ func (a *app) snapshots() *cobra.Command {
 		Short: "List the snapshots that ivd made in vSphere",
 		Long: `Lists the snapshots of disks that backups and examinations by ivd-mover doctor made.
 Each is deleted when its backup or examination ends, or by the next start of
-ivd serve. Snapshots of other programs are neither shown nor touched.`,
+ivd serve. One that a run of another repository, or an older ivd, has left is
+shown, and goes only by ivd snapshots delete. Snapshots of other programs are
+neither shown nor touched.`,
 		Example: `  ivd snapshots
-  ivd snapshots -o json`,
+  ivd snapshots -o json
+  ivd snapshots delete 4f6b1f0e-8e0c-4f5b-9f0a-6d2f1c7b8a90`,
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
 			snapshots, err := c.Snapshots(ctx)
 			if err != nil {
@@ -53,7 +57,28 @@ ivd serve. Snapshots of other programs are neither shown nor touched.`,
 			return a.showList(snapshots, table.Write, not, "not listed")
 		}),
 	}
+	c.AddCommand(a.deleteSnapshot())
 	return a.withServer(a.withOutput(c))
+}
+
+func (a *app) deleteSnapshot() *cobra.Command {
+	var vcenter string
+	c := &cobra.Command{
+		Use:   "delete SNAPSHOT",
+		Short: "Delete a snapshot that a run has left",
+		Long: `Deletes a snapshot that ivd snapshots lists, and waits until it is gone. One of a run
+of this repository that is under way, or whose lease still stands, is refused, and
+so is one that another program has made. Of other repositories nothing is known
+here: look there first whether the run is over.`,
+		Example: `  ivd snapshots delete 4f6b1f0e-8e0c-4f5b-9f0a-6d2f1c7b8a90
+  ivd snapshots delete 4f6b1f0e-8e0c-4f5b-9f0a-6d2f1c7b8a90 --vcenter east`,
+		Args: oneArg("SNAPSHOT"),
+		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
+			return c.DeleteSnapshot(ctx, ivd.SnapshotID(args[0]), vcenter)
+		}),
+	}
+	c.Flags().StringVar(&vcenter, "vcenter", "", "look only in the vCenter that the configuration calls `NAME`")
+	return a.withServer(c)
 }
 
 func (a *app) movers() *cobra.Command {

@@ -35,7 +35,7 @@ func estate() *apitest.Rooms {
 			{ID: diskA, Name: "data-01", Datastore: "nvme-1", DatastoreID: "datastore-52", VCenter: "lab", Capacity: 40 << 30, AttachedTo: []string{"web-1", "web-2"}, CBT: true, Created: evening, LastPoint: &last, LastPointTime: evening.Add(2 * time.Second)},
 			{ID: diskB, Name: "größe", Datastore: "nfs", DatastoreID: "datastore-53", VCenter: "lab", Capacity: 1<<30 + 512},
 		},
-		SnapshotList: []api.Snapshot{{ID: "snap-1", Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Description: "ivdmover run " + string(runA), Created: evening, AgeSeconds: 4000}},
+		SnapshotList: []api.Snapshot{{ID: "snap-1", Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Description: "ivdmover run " + string(runA) + " of 5f0e1d2c-7777-4888-9999-aaaabbbbcccc.0b7c9d4e", Run: runA, Ours: true, Created: evening, AgeSeconds: 4000}},
 		PointList: []api.Point{
 			{ID: pointB, ShortID: catalogue.Short(pointB), Source: source, Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening.Add(-24 * time.Hour), Run: "20261123t231500z-00c0ffee", Mode: plan.Allocated, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 12 << 30, StoredBytes: 5 << 30},
 			{ID: pointA, ShortID: catalogue.Short(pointA), Source: source, SealedAt: evening.Add(time.Hour), Consistency: "crash", Policy: "nightly", Disk: diskA, Name: "data-01", VCenter: "lab", Datastore: "nvme-1", Time: evening, Run: runA, Mode: plan.Changed, Capacity: 40 << 30, ChunkSize: 256 << 10, ReadBytes: 155 << 20, StoredBytes: 115 << 20, Parent: &parent},

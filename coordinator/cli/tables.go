@@ -123,7 +123,7 @@ func moment(p api.Point) string {
 // snapshotTable is the snapshots that are listed, and what could not be asked for them.
 func snapshotTable(snapshots []api.Snapshot) (*text.Table, unlisted) {
 	t := &text.Table{Columns: []text.Column{
-		text.Left("DISK"), text.Left("NAME"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Left("CREATED"), text.Right("AGE"), text.Left("DESCRIPTION"),
+		text.Left("DISK"), text.Left("NAME"), text.Left("VCENTER"), text.Left("DATASTORE"), text.Left("CREATED"), text.Right("AGE"), text.Left("SNAPSHOT"), text.Left("OF"),
 	}}
 	several := several(snapshots, func(s api.Snapshot) string {
 		if s.Failure != nil {
@@ -138,9 +138,20 @@ func snapshotTable(snapshots []api.Snapshot) (*text.Table, unlisted) {
 			continue
 		}
 		age := time.Duration(s.AgeSeconds) * time.Second
-		t.Row(string(s.Disk), s.Name, several(s), s.Datastore, text.Time(s.Created), telemetry.Elapsed(age), s.Description)
+		t.Row(string(s.Disk), s.Name, several(s), s.Datastore, text.Time(s.Created), telemetry.Elapsed(age), string(s.ID), madeBy(s))
 	}
 	return t, not
+}
+
+// madeBy is who has made a snapshot.
+func madeBy(s api.Snapshot) string {
+	switch {
+	case s.Run == "":
+		return s.Description
+	case s.Ours:
+		return "run " + string(s.Run)
+	}
+	return "run " + string(s.Run) + " of another repository, or of an older ivd"
 }
 
 func runTable(runs []api.Run) *text.Table {

@@ -247,7 +247,7 @@ func (b *Bench) Abandoned(c *Coordinator, ref ivd.DiskRef, asked bool) ivd.RunID
 	_, err := c.Ledger.Open(b.Context(), o, map[string]any{"disk": job.IVD(ref), "identity": "who"})
 	b.Must(err)
 	o.Kind, o.Asked = "snapshot", asked
-	_, err = c.Ledger.Open(b.Context(), o, map[string]any{"disk": ref, "mark": backup.Mark(r.ID)})
+	_, err = c.Ledger.Open(b.Context(), o, map[string]any{"disk": ref, "mark": backup.Mark(b.Repo, r.ID)})
 	b.Must(err)
 	return r.ID
 }

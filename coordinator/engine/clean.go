@@ -101,3 +101,33 @@ func (t *Task) stopJob(ctx context.Context, id ivd.JobID) error {
 	_, err = q.UpdateJobRecord(ctx, rec, rev)
 	return err
 }
+
+// lastTry tries once more, at the run's end, to undo what could not be undone when its
+// item ended, or sees that the ledger has done it: what is left then makes the run partial.
+func (d *driver) lastTry(ctx context.Context) {
+	for _, it := range d.view().Items {
+		if it.Pending == "" || ctx.Err() != nil {
+			continue
+		}
+		err := d.e.Ledger.Undo(ctx, d.id, string(it.Key))
+		if err != nil {
+			if left, e := d.e.Ledger.Has(ctx, d.id, string(it.Key)); e == nil && !left {
+				err = nil
+			}
+		}
+		stored, getErr := d.e.getItem(ctx, d.id, it.Key)
+		if getErr != nil {
+			d.log.Warn("reading an item at the run's end failed", "item", it.Key, "err", getErr)
+			continue
+		}
+		stored.Pending = ""
+		if err != nil {
+			stored.Pending = err.Error()
+		}
+		if _, err := d.e.Queue.State().Update(ctx, itemKey(d.id, it.Key), stored.Item, stored.rev); err != nil {
+			d.log.Warn("storing an item at the run's end failed", "item", it.Key, "err", err)
+			continue
+		}
+		d.publish(stored.Item)
+	}
+}

@@ -162,6 +162,7 @@ func (d *driver) groupUp(items []storedItem) []*Group {
 
 // finish concludes the run, stores its result, and gives the lease up.
 func (d *driver) finish(ctx context.Context) {
+	d.lastTry(ctx)
 	v := d.view()
 	v.State, v.Ended = d.result(), time.Now().UTC()
 	d.conclude(ctx, v) // first: nobody looks at a run that has ended

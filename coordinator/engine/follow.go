@@ -144,11 +144,12 @@ func (d *driver) allEnded() bool {
 	return c.Waiting+c.Working() == 0
 }
 
-// result sums the items' results up. A run that left something out is partial.
+// result sums the items' results up. A run that left something out is partial, and so is
+// one that left something behind.
 func (d *driver) result() State {
 	r := d.summary()
 	switch c := r.Counts; {
-	case c.Done == c.Items && c.Done > 0 && r.Failure == nil:
+	case c.Done == c.Items && c.Done > 0 && r.Failure == nil && c.Left == 0:
 		return Done
 	case r.Cancel:
 		return Cancelled

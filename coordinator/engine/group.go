@@ -235,3 +235,6 @@ func (g *Group) TakenOver() bool { return g.d.taken }
 
 // Lasts refuses what the run's lease ends too soon for.
 func (g *Group) Lasts(ctx context.Context) error { return g.d.lasts(ctx) }
+
+// Records tells what is known of other runs.
+func (g *Group) Records() Records { return g.d.e }

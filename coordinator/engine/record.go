@@ -88,6 +88,7 @@ type Counts struct {
 	Done      int `json:"done"`
 	Failed    int `json:"failed"`
 	Cancelled int `json:"cancelled"`
+	Left      int `json:"left,omitempty"` // ended with something that could not be undone yet, among the others
 }
 
 // Add counts an item.
@@ -98,6 +99,9 @@ func (c *Counts) remove(it Item) { c.add(it, -1) }
 
 func (c *Counts) add(it Item, n int) {
 	c.Items += n
+	if it.Pending != "" {
+		c.Left += n
+	}
 	switch {
 	case it.Step == Waiting:
 		c.Waiting += n

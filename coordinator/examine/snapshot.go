@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
@@ -112,4 +113,15 @@ func (r *Room) over(ctx context.Context, o ledger.Obligation) (bool, error) {
 		return r.Now().Sub(r.born) > r.Silent, nil
 	}
 	return err == nil && m.Process != d.Process, err
+}
+
+// MayDelete refuses the deletion of an examination's snapshot of which the ledger knows:
+// its doctor works, or the ledger deletes it.
+func (r *Room) MayDelete(ctx context.Context, ref ivd.DiskRef, description string) error {
+	run := ivd.RunID(strings.TrimPrefix(description, "ivdmover "))
+	has, err := r.Ledger.Has(ctx, run, string(ref.ID()))
+	if err == nil && has {
+		err = &ivd.Error{Kind: ivd.Locked, Err: fmt.Errorf("the ledger has %s: it deletes the snapshot when its doctor has ended", run), Remedy: "end `ivd-mover doctor`, and wait a minute"}
+	}
+	return err
 }

@@ -26,12 +26,13 @@ const askAtOnce = 8
 type estate struct {
 	vcenters  inventory.Sources
 	catalogue *catalogue.Catalogue
+	house     *house // who knows which snapshots are worked with
 	names     *names
 	now       func() time.Time
 }
 
-func newEstate(vcenters inventory.Sources, points *catalogue.Catalogue) *estate {
-	e := &estate{vcenters: vcenters, catalogue: points, now: time.Now}
+func newEstate(vcenters inventory.Sources, points *catalogue.Catalogue, h *house) *estate {
+	e := &estate{vcenters: vcenters, catalogue: points, house: h, now: time.Now}
 	e.names = newNames(e.datastores)
 	return e
 }
@@ -151,7 +152,8 @@ func (e *estate) list(ctx context.Context, datastore string) ([]listed, error) {
 	return all, nil
 }
 
-// Snapshots lists those that runs of ours made, the oldest first.
+// Snapshots lists those that this program has made, whatever repository it was for, the
+// oldest first.
 func (e *estate) Snapshots(ctx context.Context) ([]api.Snapshot, error) {
 	disks, err := e.list(ctx, "")
 	if err != nil {
@@ -192,11 +194,12 @@ func (e *estate) snapshotsOf(ctx context.Context, d listed) []api.Snapshot {
 	}
 	var ours []api.Snapshot
 	for _, s := range list {
-		if !backup.Ours(s.Description) && !examine.Ours(s.Description) {
+		if _, ok := backup.ReadMark(s.Description); !ok && !examine.Ours(s.Description) {
 			continue
 		}
 		one := of
 		one.ID, one.Description, one.Created, one.AgeSeconds = s.ID, s.Description, s.Created, max(0, int64(e.now().Sub(s.Created).Seconds()))
+		e.whose(&one)
 		ours = append(ours, one)
 	}
 	return ours

@@ -92,7 +92,7 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 	face, err := api.Open(
 		api.Options{Listen: cfg.API.Listen, Token: state.token, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
 		api.Rooms{
-			Runs: &runs{house: h, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points),
+			Runs: &runs{house: h, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points, h),
 			Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
 		})
 	if err != nil {

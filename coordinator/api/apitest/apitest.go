@@ -237,6 +237,18 @@ func (f *Rooms) DiskNamed(_ context.Context, disk string) (ivd.DiskID, error) {
 // Snapshots gives the list.
 func (f *Rooms) Snapshots(context.Context) ([]api.Snapshot, error) { return f.SnapshotList, f.Err }
 
+// DeleteSnapshot deletes one of the list.
+func (f *Rooms) DeleteSnapshot(_ context.Context, id ivd.SnapshotID, vcenter string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.SnapshotList)
+	f.SnapshotList = slices.DeleteFunc(f.SnapshotList, func(s api.Snapshot) bool { return s.ID == id && (vcenter == "" || vcenter == s.VCenter) })
+	if len(f.SnapshotList) == n && f.Err == nil {
+		return ivd.Errorf(ivd.NotFound, "no disk has a snapshot %s", id)
+	}
+	return f.Err
+}
+
 // Names calls a source by its id, and looks for the datastore among the disks.
 func (f *Rooms) Names(_ context.Context, source ivd.SourceID, id ivd.DatastoreID) (vcenter, datastore string) {
 	for _, d := range f.DiskList {
