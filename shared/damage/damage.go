@@ -68,6 +68,24 @@ func Retire(ctx context.Context, r *repo.Repository, by string, found []ivd.Dama
 	return c, r.Retire(ctx, "found by "+by+": "+strings.Join(why, "; "), fresh)
 }
 
+// Lift stores that packs may be built on again. Each is read whole before. Kind
+// Corrupt: one is missing or wrong, and none is lifted.
+func Lift(ctx context.Context, r *repo.Repository, reason string, packs []ivd.PackID) error {
+	for _, id := range packs {
+		d, err := r.CheckPack(ctx, format.DataPack, id, nil)
+		if err == nil && d != nil && d.Why == repo.Missing {
+			d, err = r.CheckPack(ctx, format.IndexPack, id, nil)
+		}
+		if err != nil {
+			return err
+		}
+		if d != nil {
+			return &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("pack %s %s", id, d.Why), Remedy: "put it back as it was stored, by its name, and run the command again"}
+		}
+	}
+	return r.Unretire(ctx, reason, packs)
+}
+
 func kindOf(d ivd.Damage) format.PackKind {
 	if d.Index {
 		return format.IndexPack

@@ -149,6 +149,34 @@ func TestRetire(t *testing.T) {
 	}
 }
 
+// Only what is whole is lifted.
+func TestLift(t *testing.T) {
+	r := repotest.New(t)
+	p, data := plant(t, r)
+	home := p.Pages[0].Place.Pack
+	packs := []ivd.PackID{data[0], home}
+	lift := func() (still []ivd.PackID, err error) {
+		t.Helper()
+		err = damage.Lift(t.Context(), r.Repository, "put back", packs)
+		x, readErr := r.Retired(t.Context())
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		return x.Packs(), err
+	}
+	if err := r.Repository.Retire(t.Context(), "a mistake", packs); err != nil {
+		t.Fatal(err)
+	}
+	r.Damage(format.IndexPack, home, 100)
+	if still, err := lift(); ivd.KindOf(err) != ivd.Corrupt || !strings.Contains(err.Error(), home.String()) || len(still) != 2 {
+		t.Errorf("one is damaged: %v are retired, %v", still, err)
+	}
+	r.Damage(format.IndexPack, home, 100) // flips it back
+	if still, err := lift(); err != nil || len(still) != 0 {
+		t.Errorf("both are whole: %v are retired, %v", still, err)
+	}
+}
+
 // A pack is checked piece by piece, whatever it says of itself.
 func TestCheckPack(t *testing.T) {
 	r := repotest.New(t)
