@@ -141,6 +141,12 @@ func (d *Disk) open() error {
 	return d.exclusive(d.recover)
 }
 
+// Gone reports whether somebody has deleted the content since it was opened.
+func (d *Disk) Gone() bool {
+	_, err := os.Stat(contentPath(d.base))
+	return errors.Is(err, os.ErrNotExist)
+}
+
 // Close releases the files. No other method may be running.
 func (d *Disk) Close() error {
 	d.mu.Lock()

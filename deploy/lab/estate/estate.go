@@ -190,6 +190,9 @@ func (e *Estate) find(datastore string, id ivd.DiskID) (*Disk, *disk.Disk, error
 		}
 		e.open[id] = d
 	}
+	if d.Gone() {
+		return nil, nil, noDisk(datastore, id) // what has it open reads on, as a guest would
+	}
 	return r, d, nil
 }
 

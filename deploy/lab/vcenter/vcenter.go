@@ -78,6 +78,9 @@ func Start(ctx context.Context, o Options) (*VCenter, error) {
 	v.service.RegisterSDK(v.reg, v.reg.Path+"/vimService")
 	v.service.ServeMux.HandleFunc(v.reg.Path+"/vimServiceVersions.xml", v.service.ServiceVersions)
 	v.reg.Handler = v.route
+	if !o.ESX {
+		v.serveGlobal()
+	}
 	if v.serves(PolicyService) {
 		v.servePolicies()
 	}
