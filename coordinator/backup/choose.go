@@ -58,6 +58,13 @@ type chooser struct {
 	unlisted []error                // of what could not be listed
 	twice    []error                // of what is there twice
 	ours     []error                // of what restores make
+	missed   []missed               // that were listed and not found where they were
+}
+
+// missed is a disk that a datastore lists and does not find.
+type missed struct {
+	name catalogue.Disk
+	err  error
 }
 
 // sourcesOf are those that a request is about.
@@ -95,6 +102,10 @@ func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inv
 		disks = v.Some(ctx, store, c.request.Disks)
 	}
 	for d, err := range disks {
+		if ivd.KindOf(err) == ivd.NotFound && d.Ref.ID() != "" { // it may be found elsewhere
+			c.missed = append(c.missed, missed{catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}, err})
+			continue
+		}
 		if err != nil {
 			c.unlisted = append(c.unlisted, err)
 			continue
@@ -141,6 +152,12 @@ func (c *chooser) settleTwice(ctx context.Context, v *inventory.VCenter) {
 		})
 	}
 	c.again = nil
+	for _, m := range c.missed {
+		if _, found := c.seen[m.name]; !found {
+			c.unlisted = append(c.unlisted, m.err)
+		}
+	}
+	c.missed = nil
 }
 
 // ambiguous is an error where a disk that was asked for by its id is in several vCenters.
