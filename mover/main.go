@@ -44,20 +44,33 @@ func run() int {
 	case err == nil:
 		return 0
 	case errors.Is(err, supervise.ErrFinal), errors.Is(err, errChecksFailed):
-		return exitFailed // the child, or the report, has the reason
+		return status(exitFailed) // the child, or the report, has the reason
 	case errors.As(err, &usage):
 		report(err)
-		return exitUsage
+		return status(exitUsage)
 	}
 	report(err)
 	return exitFailed
 }
 
-// report writes one line with the error and its remedy.
+// status is the exit status of an end for good, as `ivd serve` wants it from its own
+// movers, or else as documented.
+func status(documented int) int {
+	if os.Getenv(supervise.ReasonVariable) != "" {
+		return supervise.ExitFinal
+	}
+	return documented
+}
+
+// report writes one line with the error and its remedy, also for `ivd serve` whose
+// mover this is.
 func report(err error) {
 	line := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if remedy := ivd.RemedyOf(err); remedy != "" {
 		line += "; " + remedy
 	}
 	fmt.Fprintln(os.Stderr, "ivd-mover: "+line)
+	if file := os.Getenv(supervise.ReasonVariable); file != "" {
+		_ = os.WriteFile(file, []byte(line), 0o600) // the line above says it, too
+	}
 }

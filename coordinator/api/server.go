@@ -73,6 +73,24 @@ func Open(o Options, rooms Rooms) (*Server, error) {
 }
 
 // tokens are those that are let in. There is at least one.
+// Check reports what is wrong with the options, the files included that they name.
+// Whose token `ivd serve` makes itself is let in in any case.
+func (o Options) Check() error {
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	if o.TokensFile != "" {
+		if _, err := readTokens(o.TokensFile); err != nil {
+			return err
+		}
+	}
+	config, err := o.tls()
+	if err != nil {
+		return err
+	}
+	return o.check(config != nil)
+}
+
 func (o Options) tokens() (known tokens, err error) {
 	if o.TokensFile != "" {
 		if known, err = readTokens(o.TokensFile); err != nil {

@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
 )
 
@@ -47,15 +50,21 @@ func (a *app) configCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check a configuration without using it",
-		Long:  `Reads a configuration as ivd serve does and names every problem, one a line.`,
+		Long: `Does with a configuration what ivd serve does before it touches a network: it reads
+the file, and every file that is named in it. Where it has a library for movers, or
+with --mover, what they use of it is checked too. Every problem is named, one a line.`,
 		Example: `  ivd config check --config /etc/ivd/ivd.yaml
   ivd config check --config /etc/ivd/ivd.yaml --mover`,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := config.Load(file)
-			if err == nil && mover {
-				err = cfg.ValidateMover()
-			} else if err == nil {
-				err = cfg.ValidateCoordinator()
+			if err != nil {
+				return err
+			}
+			if !mover {
+				err = serve.Check(cfg, serve.Options{Log: slog.New(slog.NewTextHandler(a.errs, nil))})
+			}
+			if mover || cfg.Mover.VDDK.LibDir != "" {
+				err = errors.Join(err, cfg.ValidateMover())
 			}
 			if err != nil {
 				return err

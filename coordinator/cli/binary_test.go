@@ -228,6 +228,10 @@ func TestConfigReferenceIsGood(t *testing.T) {
 	if code != 0 {
 		t.Fatal(code)
 	}
+	if code, _, errs := ivdBinary(t, "config", "check", "--config", write(t, "ivd.yaml", out)); code != 2 || !strings.Contains(errs, "/etc/ivd/vcenter.password") {
+		t.Errorf("without the secret: %d %s", code, errs)
+	}
+	out = strings.ReplaceAll(out, "/etc/ivd/vcenter.password", write(t, "secret", "hunter2\n"))
 	if code, _, errs := ivdBinary(t, "config", "check", "--config", write(t, "ivd.yaml", out)); code != 0 {
 		t.Errorf("%d %s", code, errs)
 	}

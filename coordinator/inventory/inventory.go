@@ -74,6 +74,16 @@ type VCenter struct {
 	done sync.WaitGroup
 }
 
+// Check reports what is wrong with a configuration, as far as that can be seen from
+// here.
+func Check(cfg Config) error {
+	s, err := newSession(cfg, nil)
+	if err == nil {
+		s.drop()
+	}
+	return err
+}
+
 // Connect logs in. The caller closes what it returns.
 func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 	if cfg.Log == nil {

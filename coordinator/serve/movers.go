@@ -33,12 +33,13 @@ type localMovers struct {
 	program string
 	args    []string
 	names   []string
+	folder  string // for the reasons of those that end for good
 	log     *slog.Logger
 }
 
 // newLocalMovers finds the movers' program; with no movers there is nothing to find.
 func newLocalMovers(cfg *config.Config, o Options) (*localMovers, error) {
-	m := &localMovers{program: o.Mover, args: append([]string{"--config", o.ConfigFile}, o.MoverArgs...), log: o.Log}
+	m := &localMovers{program: o.Mover, args: append([]string{"--config", o.ConfigFile}, o.MoverArgs...), folder: cfg.StateDir, log: o.Log}
 	for i := range o.Movers {
 		m.names = append(m.names, fmt.Sprintf("%s-%d", cfg.Mover.Name, i+1))
 	}
@@ -69,28 +70,39 @@ func (m *localMovers) run(ctx context.Context) error {
 	if len(m.names) > 0 {
 		defer context.AfterFunc(ctx, func() { m.log.Info("the movers are asked to end; a second interrupt does not wait for them") })()
 	}
-	var group errgroup.Group
+	group, gctx := errgroup.WithContext(ctx)
 	for _, name := range m.names {
-		group.Go(func() error {
-			m.keep(ctx, name)
-			return nil
-		})
+		group.Go(func() error { return m.keep(gctx, name) })
 	}
-	_ = group.Wait() // none of them fails
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return nil
 }
 
 // keep runs a mover until ctx ends. One whose coordinator dies is asked to end, not
-// killed: it hands its jobs back and closes its disks.
-func (m *localMovers) keep(ctx context.Context, name string) {
+// killed: it hands its jobs back and closes its disks. One that ends for good, such as
+// for want of its library, is an error with its reason.
+func (m *localMovers) keep(ctx context.Context, name string) error {
 	log := m.log.With(telemetry.Mover(name))
+	reason := filepath.Join(m.folder, name+".reason")
+	defer func() { _ = os.Remove(reason) }()
 	err := supervise.Run(ctx, supervise.Options{
 		Path: m.program, Args: append(slices.Clone(m.args), "--name", name),
-		Grace: moverGrace, Orphaned: syscall.SIGTERM, Always: true,
+		Grace: moverGrace, Orphaned: syscall.SIGTERM, Always: true, Final: true,
+		Env:      append(os.Environ(), supervise.ReasonVariable+"="+reason),
 		LastWait: moverLastWait, Healthy: healthyAfter, Log: log,
 	})
 	if errors.Is(err, supervise.ErrForced) {
 		log.Warn("mover killed: it did not end in time", "limit", moverGrace)
 	}
+	if !errors.Is(err, supervise.ErrFinal) || ctx.Err() != nil {
+		return nil
+	}
+	text, readErr := os.ReadFile(reason)
+	if readErr != nil {
+		text = []byte("its last line above says why")
+	}
+	return &ivd.Error{Kind: ivd.Invalid, Op: "mover " + name, Err: fmt.Errorf("it ended for good: %s", text)}
 }

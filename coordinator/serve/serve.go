@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 }
 
 func run(ctx context.Context, cfg *config.Config, o Options) error {
-	if err := check(cfg); err != nil {
+	if err := Check(cfg, o); err != nil {
 		return err
 	}
 	state, err := openState(cfg.StateDir)
@@ -90,7 +90,7 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, o.Log)
 	points := catalogue.New(repository)
 	face, err := api.Open(
-		api.Options{Listen: cfg.API.Listen, Token: state.token, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: o.Log},
+		apiOptions(cfg, state.token, o.Log),
 		api.Rooms{
 			Runs: &runs{house: h, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points, h),
 			Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
@@ -151,6 +151,33 @@ func prove(ctx context.Context, r *repo.Repository, log *slog.Logger) error {
 			return nil
 		}
 	}
+}
+
+func apiOptions(cfg *config.Config, token ivd.Secret, log *slog.Logger) api.Options {
+	return api.Options{Listen: cfg.API.Listen, Token: token, CertFile: cfg.API.TLS.CertFile, KeyFile: cfg.API.TLS.KeyFile, TokensFile: cfg.API.TokensFile, Log: log}
+}
+
+// Check is what Run does with a configuration before it touches a network: it reads
+// every file that is named, and names what is wrong.
+func Check(cfg *config.Config, o Options) error {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if err := check(cfg); err != nil {
+		return err
+	}
+	var wrong []error
+	for _, c := range cfg.VCenters {
+		_, err := config.ReadSecret(c.PasswordFile, o.Log)
+		wrong = append(wrong, err, inventory.Check(inventory.Config{Name: c.Name, URL: c.URL, Thumbprint: string(c.Thumbprint)}))
+	}
+	wrong = append(wrong, apiOptions(cfg, "", o.Log).Check())
+	_, err := newLocalMovers(cfg, o)
+	wrong = append(wrong, err)
+	if o.Movers > 0 {
+		wrong = append(wrong, cfg.ValidateMover())
+	}
+	return errors.Join(wrong...)
 }
 
 // check finds what is wrong with a configuration before anything is opened.

@@ -23,11 +23,15 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
+	"ivdmover/shared/supervise"
 )
 
 // actsAsMover makes the test's own binary stand in for ivd-mover: it notes how it
 // was called and when it was asked to end.
 const actsAsMover = "IVD_TEST_MOVER_NOTES"
+
+// givesUp makes that one end for good.
+const givesUp = "IVD_TEST_MOVER_GIVES_UP"
 
 func TestMain(m *testing.M) {
 	if notes := os.Getenv(actsAsMover); notes != "" {
@@ -47,6 +51,10 @@ func mover(notes string) int {
 	note("began " + strings.Join(os.Args[1:], " "))
 	if strings.Count(string(before), "began") == 1 {
 		return 3
+	}
+	if os.Getenv(givesUp) != "" {
+		_ = os.WriteFile(os.Getenv(supervise.ReasonVariable), []byte("no library; unpack it"), 0o600)
+		return supervise.ExitFinal
 	}
 	note("ready")
 	<-ended
@@ -88,7 +96,7 @@ func newWorld(t *testing.T, change ...func(*lab.Options)) *world {
 	w.text = fmt.Sprintf(`
 vcenters: [{ name: lab, url: %q, username: %q, password_file: %q, thumbprint: %q }]
 repository: { url: "dir://%s/repository" }
-mover: { name: m }
+mover: { name: m, vddk: { libdir: /opt/vddk } }
 api: { listen: "127.0.0.1:0" }
 state_dir: %q
 `, r.URL, r.Username, filepath.Join(w.dir, "password"), r.Thumbprint, w.dir, filepath.Join(w.dir, "state"))
@@ -234,6 +242,46 @@ func TestMovers(t *testing.T) {
 		if len(lines) != 4 || lines[0] != "began --config "+w.file+" --name "+name || lines[1] != lines[0] || lines[3] != "asked to end" {
 			t.Errorf("%s:\n%s", name, notes)
 		}
+	}
+}
+
+// A mover that ends for good ends the coordinator that runs it, with its reason.
+func TestMoverEndsForGood(t *testing.T) {
+	w := newWorld(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(actsAsMover, w.dir)
+	t.Setenv(givesUp, "yes")
+	err = serve.Run(t.Context(), w.config(t, ""), quiet(serve.Options{Movers: 1, Mover: self, ConfigFile: w.file}))
+	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), "mover m-1: it ended for good: no library; unpack it") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What ends the start before anything is opened is what a check says.
+func TestCheckIsTheStartItself(t *testing.T) {
+	w := newWorld(t)
+	for name, more := range map[string]string{
+		"a certificate that is not there": "api: { listen: '127.0.0.1:0', tls: { cert_file: /nowhere.pem, key_file: /nowhere.pem } }\n",
+		"tokens that are not there":       "api: { listen: '127.0.0.1:0', tokens_file: /nowhere }\n",
+	} {
+		cfg, err := config.Parse("ivd.yaml", []byte(strings.Replace(w.text, "api: { listen: \"127.0.0.1:0\" }\n", more, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := serve.Check(cfg, quiet(serve.Options{})); ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), "/nowhere") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	cfg := w.config(t, "")
+	cfg.VCenters[0].PasswordFile, cfg.VCenters[0].Thumbprint = "/nowhere", "AB"
+	if err := serve.Check(cfg, quiet(serve.Options{})); err == nil || !strings.Contains(err.Error(), "/nowhere") || !strings.Contains(err.Error(), "thumbprint") {
+		t.Errorf("%v", err)
+	}
+	if err := serve.Check(w.config(t, ""), quiet(serve.Options{})); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -99,7 +99,7 @@ func (f *family) next() (over bool) {
 
 // ended decides what comes after the current child.
 func (f *family) ended(err error, lived time.Duration) (over bool) {
-	if final, err := finality(err); final && !f.o.Always {
+	if final, err := finality(err); final && (!f.o.Always || f.o.Final && errors.Is(err, ErrFinal)) {
 		f.result = err
 		return f.ask(os.Interrupt, false)
 	}

@@ -32,6 +32,10 @@ const ExitFinal = 78
 // back because a fresh process does it better: the library has lost threads in it.
 const ExitReplace = 75
 
+// ReasonVariable is the variable of a child's environment that names a file. A child
+// that gives up for good writes the reason there, and ends with ExitFinal.
+const ReasonVariable = "IVD_REASON_FILE"
+
 // ErrFinal is what Run returns when the child ended with ExitFinal. The child has
 // reported the reason.
 var ErrFinal = errors.New("the child process gave up")
@@ -57,6 +61,8 @@ type Options struct {
 	// Always replaces the child however it ended, with status 0 or ExitFinal too, and
 	// tries again where it could not be started.
 	Always bool
+	// Final ends Run with ErrFinal at ExitFinal, with Always too.
+	Final bool
 
 	// Silence is how long a child that gives signs of life (Voice) may give none before
 	// it is killed and replaced, in whole seconds. 0: however long.
