@@ -77,7 +77,7 @@ func TestStateThatIsPutBackFromAnOlderCopy(t *testing.T) {
 	}
 	late()
 	b.Serve(two)
-	v = b.Until(two, id, coordtest.Ended)
+	b.Until(two, id, coordtest.Ended)
 	late()
 	mu.Lock()
 	defer mu.Unlock()
