@@ -55,6 +55,7 @@ func doctor(t *testing.T, s *stage.Stage, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), s.Program("ivd-mover"), append([]string{"doctor", "--config", s.ConfigFile()}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(os.Environ(), script.ProxyVariable+"="+s.Config.BIOSUUID)
 	return cmd
 }
 
