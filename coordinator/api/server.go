@@ -72,7 +72,6 @@ func Open(o Options, rooms Rooms) (*Server, error) {
 	return s, nil
 }
 
-// tokens are those that are let in. There is at least one.
 // Check reports what is wrong with the options, the files included that they name.
 // Whose token `ivd serve` makes itself is let in in any case.
 func (o Options) Check() error {
@@ -91,6 +90,7 @@ func (o Options) Check() error {
 	return o.check(config != nil)
 }
 
+// tokens are those that are let in. There is at least one.
 func (o Options) tokens() (known tokens, err error) {
 	if o.TokensFile != "" {
 		if known, err = readTokens(o.TokensFile); err != nil {
