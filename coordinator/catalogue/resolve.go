@@ -119,8 +119,14 @@ func (c *Catalogue) DiskNamed(ctx context.Context, name string) (ivd.DiskID, err
 	return DiskNamed(points, name)
 }
 
-// DiskNamed is the one of the disks of some points that has an id or a name.
+// DiskNamed is the one of the disks of some points that has a name, or the id, which
+// disks of several vCenters may have.
 func DiskNamed(points []Point, name string) (ivd.DiskID, error) {
+	for _, p := range points {
+		if id := diskOf(p.ID).ID; strings.EqualFold(string(id), name) {
+			return id, nil
+		}
+	}
 	d, err := diskNamed(points, name)
 	return d.ID, err
 }
