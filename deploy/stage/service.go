@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"ivdmover/deploy/lab/owner"
@@ -96,18 +97,24 @@ func (s *Stage) environment() []string {
 	return append([]string{"IVD_SERVER=" + s.server, "IVD_TOKEN_FILE=" + s.Path("state", "api.token"), "TMPDIR=" + s.Path("tmp"), "IVD_LAB_PROXY=" + s.Config.BIOSUUID}, s.credentials...)
 }
 
-// FreePort is a loopback address that nobody listens on just now. Its port is below
-// those that outgoing connections are given, so that a process that is started again
-// finds it free.
+// FreePort is a loopback address that nobody listens on just now, and that this
+// process has not been given before. Its port is below those that outgoing connections
+// are given, so that a process that is started again finds it free.
 func FreePort() (address string, err error) {
 	for range 100 {
+		address = fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if _, given := givenPorts.LoadOrStore(address, true); given {
+			continue
+		}
 		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
-			return l.Addr().String(), l.Close()
+		if l, err = net.Listen("tcp", address); err == nil {
+			return address, l.Close()
 		}
 	}
 	return "", err
 }
+
+var givenPorts sync.Map // of addresses
 
 // versitygw is the S3 server's program: named by IVD_TOOLS, among the project's
 // tools, or on the PATH.

@@ -25,11 +25,11 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// Owner is a login of its own with a vCenter.
+// Owner is a login of its own with a vCenter. It is safe for concurrent use.
 type Owner struct {
-	client *govmomi.Client
-	finder *find.Finder
-	disks  *vslm.ObjectManager
+	client     *govmomi.Client
+	datacenter *object.Datacenter
+	disks      *vslm.ObjectManager
 }
 
 // Connect logs in. The certificate must have the SHA-1 thumbprint.
@@ -48,13 +48,16 @@ func Connect(ctx context.Context, sdk, username, password, thumbprint string) (*
 	if err := c.Login(ctx, url.UserPassword(username, password)); err != nil {
 		return nil, fmt.Errorf("log in to %s: %w", sdk, err)
 	}
-	o := &Owner{client: c, finder: find.NewFinder(vc), disks: vslm.NewObjectManager(vc)}
-	dc, err := o.finder.DefaultDatacenter(ctx)
-	if err != nil {
+	o := &Owner{client: c, disks: vslm.NewObjectManager(vc)}
+	if o.datacenter, err = find.NewFinder(vc).DefaultDatacenter(ctx); err != nil {
 		return nil, err
 	}
-	o.finder.SetDatacenter(dc)
 	return o, nil
+}
+
+// finder is a new one, since none may be used by several at once.
+func (o *Owner) finder() *find.Finder {
+	return find.NewFinder(o.client.Client).SetDatacenter(o.datacenter)
 }
 
 // Close logs out.
@@ -73,7 +76,7 @@ type Disk struct {
 
 // Disks lists every IVD of every datastore.
 func (o *Owner) Disks(ctx context.Context) ([]Disk, error) {
-	stores, err := o.finder.DatastoreList(ctx, "*")
+	stores, err := o.finder().DatastoreList(ctx, "*")
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +109,7 @@ func (o *Owner) Disk(ctx context.Context, ref ivd.DiskRef) (Disk, error) {
 
 // Create makes a thin IVD of whole MiB.
 func (o *Owner) Create(ctx context.Context, datastoreName, name string, mib int64) (Disk, error) {
-	ds, err := o.finder.Datastore(ctx, datastoreName)
+	ds, err := o.finder().Datastore(ctx, datastoreName)
 	if err != nil {
 		return Disk{}, err
 	}
@@ -126,7 +129,7 @@ func (o *Owner) Create(ctx context.Context, datastoreName, name string, mib int6
 
 // Register promotes a virtual disk, given by its path within the datastore.
 func (o *Owner) Register(ctx context.Context, datastoreName, path, name string) (Disk, error) {
-	ds, err := o.finder.Datastore(ctx, datastoreName)
+	ds, err := o.finder().Datastore(ctx, datastoreName)
 	if err != nil {
 		return Disk{}, err
 	}
@@ -139,7 +142,7 @@ func (o *Owner) Register(ctx context.Context, datastoreName, path, name string) 
 
 // Attach attaches an IVD to the virtual machine that is the n-th by name, from 0.
 func (o *Owner) Attach(ctx context.Context, ref ivd.DiskRef, n int) error {
-	vms, err := o.finder.VirtualMachineList(ctx, "*")
+	vms, err := o.finder().VirtualMachineList(ctx, "*")
 	if err != nil {
 		return err
 	}
@@ -162,7 +165,7 @@ func (o *Owner) Snapshots(ctx context.Context, ref ivd.DiskRef) ([]types.VStorag
 // Disabled are the methods that may not be called now, as "vm: method", of every
 // virtual machine.
 func (o *Owner) Disabled(ctx context.Context) ([]string, error) {
-	vms, err := o.finder.VirtualMachineList(ctx, "*")
+	vms, err := o.finder().VirtualMachineList(ctx, "*")
 	if err != nil {
 		return nil, err
 	}
