@@ -78,7 +78,6 @@ func TestWrongSetUpIsOneClearLine(t *testing.T) {
 		{"wrong password file", "vcenter.password", "no.password", 2, []string{"no.password"}},
 		{"wrong thumbprint", s.Lab.Thumbprint, wrong, 2, []string{wrong, s.Lab.Thumbprint}},
 		{"no bucket", "s3://backups", "s3://nowhere", 2, []string{"nowhere"}},
-		{"no queue", "queue: {", "queue: { url: nats://127.0.0.1:1", 1, []string{"127.0.0.1:1"}},
 	}
 	for _, c := range cases {
 		rewrite(t, s, c.from, c.to, func() {
