@@ -59,6 +59,7 @@ func claim(ctx context.Context, q *queue.Queue, j *job.Job, by signer, ready fun
 		waited, notNow := ready(rec)
 		if errors.Is(notNow, errOver) {
 			r := &record{queue: q, rec: rec, stored: rec, rev: rev}
+			r.rec.Attempt++ // the next message is another one than this, which is still on the queue
 			if err := r.fail(ctx, &ivd.Error{Kind: ivd.Expired, Err: notNow}); err != nil {
 				return nil, fmt.Errorf("%w: %w", errLater, err)
 			}

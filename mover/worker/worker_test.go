@@ -218,7 +218,7 @@ func TestJobWhoseLeaseIsOver(t *testing.T) {
 	b.publish(j)
 	b.start("mover-1", 1, pipeline.Limits{})
 	rec := b.wait(j, state(job.Failed))
-	if rec.Failure == nil || rec.Failure.Kind != ivd.Expired || rec.Attempt != 0 || rec.Lost != 0 {
+	if rec.Failure == nil || rec.Failure.Kind != ivd.Expired || rec.Attempt != 1 || rec.Lost != 0 {
 		t.Fatalf("%+v, failure %+v", rec, rec.Failure)
 	}
 	_, rev, err := b.queue.JobRecord(t.Context(), j.Run, j.Disk.Ref.ID(), j.ID)
