@@ -71,10 +71,12 @@ type Archive interface {
 	Repository(ctx context.Context) (Repository, error)
 }
 
-// Movers tells which movers live, and of those that it cannot tell of why, by name.
+// Movers tells which movers live, and of those that it cannot tell of why, by name; and
+// why none takes jobs, nil while one does.
 type Movers interface {
 	Movers(ctx context.Context) ([]job.Mover, error)
 	Unread(ctx context.Context) (map[string]error, error)
+	Shortage(ctx context.Context) (why, err error)
 }
 
 // Rooms is what the server answers from. All are needed.

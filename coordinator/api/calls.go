@@ -98,6 +98,11 @@ func (c *Client) Movers(ctx context.Context) ([]Mover, error) {
 	return call[[]Mover](ctx, c, http.MethodGet, root+"/movers", nil, nil)
 }
 
+// Shortage says why no mover takes jobs, if none does.
+func (c *Client) Shortage(ctx context.Context) (Shortage, error) {
+	return call[Shortage](ctx, c, http.MethodGet, root+"/movers/shortage", nil, nil)
+}
+
 // Repository says what the server's repository is.
 func (c *Client) Repository(ctx context.Context) (Repository, error) {
 	return call[Repository](ctx, c, http.MethodGet, root+"/repo", nil, nil)

@@ -41,6 +41,7 @@ func (h *handler) routes() http.Handler {
 	get("/points", h.points)
 	get("/points/{point...}", h.point)
 	get("/movers", h.movers)
+	get("/movers/shortage", h.shortage)
 	get("/repo", h.repo)
 	return jsonErrors(mux)
 }

@@ -92,6 +92,11 @@ func (h *handler) movers(w http.ResponseWriter, r *http.Request) {
 	reply(w, movers, err)
 }
 
+func (h *handler) shortage(w http.ResponseWriter, r *http.Request) {
+	why, err := h.rooms.Movers.Shortage(r.Context())
+	reply(w, Shortage{Failure: ivd.FailureOf(why)}, err)
+}
+
 func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
 	var request BackupRequest
 	err := read(w, r, &request)

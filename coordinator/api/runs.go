@@ -32,6 +32,7 @@ type Run struct {
 	Ended      time.Time    `json:"ended,omitzero"`
 	Owner      string       `json:"owner"`                // the coordinator that drives it
 	Cancelling bool         `json:"cancelling,omitempty"` // its end was asked for
+	Waiting    string       `json:"waiting,omitempty"`    // for what, while none of its disks can go on
 	Full       bool         `json:"full,omitempty"`       // all that is allocated is read
 	Failure    *ivd.Failure `json:"failure,omitempty"`    // why it could not begin, or what it left out
 	Counts     Counts       `json:"counts"`

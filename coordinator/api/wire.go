@@ -106,6 +106,11 @@ type Mover struct {
 	Failure    *ivd.Failure `json:"failure,omitempty"`   // why its heartbeat cannot be read
 }
 
+// Shortage says why no mover takes jobs.
+type Shortage struct {
+	Failure *ivd.Failure `json:"failure"` // null: one does
+}
+
 // Path is how a mover fares with a datastore by one transport.
 type Path struct {
 	job.Path

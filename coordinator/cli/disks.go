@@ -85,6 +85,7 @@ func (a *app) movers() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "movers",
 		Short: "List the live movers and what they do",
+		Long:  "Lists the live movers and what they do. Where none takes jobs, the reason stands below\nthe list, with what is known of the last mover that ended.",
 		Example: `  ivd movers
   ivd movers -o json`,
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
@@ -92,7 +93,11 @@ func (a *app) movers() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showList(movers, func(w io.Writer) error { return writeMovers(w, movers) }, unreadMovers(movers), "not readable")
+			short, err := c.Shortage(ctx)
+			if err != nil {
+				return err
+			}
+			return a.showList(movers, func(w io.Writer) error { return writeMovers(w, movers, short.Failure) }, unreadMovers(movers), "not readable")
 		}),
 	}
 	return a.withServer(a.withOutput(c))

@@ -62,6 +62,31 @@ func TestEmptyTables(t *testing.T) {
 	}
 }
 
+// Where no mover takes jobs, the list of movers says why, and so does a run that waits,
+// to who shows it and to who follows it.
+func TestWaitingForMovers(t *testing.T) {
+	rooms := estate()
+	rooms.MoverList = nil
+	rooms.Short = &ivd.Error{Kind: ivd.Transient, Err: errors.New("no mover takes jobs: 0 are connected"), Remedy: "start ivd-mover"}
+	v := backup(api.Running)
+	v.Waiting = "no mover takes jobs: 0 are connected; start ivd-mover"
+	rooms.Put(v)
+	url := serve(t, rooms)
+	for _, args := range [][]string{{"movers"}, {"run", "show", string(runA)}} {
+		code, out, errs := do(t.Context(), cli.Extra{}, append(args, "--server", url)...)
+		if code != 0 || errs != "" || !strings.Contains(out, v.Waiting+"\n") {
+			t.Errorf("%v: %d %q\n%s", args, code, errs, out)
+		}
+	}
+	if _, out, _ := do(t.Context(), cli.Extra{}, "run", "show", string(runA), "--server", url, "-o", "json"); !strings.Contains(out, `"waiting": "no mover takes`) {
+		t.Errorf("as JSON: %s", out)
+	}
+	rooms.Short = nil
+	if _, out, _ := do(t.Context(), cli.Extra{}, "movers", "--server", url); strings.Contains(out, "no mover") {
+		t.Errorf("with movers: %s", out)
+	}
+}
+
 // A list names what it lacks, in every format, and the exit code says so; the rest is
 // there.
 func TestListsThatLackSomething(t *testing.T) {

@@ -77,6 +77,9 @@ func runFacts(v api.RunDetail) []fact {
 		started += ", took " + t
 	}
 	facts := []fact{{"run", string(v.ID)}, {"kind", what}, {"state", state}, {"started", started}}
+	if v.Waiting != "" {
+		facts = append(facts, fact{"waiting", v.Waiting})
+	}
 	if v.Failure != nil {
 		facts = append(facts, fact{"failure", progress.Failure(v.Failure)})
 	}

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
@@ -187,7 +189,7 @@ func unreadMovers(movers []api.Mover) (not unlisted) {
 	return not
 }
 
-func writeMovers(w io.Writer, movers []api.Mover) error {
+func writeMovers(w io.Writer, movers []api.Mover, short *ivd.Failure) error {
 	t := &text.Table{Columns: []text.Column{
 		text.Left("NAME"), text.Left("HOST"), text.Right("DISKS"), text.Right("FREE"), text.Left("STATE"), text.Left("VDDK"), text.Left("TRANSPORTS"),
 	}}
@@ -226,10 +228,15 @@ func writeMovers(w io.Writer, movers []api.Mover) error {
 			return err
 		}
 	}
-	paths, filled := pathTable(movers)
-	if !filled {
+	if paths, filled := pathTable(movers); filled {
+		fmt.Fprintln(w)
+		if err := paths.Write(w); err != nil {
+			return err
+		}
+	}
+	if short == nil {
 		return nil
 	}
-	fmt.Fprintln(w)
-	return paths.Write(w)
+	_, err := fmt.Fprintf(w, "\n%s\n", progress.Failure(short))
+	return err
 }

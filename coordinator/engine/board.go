@@ -17,6 +17,8 @@ type board struct {
 	seq    uint64                    // of the latest change
 	counts Counts
 	stats  ivd.Stats
+
+	unmoved int // how many items movers have still to work for
 }
 
 // change is an item with the number of its latest change.
@@ -34,6 +36,7 @@ func (b *board) put(it ItemView) {
 		c := e.Value.(*change)
 		b.counts.remove(c.item.Item)
 		b.stats.Subtract(c.item.Stats)
+		b.unmoved -= unmoved(c.item)
 		c.item, c.seq = it, b.seq
 		b.order.MoveToBack(e)
 	} else {
@@ -41,6 +44,15 @@ func (b *board) put(it ItemView) {
 	}
 	b.counts.Add(it.Item)
 	b.stats.Add(it.Stats)
+	b.unmoved += unmoved(it)
+}
+
+// unmoved is 1 of an item that movers have still to work for.
+func unmoved(it ItemView) int {
+	if order[it.Step] <= order[Moving] {
+		return 1
+	}
+	return 0
 }
 
 // get is an item as it was put last.

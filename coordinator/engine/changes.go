@@ -50,7 +50,7 @@ func (e *Engine) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[Change, erro
 func (d *driver) changes(since uint64) (c Change, latest uint64, next <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return Change{d.board.sum(d.run), d.board.since(since)}, d.board.seq, d.changed
+	return Change{d.sumLocked(), d.board.since(since)}, d.board.seq, d.changed
 }
 
 // watch yields the changes of a run that is driven here, until it is no more. Over:

@@ -167,7 +167,7 @@ func (d *driver) finish(ctx context.Context) {
 	v.State, v.Ended = d.result(), time.Now().UTC()
 	d.conclude(ctx, v) // first: nobody looks at a run that has ended
 	err := again(ctx, func() error {
-		return d.update(ctx, func(r *Run) { r.State, r.Ended, r.Counts, r.Stats = v.State, v.Ended, v.Counts, v.Stats })
+		return d.update(ctx, func(r *Run) { r.State, r.Ended, r.Counts, r.Stats, r.Waiting = v.State, v.Ended, v.Counts, v.Stats, "" })
 	})
 	if err != nil {
 		d.leave(ctx, "storing the run's end", err)
@@ -213,7 +213,7 @@ func (d *driver) keepBeating(ctx context.Context, lose context.CancelCauseFunc) 
 		}
 		err := d.update(ctx, func(r *Run) {
 			now := d.summary()
-			r.Beat, r.Counts, r.Stats = r.Beat+1, now.Counts, now.Stats
+			r.Beat, r.Counts, r.Stats, r.Waiting = r.Beat+1, now.Counts, now.Stats, now.Waiting
 		})
 		if errors.Is(err, errTakenOver) || errors.Is(err, errRecordsLost) {
 			lose(err)

@@ -47,6 +47,7 @@ type Fleet interface {
 	Handles(ctx context.Context) (int, error)                                         // disks that they can hold
 	Holds(ctx context.Context, run ivd.RunID, disk ivd.DiskID) (held bool, err error) // whether one works on a disk
 	Vouched(ctx context.Context, rec job.Record) error                                // refuses a checkpoint that no mover signed (kind Denied)
+	Shortage(ctx context.Context) (why, err error)                                    // why no mover takes jobs; nil: one does
 }
 
 // Deps are what an Engine works with. It owns none of them.
@@ -72,6 +73,7 @@ type Engine struct {
 	Deps
 	start string // names this start of the instance
 	gate  *gate
+	short shortage // of movers
 
 	mu      sync.Mutex
 	drivers map[ivd.RunID]*driver // guarded by mu

@@ -136,7 +136,17 @@ func (d *driver) shown(k ItemKey) (ItemView, bool) {
 func (d *driver) summary() Run {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.board.sum(d.run)
+	return d.sumLocked()
+}
+
+// sumLocked is the run with the sums of its items, and for what they wait.
+func (d *driver) sumLocked() Run {
+	r := d.board.sum(d.run)
+	r.Waiting = ""
+	if d.board.unmoved > 0 && !r.Cancel && !r.State.Ended() {
+		r.Waiting = d.e.short.text()
+	}
+	return r
 }
 
 func (d *driver) allEnded() bool {

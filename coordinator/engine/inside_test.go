@@ -86,6 +86,7 @@ type noFleet struct{}
 func (noFleet) Handles(context.Context) (int, error)                       { return 8, nil }
 func (noFleet) Holds(context.Context, ivd.RunID, ivd.DiskID) (bool, error) { return false, nil }
 func (noFleet) Vouched(context.Context, job.Record) error                  { return nil }
+func (noFleet) Shortage(context.Context) (why, err error)                  { return nil, nil }
 
 // leaseFor is a lease that ends after a while.
 func leaseFor(life time.Duration) repo.Lease {

@@ -71,6 +71,7 @@ type Run struct {
 	Body      json.RawMessage  `json:"body,omitempty"` // the workflow's own
 
 	Repository string `json:"repository,omitempty"` // its id; who has another one leaves the run alone
+	Waiting    string `json:"waiting,omitempty"`    // for what, while nothing of it can go on; as of the latest beat
 }
 
 // Decode reads the body.

@@ -31,7 +31,7 @@ func (d *driver) job(k jobKey) job.Record {
 func (d *driver) view() View {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.board.view(d.run)
+	return View{Run: d.sumLocked(), Items: d.board.since(0)}
 }
 
 // liveLocked adds the records and the progress of an item's jobs.

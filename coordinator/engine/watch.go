@@ -90,5 +90,5 @@ func (e *Engine) countFleet(ctx context.Context) error {
 		return err
 	}
 	e.gate.setFleet(handles)
-	return nil
+	return e.noteShortage(ctx, handles)
 }

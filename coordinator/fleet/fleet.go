@@ -34,6 +34,7 @@ type Fleet struct {
 
 	mu    sync.Mutex
 	beats map[string]pulse // guarded by mu: by the mover's name
+	gone  gone             // guarded by mu
 	keys  map[string]keys  // guarded by mu: of processes, as they are stored
 
 	listing sync.Mutex // held while the heartbeats are listed: once for all who ask
@@ -44,9 +45,8 @@ type Fleet struct {
 
 // pulse is how far a mover's count of beats was, and since when.
 type pulse struct {
-	process string
-	count   uint64
-	since   time.Time
+	mover job.Mover // as it is since then
+	since time.Time
 }
 
 // New returns the fleet of a queue. Now is its clock; nil is time.Now.
@@ -122,11 +122,12 @@ func (f *Fleet) silence(movers []job.Mover) []time.Duration {
 	now, seen, silent := f.now(), make(map[string]pulse, len(movers)), make([]time.Duration, len(movers))
 	for i, m := range movers {
 		p, known := f.beats[m.Name]
-		if !known || p.process != m.Process || p.count != m.Beat {
-			p = pulse{process: m.Process, count: m.Beat, since: now}
+		if !known || p.mover.Process != m.Process || p.mover.Beat != m.Beat {
+			p = pulse{mover: m, since: now}
 		}
 		seen[m.Name], silent[i] = p, now.Sub(p.since)
 	}
+	f.missLocked(now, seen)
 	f.beats = seen
 	return silent
 }

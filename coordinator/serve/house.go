@@ -23,7 +23,7 @@ import (
 type house struct {
 	queue   *queue.Queue
 	log     *slog.Logger
-	fleet   *fleet.Fleet
+	fleet   crew
 	engine  *engine.Engine
 	backup  *backup.Workflow
 	restore *restore.Workflow
@@ -34,8 +34,8 @@ type house struct {
 	err   error         // set before begun is closed
 }
 
-func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inventory.Sources, cfg *config.Config, log *slog.Logger) *house {
-	h := &house{queue: q, log: log, fleet: fleet.New(q, nil), begun: make(chan struct{})}
+func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inventory.Sources, cfg *config.Config, movers *localMovers, log *slog.Logger) *house {
+	h := &house{queue: q, log: log, fleet: crew{fleet.New(q, nil), movers}, begun: make(chan struct{})}
 	l := ledger.New(q.State(), log, nil)
 	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, Log: log})
 	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})

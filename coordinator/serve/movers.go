@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -35,11 +37,14 @@ type localMovers struct {
 	names   []string
 	folder  string // for the reasons of those that end for good
 	log     *slog.Logger
+
+	mu    sync.Mutex
+	ended map[string]string // guarded by mu: why a mover ended that was replaced
 }
 
 // newLocalMovers finds the movers' program; with no movers there is nothing to find.
 func newLocalMovers(cfg *config.Config, o Options) (*localMovers, error) {
-	m := &localMovers{program: o.Mover, args: append([]string{"--config", o.ConfigFile}, o.MoverArgs...), folder: cfg.StateDir, log: o.Log}
+	m := &localMovers{program: o.Mover, args: append([]string{"--config", o.ConfigFile}, o.MoverArgs...), folder: cfg.StateDir, log: o.Log, ended: map[string]string{}}
 	for i := range o.Movers {
 		m.names = append(m.names, fmt.Sprintf("%s-%d", cfg.Mover.Name, i+1))
 	}
@@ -86,13 +91,14 @@ func (m *localMovers) run(ctx context.Context) error {
 // for want of its library, is an error with its reason.
 func (m *localMovers) keep(ctx context.Context, name string) error {
 	log := m.log.With(telemetry.Mover(name))
-	reason := filepath.Join(m.folder, name+".reason")
+	reason := m.reasonFile(name)
 	defer func() { _ = os.Remove(reason) }()
 	err := supervise.Run(ctx, supervise.Options{
 		Path: m.program, Args: append(slices.Clone(m.args), "--name", name),
 		Grace: moverGrace, Orphaned: syscall.SIGTERM, Always: true, Final: true,
 		Env:      append(os.Environ(), supervise.ReasonVariable+"="+reason),
 		LastWait: moverLastWait, Healthy: healthyAfter, Log: log,
+		Ended: func(err error) { m.note(name, err) },
 	})
 	if errors.Is(err, supervise.ErrForced) {
 		log.Warn("mover killed: it did not end in time", "limit", moverGrace)
@@ -105,4 +111,43 @@ func (m *localMovers) keep(ctx context.Context, name string) error {
 		text = []byte("its last line above says why")
 	}
 	return &ivd.Error{Kind: ivd.Invalid, Op: "mover " + name, Err: fmt.Errorf("it ended for good: %s", text)}
+}
+
+func (m *localMovers) reasonFile(name string) string { return filepath.Join(m.folder, name+".reason") }
+
+// note keeps why a mover has ended: what it has said itself, or how its process ended.
+func (m *localMovers) note(name string, err error) {
+	why := err.Error()
+	if text := m.said(name); text != "" {
+		why = text
+		_ = os.Remove(m.reasonFile(name)) // of the one that has ended, not of the next
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended[name] = why
+}
+
+// said is the last error that a mover, or its child process, has reported.
+func (m *localMovers) said(name string) string {
+	text, err := os.ReadFile(m.reasonFile(name))
+	if err != nil {
+		return "" // there is none
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// lastError is the last error of a mover that runs here; empty: none has reported one.
+func (m *localMovers) lastError() string {
+	for _, name := range m.names {
+		why := m.said(name)
+		if why == "" {
+			m.mu.Lock()
+			why = m.ended[name]
+			m.mu.Unlock()
+		}
+		if why != "" {
+			return fmt.Sprintf("the last error of mover %s: %s", name, why)
+		}
+	}
+	return ""
 }

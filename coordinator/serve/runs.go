@@ -109,7 +109,7 @@ func (r *runs) Watch(ctx context.Context, id ivd.RunID) iter.Seq2[api.Change, er
 func (r *runs) run(v engine.Run) api.Run {
 	out := api.Run{
 		ID: v.ID, Kind: job.Kind(v.Kind), State: api.State(v.State), Created: v.Created, Ended: v.Ended,
-		Owner: v.Owner, Cancelling: v.Cancel, Failure: v.Failure, Stats: v.Stats,
+		Owner: v.Owner, Cancelling: v.Cancel, Waiting: v.Waiting, Failure: v.Failure, Stats: v.Stats,
 		Counts: api.Counts{
 			Disks: v.Counts.Items, Waiting: v.Counts.Waiting, Working: v.Counts.Working(),
 			Done: v.Counts.Done, Failed: v.Counts.Failed, Cancelled: v.Counts.Cancelled,

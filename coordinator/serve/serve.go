@@ -87,7 +87,11 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	h := newHouse(state.instance, jobs, repository, vcenters, cfg, o.Log)
+	movers, err := newLocalMovers(cfg, o)
+	if err != nil {
+		return err
+	}
+	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
 	points := catalogue.New(repository)
 	face, err := api.Open(
 		apiOptions(cfg, state.token, o.Log),
@@ -96,11 +100,6 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 			Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
 		})
 	if err != nil {
-		return err
-	}
-	movers, err := newLocalMovers(cfg, o)
-	if err != nil {
-		_ = face.Close() // nobody was answered yet
 		return err
 	}
 	return live(ctx, repository, h, face, movers, o)

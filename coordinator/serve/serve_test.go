@@ -33,6 +33,9 @@ const actsAsMover = "IVD_TEST_MOVER_NOTES"
 // givesUp makes that one end for good.
 const givesUp = "IVD_TEST_MOVER_GIVES_UP"
 
+// failsWith makes that one end with an error again and again.
+const failsWith = "IVD_TEST_MOVER_FAILS"
+
 func TestMain(m *testing.M) {
 	if notes := os.Getenv(actsAsMover); notes != "" {
 		os.Exit(mover(notes))
@@ -55,6 +58,10 @@ func mover(notes string) int {
 	if os.Getenv(givesUp) != "" {
 		_ = os.WriteFile(os.Getenv(supervise.ReasonVariable), []byte("no library; unpack it"), 0o600)
 		return supervise.ExitFinal
+	}
+	if why := os.Getenv(failsWith); why != "" {
+		_ = os.WriteFile(os.Getenv(supervise.ReasonVariable), []byte(why+"\n"), 0o600)
+		return 1
 	}
 	note("ready")
 	<-ended
@@ -257,6 +264,31 @@ func TestMoverEndsForGood(t *testing.T) {
 	err = serve.Run(t.Context(), w.config(t, ""), quiet(serve.Options{Movers: 1, Mover: self, ConfigFile: w.file}))
 	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), "mover m-1: it ended for good: no library; unpack it") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Whoever asks why no mover takes jobs is told the last error of one that runs here:
+// what it said itself, or how its process ended.
+func TestMoverThatEndsAgainAndAgain(t *testing.T) {
+	w := newWorld(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(actsAsMover, w.dir)
+	t.Setenv(failsWith, "the licence is expired")
+	client, _ := w.start(t, serve.Options{Movers: 1, Mover: self, ConfigFile: w.file})
+	for _, want := range []string{"the last error of mover m-1: exit status 3", "the last error of mover m-1: the licence is expired"} {
+		for said := ""; !strings.Contains(said, want); {
+			short, err := client.Shortage(t.Context())
+			if err != nil || short.Failure == nil {
+				t.Fatalf("%+v, %v", short, err)
+			}
+			said = short.Failure.Message
+			if !strings.HasPrefix(said, "no mover takes jobs: 0 are connected") {
+				t.Fatal(said)
+			}
+		}
 	}
 }
 

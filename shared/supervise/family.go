@@ -113,6 +113,9 @@ func (f *family) ended(err error, lived time.Duration) (over bool) {
 	if err == nil {
 		err = errors.New("exit status 0")
 	}
+	if f.o.Ended != nil {
+		f.o.Ended(err)
+	}
 	f.deaths++
 	wait := f.backoff.After(f.deaths)
 	f.o.Log.Warn("child process ended and is replaced", "err", err, "lived", lived.Round(time.Millisecond), "in", wait)

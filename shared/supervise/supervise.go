@@ -76,6 +76,9 @@ type Options struct {
 	LastWait  time.Duration // at most. 0: half a minute
 	Healthy   time.Duration // a child that lived this long resets the wait to FirstWait. 0: a minute
 
+	// Ended is told why a child ended that is replaced. nil: nobody is.
+	Ended func(error)
+
 	Log *slog.Logger // nil: nothing is logged
 }
 

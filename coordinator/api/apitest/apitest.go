@@ -25,6 +25,7 @@ type Rooms struct {
 	Details      map[ivd.PointID]api.PointDetail // beyond the list, of some points
 	MoverList    []job.Mover
 	UnreadMovers map[string]error
+	Short        error // why no mover takes jobs
 	Info         api.Repository
 	Err          error         // when set, every call fails with it
 	Next         api.RunDetail // what a start makes; its kind and request are filled in
@@ -302,3 +303,6 @@ func (f *Rooms) Movers(context.Context) ([]job.Mover, error) { return f.MoverLis
 
 // Unread gives the map.
 func (f *Rooms) Unread(context.Context) (map[string]error, error) { return f.UnreadMovers, f.Err }
+
+// Shortage gives the reason.
+func (f *Rooms) Shortage(context.Context) (why, err error) { return f.Short, f.Err }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/text"
 )
 
 // plainEvery is how often a line is written where there is no terminal.
@@ -47,6 +48,9 @@ func (p *Progress) Show(v api.RunDetail) {
 	if !v.State.Ended() && now.Sub(p.said) >= plainEvery {
 		p.said = now
 		fmt.Fprintln(p.out, "run "+string(v.ID)+": "+p.summary(v))
+		if v.Waiting != "" {
+			fmt.Fprintln(p.out, "run "+string(v.ID)+" waits: "+text.Safe(v.Waiting))
+		}
 	}
 }
 

@@ -178,6 +178,20 @@ func TestPlainLines(t *testing.T) {
 	}
 }
 
+// What a run waits for stands above the disks at work, or below the plain line.
+func TestWaitingSaysForWhat(t *testing.T) {
+	v := view(disk("data", api.Waiting, 1<<30, 0, 0))
+	v.Waiting = "no mover takes jobs\x1b"
+	p, term, _ := onTerminal(t, 100, 24)
+	p.Show(v)
+	term.Await("line about it", is(`no mover takes jobs\x1b`, "0 of 1 disks ended, 0%, 0 B read, 0 B stored, 0 B/s, 1 waiting"))
+	var out strings.Builder
+	New(&out, time.Now).Show(v)
+	if want := "run 20261124t231500z-1f0c2a9b waits: no mover takes jobs\\x1b\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("%q, want %q at its end", out.String(), want)
+	}
+}
+
 // A terminal that does not know its size is written to as a file is.
 func TestTerminalWithoutASize(t *testing.T) {
 	p, term, _ := onTerminal(t, 0, 0)

@@ -88,9 +88,13 @@ func (p *Progress) overview(v api.RunDetail) string {
 	return s
 }
 
-// atWork is a line for each disk at work, in the run's order.
+// atWork is a line for each disk at work, in the run's order, below one about what
+// the run waits for.
 func (p *Progress) atWork(v api.RunDetail) []line {
 	var lines []line
+	if v.Waiting != "" {
+		lines = append(lines, line{text: text.Safe(v.Waiting)})
+	}
 	for _, d := range v.Disks {
 		if d.Step == api.Ended || d.Step == api.Waiting {
 			continue

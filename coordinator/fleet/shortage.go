@@ -1,0 +1,81 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+)
+
+// gone is the mover whose heartbeat went last.
+type gone struct {
+	mover  job.Mover
+	at     time.Time
+	silent bool // it fell silent before; else it left in order
+}
+
+// Shortage returns why no mover takes jobs, with what is known of those that did; nil
+// while one does. Its text changes only when they do.
+func (f *Fleet) Shortage(ctx context.Context) (error, error) {
+	movers, err := f.standing.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	connected, notes := 0, []string(nil)
+	for i, silent := range f.silence(movers) {
+		m := movers[i]
+		switch {
+		case silent > SilentMover:
+			notes = append(notes, fmt.Sprintf("mover %s on host %s has fallen silent", m.Name, m.Host))
+		case m.Draining:
+			connected++
+			notes = append(notes, fmt.Sprintf("mover %s on host %s finishes what it has and takes nothing new", m.Name, m.Host))
+		case m.Handles == 0:
+			connected++
+			notes = append(notes, fmt.Sprintf("mover %s on host %s can open no disk", m.Name, m.Host))
+		default:
+			return nil, nil
+		}
+	}
+	if len(notes) == 0 {
+		notes = f.lastGone()
+	}
+	return &ivd.Error{
+		Kind: ivd.Transient, Err: fmt.Errorf("no mover takes jobs: %s", strings.Join(append([]string{fmt.Sprintf("%d are connected", connected)}, notes...), "; ")),
+		Remedy: "start ivd-mover, or look at its log",
+	}, nil
+}
+
+// lastGone says of the mover that went last how it did.
+func (f *Fleet) lastGone() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.gone
+	if g.at.IsZero() {
+		return nil
+	}
+	how := "ended"
+	if g.silent {
+		how = "fell silent"
+	}
+	return []string{fmt.Sprintf("mover %s on host %s %s at %s", g.mover.Name, g.mover.Host, how, g.at.UTC().Format("2006-01-02 15:04:05 UTC"))}
+}
+
+// missLocked notes which mover is no longer among those that are seen now.
+func (f *Fleet) missLocked(now time.Time, seen map[string]pulse) {
+	for name, p := range f.beats {
+		if _, there := seen[name]; there {
+			continue
+		}
+		g := gone{mover: p.mover, at: now}
+		if now.Sub(p.since) > SilentMover {
+			g.at, g.silent = p.since, true
+		}
+		if g.at.After(f.gone.at) {
+			f.gone = g
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package fleet_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"ivdmover/coordinator/coordtest"
+	"ivdmover/coordinator/fleet"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
+)
+
+// Why no mover takes jobs: there is none, one has left or fallen silent, or those that
+// there are take nothing new.
+func TestShortage(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c := b.Coordinator("one")
+	until := func(want string) {
+		t.Helper()
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		for got := "?"; got == "?" || !strings.HasPrefix(got, want) || want == "" && got != ""; { // a heartbeat is seen a moment after it is stored
+			why, err := c.Fleet.Shortage(ctx)
+			b.Must(err)
+			if got = ""; why != nil {
+				got = why.Error()
+				if ivd.RemedyOf(why) == "" {
+					t.Error("no remedy")
+				}
+			}
+			if pause.For(ctx, time.Millisecond) != nil {
+				t.Fatalf("it says %q, want %q", got, want)
+			}
+		}
+	}
+	beat := func(m job.Mover) {
+		m.Version, m.Name, m.Host, m.Process = job.Version, "m", "h", "x"
+		b.Must(b.Queue.Beat(t.Context(), m))
+	}
+	until("no mover takes jobs: 0 are connected")
+	beat(job.Mover{Beat: 1, Handles: 8})
+	until("")
+	c.Clock.Advance(fleet.SilentMover + time.Second)
+	until("no mover takes jobs: 0 are connected; mover m on host h has fallen silent")
+	beat(job.Mover{Beat: 2, Handles: 8, Draining: true})
+	until("no mover takes jobs: 1 are connected; mover m on host h finishes what it has")
+	beat(job.Mover{Beat: 3})
+	until("no mover takes jobs: 1 are connected; mover m on host h can open no disk")
+	b.Must(b.Queue.Leave(t.Context(), "m"))
+	until("no mover takes jobs: 0 are connected; mover m on host h ended at ")
+	beat(job.Mover{Beat: 4, Handles: 8})
+	until("")
+	c.Clock.Advance(fleet.SilentMover + time.Second)
+	b.Must(b.Queue.Leave(t.Context(), "m")) // as its heartbeat is forgotten
+	until("no mover takes jobs: 0 are connected; mover m on host h fell silent at ")
+}

@@ -1,0 +1,24 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+
+	"ivdmover/coordinator/fleet"
+	"ivdmover/shared/ivd"
+)
+
+// crew is the fleet, with what is known besides of the movers that run here.
+type crew struct {
+	*fleet.Fleet
+	local *localMovers
+}
+
+// Shortage is why no mover takes jobs, with the last error of a mover that runs here.
+func (c crew) Shortage(ctx context.Context) (why, err error) {
+	why, err = c.Fleet.Shortage(ctx)
+	if last := c.local.lastError(); why != nil && last != "" {
+		why = &ivd.Error{Kind: ivd.KindOf(why), Err: fmt.Errorf("%w; %s", why, last), Remedy: ivd.RemedyOf(why)}
+	}
+	return why, err
+}
