@@ -22,6 +22,7 @@ import (
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/telemetry"
 	"ivdmover/vddk"
 )
 
@@ -157,7 +158,7 @@ func (d doctorRunner) readMessages(from io.Reader, report *doctor.Report) {
 				*report = *next.Report
 			}
 			if next.Progress != "" && d.output == "text" {
-				fmt.Fprintln(d.errs, "ivd-mover: "+next.Progress)
+				fmt.Fprintln(d.errs, "ivd-mover: "+telemetry.Safe(next.Progress))
 			}
 		}
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"ivdmover/shared/dump"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/supervise"
+	"ivdmover/shared/telemetry"
 )
 
 // VDDK is initialised on the main thread.
@@ -69,6 +70,7 @@ func report(err error) {
 	if remedy := ivd.RemedyOf(err); remedy != "" {
 		line += "; " + remedy
 	}
+	line = telemetry.Safe(line)
 	fmt.Fprintln(os.Stderr, "ivd-mover: "+line)
 	if file := os.Getenv(supervise.ReasonVariable); file != "" {
 		_ = os.WriteFile(file, []byte(line), 0o600) // the line above says it, too

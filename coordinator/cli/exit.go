@@ -8,6 +8,7 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/telemetry"
 )
 
 // The exit codes.
@@ -111,5 +112,5 @@ func (a *app) report(err error) {
 	if remedy := ivd.RemedyOf(err); remedy != "" {
 		line += "; " + remedy
 	}
-	fmt.Fprintln(a.errs, text.Safe(line))
+	fmt.Fprintln(a.errs, telemetry.Safe(line))
 }

@@ -217,8 +217,11 @@ func TestOthersTextIsShownAsData(t *testing.T) {
 		}
 	}
 	for _, args := range commands {
-		for _, format := range []string{"table", "json"} {
+		for _, format := range []string{"table", "json", "yaml"} {
 			_, out, errs := do(t.Context(), cli.Extra{}, append(args, "--server", url, "-o", format)...)
+			if strings.Contains(errs, "write the result") {
+				t.Errorf("%q as %s: %s", args, format, errs)
+			}
 			for _, bad := range []string{"\x1b", "\a", "\u202e", "\u009b", "\n2b7f"} {
 				if strings.Contains(out+errs, bad) {
 					t.Errorf("%q as %s lets %q through:\n%q", args, format, bad, out+errs)

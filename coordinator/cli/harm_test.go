@@ -28,6 +28,9 @@ func TestDamagedPoints(t *testing.T) {
 	d.Lost = []ivd.Extent{{Offset: 4096, Length: 1 << 20}}
 	rooms.Details = map[ivd.PointID]api.PointDetail{id: d}
 	short := rooms.PointList[0].ShortID
+	if _, help, _ := run("points", "--help"); !strings.Contains(help, "exit code of a check is 3") || !strings.Contains(help, "without --check, known damage is shown, and the exit code stays 0") {
+		t.Errorf("the help does not say when the exit code is 3:\n%s", help)
+	}
 	for check, want := range map[string]int{"--check=false": 0, "--check": 3} {
 		code, out, errs := run("points", check)
 		if code != want || (errs != "") != (want == 3) {

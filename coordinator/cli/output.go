@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
-	"ivdmover/coordinator/cli/text"
+	"ivdmover/shared/telemetry"
 )
 
 // format is how a result is shown.
@@ -60,15 +60,15 @@ func (a *app) show(v any, table func(io.Writer) error) error {
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("write the result as JSON: %w", err)
 	}
+	body := telemetry.EscapeJSON(out.Bytes())
 	if a.format == asYAML {
-		body, err := yamlOf(out.Bytes())
+		var err error
+		body, err = yamlOf(body)
 		if err != nil {
 			return fmt.Errorf("write the result as YAML: %w", err)
 		}
-		_, err = a.out.Write(body)
-		return err
 	}
-	_, err := a.out.Write(text.EscapeJSON(out.Bytes()))
+	_, err := a.out.Write(body)
 	return err
 }
 
@@ -101,12 +101,18 @@ func yamlOf(body []byte) ([]byte, error) {
 	if err := enc.Encode(&doc); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), enc.Close()
+	if err := enc.Close(); err != nil {
+		return nil, err
+	}
+	return telemetry.EscapeYAML(out.Bytes()), nil
 }
 
 func plainStyle(n *yaml.Node) {
 	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
 		n.Style = 0 // an empty list stays [], an empty object {}
+	}
+	if telemetry.Steers(n.Value) {
+		n.Style = yaml.DoubleQuotedStyle // elsewhere there are no escapes
 	}
 	for _, c := range n.Content {
 		plainStyle(c)

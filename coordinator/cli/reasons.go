@@ -50,7 +50,7 @@ func (r *reasons) write(w io.Writer, heading string) error {
 	return nil
 }
 
-func oneLine(s string) string { return text.Safe(strings.Join(strings.Fields(s), " ")) }
+func oneLine(s string) string { return telemetry.Safe(strings.Join(strings.Fields(s), " ")) }
 
 // writeReasons writes why disks were read as they were, what was tried again, and why
 // transports that movers prefer were not used.

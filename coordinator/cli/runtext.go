@@ -53,7 +53,7 @@ func writeFacts(w io.Writer, facts []fact) error {
 		if f.what == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, f.name, text.Safe(f.what)); err != nil {
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, f.name, telemetry.Safe(f.what)); err != nil {
 			return err
 		}
 	}

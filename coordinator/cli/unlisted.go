@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"ivdmover/coordinator/cli/progress"
-	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/telemetry"
 )
 
 // unlisted are the members of a list that could not be told of, each with why.
@@ -15,7 +15,7 @@ type unlisted []string
 
 // add notes a member by what it is, such as "disk X of datastore Y".
 func (u *unlisted) add(what string, f *ivd.Failure) {
-	*u = append(*u, text.Safe(what)+": "+progress.Failure(f))
+	*u = append(*u, telemetry.Safe(what)+": "+progress.Failure(f))
 }
 
 // write names them below the list, if there are any.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ivdmover/shared/config"
+	"ivdmover/shared/telemetry"
 )
 
 // Report is what was found.
@@ -115,7 +116,7 @@ func (r *Report) Good() bool {
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(&b, "%-12s %s\n", name, telemetry.Safe(fmt.Sprintf(format, args...)))
 	}
 	line("program", "%s", r.Program)
 	line("time", "%s", r.Time.UTC().Format(time.RFC3339))

@@ -36,7 +36,7 @@ func NewLogger(w io.Writer, o Options) (*slog.Logger, error) {
 	case "", "text":
 		return slog.New(slog.NewTextHandler(w, h)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, h)), nil
+		return slog.New(slog.NewJSONHandler(escaped{w}, h)), nil
 	}
 	return nil, &ivd.Error{Kind: ivd.Invalid, Op: "log format", Err: fmt.Errorf("%q is not known", o.Format), Remedy: "use text or json"}
 }

@@ -125,13 +125,23 @@ func TestBytesWidth(t *testing.T) {
 // A line of the log stays one line, and steers no terminal, whatever a name holds.
 func TestOthersTextInTheLog(t *testing.T) {
 	const evil = "a\x1b[2J\u202e\nlevel=ERROR\u009bb"
-	var b strings.Builder
-	log, err := telemetry.NewLogger(&b, telemetry.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	log.Info(evil, "name", evil, evil, "x", "err", errors.New(evil), "list", []string{evil}, slog.Group(evil, "k", evil))
-	if line := strings.TrimSuffix(b.String(), "\n"); strings.ContainsAny(line, "\x1b\n\u202e\u009b") {
-		t.Errorf("%q", line)
+	for _, format := range []string{"text", "json"} {
+		var b strings.Builder
+		log, err := telemetry.NewLogger(&b, telemetry.Options{Format: format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info(evil, "name", evil, evil, "x", "err", errors.New(evil), "list", []string{evil}, slog.Group(evil, "k", evil))
+		line := strings.TrimSuffix(b.String(), "\n")
+		if strings.ContainsAny(line, "\x1b\n\u202e\u009b") {
+			t.Errorf("%q", line)
+		}
+		if format != "json" {
+			continue
+		}
+		var said struct{ Name string }
+		if err := json.Unmarshal([]byte(line), &said); err != nil || said.Name != evil {
+			t.Errorf("it says %q, %v", said.Name, err)
+		}
 	}
 }

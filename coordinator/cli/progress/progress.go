@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/api"
-	"ivdmover/coordinator/cli/text"
+	"ivdmover/shared/telemetry"
 )
 
 // plainEvery is how often a line is written where there is no terminal.
@@ -49,7 +49,7 @@ func (p *Progress) Show(v api.RunDetail) {
 		p.said = now
 		fmt.Fprintln(p.out, "run "+string(v.ID)+": "+p.summary(v))
 		if v.Waiting != "" {
-			fmt.Fprintln(p.out, "run "+string(v.ID)+" waits: "+text.Safe(v.Waiting))
+			fmt.Fprintln(p.out, "run "+string(v.ID)+" waits: "+telemetry.Safe(v.Waiting))
 		}
 	}
 }

@@ -36,7 +36,7 @@ func Failure(f *ivd.Failure) string {
 	if f.Remedy != "" {
 		line += "; " + f.Remedy
 	}
-	return text.Safe(line)
+	return telemetry.Safe(line)
 }
 
 // summary is the whole run in words.
@@ -93,7 +93,7 @@ func (p *Progress) overview(v api.RunDetail) string {
 func (p *Progress) atWork(v api.RunDetail) []line {
 	var lines []line
 	if v.Waiting != "" {
-		lines = append(lines, line{text: text.Safe(v.Waiting)})
+		lines = append(lines, line{text: telemetry.Safe(v.Waiting)})
 	}
 	for _, d := range v.Disks {
 		if d.Step == api.Ended || d.Step == api.Waiting {
