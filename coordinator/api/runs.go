@@ -22,7 +22,8 @@ const (
 // Ended reports whether a run in this state is over.
 func (s State) Ended() bool { return s != Running }
 
-// Run is one execution of a policy or a command, without its disks.
+// Run is one execution of a policy or a command, without its disks. Of one that is
+// unread only its id is known, which begins with its time.
 type Run struct {
 	ID         ivd.RunID    `json:"id"`
 	Kind       job.Kind     `json:"kind"`
@@ -36,7 +37,8 @@ type Run struct {
 	Full       bool         `json:"full,omitempty"`       // all that is allocated is read
 	Failure    *ivd.Failure `json:"failure,omitempty"`    // why it could not begin, or what it left out
 	Counts     Counts       `json:"counts"`
-	Stats      ivd.Stats    `json:"stats"` // of all its disks
+	Stats      ivd.Stats    `json:"stats"`            // of all its disks
+	Unread     *ivd.Failure `json:"unread,omitempty"` // why its record cannot be read
 }
 
 // Counts are a run's disks by where they stand.

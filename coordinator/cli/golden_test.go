@@ -99,8 +99,10 @@ func TestListsThatLackSomething(t *testing.T) {
 		api.Disk{Datastore: "old", VCenter: "lab", Failure: no}, api.Disk{VCenter: "other", Failure: no})
 	rooms.SnapshotList = append(rooms.SnapshotList, api.Snapshot{Disk: diskB, Name: "größe", Datastore: "nfs", VCenter: "lab", Failure: no}, api.Snapshot{VCenter: "other", Failure: no})
 	rooms.UnreadMovers = map[string]error{"proxy-3": errors.New("a newer version")}
+	rooms.Put(restore())
+	rooms.Put(api.RunDetail{Run: api.Run{ID: "20261124t221500z-99999999", Unread: no}})
 	url := serve(t, rooms)
-	for name, lacks := range map[string]int{"disks": 4, "snapshots": 2, "movers": 1, "points": 1} {
+	for name, lacks := range map[string]int{"disks": 4, "snapshots": 2, "movers": 1, "points": 1, "runs": 1} {
 		code, out, errs := do(t.Context(), cli.Extra{}, name, "--server", url)
 		if code != 3 || !strings.HasPrefix(errs, "ivd: the list lacks ") || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%s: exit code %d, %q", name, code, errs)

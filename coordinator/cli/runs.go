@@ -22,7 +22,8 @@ func (a *app) runs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(runs, func(w io.Writer) error { return runTable(runs).Write(w) })
+			table, not := runTable(runs)
+			return a.showList(runs, table.Write, not, "not readable")
 		}),
 	}
 	return a.withServer(a.withOutput(c))
@@ -101,7 +102,7 @@ func (a *app) runIDs(underWay bool) cobra.CompletionFunc {
 		runs, err := c.Runs(ctx)
 		var words []cobra.Completion
 		for _, v := range runs {
-			if !underWay || !v.State.Ended() {
+			if v.Unread == nil && (!underWay || !v.State.Ended()) {
 				words = append(words, cobra.CompletionWithDesc(string(v.ID), string(v.Kind)+", "+string(v.State)))
 			}
 		}

@@ -156,12 +156,18 @@ func madeBy(s api.Snapshot) string {
 	return "run " + string(s.Run) + " of another repository, or of an older ivd"
 }
 
-func runTable(runs []api.Run) *text.Table {
-	t := &text.Table{Columns: []text.Column{
+// runTable is the runs that are listed, and those that cannot be read.
+func runTable(runs []api.Run) (t *text.Table, not unlisted) {
+	t = &text.Table{Columns: []text.Column{
 		text.Left("RUN"), text.Left("KIND"), text.Left("POLICY"), text.Left("STATE"), text.Right("DISKS"),
 		text.Right("READ"), text.Right("STORED"), text.Right("WRITTEN"), text.Left("STARTED"), text.Right("TOOK"),
 	}}
 	for _, v := range runs {
+		if v.Unread != nil {
+			not.add("run "+string(v.ID), v.Unread)
+			t.Row(string(v.ID), "?", "?", "?", "?", "?", "?", "?", "?", "?")
+			continue
+		}
 		read, stored, written := telemetry.Bytes(v.Stats.ReadBytes), telemetry.Bytes(v.Stats.StoredBytes), ""
 		if v.Kind == job.Restore {
 			read, stored, written = "", "", telemetry.Bytes(v.Stats.WrittenBytes)
@@ -169,7 +175,7 @@ func runTable(runs []api.Run) *text.Table {
 		t.Row(string(v.ID), string(v.Kind), v.Policy, string(v.State), fmt.Sprintf("%d/%d", v.Counts.Done, v.Counts.Disks),
 			read, stored, written, text.Time(v.Created), took(v.Created, v.Ended))
 	}
-	return t
+	return t, not
 }
 
 // took is a duration in words; empty until the end is known.

@@ -171,9 +171,12 @@ func TestRunsThatAreNotOurs(t *testing.T) {
 			t.Errorf("run %d was taken", i)
 		}
 	}
-	views, err := s.Engine.Runs(t.Context())
+	views, unread, err := s.Engine.Runs(t.Context())
 	if err != nil || len(views) != 4 {
 		t.Errorf("%d runs are listed, %v", len(views), err)
+	}
+	if len(unread) != 1 || ivd.KindOf(unread[others[2]]) != ivd.Unsupported {
+		t.Errorf("not readable: %v", unread)
 	}
 	if n := b.Leases(); n != 0 {
 		t.Errorf("%d leases are left", n)

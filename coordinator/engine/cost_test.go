@@ -75,7 +75,7 @@ func TestCostDoesNotGrowWithItems(t *testing.T) {
 		e.Workflows["keyed"] = keyed{}
 		id := ended(t, e, 3, n)
 		list = cost(t, b, func() {
-			runs, err := e.Runs(t.Context())
+			runs, _, err := e.Runs(t.Context())
 			if err != nil || len(runs) != 3 || runs[0].Counts.Done != n || runs[0].Stats.ReadBytes != int64(n) {
 				t.Errorf("%v, %+v", err, runs)
 			}

@@ -24,7 +24,7 @@ func TestRunSaysThatItWaitsForMovers(t *testing.T) {
 	if !strings.Contains(v.Waiting, "no mover takes jobs: 0 are connected") || !strings.Contains(v.Waiting, "start ivd-mover") {
 		t.Errorf("the run waits: %q", v.Waiting)
 	}
-	runs, err := c.Engine.Runs(t.Context())
+	runs, _, err := c.Engine.Runs(t.Context())
 	if b.Must(err); len(runs) != 1 || runs[0].Waiting != v.Waiting {
 		t.Errorf("listed: %+v", runs)
 	}

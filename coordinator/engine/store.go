@@ -26,20 +26,31 @@ func (e *Engine) getRun(ctx context.Context, id ivd.RunID) (Run, uint64, error) 
 	return r, rev, checkVersion("run "+string(id), r.Version)
 }
 
-// listRuns reads every run, in no order. One that a newer program wrote is left
-// out, so that it hides none of the others.
+// listRuns reads every run, in no order. One that cannot be read, such as a newer
+// program's, is left out, so that it hides none of the others.
 func (e *Engine) listRuns(ctx context.Context) (map[ivd.RunID]Run, error) {
+	runs, unread, err := e.readRuns(ctx)
+	for id, why := range unread {
+		e.leftOut(id, why)
+	}
+	return runs, err
+}
+
+// readRuns reads every run, in no order, and says of those that cannot be read why.
+func (e *Engine) readRuns(ctx context.Context) (runs map[ivd.RunID]Run, unread map[ivd.RunID]error, err error) {
 	entries, err := e.Queue.State().List(ctx, "run.")
 	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
+		return nil, nil, fmt.Errorf("list runs: %w", err)
 	}
-	runs := make(map[ivd.RunID]Run, len(entries))
+	runs, unread = make(map[ivd.RunID]Run, len(entries)), map[ivd.RunID]error{}
 	for _, x := range entries {
-		if r, ok := e.decodeRun(x); ok {
+		if r, err := readRun(x); err == nil {
 			runs[r.ID] = r
+		} else {
+			unread[runOfKey(x.Key)] = err
 		}
 	}
-	return runs, nil
+	return runs, unread, nil
 }
 
 // standingRuns mirrors what listRuns reads.
@@ -48,17 +59,29 @@ func (e *Engine) standingRuns() *queue.Mirror[Run] {
 }
 
 func (e *Engine) decodeRun(x queue.Entry) (r Run, ok bool) {
-	err := x.Decode(&r)
+	r, err := readRun(x)
+	if err != nil {
+		e.leftOut(runOfKey(x.Key), err)
+	}
+	return r, err == nil
+}
+
+func (e *Engine) leftOut(id ivd.RunID, err error) {
+	e.Log.Warn("a run is left out", "run", id, "err", err)
+}
+
+// runOfKey is the run whose record has a key.
+func runOfKey(key string) ivd.RunID { return ivd.RunID(strings.TrimPrefix(key, "run.")) }
+
+func readRun(x queue.Entry) (r Run, err error) {
+	err = x.Decode(&r)
 	if err == nil {
 		err = checkVersion(x.Key, r.Version)
 	}
 	if err == nil && x.Key != runKey(r.ID) {
 		err = ivd.Errorf(ivd.Corrupt, "%s: it says that it is run %s", x.Key, r.ID)
 	}
-	if err != nil {
-		e.Log.Warn("a run is left out", "run", strings.TrimPrefix(x.Key, "run."), "err", err)
-	}
-	return r, err == nil
+	return r, err
 }
 
 func (e *Engine) getItem(ctx context.Context, run ivd.RunID, key ItemKey) (storedItem, error) {

@@ -82,13 +82,14 @@ func (e *Engine) View(ctx context.Context, id ivd.RunID) (View, error) {
 }
 
 // Runs are all runs that are kept, the newest first, without their items. The sums of
-// those that another coordinator drives are as of its latest beat.
-func (e *Engine) Runs(ctx context.Context) ([]Run, error) {
-	stored, err := e.listRuns(ctx)
+// those that another coordinator drives are as of its latest beat. Unread says of those
+// that cannot be read why.
+func (e *Engine) Runs(ctx context.Context) (runs []Run, unread map[ivd.RunID]error, err error) {
+	stored, unread, err := e.readRuns(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	runs := make([]Run, 0, len(stored))
+	runs = make([]Run, 0, len(stored))
 	for id, r := range stored {
 		if d := e.find(id); d != nil {
 			r = d.summary()
@@ -96,5 +97,5 @@ func (e *Engine) Runs(ctx context.Context) ([]Run, error) {
 		runs = append(runs, r)
 	}
 	slices.SortFunc(runs, func(a, b Run) int { return b.Created.Compare(a.Created) })
-	return runs, nil
+	return runs, unread, nil
 }

@@ -65,15 +65,23 @@ func (r *runs) Run(ctx context.Context, id ivd.RunID) (api.Run, error) {
 }
 
 // Runs are the newest, the newest first: those that are kept, and those that only the
-// repository knows any more.
+// repository knows any more. One whose record cannot be read is shown as the
+// repository knows it, or is named.
 func (r *runs) Runs(ctx context.Context) ([]api.Run, error) {
-	kept, err := r.house.engine.Runs(ctx)
+	kept, unread, err := r.house.engine.Runs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]api.Run, len(kept))
+	list := make([]api.Run, len(kept), len(kept)+len(unread))
 	for i, run := range kept {
 		list[i] = r.run(run)
+	}
+	for id, why := range unread {
+		if past, err := r.past.run(ctx, id); err == nil {
+			list = append(list, runOfSummary(past))
+		} else {
+			list = append(list, api.Run{ID: id, Unread: ivd.FailureOf(why)})
+		}
 	}
 	return r.past.fill(ctx, list), nil
 }

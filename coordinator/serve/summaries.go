@@ -72,7 +72,7 @@ func (s *summaries) fill(ctx context.Context, list []api.Run) []api.Run {
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("reading runs from the repository failed: those that the queue has forgotten are not all shown", "err", err)
 	}
-	slices.SortStableFunc(list, func(a, b api.Run) int { return b.Created.Compare(a.Created) })
+	slices.SortStableFunc(list, func(a, b api.Run) int { return b.Created.Compare(a.Created) }) // what is unread comes last
 	return list
 }
 
