@@ -44,10 +44,13 @@ func Open(ctx context.Context, r config.Repository) (store.Store, error) {
 		ContentMD5: r.Checksum == config.ChecksumMD5,
 	}
 	if r.AccessKeyFile != "" {
-		if c.AccessKey, err = config.ReadSecret(r.AccessKeyFile, slog.Default()); err != nil {
-			return nil, err
+		c.ReadKeys = func() (access, secret ivd.Secret, err error) {
+			if access, err = config.ReadSecret(r.AccessKeyFile, slog.Default()); err == nil {
+				secret, err = config.ReadSecret(r.SecretKeyFile, slog.Default())
+			}
+			return access, secret, err
 		}
-		if c.SecretKey, err = config.ReadSecret(r.SecretKeyFile, slog.Default()); err != nil {
+		if c.AccessKey, c.SecretKey, err = c.ReadKeys(); err != nil {
 			return nil, err
 		}
 	}

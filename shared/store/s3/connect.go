@@ -40,9 +40,10 @@ func (s *Store) connect(c Config) error {
 	if err != nil {
 		return err
 	}
+	s.keys = newKeyring(c)
 	watched := &watcher{next: transport, clock: s.clock, plea: s.plea}
 	core, err := minio.NewCore(u.Host, &minio.Options{
-		Creds:           credentials.New(provider(c, u.Hostname())),
+		Creds:           credentials.New(s.provider(c, u.Hostname())),
 		Secure:          u.Scheme == "https",
 		Transport:       watched,
 		Region:          region(c),
@@ -82,14 +83,12 @@ func region(c Config) string {
 
 // provider is who asks. The machine's role is looked for at Amazon only:
 // elsewhere its address answers nobody, slowly.
-func provider(c Config, host string) credentials.Provider {
-	if c.AccessKey != "" {
-		return &credentials.Static{Value: credentials.Value{
-			AccessKeyID: c.AccessKey.Reveal(), SecretAccessKey: c.SecretKey.Reveal(), SignerType: credentials.SignatureV4,
-		}}
+func (s *Store) provider(c Config, host string) credentials.Provider {
+	if s.keys != nil {
+		return s.keys
 	}
-	if c.CredentialsFile != "" {
-		return &credentials.FileAWSCredentials{Filename: c.CredentialsFile}
+	if c.AccessKey != "" {
+		return &credentials.Static{Value: pair(c.AccessKey, c.SecretKey)}
 	}
 	chain := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}
 	role := os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" ||
@@ -98,6 +97,26 @@ func provider(c Config, host string) credentials.Provider {
 		chain = append(chain, &credentials.IAM{Client: &http.Client{Timeout: 10 * time.Second}})
 	}
 	return &credentials.Chain{Providers: chain}
+}
+
+// newKeyring is the key that files hold, or nil.
+func newKeyring(c Config) *keyring {
+	switch {
+	case c.AccessKey != "" && c.ReadKeys != nil:
+		return &keyring{now: time.Now, value: pair(c.AccessKey, c.SecretKey), read: func() (credentials.Value, error) {
+			access, secret, err := c.ReadKeys()
+			return pair(access, secret), err
+		}}
+	case c.AccessKey == "" && c.CredentialsFile != "":
+		return &keyring{now: time.Now, read: func() (credentials.Value, error) {
+			return (&credentials.FileAWSCredentials{Filename: c.CredentialsFile}).RetrieveWithCredContext(nil)
+		}}
+	}
+	return nil
+}
+
+func pair(access, secret ivd.Secret) credentials.Value {
+	return credentials.Value{AccessKeyID: access.Reveal(), SecretAccessKey: secret.Reveal(), SignerType: credentials.SignatureV4}
 }
 
 // credentialsFound tells "none" from "wrong ones": without any, the library asks

@@ -35,9 +35,28 @@ func (s *Store) do(ctx context.Context, op string, request func() error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return s.failed(op, passing(request()))
+		return s.asked(op, request)
 	})
 	return s.failed(op, err)
+}
+
+// asked sends one request with the key that there is, and again with another one where
+// that was refused and its file has changed.
+func (s *Store) asked(op string, request func() error) error {
+	if s.keys == nil {
+		return s.failed(op, passing(request()))
+	}
+	for again := false; ; again = true {
+		key, err := s.keys.use()
+		if err != nil {
+			return s.failed(op, err)
+		}
+		raw := passing(request())
+		err = s.failed(op, raw)
+		if !s.keys.learn(key, raw, err) || again {
+			return err
+		}
+	}
 }
 
 // passing is for the network's own timeouts, which look like the end of a context.

@@ -40,6 +40,9 @@ type Config struct {
 	// Who asks: a key pair, or a file of the AWS CLI, or else the AWS chain.
 	AccessKey, SecretKey ivd.Secret
 	CredentialsFile      string
+	// ReadKeys reads the key pair again, when the service has refused it. nil: the pair
+	// is the same for ever.
+	ReadKeys func() (access, secret ivd.Secret, err error)
 }
 
 // connections is how many requests at once are worth while: enough to fill a fast
@@ -55,6 +58,7 @@ type Store struct {
 	bucket string
 	prefix string // empty, or with its slash
 	plea   *plea
+	keys   *keyring // nil: no file holds the key
 	retry  pause.Backoff
 
 	contentMD5 bool
