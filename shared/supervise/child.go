@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,7 +15,6 @@ type child struct {
 	cmd     *exec.Cmd
 	tie     *os.File // the write end; nothing is ever written
 	started time.Time
-	spoke   atomic.Bool // it gives signs of life
 
 	beside  bool // it was started to relieve another
 	retired bool // it was asked to end since it is alone
@@ -69,7 +67,6 @@ func (f *family) start(args []string) (*child, error) {
 
 func (f *family) listenTo(c *child, ear *os.File) {
 	for lines := bufio.NewScanner(ear); lines.Scan(); {
-		c.spoke.Store(true)
 		f.send(event{c: c, said: lines.Text()})
 	}
 }

@@ -214,7 +214,7 @@ func (f *family) listen() (over bool) {
 			if c.silent > unburied {
 				over = f.bury(c) || over
 			}
-		case f.o.Silence > 0 && c.spoke.Load():
+		case f.o.Silence > 0:
 			if c.silent++; c.silent > int(f.o.Silence/listenEvery) {
 				f.o.Log.Error("child process gives no sign of life, and is killed", "pid", c.pid(), "silence", f.o.Silence, "slots", c.slots)
 				c.kill()

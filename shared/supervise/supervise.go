@@ -64,8 +64,8 @@ type Options struct {
 	// Final ends Run with ErrFinal at ExitFinal, with Always too.
 	Final bool
 
-	// Silence is how long a child that gives signs of life (Voice) may give none before
-	// it is killed and replaced, in whole seconds. 0: however long.
+	// Silence is how long a child may give no sign of life (Voice), from its start on,
+	// before it is killed and replaced, in whole seconds. 0: however long.
 	Silence time.Duration
 	// Beside are the arguments of a second child, which takes the work over that the
 	// first one asks to be relieved of (Voice.Relieve). When the first has ended, the

@@ -120,11 +120,22 @@ func playParent() {
 	fmt.Println("parent ended:", err)
 }
 
+// speak gives signs of life, and returns when the first has been given for sure.
 func speak() {
 	if err := supervise.Bind(func() { os.Exit(9) }); err != nil {
 		os.Exit(supervise.ExitFinal)
 	}
-	go supervise.Speak().Live(func() (int, bool) { return 2, true }, nil)
+	asked := make(chan struct{}, 1)
+	go supervise.Speak().Live(func() (int, bool) {
+		asked <- struct{}{}
+		return 2, true
+	}, nil)
+	<-asked
+	<-asked // for the second
+	go func() {
+		for range asked { //nolint:revive // until the process ends
+		}
+	}()
 }
 
 // playChild says its number, then waits for its end.

@@ -37,7 +37,7 @@ func (v *Voice) Live(alive func() (slots int, lives bool), relieve <-chan struct
 	defer tick.Stop()
 	threads, hung := newThreads(), false
 	for n := 0; ; n++ {
-		if n%kernelEvery == 0 {
+		if n%kernelEvery == kernelEvery-1 {
 			hung = threads.hang()
 		}
 		if slots, lives := alive(); lives && !hung {
