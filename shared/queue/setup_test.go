@@ -59,7 +59,7 @@ func TestSetupIsRepeatable(t *testing.T) {
 // TestBucketIsAMap compares a bucket with a map through random operations.
 func TestBucketIsAMap(t *testing.T) {
 	b := newHouse(t).connect(queue.Options{}).State()
-	ctx := within(t, 2*time.Minute)
+	ctx := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		keys, err := b.Keys(ctx, "")
 		if err != nil {
