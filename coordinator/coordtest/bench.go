@@ -70,13 +70,7 @@ func NewWith(t *testing.T, o lab.Options) *Bench {
 	b.Owner, err = owner.Connect(t.Context(), r.URL, r.Username, r.Password, r.Thumbprint)
 	b.Must(err)
 	b.Wire = newWire(t, r.URL)
-	b.VC, err = inventory.Connect(t.Context(), inventory.Config{
-		Name: "lab", URL: b.Wire.url, Username: r.Username, Thumbprint: b.Wire.thumbprint,
-		ReadPassword: func() (ivd.Secret, error) { return *b.password.Load(), nil },
-		Log:          slog.New(slog.DiscardHandler),
-	})
-	b.Must(err)
-	t.Cleanup(func() { _ = b.VC.Close() })
+	b.VC = b.VCenter(inventory.Config{Name: "lab"})
 	b.Broker = newHome(t)
 	b.Queue = b.Connect()
 	b.Must(b.Queue.Setup(t.Context()))
@@ -86,6 +80,18 @@ func NewWith(t *testing.T, o lab.Options) *Bench {
 	b.Repo, err = repo.Init(t.Context(), b.StoreClock, repo.InitOptions{})
 	b.Must(err)
 	return b
+}
+
+// VCenter is the bench's, with what a configuration says beside where it is and whose
+// the login is.
+func (b *Bench) VCenter(c inventory.Config) *inventory.VCenter {
+	b.Helper()
+	c.URL, c.Username, c.Thumbprint, c.Log = b.Wire.url, b.Lab.Ready().Username, b.Wire.thumbprint, slog.New(slog.DiscardHandler)
+	c.ReadPassword = func() (ivd.Secret, error) { return *b.password.Load(), nil }
+	v, err := inventory.Connect(b.Context(), c)
+	b.Must(err)
+	b.Cleanup(func() { _ = v.Close() })
+	return v
 }
 
 // SetPassword is what coordinators log in with from now on.

@@ -37,7 +37,10 @@ type Config struct {
 	Thumbprint   string // SHA-1, "AA:BB:…"; empty: the system's authorities decide
 	NFCPort      int    // handed on to movers; 0: VDDK's default
 	Tasks        int    // at once; 0: DefaultTasks
-	Log          *slog.Logger
+	// FreeSpace is the share of a datastore, in percent, below which no snapshot is made
+	// on it. 0: snapshots are made whatever is free.
+	FreeSpace float64
+	Log       *slog.Logger
 }
 
 // DefaultTasks is how many tasks are under way at once in a vCenter.
@@ -66,6 +69,7 @@ type VCenter struct {
 	readAgain  pause.Backoff // of questions for lists
 
 	proxies    proxies
+	refreshes  refreshes
 	aside      *aside
 	policies   *policies
 	containers *containers
@@ -95,7 +99,8 @@ func Connect(ctx context.Context, cfg Config) (*VCenter, error) {
 	v := &VCenter{
 		cfg: cfg, log: cfg.Log.With("vcenter", cfg.Name), tasks: make(chan struct{}, cfg.Tasks),
 		beginAgain: beginAgain, trackAgain: trackAgain, readAgain: readAgain,
-		proxies: proxies{known: map[string]knownProxy{}, life: proxyLife},
+		proxies:   proxies{known: map[string]knownProxy{}, life: proxyLife},
+		refreshes: refreshes{last: map[ivd.DatastoreID]time.Time{}},
 	}
 	var err error
 	secret := newPassword(cfg)

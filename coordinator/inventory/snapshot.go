@@ -20,9 +20,13 @@ type Snapshot struct {
 
 // CreateSnapshot makes a snapshot. Its description is all by which it is known
 // again, should the answer be lost: an error of kind Transient or Cancelled
-// leaves open whether it exists.
+// leaves open whether it exists. Kind Full: the datastore has not the free space that
+// the configuration wants, and none was asked for.
 func (v *VCenter) CreateSnapshot(ctx context.Context, ref ivd.DiskRef, description string) (ivd.SnapshotID, error) {
 	op := fmt.Sprintf("create a snapshot of disk %s on %s", ref.ID(), ref.Datastore())
+	if err := v.roomFor(ctx, ref.Datastore()); err != nil {
+		return "", err
+	}
 	result, err := v.do(ctx, op, taskTimeout, func(ctx context.Context) (types.ManagedObjectReference, error) {
 		return v.beginSnapshot(ctx, ref, description)
 	})

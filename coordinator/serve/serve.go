@@ -238,7 +238,8 @@ func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (i
 			return inventory.Connect(ctx, inventory.Config{
 				Name: c.Name, URL: c.URL, Username: c.Username,
 				ReadPassword: func() (ivd.Secret, error) { return config.ReadSecret(c.PasswordFile, log) },
-				Thumbprint:   string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks, Log: log,
+				Thumbprint:   string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks,
+				FreeSpace: float64(c.Limits.FreeSpace), Log: log,
 			})
 		})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -71,6 +72,32 @@ func (w *world) checkDatastore() {
 	info, ok := ds.Info.(*types.VmfsDatastoreInfo)
 	if ds.Summary.Type != "VMFS" || !ok || len(info.Vmfs.Extent) != 1 || info.Vmfs.Extent[0].DiskName != estate.LUN("datastore2") || info.Name != "datastore2" {
 		w.t.Errorf("%+v, %+v", ds.Summary, ds.Info)
+	}
+}
+
+// What a datastore's summary says is free is what a test says, and what is true once it was
+// refreshed.
+func TestSpaceOfADatastore(t *testing.T) {
+	for name, esx := range map[string]bool{"vCenter": false, "ESXi host": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, lab.Options{ESX: esx})
+			must(t, w.lab.SetSpace("datastore2", 1000, 50, 400))
+			check := func(free int64) {
+				t.Helper()
+				var ds mo.Datastore
+				must(t, property.DefaultCollector(w.c.Client).RetrieveOne(t.Context(), w.ds["datastore2"], []string{"summary", "info"}, &ds))
+				if s := ds.Summary; s.Capacity != 1000 || s.FreeSpace != free || ds.Info.GetDatastoreInfo().FreeSpace != free {
+					t.Errorf("%+v, %+v, want %d free", s, ds.Info, free)
+				}
+			}
+			check(50)
+			_, err := methods.RefreshDatastore(t.Context(), w.c.Client, &types.RefreshDatastore{This: w.ds["datastore2"]})
+			must(t, err)
+			check(400)
+			if err := w.lab.SetSpace("none", 1000, 50, 400); ivd.KindOf(err) != ivd.Invalid {
+				t.Errorf("a datastore that is not there: %v", err)
+			}
+		})
 	}
 }
 

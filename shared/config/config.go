@@ -41,7 +41,7 @@ type Limits struct {
 	DatastoreHandles int      `yaml:"datastore_handles" doc:"Disks open at once on one datastore."`
 	Tasks            int      `yaml:"tasks" doc:"vSphere tasks at once."`
 	SnapshotAge      Duration `yaml:"snapshot_age" doc:"The age of a snapshot of ours at which its disk's attempt is ended. Not built yet."`
-	FreeSpace        Percent  `yaml:"free_space" doc:"The free space of a datastore below which no snapshot is made on it. Not built yet."`
+	FreeSpace        Percent  `yaml:"free_space" doc:"The share of a datastore that is free below which no snapshot is made on it. 0%: it is not asked for."`
 }
 
 // Repository says where a repository is and how to get at it.

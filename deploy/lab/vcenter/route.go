@@ -32,6 +32,10 @@ func (v *VCenter) route(ctx *simulator.Context, m *simulator.Method) (mo.Referen
 		return reroute(m, &manager{v: v}), nil
 	case "HostVStorageObjectManager":
 		return reroute(m, &host{m: &manager{v: v}}), nil
+	case "Datastore":
+		if name, ok := v.Datastore(m.This.Value); ok && m.Name == "RefreshDatastore" {
+			return reroute(m, &datastore{v: v, name: name}), nil
+		}
 	case "VirtualMachine":
 		name := v.machineName(m.This)
 		if name != "" && (m.Name == "Destroy_Task" || m.Name == "UnregisterVM") {

@@ -57,6 +57,7 @@ type VCenter struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup // tasks and the sessions' watch
 
+	spaces  spaces     // what refreshing a datastore finds
 	logins  logins     // wrong ones
 	showing sync.Mutex // one after another: what a machine's properties say
 	placing sync.Mutex // and what is attached where
