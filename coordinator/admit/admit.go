@@ -6,7 +6,7 @@
 // is served first, so that no backlog keeps another datastore waiting. A limit is
 // never exceeded, but by a single want that is larger than the limit and has it
 // for itself; whatever may start does, but that no one passes by a large want that
-// waits for slots.
+// waits for slots, nor by one that waits for a host.
 package admit
 
 import "ivdmover/shared/ivd"
@@ -16,6 +16,9 @@ type Limits struct {
 	// Datastore is the limit of each datastore, by its source. A source that is not
 	// named has none.
 	Datastore map[ivd.SourceID]int
+	// Host is the limit of each ESXi host, likewise. Of disks whose host is not known
+	// there is none.
+	Host map[ivd.SourceID]int
 	// Fleet is the limit over all; see Fleet.
 	Fleet int
 }

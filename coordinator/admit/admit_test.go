@@ -23,16 +23,16 @@ func wants(refs ...ivd.DiskRef) []Want {
 	return out
 }
 
-func want(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r)} }
+func want(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r, "")} }
 
-func urgent(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r), Urgent: true} }
+func urgent(r ivd.DiskRef) Want { return Want{Tokens: OfDisk(r, ""), Urgent: true} }
 
-func holding(r ivd.DiskRef) []Holding { return []Holding{OfDisk(r)} }
+func holding(r ivd.DiskRef) []Holding { return []Holding{OfDisk(r, "")} }
 
 func done(refs ...ivd.DiskRef) Served {
 	s := Served{}
 	for _, r := range refs {
-		s[LineOf(OfDisk(r))]++
+		s[LineOf(OfDisk(r, ""))]++
 	}
 	return s
 }
@@ -41,7 +41,16 @@ func done(refs ...ivd.DiskRef) Served {
 func group(refs ...ivd.DiskRef) Want {
 	var w Want
 	for _, r := range refs {
-		w.Tokens = append(w.Tokens, OfDisk(r)...)
+		w.Tokens = append(w.Tokens, OfDisk(r, "")...)
+	}
+	return w
+}
+
+// through is a want of disks of one host.
+func through(h ivd.HostID, refs ...ivd.DiskRef) Want {
+	var w Want
+	for _, r := range refs {
+		w.Tokens = append(w.Tokens, OfDisk(r, h)...)
 	}
 	return w
 }
@@ -104,6 +113,20 @@ func TestNext(t *testing.T) {
 		"nobody passes by a group that waits for slots": {
 			Limits{Fleet: 3}, holding(ref("b", "x")), nil, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{},
 		},
+		"host's limit, across datastores": {
+			Limits{Fleet: 9, Host: map[ivd.SourceID]int{"vc": 2}},
+			[]Holding{OfDisk(ref("b", "x"), "h1")},
+			nil,
+			[]Want{through("h1", ref("a", "a1")), through("h1", ref("a", "a2")), through("h2", ref("a", "a3")), through("h1", ref("b", "b1")), want(ref("b", "b2"))},
+			[]string{"a1", "a3", "b2"},
+		},
+		"nobody passes by a group that waits for a host": {
+			Limits{Fleet: 9, Host: map[ivd.SourceID]int{"vc": 2}},
+			[]Holding{OfDisk(ref("b", "x"), "h1")},
+			nil,
+			[]Want{through("h1", ref("b", "b1")), through("h1", ref("a", "a1"), ref("a", "a2")), through("h2", ref("b", "b2"))},
+			[]string{"b2"},
+		},
 		"a group beyond a limit starts alone": {
 			Limits{Fleet: 2, Datastore: map[ivd.SourceID]int{"vc": 1}}, nil, nil, []Want{group(ref("a", "a1"), ref("a", "a2"), ref("a", "a3")), want(ref("b", "b1"))}, []string{"a1"},
 		},
@@ -125,7 +148,8 @@ func TestFleet(t *testing.T) {
 func drawWants(t *rapid.T, label string) []Want {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Want {
 		return Want{
-			Tokens: OfDisk(ref(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "datastore"), rapid.SampledFrom([]string{"", "1", "2", "3", "4", "5"}).Draw(t, "disk"))),
+			Tokens: OfDisk(ref(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "datastore"), rapid.SampledFrom([]string{"", "1", "2", "3", "4", "5"}).Draw(t, "disk")),
+				ivd.HostID(rapid.SampledFrom([]string{"", "h1", "h2"}).Draw(t, "host"))),
 			Urgent: rapid.Bool().Draw(t, "urgent"),
 		}
 	}), 0, 12).Draw(t, label)
@@ -133,7 +157,10 @@ func drawWants(t *rapid.T, label string) []Want {
 
 func TestLimitsHoldAndNothingIdles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{Fleet: rapid.IntRange(0, 8).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(0, 4).Draw(t, "handles")}}
+		limits := Limits{
+			Fleet: rapid.IntRange(0, 8).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(0, 4).Draw(t, "handles")},
+			Host: map[ivd.SourceID]int{"vc": rapid.IntRange(0, 4).Draw(t, "host handles")},
+		}
 		var running []Holding
 		before := drawWants(t, "running")
 		for _, i := range Next(limits, nil, nil, before) {
@@ -160,28 +187,44 @@ func TestLimitsHoldAndNothingIdles(t *testing.T) {
 				t.Fatalf("%d under way, the fleet's limit is %d", n, limits.Fleet)
 			case token.kind == datastore && n > limits.Datastore["vc"]:
 				t.Fatalf("%d under way on %v, the limit is %d", n, token, limits.Datastore["vc"])
+			case token.kind == host && n > limits.Host["vc"]:
+				t.Fatalf("%d under way through %v, the limit is %d", n, token, limits.Host["vc"])
 			}
 		}
 		// Whoever was left out lacks a token, now that all others have started.
 		for i, w := range waiting {
-			if !starts[i] && now.held[Slot()] < limits.Fleet && now.held[LineOf(w.Tokens)] < limits.Datastore["vc"] && now.free(w.Tokens, disk) {
+			if !starts[i] && now.held[Slot()] < limits.Fleet && now.held[LineOf(w.Tokens)] < limits.Datastore["vc"] && now.free(w.Tokens, disk) && hostsFree(now, limits, w) {
 				t.Fatalf("%v may start and does not", w)
 			}
 		}
 	})
 }
 
+// hostsFree reports whether a want's host has room for it.
+func hostsFree(now *state, limits Limits, w Want) bool {
+	for _, token := range w.Tokens {
+		if token.kind == host && now.held[token] >= limits.Host["vc"] {
+			return false
+		}
+	}
+	return true
+}
+
 // Groups of any size start some time: nobody waits for ever, whatever else is there.
 func TestGroupsAreServed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{Fleet: rapid.IntRange(1, 4).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(1, 3).Draw(t, "handles")}}
+		limits := Limits{
+			Fleet: rapid.IntRange(1, 4).Draw(t, "fleet"), Datastore: map[ivd.SourceID]int{"vc": rapid.IntRange(1, 3).Draw(t, "handles")},
+			Host: map[ivd.SourceID]int{"vc": rapid.IntRange(1, 3).Draw(t, "host handles")},
+		}
 		var waiting []Want
 		for n, size := range rapid.SliceOfN(rapid.IntRange(1, 6), 1, 12).Draw(t, "sizes") {
-			var refs []ivd.DiskRef
+			var w Want
 			for i := range size {
-				refs = append(refs, ref(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "datastore"), fmt.Sprint(n, "-", i)))
+				r := ref(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "datastore"), fmt.Sprint(n, "-", i))
+				w.Tokens = append(w.Tokens, OfDisk(r, ivd.HostID(rapid.SampledFrom([]string{"", "h1", "h2"}).Draw(t, "host")))...)
 			}
-			waiting = append(waiting, group(refs...))
+			waiting = append(waiting, w)
 		}
 		var running []Holding
 		for turns := 0; len(waiting) > 0; turns++ {

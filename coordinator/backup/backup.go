@@ -12,6 +12,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -71,8 +72,9 @@ func New(d Deps) *Workflow {
 type Disk struct {
 	Ref       ivd.DiskRef    `json:"ref"`
 	Name      string         `json:"name"`
-	Datastore string         `json:"datastore"`     // its name
-	CBT       string         `json:"cbt,omitempty"` // what the policy says
+	Datastore string         `json:"datastore"`      // its name
+	Host      ivd.HostID     `json:"host,omitempty"` // of the machine that it is attached to, when it was listed
+	CBT       string         `json:"cbt,omitempty"`  // what the policy says
 	Snapshot  ivd.SnapshotID `json:"snapshot,omitempty"`
 	ChangeID  ivd.ChangeID   `json:"change_id,omitempty"`
 	Untracked string         `json:"untracked,omitempty"` // why vSphere is not asked for changes, where a call about them has failed
@@ -109,9 +111,12 @@ func (w *Workflow) Concluded(ctx context.Context, run ivd.RunID) (bool, error) {
 
 // Tokens are those of the disks.
 func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
-	return engine.TokensOf(items, func(d Disk) (ivd.DiskRef, error) {
-		_, err := w.Sources.Of(d.Ref.Source())
-		return d.Ref, err
+	return engine.TokensOf(items, func(d Disk) (ivd.DiskRef, ivd.HostID, error) {
+		v, err := w.Sources.Of(d.Ref.Source())
+		if err != nil {
+			return d.Ref, "", err
+		}
+		return d.Ref, cmp.Or(v.OnlyHost(), d.Host), nil
 	})
 }
 

@@ -45,7 +45,7 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 		}
 		s.Items = append(s.Items, engine.ItemSpec{
 			Key:  key,
-			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, CBT: p.CBT},
+			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Host: d.Host, CBT: p.CBT},
 		})
 	}
 	return s, nil

@@ -60,7 +60,7 @@ func (keyed) Keys(ref ivd.DiskRef) []ItemKey { return []ItemKey{ItemKey(ref.ID()
 
 func (keyed) Tokens(items []Item) (tokens []admit.Token, err error) {
 	for _, it := range items {
-		tokens = append(tokens, admit.OfDisk(ivd.NewDiskRef("lab", "ds", ivd.DiskID(it.Key)))...)
+		tokens = append(tokens, admit.OfDisk(ivd.NewDiskRef("lab", "ds", ivd.DiskID(it.Key)), "")...)
 	}
 	return tokens, nil
 }

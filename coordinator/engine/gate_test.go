@@ -12,7 +12,7 @@ import (
 )
 
 func want(ds, disk string) admit.Want {
-	return admit.Want{Tokens: admit.OfDisk(ivd.NewDiskRef("lab", ivd.DatastoreID(ds), ivd.DiskID(disk)))}
+	return admit.Want{Tokens: admit.OfDisk(ivd.NewDiskRef("lab", ivd.DatastoreID(ds), ivd.DiskID(disk)), "")}
 }
 
 // entry is somebody at the gate.

@@ -29,7 +29,7 @@ type pairs struct {
 func (p *pairs) Tokens(items []Item) ([]admit.Token, error) {
 	var tokens []admit.Token
 	for _, it := range items {
-		tokens = append(tokens, admit.OfDisk(ivd.NewDiskRef("lab", "ds", diskOf(it.Key)))...)
+		tokens = append(tokens, admit.OfDisk(ivd.NewDiskRef("lab", "ds", diskOf(it.Key)), "")...)
 	}
 	return tokens, nil
 }

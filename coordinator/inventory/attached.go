@@ -83,12 +83,17 @@ func (v *VCenter) nameVMs(ctx context.Context, disks []Disk) {
 			refs[vm.ID] = ref
 		}
 	}
-	names, sick := v.names(ctx, slices.Collect(maps.Values(refs)))
+	told, sick := v.told(ctx, slices.Collect(maps.Values(refs)))
 	for i, d := range disks {
+		hosts := map[ivd.HostID]bool{}
 		for j, vm := range d.AttachedTo {
 			ref := refs[vm.ID]
 			disks[i].Unsure = cmp.Or(disks[i].Unsure, untold[vm.ID], sick[ref])
-			d.AttachedTo[j] = VM{ID: cmp.Or(ref.Value, vm.ID), Name: cmp.Or(names[ref], vm.ID)}
+			d.AttachedTo[j] = VM{ID: cmp.Or(ref.Value, vm.ID), Name: cmp.Or(told[ref].Name, vm.ID)}
+			hosts[hostOf(told[ref])] = true
+		}
+		if len(hosts) == 1 {
+			disks[i].Host = slices.Collect(maps.Keys(hosts))[0]
 		}
 	}
 }
@@ -113,11 +118,20 @@ func (v *VCenter) machine(ctx context.Context, id string) (types.ManagedObjectRe
 	return types.ManagedObjectReference{}, nil
 }
 
-// names asks for the names of machines. Those that are gone have none.
-func (v *VCenter) names(ctx context.Context, refs []types.ManagedObjectReference) (names map[types.ManagedObjectReference]string, sick map[types.ManagedObjectReference]error) {
+// hostOf is the host that a machine is on, as far as that is told.
+func hostOf(vm mo.VirtualMachine) ivd.HostID {
+	if vm.Runtime.Host == nil {
+		return ""
+	}
+	return ivd.HostID(vm.Runtime.Host.Value)
+}
+
+// told asks for the names of machines, and which hosts they are on. Those that are gone
+// have none.
+func (v *VCenter) told(ctx context.Context, refs []types.ManagedObjectReference) (told map[types.ManagedObjectReference]mo.VirtualMachine, sick map[types.ManagedObjectReference]error) {
 	refs = slices.DeleteFunc(refs, func(r types.ManagedObjectReference) bool { return r.Value == "" })
-	names = map[types.ManagedObjectReference]string{}
-	vms, sick, err := each[mo.VirtualMachine](ctx, v, "ask for the names of virtual machines", refs, []string{"name"})
+	told = map[types.ManagedObjectReference]mo.VirtualMachine{}
+	vms, sick, err := each[mo.VirtualMachine](ctx, v, "ask for the names of virtual machines", refs, []string{"name", "runtime.host"})
 	if err != nil {
 		sick = map[types.ManagedObjectReference]error{}
 		for _, ref := range refs {
@@ -125,7 +139,7 @@ func (v *VCenter) names(ctx context.Context, refs []types.ManagedObjectReference
 		}
 	}
 	for _, vm := range vms {
-		names[vm.Self] = vm.Name
+		told[vm.Self] = vm
 	}
-	return names, sick
+	return told, sick
 }

@@ -21,14 +21,15 @@ type Disk struct {
 	Ref           ivd.DiskRef
 	Name          string
 	DatastoreName string
-	Capacity      int64  // bytes, whole MiB: vSphere rounds, VDDK knows it to the sector
-	AttachedTo    []VM   // empty: detached, or Unsure
-	Unsure        error  // why vSphere did not tell whom it is attached to: AttachedTo may lack some, or their names
-	CBT           bool   // changes are tracked
-	Encrypted     bool   // with a key that vSphere holds
-	Thin          bool   // blocks are allocated when they are written first
-	Provisioning  string // as vSphere names it: "thin", "lazyZeroedThick", "eagerZeroedThick"
-	KeyProvider   string // of the key with which it is encrypted
+	Capacity      int64      // bytes, whole MiB: vSphere rounds, VDDK knows it to the sector
+	AttachedTo    []VM       // empty: detached, or Unsure
+	Host          ivd.HostID // of the machines that it is attached to; empty: of none, of several, or not told
+	Unsure        error      // why vSphere did not tell whom it is attached to: AttachedTo may lack some, or their names
+	CBT           bool       // changes are tracked
+	Encrypted     bool       // with a key that vSphere holds
+	Thin          bool       // blocks are allocated when they are written first
+	Provisioning  string     // as vSphere names it: "thin", "lazyZeroedThick", "eagerZeroedThick"
+	KeyProvider   string     // of the key with which it is encrypted
 	KeyID         string
 	Created       time.Time
 	Path          string            // "[datastore] fcd/….vmdk"

@@ -17,6 +17,15 @@ import (
 // and no changed areas, and VDDK's PrepareForAccess fails on it.
 func (v *VCenter) Standalone() bool { return !v.client().IsVC() }
 
+// OnlyHost is the host through which every disk is opened: a standalone ESXi host. A
+// vCenter has none.
+func (v *VCenter) OnlyHost() ivd.HostID {
+	if v.Standalone() {
+		return ivd.HostID(v.source)
+	}
+	return ""
+}
+
 // manager is what the vCenter's or host's disks are managed by.
 func (v *VCenter) manager() types.ManagedObjectReference {
 	return *v.own.client.ServiceContent.VStorageObjectManager

@@ -77,9 +77,12 @@ func (w *Workflow) Concluded(context.Context, ivd.RunID) (bool, error) { return 
 
 // Tokens are those of the new disks.
 func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
-	return engine.TokensOf(items, func(d Disk) (ivd.DiskRef, error) {
-		_, err := w.Sources.Of(d.Ref.Source())
-		return d.Ref, err
+	return engine.TokensOf(items, func(d Disk) (ivd.DiskRef, ivd.HostID, error) {
+		v, err := w.Sources.Of(d.Ref.Source())
+		if err != nil {
+			return d.Ref, "", err
+		}
+		return d.Ref, v.OnlyHost(), nil
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -283,13 +284,16 @@ func disconnect(vcenters inventory.Sources, log *slog.Logger) {
 
 // limits are the configuration's, by the vCenters that its names stand for.
 func limits(list []config.VCenter, vcenters inventory.Sources) admit.Limits {
-	byName := make(map[string]int, len(list))
-	for _, c := range list {
-		byName[c.Name] = c.Limits.DatastoreHandles
-	}
-	l := admit.Limits{Datastore: map[ivd.SourceID]int{}}
+	l := admit.Limits{Datastore: map[ivd.SourceID]int{}, Host: map[ivd.SourceID]int{}}
 	for source, v := range vcenters {
-		l.Datastore[source] = byName[v.Name()]
+		c := limitsOf(list, v)
+		l.Datastore[source], l.Host[source] = c.DatastoreHandles, c.HostHandles
 	}
 	return l
+}
+
+// limitsOf are the configuration's for a vCenter.
+func limitsOf(list []config.VCenter, v *inventory.VCenter) config.Limits {
+	i := slices.IndexFunc(list, func(c config.VCenter) bool { return c.Name == v.Name() })
+	return list[i].Limits
 }

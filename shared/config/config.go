@@ -37,7 +37,7 @@ type VCenter struct {
 
 // Limits bound what a coordinator asks of a vCenter and of what it manages.
 type Limits struct {
-	HostHandles      int      `yaml:"host_handles" doc:"Disks open at once through one ESXi host, where it is known. Not built yet."`
+	HostHandles      int      `yaml:"host_handles" doc:"Disks under way at once of one ESXi host: that of the machine that they are attached to, or the standalone host itself. Of other disks it is not known."`
 	DatastoreHandles int      `yaml:"datastore_handles" doc:"Disks open at once on one datastore."`
 	Tasks            int      `yaml:"tasks" doc:"vSphere tasks at once."`
 	SnapshotAge      Duration `yaml:"snapshot_age" doc:"The age of a snapshot of ours at which its disk's attempt is ended. Not built yet."`

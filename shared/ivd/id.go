@@ -18,6 +18,10 @@ type SnapshotID string
 // DatastoreID is a datastore's managed object id, such as "datastore-52".
 type DatastoreID string
 
+// HostID is an ESXi host's managed object id, such as "host-21". Empty where it is not
+// known.
+type HostID string
+
 // ChangeID is vSphere's mark of a moment in a disk's tracked changes:
 // "<uuid>/<number>". Empty where the disk is not tracked.
 type ChangeID string
