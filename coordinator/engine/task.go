@@ -49,7 +49,11 @@ func (t *Task) Count(s ivd.Stats) { t.stats = s }
 func (t *Task) save(ctx context.Context, change func(*Item)) error {
 	next := t.item
 	change(&next)
-	rev, err := t.g.d.e.Queue.State().Update(ctx, itemKey(next.Run, next.Key), next, t.rev)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// Not given up half-way: what was stored all the same would look like another owner's.
+	rev, err := t.g.d.e.Queue.State().Update(context.WithoutCancel(ctx), itemKey(next.Run, next.Key), next, t.rev)
 	if ivd.KindOf(err) == ivd.Conflict {
 		return ivd.Errorf(ivd.Permanent, "store item %s of run %s: %w", next.Key, next.Run, errTakenOver)
 	}
