@@ -49,7 +49,10 @@ type Deps struct {
 	Policies []config.Policy
 	Ledger   *ledger.Ledger
 	Fleet    Fleet
-	Log      *slog.Logger
+	// SnapshotAge is the age of a snapshot at which its disk's attempt ends, by its
+	// source. Of a source that is not named snapshots may grow as old as they do.
+	SnapshotAge map[ivd.SourceID]time.Duration
+	Log         *slog.Logger
 }
 
 // Workflow backs disks up.
@@ -76,6 +79,7 @@ type Disk struct {
 	Host      ivd.HostID     `json:"host,omitempty"` // of the machine that it is attached to, when it was listed
 	CBT       string         `json:"cbt,omitempty"`  // what the policy says
 	Snapshot  ivd.SnapshotID `json:"snapshot,omitempty"`
+	SnappedAt time.Time      `json:"snapped_at,omitzero"` // since when there is the snapshot
 	ChangeID  ivd.ChangeID   `json:"change_id,omitempty"`
 	Untracked string         `json:"untracked,omitempty"` // why vSphere is not asked for changes, where a call about them has failed
 	Facts     *Facts         `json:"facts,omitempty"`     // as they were at the snapshot
@@ -247,6 +251,7 @@ func (w *Workflow) task(g *engine.Group, et *engine.Task) (*task, error) {
 	}
 	var err error
 	t.vc, err = w.Sources.Of(t.disk.Ref.Source())
+	t.bound()
 	return t, err
 }
 

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
@@ -127,12 +128,18 @@ func (t *task) snapshot(ctx context.Context) (id ivd.SnapshotID, known bool, err
 	mark := Mark(t.w.Repo, t.run())
 	for _, s := range snaps {
 		if s.Description == mark {
+			t.age(s.Created)
 			return s.ID, true, nil
 		}
 	}
 	if err := t.makeWay(ctx, snaps); err != nil {
 		return "", false, err
 	}
+	t.disk.SnappedAt = time.Time{}
+	asked := time.Now()
 	id, err = t.vc.CreateSnapshot(ctx, t.disk.Ref, mark)
+	if err == nil {
+		t.age(asked)
+	}
 	return id, !inventory.Unanswered(err), err
 }

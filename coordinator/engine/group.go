@@ -21,6 +21,9 @@ type Group struct {
 	d    *driver
 	log  *slog.Logger
 	wake chan struct{} // a job of the group has changed
+
+	end   context.CancelCauseFunc // of the group's work; set by drive
+	until *time.Timer             // which ends it; nil: nothing does
 }
 
 // drive takes the group from the step that is stored to its end. Work that fails or
@@ -30,10 +33,16 @@ func (g *Group) drive(life, work context.Context) {
 		return
 	}
 	if g.step() != Cleaning {
+		work, end := context.WithCancelCause(work)
+		defer end(nil)
+		g.end = end
 		leave, err := g.enter(g.stoppable(life, work))
 		if err == nil {
 			defer leave()
 			err = g.work(life, work)
+		}
+		if g.until != nil {
+			g.until.Stop()
 		}
 		if life.Err() != nil {
 			return
@@ -70,6 +79,16 @@ func (g *Group) work(life, work context.Context) (err error) {
 			return err
 		}
 	}
+}
+
+// EndAt has the group's attempt end at a time with its reason, where its work is not done
+// by then: it fails and is cleaned up. What is being finished is not interrupted. The
+// workflow says it anew at each step: it is not stored.
+func (g *Group) EndAt(at time.Time, why error) {
+	if g.until != nil {
+		g.until.Stop()
+	}
+	g.until = time.AfterFunc(time.Until(at), func() { g.end(why) })
 }
 
 // step is that of the items that are least far: to repeat a step does no harm.

@@ -37,7 +37,7 @@ type house struct {
 func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inventory.Sources, cfg *config.Config, movers *localMovers, log *slog.Logger) *house {
 	h := &house{queue: q, log: log, fleet: crew{fleet.New(q, nil), movers}, begun: make(chan struct{})}
 	l := ledger.New(q.State(), log, nil)
-	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, Log: log})
+	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: ages(cfg.VCenters, sources), Log: log})
 	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
 	h.doctors = examine.New(examine.Deps{Sources: sources, Ledger: l, Fleet: h.fleet, Silent: fleet.SilentMover, Instance: instance, Log: log})
 	h.engine = engine.New(engine.Deps{

@@ -292,6 +292,15 @@ func limits(list []config.VCenter, vcenters inventory.Sources) admit.Limits {
 	return l
 }
 
+// ages are how old snapshots may grow, by the configuration.
+func ages(list []config.VCenter, vcenters inventory.Sources) map[ivd.SourceID]time.Duration {
+	m := map[ivd.SourceID]time.Duration{}
+	for source, v := range vcenters {
+		m[source] = limitsOf(list, v).SnapshotAge.Std()
+	}
+	return m
+}
+
 // limitsOf are the configuration's for a vCenter.
 func limitsOf(list []config.VCenter, v *inventory.VCenter) config.Limits {
 	i := slices.IndexFunc(list, func(c config.VCenter) bool { return c.Name == v.Name() })

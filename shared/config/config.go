@@ -40,7 +40,7 @@ type Limits struct {
 	HostHandles      int      `yaml:"host_handles" doc:"Disks under way at once of one ESXi host: that of the machine that they are attached to, or the standalone host itself. Of other disks it is not known."`
 	DatastoreHandles int      `yaml:"datastore_handles" doc:"Disks open at once on one datastore."`
 	Tasks            int      `yaml:"tasks" doc:"vSphere tasks at once."`
-	SnapshotAge      Duration `yaml:"snapshot_age" doc:"The age of a snapshot of ours at which its disk's attempt is ended. Not built yet."`
+	SnapshotAge      Duration `yaml:"snapshot_age" doc:"The age of a snapshot of ours at which its disk's attempt is ended."`
 	FreeSpace        Percent  `yaml:"free_space" doc:"The share of a datastore that is free below which no snapshot is made on it. 0%: it is not asked for."`
 }
 

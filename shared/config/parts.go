@@ -96,6 +96,13 @@ func (v *validator) repository(r Repository) {
 	}
 }
 
+// collect refuses what nothing reads.
+func (v *validator) collect(c Collect) {
+	if c.CredentialsFile != "" {
+		v.add("collect.credentials_file", ivd.Unsupported, "collection is not built yet: leave it empty")
+	}
+}
+
 // numeric reports whether a URL's host is an address.
 func numeric(link string) bool {
 	u, err := url.Parse(link)

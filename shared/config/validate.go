@@ -20,6 +20,7 @@ func (c *Config) ValidateCoordinator() error {
 	v.vcenters(c.VCenters)
 	v.repository(c.Repository)
 	v.queue(c.Queue)
+	v.collect(c.Collect)
 	v.policies(c.Policies)
 	v.api(c.API)
 	v.need("state_dir", c.StateDir)
