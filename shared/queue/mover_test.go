@@ -51,7 +51,7 @@ func TestHeartbeatThatCannotBeRead(t *testing.T) {
 	q := h.connect(queue.Options{})
 	ctx := within(t, 20*time.Second)
 	must(t, q.Beat(ctx, job.Mover{Version: job.Version, Name: "proxy-1", Handles: 4}))
-	nc, err := nats.Connect("", nats.InProcessServer(h))
+	nc, err := nats.Connect("", nats.InProcessServer(h), nats.Token(h.Token()))
 	must(t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
