@@ -133,7 +133,7 @@ func speak() {
 	<-asked
 	<-asked // for the second
 	go func() {
-		for range asked { //nolint:revive // until the process ends
+		for range asked {
 		}
 	}()
 }
