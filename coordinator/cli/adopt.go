@@ -9,7 +9,6 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
 )
 
@@ -45,15 +44,7 @@ unchanged is refused.`,
 		Example: `  ivd repo adopt --config /etc/ivd/copy.yaml`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadForStore(file)
-			if err != nil {
-				return err
-			}
-			st, err := open.Open(cmd.Context(), cfg.Repository)
-			if err != nil {
-				return err
-			}
-			r, err := repo.Open(cmd.Context(), st)
+			r, err := openRepository(cmd.Context(), file, open.Open)
 			if err != nil {
 				return err
 			}

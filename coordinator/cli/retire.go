@@ -65,15 +65,7 @@ func (a *app) judgePacks(done string, judge func(context.Context, *repo.Reposito
 			if strings.TrimSpace(reason) == "" {
 				return ivd.Errorf(ivd.Invalid, "why is not said: give --reason")
 			}
-			cfg, err := loadForStore(file)
-			if err != nil {
-				return err
-			}
-			st, err := open.Open(cmd.Context(), cfg.Repository)
-			if err != nil {
-				return err
-			}
-			r, err := repo.Open(cmd.Context(), st)
+			r, err := openRepository(cmd.Context(), file, open.Open)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -9,8 +10,8 @@ import (
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
 	"ivdmover/shared/store/open"
-
 	"ivdmover/shared/telemetry"
 )
 
@@ -23,6 +24,20 @@ func loadForStore(file string) (*config.Config, error) {
 	return cfg, cfg.ValidateRepository()
 }
 
+// openRepository opens the repository that a configuration file names, on the store as
+// opened opens it.
+func openRepository(ctx context.Context, file string, opened func(context.Context, config.Repository) (store.Store, error)) (*repo.Repository, error) {
+	cfg, err := loadForStore(file)
+	if err != nil {
+		return nil, err
+	}
+	st, err := opened(ctx, cfg.Repository)
+	if err != nil {
+		return nil, err
+	}
+	return repo.Open(ctx, st)
+}
+
 // askOrOpen reads the store where --config is given, and asks the server otherwise.
 func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error) {
 	if !cmd.Flags().Changed("config") {
@@ -33,15 +48,7 @@ func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error)
 		defer c.Close()
 		return c.Repository(cmd.Context())
 	}
-	cfg, err := loadForStore(file)
-	if err != nil {
-		return api.Repository{}, err
-	}
-	st, err := open.OpenWhatIsThere(cmd.Context(), cfg.Repository)
-	if err != nil {
-		return api.Repository{}, err
-	}
-	r, err := repo.Open(cmd.Context(), st)
+	r, err := openRepository(cmd.Context(), file, open.OpenWhatIsThere)
 	if err != nil {
 		return api.Repository{}, err
 	}
