@@ -13,24 +13,8 @@ import (
 	"ivdmover/coordinator/engine"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 )
-
-// held has a mover hold each job until it is let go.
-func held(m *coordtest.Puppet) (letGo func()) {
-	hold := make(chan struct{})
-	m.Set(func(p *coordtest.Puppet) {
-		p.Work = func(ctx context.Context, _ job.Record) error {
-			select {
-			case <-hold:
-			case <-ctx.Done():
-			}
-			return nil
-		}
-	})
-	return func() { close(hold) }
-}
 
 // moving waits until a run's job is a mover's.
 func moving(b *coordtest.Bench, c *coordtest.Coordinator, m *coordtest.Puppet, id ivd.RunID) {
@@ -45,7 +29,7 @@ func TestQueueServerIsStartedAgain(t *testing.T) {
 	b := coordtest.New(t)
 	d := b.Disk("a", 8)
 	m := b.Mover("m1")
-	letGo := held(m)
+	letGo := hold(m)
 	c, _ := b.Serving("one")
 	id := b.Begin(c, backup.Request{All: true}).ID
 	moving(b, c, m, id)
@@ -71,7 +55,7 @@ func TestRunWhoseRecordsAreLost(t *testing.T) {
 	b := coordtest.New(t)
 	d := b.Disk("a", 8)
 	m := b.Mover("m1")
-	letGo := held(m)
+	letGo := hold(m)
 	c, _ := b.Serving("one")
 	id := b.Begin(c, backup.Request{All: true}).ID
 	moving(b, c, m, id)
@@ -140,7 +124,7 @@ func TestDamagedFilesOfTheQueue(t *testing.T) {
 			b := coordtest.New(t)
 			d := b.Disk("a", 8)
 			m := b.Mover("m1")
-			letGo := held(m)
+			letGo := hold(m)
 			c1, stop := b.Serving("one")
 			id := b.Begin(c1, backup.Request{All: true}).ID
 			moving(b, c1, m, id)
