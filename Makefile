@@ -35,12 +35,13 @@ build: packages lab-library ## bin/ivd, bin/ivd-mover and the laboratory's libvi
 
 # The tags are for the mover, whose C must not bring the C library's look-ups along;
 # all else has them too, so that what several import is compiled once.
-BUILD_FLAGS := -trimpath -tags=netgo,osusergo
+BUILD_FLAGS := -tags=netgo,osusergo
 GO_BUILD = deploy/setup/quiet.sh go build $(BUILD_FLAGS) -ldflags='$(LDFLAGS)'
 
 .PHONY: release
 release: LDFLAGS := -s -w
-release: build ## the same without symbols and debugging data: what is handed out
+release: BUILD_FLAGS += -trimpath
+release: build ## the same without symbols, debugging data and this folder's path: what is handed out
 
 # ---- see it run ----
 

@@ -55,7 +55,7 @@ func testMain(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(dir) }()
 	program = filepath.Join(dir, "ivd")
 	// As `make build` does, so that little is compiled again.
-	build := exec.Command("go", "build", "-trimpath", "-tags", "netgo,osusergo", "-o", program, "ivdmover/coordinator")
+	build := exec.Command("go", "build", "-tags", "netgo,osusergo", "-o", program, "ivdmover/coordinator")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build ivd: %v\n%s", err, out)

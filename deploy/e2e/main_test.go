@@ -50,8 +50,8 @@ func run(m *testing.M) int {
 	}
 	builds := [][]string{ // as `make build` does, so that little is compiled again
 		{"", "make", "-s", "-C", filepath.Join("..", "..", "vddk", "lab"), "OUT=" + os.Getenv("IVD_VDDK_LIBDIR")},
-		{"CGO_ENABLED=0", "go", "build", "-trimpath", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd"), "ivdmover/coordinator"},
-		{"CGO_ENABLED=1", "go", "build", "-trimpath", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd-mover"), "ivdmover/mover"},
+		{"CGO_ENABLED=0", "go", "build", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd"), "ivdmover/coordinator"},
+		{"CGO_ENABLED=1", "go", "build", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, "ivd-mover"), "ivdmover/mover"},
 	}
 	for _, b := range builds {
 		cmd := exec.Command(b[1], b[2:]...)
