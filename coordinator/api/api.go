@@ -48,12 +48,10 @@ type Runs interface {
 }
 
 // Estate tells of the vCenters' disks and of our snapshots there, and what they and
-// their datastores are called: nothing where that is not known soon. Meant is the disk
-// that a text means: an id or the beginning of one, or a name that no other disk has.
+// their datastores are called: nothing where that is not known soon.
 type Estate interface {
 	Disks(ctx context.Context, q DiskQuery) ([]Disk, error)
 	Snapshots(ctx context.Context) ([]Snapshot, error)
-	Meant(ctx context.Context, disk string) (ivd.DiskID, error)
 	DeleteSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter string) error
 	Names(ctx context.Context, source ivd.SourceID, id ivd.DatastoreID) (vcenter, datastore string)
 }
@@ -61,12 +59,10 @@ type Estate interface {
 // Archive tells of the repository and its restore points. Points of all disks
 // are asked for with an empty disk; they come in the order of their ids, which
 // is by disk and then by time. Resolve finds the point that a text means: a long or
-// a short id, NAME@latest, NAME@<RFC 3339>. DiskNamed is the disk of that id or name
-// among those that have points.
+// a short id, NAME@latest, NAME@<RFC 3339>.
 type Archive interface {
 	Points(ctx context.Context, q PointQuery) ([]Point, error)
 	Point(ctx context.Context, id ivd.PointID) (PointDetail, error)
-	DiskNamed(ctx context.Context, disk string) (ivd.DiskID, error)
 	Resolve(ctx context.Context, text string) (ivd.PointID, error)
 	Repository(ctx context.Context) (Repository, error)
 }

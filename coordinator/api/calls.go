@@ -76,11 +76,11 @@ func (c *Client) Cancel(ctx context.Context, id ivd.RunID) (Run, error) {
 	return call[Run](ctx, c, http.MethodPost, root+"/runs/"+url.PathEscape(string(id))+"/cancel", nil, nil)
 }
 
-// Points lists restore points; a query's disk may be named, too.
+// Points lists restore points.
 func (c *Client) Points(ctx context.Context, q PointQuery) ([]Point, error) {
 	query := url.Values{}
 	if q.Disk != "" {
-		query.Set("disk", string(q.Disk))
+		query.Set("disk", q.Disk)
 	}
 	if q.Check {
 		query.Set("check", "true")

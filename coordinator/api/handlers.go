@@ -39,14 +39,8 @@ func (h *handler) deleteSnapshot(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) points(w http.ResponseWriter, r *http.Request) {
-	var q PointQuery
+	q := PointQuery{Disk: r.URL.Query().Get("disk")}
 	var err error
-	if s := r.URL.Query().Get("disk"); s != "" {
-		if q.Disk, err = h.rooms.Archive.DiskNamed(r.Context(), s); err != nil {
-			fail(w, err)
-			return
-		}
-	}
 	if s := r.URL.Query().Get("check"); s != "" {
 		if q.Check, err = strconv.ParseBool(s); err != nil {
 			fail(w, ivd.Errorf(ivd.Invalid, "check=%q: want true or false", s))
@@ -101,7 +95,7 @@ func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
 	var request BackupRequest
 	err := read(w, r, &request)
 	if err == nil {
-		err = h.checkBackup(r.Context(), &request)
+		err = request.check()
 	}
 	if err != nil {
 		fail(w, err)
@@ -110,9 +104,8 @@ func (h *handler) startBackup(w http.ResponseWriter, r *http.Request) {
 	started(w, r, h.rooms.Runs.StartBackup, request)
 }
 
-// checkBackup wants disks to be named in exactly one way, and finds those that are
-// not named by their ids.
-func (h *handler) checkBackup(ctx context.Context, r *BackupRequest) error {
+// check wants disks to be named in exactly one way.
+func (r BackupRequest) check() error {
 	ways := 0
 	for _, named := range []bool{r.All, r.Policy != "", len(r.Disks) > 0} {
 		if named {
@@ -121,16 +114,6 @@ func (h *handler) checkBackup(ctx context.Context, r *BackupRequest) error {
 	}
 	if ways != 1 {
 		return ivd.Errorf(ivd.Invalid, "a backup is of all, of a policy, or of disks: exactly one of them")
-	}
-	for i, d := range r.Disks {
-		id, err := ivd.ParseDiskID(string(d))
-		if err != nil {
-			id, err = h.rooms.Estate.Meant(ctx, string(d))
-		}
-		if err != nil {
-			return err
-		}
-		r.Disks[i] = id
 	}
 	return nil
 }

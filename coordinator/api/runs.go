@@ -103,14 +103,14 @@ type Change struct {
 	Disks []RunDisk
 }
 
-// BackupRequest asks for a backup of all disks, of those of a policy, or of some by
-// their ids or, of those that no other disk has, names: exactly one of the three.
+// BackupRequest asks for a backup of all disks, of those of a policy, or of some that
+// are named: exactly one of the three.
 type BackupRequest struct {
-	All     bool         `json:"all,omitempty"`
-	Policy  string       `json:"policy,omitempty"`
-	Disks   []ivd.DiskID `json:"disks,omitempty"`
-	VCenter string       `json:"vcenter,omitempty"` // only its disks, by its name in the configuration; empty: of any
-	Full    bool         `json:"full,omitempty"`    // read all that is allocated, whatever changed
+	All     bool     `json:"all,omitempty"`
+	Policy  string   `json:"policy,omitempty"`
+	Disks   []string `json:"disks,omitempty"`   // each by its id, the beginning of one, or a name that no other disk has; of a vCenter as VCENTER/DISK
+	VCenter string   `json:"vcenter,omitempty"` // only its disks, by its name in the configuration; empty: of any
+	Full    bool     `json:"full,omitempty"`    // read all that is allocated, whatever changed
 }
 
 // RestoreRequest asks for a point to be restored to a new disk.

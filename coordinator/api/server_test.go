@@ -175,7 +175,7 @@ func TestWrongRequests(t *testing.T) {
 func TestStartsAreAnsweredWithTheRun(t *testing.T) {
 	rooms := &apitest.Rooms{Next: api.RunDetail{Run: api.Run{ID: runA, State: api.Running}}}
 	client, url := serve(t, rooms, api.Options{})
-	v, err := client.Backup(t.Context(), api.BackupRequest{Disks: []ivd.DiskID{ivd.DiskID(strings.ToUpper(diskA))}, Full: true})
+	v, err := client.Backup(t.Context(), api.BackupRequest{Disks: []string{strings.ToUpper(diskA)}, Full: true})
 	if err != nil || v.ID != runA || v.Kind != job.Backup {
 		t.Fatalf("Backup = %+v, %v", v, err)
 	}

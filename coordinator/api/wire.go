@@ -38,8 +38,8 @@ type Disk struct {
 
 // PointQuery narrows a list of restore points.
 type PointQuery struct {
-	Disk  ivd.DiskID // empty: of all disks
-	Check bool       // ask the store for every pack that they need
+	Disk  string // its id, or a name that no other disk has, of a vCenter as VCENTER/DISK; empty: of all disks
+	Check bool   // ask the store for every pack that they need
 }
 
 // Point is a restore point.

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
@@ -127,12 +128,28 @@ func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
 // Keys are those that a disk's item may have: its id or, in a run that has two disks of
 // that id, its id and a sign of its source.
 func (w *Workflow) Keys(ref ivd.DiskRef) []engine.ItemKey {
-	return []engine.ItemKey{engine.ItemKey(ref.ID()), twinKey(ref)}
+	return []engine.ItemKey{engine.ItemKey(ref.ID()), twinKey(ref.Source(), ref.ID())}
 }
 
-func twinKey(ref ivd.DiskRef) engine.ItemKey {
-	sign := sha256.Sum256([]byte(ref.Source()))
-	return engine.ItemKey(fmt.Sprintf("%s-%x", ref.ID(), sign[:4]))
+// Keys are those of the items of a run of these disks.
+func Keys(disks []catalogue.Disk) []engine.ItemKey {
+	twins := map[ivd.DiskID]int{} // an array that copies a disk copies its id
+	for _, d := range disks {
+		twins[d.ID]++
+	}
+	keys := make([]engine.ItemKey, len(disks))
+	for i, d := range disks {
+		keys[i] = engine.ItemKey(d.ID)
+		if twins[d.ID] > 1 {
+			keys[i] = twinKey(d.Source, d.ID)
+		}
+	}
+	return keys
+}
+
+func twinKey(source ivd.SourceID, disk ivd.DiskID) engine.ItemKey {
+	sign := sha256.Sum256([]byte(source))
+	return engine.ItemKey(fmt.Sprintf("%s-%x", disk, sign[:4]))
 }
 
 // Prepare has the VMs of each disk prepared, and then the snapshots taken, with

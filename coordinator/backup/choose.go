@@ -23,7 +23,7 @@ func (w *Workflow) choose(ctx context.Context, q Request, p config.Policy) (chos
 	if !q.All && q.Policy == "" && len(q.Disks) == 0 {
 		return nil, nil, &ivd.Error{Kind: ivd.Invalid, Err: errors.New("nothing to back up was named"), Remedy: "give --all, --policy or --disk"}
 	}
-	sources, err := w.sourcesOf(q)
+	sources, err := w.Sources.Only(q.VCenter)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,19 +67,11 @@ type missed struct {
 	err  error
 }
 
-// sourcesOf are those that a request is about.
-func (w *Workflow) sourcesOf(q Request) (inventory.Sources, error) {
-	if q.VCenter == "" {
-		return w.Sources, nil
-	}
-	v, err := w.Sources.Named(q.VCenter)
-	if err != nil {
-		return nil, err
-	}
-	return inventory.Sources{v.Source(): v}, nil
-}
-
 func (c *chooser) list(ctx context.Context, v *inventory.VCenter) {
+	wanted := c.wantedOf(v.Source())
+	if len(c.request.Disks) > 0 && len(wanted) == 0 {
+		return
+	}
 	stores, err := v.Datastores(ctx)
 	if err != nil {
 		c.unlisted = append(c.unlisted, err)
@@ -91,15 +83,17 @@ func (c *chooser) list(ctx context.Context, v *inventory.VCenter) {
 		case !d.Accessible:
 			c.unlisted = append(c.unlisted, ivd.Errorf(ivd.Transient, "datastore %s of vCenter %s is not accessible", d.Name, v.Name()))
 		default:
-			c.listStore(ctx, v, d)
+			c.listStore(ctx, v, d, wanted)
 		}
 	}
 }
 
-func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inventory.Datastore) {
+// listStore takes the wanted disks of a datastore; none is wanted: those that the
+// policy selects.
+func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inventory.Datastore, wanted []ivd.DiskID) {
 	disks := v.DisksOf(ctx, store)
-	if len(c.request.Disks) > 0 {
-		disks = v.Some(ctx, store, c.request.Disks)
+	if len(wanted) > 0 {
+		disks = v.Some(ctx, store, wanted)
 	}
 	for d, err := range disks {
 		if ivd.KindOf(err) == ivd.NotFound && d.Ref.ID() != "" { // it may be found elsewhere
@@ -110,7 +104,7 @@ func (c *chooser) listStore(ctx context.Context, v *inventory.VCenter, store inv
 			c.unlisted = append(c.unlisted, err)
 			continue
 		}
-		if !c.wants(d) {
+		if len(wanted) == 0 && !policy.Selects(c.policy, d.DatastoreName, d.Name) {
 			continue
 		}
 		if err := d.Estate(); err != nil { // a policy passes it over, a person hears why
@@ -160,33 +154,45 @@ func (c *chooser) settleTwice(ctx context.Context, v *inventory.VCenter) {
 	c.missed = nil
 }
 
-// ambiguous is an error where a disk that was asked for by its id is in several vCenters.
+// ambiguous is an error where a disk that was asked for in any vCenter is in several.
 func (c *chooser) ambiguous(sources inventory.Sources) error {
-	in := map[ivd.DiskID][]string{}
-	for _, d := range c.chosen {
-		id := d.Ref.ID()
-		if in[id] = append(in[id], sources[d.Ref.Source()].Name()); len(in[id]) > 1 {
+	for _, asked := range c.request.Disks {
+		var in []string
+		for _, d := range c.chosen {
+			if isAsked(asked, d) {
+				in = append(in, sources[d.Ref.Source()].Name())
+			}
+		}
+		if len(in) > 1 {
 			return &ivd.Error{
-				Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s: an array has copied it", id, strings.Join(in[id], " and ")),
-				Remedy: "say which one with --vcenter",
+				Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s: an array has copied it", asked.ID, strings.Join(in, " and ")),
+				Remedy: "give it as VCENTER/ID, or say which vCenter with --vcenter",
 			}
 		}
 	}
 	return nil
 }
 
-func (c *chooser) wants(d inventory.Disk) bool {
-	if len(c.request.Disks) > 0 {
-		return slices.Contains(c.request.Disks, d.Ref.ID())
+// wantedOf are the disks of a source that were asked for.
+func (c *chooser) wantedOf(source ivd.SourceID) (ids []ivd.DiskID) {
+	for _, d := range c.request.Disks {
+		if (d.Source == "" || d.Source == source) && !slices.Contains(ids, d.ID) {
+			ids = append(ids, d.ID)
+		}
 	}
-	return policy.Selects(c.policy, d.DatastoreName, d.Name)
+	return ids
+}
+
+func isAsked(asked catalogue.Disk, d inventory.Disk) bool {
+	return asked.ID == d.Ref.ID() && (asked.Source == "" || asked.Source == d.Ref.Source())
 }
 
 // missing is an error where a disk that was asked for by its id was not found. That
 // it is nowhere can be said only when all have answered.
 func (c *chooser) missing() error {
-	for _, id := range c.request.Disks {
-		if slices.ContainsFunc(c.chosen, func(d inventory.Disk) bool { return d.Ref.ID() == id }) {
+	for _, asked := range c.request.Disks {
+		id := asked.ID
+		if slices.ContainsFunc(c.chosen, func(d inventory.Disk) bool { return isAsked(asked, d) }) {
 			continue
 		}
 		if len(c.ours) > 0 {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
 	"ivdmover/shared/config"
@@ -33,11 +34,11 @@ func TestWhatCannotBeListedIsLeftOut(t *testing.T) {
 		t.Errorf("%s, %+v: %+v", v.State, v.Failure, v.Items)
 	}
 	// A disk that is asked for by its id is either found, or it cannot be said.
-	v = b.Until(s, b.Begin(s, backup.Request{Disks: []ivd.DiskID{d.Ref.ID()}}).ID, coordtest.Ended)
+	v = b.Until(s, b.Begin(s, backup.Request{Disks: []catalogue.Disk{{ID: d.Ref.ID()}}}).ID, coordtest.Ended)
 	if v.State != engine.Done || v.Failure != nil {
 		t.Errorf("%s, %+v", v.State, v.Failure)
 	}
-	if _, err := s.StartBackup(t.Context(), backup.Request{Disks: []ivd.DiskID{other.Ref.ID()}}); ivd.KindOf(err) == ivd.NotFound || err == nil {
+	if _, err := s.StartBackup(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: other.Ref.ID()}}}); ivd.KindOf(err) == ivd.NotFound || err == nil {
 		t.Errorf("a disk on a datastore that is away: %v", err)
 	}
 	// A policy that is not about that datastore lacks nothing.
@@ -53,7 +54,7 @@ func TestWhatCannotBeListedIsLeftOut(t *testing.T) {
 		t.Errorf("without a vCenter: %v", err)
 	}
 	b.Wire.Intercept(nil)
-	if _, err := s.StartBackup(t.Context(), backup.Request{Disks: []ivd.DiskID{"00000000-0000-4000-8000-000000000000"}}); ivd.KindOf(err) != ivd.NotFound {
+	if _, err := s.StartBackup(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: "00000000-0000-4000-8000-000000000000"}}}); ivd.KindOf(err) != ivd.NotFound {
 		t.Errorf("a disk that is nowhere: %v", err)
 	}
 }

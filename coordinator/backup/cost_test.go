@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
@@ -34,12 +35,12 @@ func TestCallsOfOneDiskInAnEstate(t *testing.T) {
 		c, _ := b.Serving("one")
 		b.Mover("m")
 		choose = b.Calls(func() {
-			s, err := c.Backup.Run(t.Context(), backup.Request{Disks: []ivd.DiskID{ref.ID()}})
+			s, err := c.Backup.Run(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: ref.ID()}}})
 			if b.Must(err); len(s.Items) != 1 {
 				t.Errorf("%d items", len(s.Items))
 			}
 		})
-		v := b.Until(c, b.Begin(c, backup.Request{Disks: []ivd.DiskID{ref.ID()}}).ID, coordtest.Ended)
+		v := b.Until(c, b.Begin(c, backup.Request{Disks: []catalogue.Disk{{ID: ref.ID()}}}).ID, coordtest.Ended)
 		if v.State != engine.Done {
 			t.Fatalf("%s: %+v", v.State, v.Items[0].Failure)
 		}

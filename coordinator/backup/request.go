@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/policy"
 	"ivdmover/shared/config"
@@ -13,14 +14,13 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// Request asks for a backup of all disks, of those of a policy, or of some by their
-// ids.
+// Request asks for a backup of all disks, of those of a policy, or of some.
 type Request struct {
 	All     bool
 	Policy  string
-	Disks   []ivd.DiskID
-	VCenter string // only disks of the one that the configuration calls so; empty: of any
-	Full    bool   // read all that is allocated, whatever changed
+	Disks   []catalogue.Disk // one without its source may be of any
+	VCenter string           // only disks of the one that the configuration calls so; empty: of any
+	Full    bool             // read all that is allocated, whatever changed
 }
 
 // Run chooses a request's disks and makes the run that backs them up.
@@ -34,15 +34,12 @@ func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
 		return engine.Spec{}, err
 	}
 	s := engine.Spec{Kind: Kind, Lease: format.WriteLease, Failure: leftOut, Body: Order{Policy: q.Policy, Full: q.Full}}
-	twins := map[ivd.DiskID]int{} // an array that copies a disk copies its id
-	for _, d := range chosen {
-		twins[d.Ref.ID()]++
+	names := make([]catalogue.Disk, len(chosen))
+	for i, d := range chosen {
+		names[i] = catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}
 	}
-	for _, d := range chosen {
-		key := engine.ItemKey(d.Ref.ID())
-		if twins[d.Ref.ID()] > 1 {
-			key = twinKey(d.Ref)
-		}
+	for i, key := range Keys(names) {
+		d := chosen[i]
 		s.Items = append(s.Items, engine.ItemSpec{
 			Key:  key,
 			Body: Disk{Ref: d.Ref, Name: d.Name, Datastore: d.DatastoreName, Host: d.Host, CBT: p.CBT},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
@@ -121,12 +122,12 @@ func TestReplicatedDiskByItsID(t *testing.T) {
 	east := b.Replica("east")
 	c := b.CoordinatorOf("one", inventory.Sources{b.VC.Source(): b.VC, east.VC.Source(): east.VC})
 	b.Serve(c)
-	_, err := c.StartBackup(t.Context(), backup.Request{Disks: []ivd.DiskID{d.Ref.ID()}})
+	_, err := c.StartBackup(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: d.Ref.ID()}}})
 	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), "lab") || !strings.Contains(err.Error(), "east") || !strings.Contains(ivd.RemedyOf(err), "--vcenter") {
 		t.Errorf("%v: %s", err, ivd.RemedyOf(err))
 	}
 	for name, source := range map[string]ivd.SourceID{"lab": b.VC.Source(), "east": east.VC.Source()} {
-		v := b.Until(c, b.Begin(c, backup.Request{Disks: []ivd.DiskID{d.Ref.ID()}, VCenter: name}).ID, coordtest.Ended)
+		v := b.Until(c, b.Begin(c, backup.Request{Disks: []catalogue.Disk{{ID: d.Ref.ID()}}, VCenter: name}).ID, coordtest.Ended)
 		if v.State != engine.Done || len(v.Items) != 1 || b.Backup(v.Items[0]).Ref.Source() != source || string(v.Items[0].Key) != string(d.Ref.ID()) {
 			t.Errorf("%s: %s, %+v", name, v.State, v.Items)
 		}
@@ -156,7 +157,7 @@ func TestDiskListedTwice(t *testing.T) {
 		t.Errorf("on its way: %s, %+v, %+v", v.State, v.Failure, v.Items)
 	}
 	b.Must(script.WriteAnswers(b.LabDir, list, script.Answer{Call: "RetrieveVStorageObject", Disk: string(d.Ref.ID()), Anywhere: true}))
-	for what, q := range map[string]backup.Request{"all": {All: true}, "by its id": {Disks: []ivd.DiskID{d.Ref.ID()}}} {
+	for what, q := range map[string]backup.Request{"all": {All: true}, "by its id": {Disks: []catalogue.Disk{{ID: d.Ref.ID()}}}} {
 		c.Clock.Advance(time.Second)
 		v = b.Until(c, b.Begin(c, q).ID, coordtest.Ended)
 		if v.State != engine.Partial || len(v.Items) != 1 || v.Items[0].Result != engine.Done || v.Failure == nil || !strings.Contains(v.Failure.Message, "twice") ||

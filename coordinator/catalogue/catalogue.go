@@ -92,11 +92,11 @@ func New(r *repo.Repository) *Catalogue {
 	return &Catalogue{repo: r, known: map[ivd.PointID]Point{}}
 }
 
-// list lists the restore points of a disk id or of all, in the order of their names,
-// with those whose names are not understood.
-func (c *Catalogue) list(ctx context.Context, disk ivd.DiskID) ([]repo.PointInfo, error) {
+// list lists the restore points of a disk or of all, in the order of their names, with
+// those whose names are not understood.
+func (c *Catalogue) list(ctx context.Context, of Disk) ([]repo.PointInfo, error) {
 	var points []repo.PointInfo
-	for info, err := range c.repo.Points(ctx, repo.PointsOf{Disk: disk}) {
+	for info, err := range c.repo.Points(ctx, repo.PointsOf{Source: of.Source, Disk: of.ID}) {
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +109,7 @@ func (c *Catalogue) list(ctx context.Context, disk ivd.DiskID) ([]repo.PointInfo
 // Last is the newest whole point of each disk, by its name: to read all of them for
 // a list of disks would take long.
 func (c *Catalogue) Last(ctx context.Context) (map[Disk]ivd.PointID, error) {
-	points, err := c.list(ctx, "")
+	points, err := c.list(ctx, Disk{})
 	if err != nil {
 		return nil, err
 	}
@@ -122,10 +122,10 @@ func (c *Catalogue) Last(ctx context.Context) (map[Disk]ivd.PointID, error) {
 	return last, nil
 }
 
-// Points reads the restore points of a disk id or of all, in the order of their
-// names.
-func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error) {
-	infos, err := c.list(ctx, disk)
+// Points reads the restore points of a disk, or of those of all sources that have its
+// id, or of all disks, in the order of their names.
+func (c *Catalogue) Points(ctx context.Context, of Disk) ([]Point, error) {
+	infos, err := c.list(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -167,11 +167,11 @@ func (c *Catalogue) Points(ctx context.Context, disk ivd.DiskID) ([]Point, error
 
 // Resolve finds the point that a text means, as the function of that name does. Where
 // a point could not be read that may be meant by a disk's name, none is chosen.
-func (c *Catalogue) Resolve(ctx context.Context, text string) (ivd.PointID, error) {
+func (c *Catalogue) Resolve(ctx context.Context, text string, label Label) (ivd.PointID, error) {
 	if id, err := ivd.ParsePointID(text); err == nil {
 		return id, nil // nobody needs to be asked
 	}
-	points, err := c.Points(ctx, "")
+	points, err := c.Points(ctx, Disk{})
 	if err != nil {
 		return "", err
 	}
@@ -179,7 +179,7 @@ func (c *Catalogue) Resolve(ctx context.Context, text string) (ivd.PointID, erro
 	if i >= 0 && strings.Contains(text, "@") {
 		return "", fmt.Errorf("look for %q among all restore points: %w", text, points[i].Failure.Err())
 	}
-	return Resolve(points, text)
+	return Resolve(points, text, label)
 }
 
 // Point reads one restore point.

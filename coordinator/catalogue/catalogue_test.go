@@ -69,7 +69,7 @@ func TestPoints(t *testing.T) {
 		t.Errorf("the last point: %v, %v", last, err)
 	}
 	for range 2 {
-		points, err := a.Points(t.Context(), "")
+		points, err := a.Points(t.Context(), Disk{})
 		if err != nil || len(points) != 4 {
 			t.Fatalf("%+v, %v", points, err)
 		}
@@ -90,14 +90,14 @@ func TestPoints(t *testing.T) {
 	if len(a.known) != 2 {
 		t.Errorf("%d points are kept: the damaged one must not be", len(a.known))
 	}
-	if points, err := a.Points(t.Context(), "5f0e1d2c-7777-4888-9999-aaaabbbbcccc"); err != nil || len(points) != 0 {
+	if points, err := a.Points(t.Context(), Disk{ID: "5f0e1d2c-7777-4888-9999-aaaabbbbcccc"}); err != nil || len(points) != 0 {
 		t.Errorf("of another disk: %+v, %v", points, err)
 	}
 	// A point that a collector deleted is not shown from memory.
 	if err := os.Remove(filepath.Join(dir, "points", string(first.ID))); err != nil {
 		t.Fatal(err)
 	}
-	if points, err := a.Points(t.Context(), disk); err != nil || len(points) != 2 {
+	if points, err := a.Points(t.Context(), Disk{ID: disk}); err != nil || len(points) != 2 {
 		t.Errorf("after a deletion: %+v, %v", points, err)
 	}
 	if _, err := a.Point(t.Context(), ivd.NewPointID(r.Domain(), "lab", disk, evening, "none")); ivd.KindOf(err) != ivd.NotFound || ivd.RemedyOf(err) == "" {
@@ -119,14 +119,14 @@ func TestResolveOfARepository(t *testing.T) {
 	first := commit(t, r, evening, "")
 	second := commit(t, r, evening.Add(24*time.Hour), first.ID)
 	a := New(r)
-	points, err := a.Points(t.Context(), "")
+	points, err := a.Points(t.Context(), Disk{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]ivd.PointID{
 		points[0].Short: first.ID, "data@latest": second.ID, "data@2026-11-25T00:00Z": first.ID, string(second.ID): second.ID,
 	} {
-		if got, err := a.Resolve(t.Context(), text); err != nil || got != want {
+		if got, err := a.Resolve(t.Context(), text, label); err != nil || got != want {
 			t.Errorf("%q is %s, want %s: %v", text, got, want, err)
 		}
 	}
@@ -143,7 +143,7 @@ func TestResolveOfARepository(t *testing.T) {
 	if _, err := r.Commit(t.Context(), lease, wrong); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := a.Resolve(t.Context(), "data@latest"); err != nil || got != wrong.ID {
+	if got, err := a.Resolve(t.Context(), "data@latest", label); err != nil || got != wrong.ID {
 		t.Errorf("the latest is %s: %v", got, err)
 	}
 	p, err := a.Point(t.Context(), wrong.ID)
@@ -172,14 +172,14 @@ func TestPointThatCannotBeReadNow(t *testing.T) {
 	second := commit(t, r, evening.Add(24*time.Hour), first.ID)
 	st.Add(storetest.Fault{On: storetest.Get, Prefix: "points/" + string(second.ID), Times: 2, Before: storetest.ErrInjected})
 	a := New(r)
-	points, err := a.Points(t.Context(), "")
+	points, err := a.Points(t.Context(), Disk{})
 	if err != nil || len(points) != 2 || points[0].Name != "data" || points[1].ID != second.ID || points[1].Failure == nil || points[1].Failure.Kind != ivd.Transient {
 		t.Errorf("%+v, %v", points, err)
 	}
-	if id, err := a.Resolve(t.Context(), "data@latest"); ivd.KindOf(err) != ivd.Transient {
+	if id, err := a.Resolve(t.Context(), "data@latest", label); ivd.KindOf(err) != ivd.Transient {
 		t.Errorf("%s, %v: the newest is not known", id, err)
 	}
-	if id, err := a.Resolve(t.Context(), "data@latest"); err != nil || id != second.ID {
+	if id, err := a.Resolve(t.Context(), "data@latest", label); err != nil || id != second.ID {
 		t.Errorf("%s, %v", id, err)
 	}
 }

@@ -28,7 +28,7 @@ func two(t *testing.T, r *repotest.Repository) (points [2]repotest.Point, data [
 
 func listed(t *testing.T, c *catalogue.Catalogue, look func([]catalogue.Point) error) []catalogue.Point {
 	t.Helper()
-	points, err := c.Points(t.Context(), "")
+	points, err := c.Points(t.Context(), catalogue.Disk{})
 	if err == nil {
 		err = look(points)
 	}
@@ -72,7 +72,7 @@ func TestMark(t *testing.T) {
 	}
 	// An outage marks nothing as whole.
 	r.Retire(ivd.PackID{1})
-	points, err := c.Points(t.Context(), "")
+	points, err := c.Points(t.Context(), catalogue.Disk{})
 	if err != nil {
 		t.Fatal(err)
 	}

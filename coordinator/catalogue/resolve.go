@@ -2,10 +2,8 @@ package catalogue
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,12 +37,12 @@ var shortID = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
 // short id; or NAME@latest and NAME@<RFC 3339>, the newest not after that moment, of
 // the disk of that name or id. Kind NotFound: there is none. Kind Invalid: the text
 // means nothing, or too much.
-func Resolve(points []Point, text string) (ivd.PointID, error) {
+func Resolve(points []Point, text string, label Label) (ivd.PointID, error) {
 	if id, err := ivd.ParsePointID(text); err == nil {
 		return id, nil
 	}
 	if i := strings.LastIndexByte(text, '@'); i > 0 {
-		return resolveMoment(points, text[:i], text[i+1:])
+		return resolveMoment(points, text[:i], text[i+1:], label)
 	}
 	if !shortID.MatchString(text) {
 		return "", &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%q is no restore point", text), Remedy: "give an id as `ivd points` lists it, or NAME@latest"}
@@ -64,7 +62,7 @@ func Resolve(points []Point, text string) (ivd.PointID, error) {
 	return "", &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%d restore points begin with %s: %s", len(found), text, join(Shorts(found))), Remedy: "give more digits"}
 }
 
-func resolveMoment(points []Point, name, text string) (ivd.PointID, error) {
+func resolveMoment(points []Point, name, text string, label Label) (ivd.PointID, error) {
 	before := time.Time{} // any
 	if text != latest {
 		var err error
@@ -72,7 +70,7 @@ func resolveMoment(points []Point, name, text string) (ivd.PointID, error) {
 			return "", &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%q is no moment", text), Remedy: "write NAME@latest, or NAME@2026-11-25T22:00:00Z"}
 		}
 	}
-	disk, err := diskNamed(points, name)
+	disk, err := diskNamed(points, name, label)
 	if err != nil {
 		return "", err
 	}
@@ -107,66 +105,6 @@ func compare(a, b Point) int {
 func when(p Point) time.Time {
 	at, _ := p.Moment()
 	return at
-}
-
-// DiskNamed is the id of the one disk that has an id or a name, among those that have
-// points.
-func (c *Catalogue) DiskNamed(ctx context.Context, name string) (ivd.DiskID, error) {
-	points, err := c.Points(ctx, "")
-	if err != nil {
-		return "", err
-	}
-	return DiskNamed(points, name)
-}
-
-// DiskNamed is the one of the disks of some points that has a name, or the id, which
-// disks of several vCenters may have.
-func DiskNamed(points []Point, name string) (ivd.DiskID, error) {
-	for _, p := range points {
-		if id := diskOf(p.ID).ID; strings.EqualFold(string(id), name) {
-			return id, nil
-		}
-	}
-	d, err := diskNamed(points, name)
-	return d.ID, err
-}
-
-// diskNamed is the one disk that has a name or an id. Disks that are called so by their
-// newest point come before those that were called so once.
-func diskNamed(points []Point, name string) (Disk, error) {
-	newest := map[Disk]Point{}
-	once := map[Disk]bool{}
-	byID := map[Disk]bool{}
-	for _, p := range points {
-		k := diskOf(p.ID)
-		if last, ok := newest[k]; p.Offered() && (!ok || compare(p, last) > 0) {
-			newest[k] = p
-		}
-		once[k] = once[k] || p.Offered() && p.Name == name
-		byID[k] = byID[k] || string(k.ID) == strings.ToLower(name)
-	}
-	now := map[Disk]bool{}
-	for k, p := range newest {
-		now[k] = p.Name == name
-	}
-	for _, meant := range []map[Disk]bool{byID, now, once} {
-		var found []string
-		var key Disk
-		for k, is := range meant {
-			if is {
-				key = k
-				found = append(found, fmt.Sprintf("%s of %s", k.ID, k.Source))
-			}
-		}
-		if len(found) == 1 {
-			return key, nil
-		}
-		if len(found) > 1 {
-			slices.Sort(found)
-			return key, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are called %s: %s", len(found), name, join(found)), Remedy: "give the disk's id instead of its name, or a point's id"}
-		}
-	}
-	return Disk{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point is of a disk called %s", name), Remedy: "`ivd points` lists them"}
 }
 
 // shown bounds how many of many are named in a message.

@@ -19,6 +19,8 @@ const (
 	diskB = ivd.DiskID("5f0e1d2c-7777-4888-9999-aaaabbbbcccc")
 )
 
+func label(source ivd.SourceID) string { return "vc-" + string(source) }
+
 func at(source ivd.SourceID, disk ivd.DiskID, name string, when time.Time) Point {
 	return Point{ID: ivd.NewPointID(domain, source, disk, when, "run"), Name: name, Time: when}
 }
@@ -56,6 +58,11 @@ func TestResolve(t *testing.T) {
 		"aaaa@latest":                              twins[0].ID,
 		"cccc@latest":                              ivd.Invalid,
 		"x@latest":                                 copied[0].ID,
+		"vc-two/cccc@latest":                       copied[1].ID,
+		"two/cccc@latest":                          copied[1].ID,
+		"vc-two/twin@latest":                       twins[1].ID,
+		"vc-one/y@latest":                          ivd.NotFound,
+		"vc-three/cccc@latest":                     ivd.NotFound,
 		"nobody@latest":                            ivd.NotFound,
 		"data@yesterday":                           ivd.Invalid,
 		"data@2026-11-26T22:00":                    ivd.Invalid, // of which place?
@@ -65,7 +72,7 @@ func TestResolve(t *testing.T) {
 		"abc":                                      ivd.Invalid,
 		"00000000000000000000000000":               ivd.NotFound,
 	} {
-		got, err := Resolve(all, text)
+		got, err := Resolve(all, text, label)
 		if id, ok := want.(ivd.PointID); ok {
 			if err != nil || got != id {
 				t.Errorf("%q is %s, want %s: %v", text, got, id, err)
@@ -76,8 +83,8 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%q is %q, want an error of kind %s: %v", text, got, want, err)
 		}
 	}
-	_, err := Resolve(all, "twin@latest")
-	if !strings.Contains(err.Error(), "aaaa of one, bbbb of two") {
+	_, err := Resolve(all, "twin@latest", label)
+	if !strings.Contains(err.Error(), "aaaa of vc-one, bbbb of vc-two") {
 		t.Errorf("which disks? %v", err)
 	}
 }
@@ -100,10 +107,10 @@ func TestShortsThatCollide(t *testing.T) {
 			continue
 		}
 		longer++
-		if id, err := Resolve(points, s); err != nil || id != ids[i] {
+		if id, err := Resolve(points, s, label); err != nil || id != ids[i] {
 			t.Errorf("%s is %s, want %s: %v", s, id, ids[i], err)
 		}
-		if _, err := Resolve(points, s[:shortDigits]); ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), s) {
+		if _, err := Resolve(points, s[:shortDigits], label); ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), s) {
 			t.Errorf("%s: %v", s[:shortDigits], err)
 		}
 	}

@@ -25,7 +25,7 @@ none is done. An interrupt ends the wait, not the run.`,
   ivd backup --policy nightly
   ivd backup --disk data-01 --wait
   ivd backup --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --full --wait -o json
-  ivd backup --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e --vcenter east`,
+  ivd backup --disk east/2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 && len(disks) == 0 {
 				return usagef("ivd backup got %q: name disks with --disk", args[0])
@@ -34,7 +34,7 @@ none is done. An interrupt ends the wait, not the run.`,
 		},
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, more []string) error {
 			for _, d := range append(disks, more...) {
-				request.Disks = append(request.Disks, ivd.DiskID(d)) // or a name: the server knows
+				request.Disks = append(request.Disks, d)
 			}
 			if err := oneWay(request); err != nil {
 				return err
@@ -48,7 +48,7 @@ none is done. An interrupt ends the wait, not the run.`,
 	}
 	c.Flags().BoolVar(&request.All, "all", false, "every disk of every vCenter")
 	c.Flags().StringVar(&request.Policy, "policy", "", "the disks that the policy `NAME` selects")
-	c.Flags().StringSliceVar(&disks, "disk", nil, "this `DISK`, by its id, the beginning of one, or a name that no other disk has; may be repeated")
+	c.Flags().StringSliceVar(&disks, "disk", nil, "this `DISK`, by its id, the beginning of one, or a name that no other disk has, of one of several vCenters as VCENTER/DISK; may be repeated")
 	c.Flags().StringVar(&request.VCenter, "vcenter", "", "only disks of the vCenter that the configuration calls `NAME`: of two disks with one id, the one there")
 	c.Flags().BoolVar(&request.Full, "full", false, "read everything that is allocated, not only what changed; nothing is stored twice")
 	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")

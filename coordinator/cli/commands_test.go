@@ -28,7 +28,7 @@ func TestBackupPrintsTheRun(t *testing.T) {
 	if code != 0 || out != string(runA)+"\n" || !strings.Contains(errs, "ivd run show "+string(runA)+" --follow") {
 		t.Errorf("%d %q %q", code, out, errs)
 	}
-	if got := rooms.Backups[0]; len(got.Disks) != 2 || got.Disks[0] != diskA || !got.Full || got.All {
+	if got := rooms.Backups[0]; len(got.Disks) != 2 || got.Disks[0] != string(diskA) || !got.Full || got.All {
 		t.Errorf("asked for %+v", got)
 	}
 	code, out, _ = do(t.Context(), cli.Extra{}, "restore", string(pointA), "--name", "n", "--datastore", "d", "--vcenter", "v", "--server", url, "-o", "json")
@@ -213,6 +213,12 @@ func TestCompletionAsksTheServer(t *testing.T) {
 			t.Errorf("%v: %s", args, out)
 		}
 	}
+	twin := rooms.DiskList[0]
+	twin.VCenter = "east"
+	rooms.DiskList = append(rooms.DiskList, twin)
+	if _, out, _ := do(t.Context(), cli.Extra{}, "__complete", "backup", "--server", url, "--disk", ""); !strings.HasPrefix(out, "lab/"+string(diskA)) || !strings.Contains(out, "\neast/"+string(diskA)) || !strings.Contains(out, "\n"+string(diskB)) {
+		t.Errorf("of two disks with one id: %s", out)
+	}
 	if _, out, _ := do(t.Context(), cli.Extra{}, "__complete", "run", "cancel", "--server", url, ""); strings.Contains(out, string(runB)) {
 		t.Errorf("a run that has ended is offered for cancelling: %s", out)
 	}
@@ -223,7 +229,7 @@ func TestDisksByName(t *testing.T) {
 	rooms := estate()
 	url := serve(t, rooms)
 	code, _, errs := do(t.Context(), cli.Extra{}, "backup", "--disk", "data-01", "--server", url)
-	if code != 0 || len(rooms.Backups) != 1 || len(rooms.Backups[0].Disks) != 1 || rooms.Backups[0].Disks[0] != diskA {
+	if code != 0 || len(rooms.Backups) != 1 || len(rooms.Backups[0].Disks) != 1 || rooms.Backups[0].Disks[0] != string(diskA) {
 		t.Errorf("%d %q: %+v", code, errs, rooms.Backups)
 	}
 	code, out, errs := do(t.Context(), cli.Extra{}, "points", "--disk", "data-01", "--server", url)

@@ -103,14 +103,23 @@ func (a *app) movers() *cobra.Command {
 	return a.withServer(a.withOutput(c))
 }
 
-// diskIDs offers the estate's disks to the shell.
+// diskIDs offers the estate's disks to the shell, with their vCenters where two of them
+// have the same id.
 func (a *app) diskIDs() cobra.CompletionFunc {
 	return a.completions(func(ctx context.Context, c *api.Client) ([]cobra.Completion, error) {
 		disks, err := c.Disks(ctx, api.DiskQuery{})
+		times := map[ivd.DiskID]int{}
+		for _, d := range disks {
+			times[d.ID]++
+		}
 		var words []cobra.Completion
 		for _, d := range disks {
 			if d.Failure == nil && d.Unfinished == "" {
-				words = append(words, cobra.CompletionWithDesc(string(d.ID), text.Name(d.Name+" on "+d.Datastore+" of "+d.VCenter)))
+				word := string(d.ID)
+				if times[d.ID] > 1 {
+					word = d.VCenter + "/" + word
+				}
+				words = append(words, cobra.CompletionWithDesc(word, text.Name(d.Name+" on "+d.Datastore+" of "+d.VCenter)))
 			}
 		}
 		return words, err

@@ -63,7 +63,7 @@ POINT is what ivd restore takes.`,
 // error: it names no point, whatever points there are.
 func pointName(arg string) (ivd.PointID, error) {
 	name := catalogue.Localize(arg, time.Local)
-	if _, err := catalogue.Resolve(nil, name); ivd.KindOf(err) == ivd.Invalid {
+	if _, err := catalogue.Resolve(nil, name, nil); ivd.KindOf(err) == ivd.Invalid {
 		return "", err
 	}
 	return ivd.PointID(name), nil

@@ -9,7 +9,6 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/text"
-	"ivdmover/shared/ivd"
 )
 
 func (a *app) restore() *cobra.Command {
@@ -26,7 +25,8 @@ size is rounded up to whole MiB, as vSphere requires, with zeros beyond the old 
 
 POINT is an id as ivd points lists it, or the beginning of one; NAME@latest, the
 newest point of the disk of that name or id; or NAME@2026-11-25T22:00, the newest not
-after that moment, in the time zone of this machine unless it has an offset.
+after that moment, in the time zone of this machine unless it has an offset. Of two
+vCenters that have such a disk, VCENTER/NAME says which.
 
 A restore tells collections by a lease in the repository that it is reading. From one
 that nobody can write to any more (a locked bucket, a read-only folder), --no-lease
@@ -82,7 +82,7 @@ point is damaged; without --check, known damage is shown, and the exit code stay
 			if disk == "" && c.Flags().Changed("disk") {
 				return usagef("ivd points --disk needs a disk's id or name")
 			}
-			q.Disk = ivd.DiskID(disk) // or a name: the server knows
+			q.Disk = disk
 			points, err := client.Points(ctx, q)
 			if err != nil {
 				return err
@@ -96,7 +96,7 @@ point is damaged; without --check, known damage is shown, and the exit code stay
 			return err
 		}),
 	}
-	c.Flags().StringVar(&disk, "disk", "", "only those of this `DISK`, by its id or its name")
+	c.Flags().StringVar(&disk, "disk", "", "only those of this `DISK`, by its id or its name, of one of several vCenters as VCENTER/DISK")
 	c.Flags().BoolVar(&q.Check, "check", false, "ask the store for every pack that they need")
 	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice
 	return a.withServer(a.withOutput(c))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
 	"ivdmover/shared/ivd"
@@ -97,7 +98,7 @@ func TestForgedRecords(t *testing.T) {
 					return m.change(rec, forge)
 				}
 			})
-			v := b.Begin(c, backup.Request{Disks: []ivd.DiskID{d.Ref.ID()}})
+			v := b.Begin(c, backup.Request{Disks: []catalogue.Disk{{ID: d.Ref.ID()}}})
 			v = b.Until(c, v.ID, func(v engine.View) bool { return v.State.Ended() })
 			if v.State != engine.Done || len(v.Items) != 1 {
 				t.Fatalf("the run is %s", v.State)

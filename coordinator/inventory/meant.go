@@ -17,11 +17,9 @@ import (
 // has, or else by the beginning of an id that no other disk's has; each may have its
 // vCenter's name and a slash before it.
 func (s Sources) Meant(ctx context.Context, text string) (*VCenter, Disk, error) {
-	sources := s
-	if name, rest, ok := strings.Cut(text, "/"); ok {
-		if v, err := sources.Named(name); err == nil {
-			sources, text = Sources{v.Source(): v}, rest
-		}
+	sources, text, err := s.In(text)
+	if err != nil {
+		return nil, Disk{}, err
 	}
 	var m meant
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
@@ -52,6 +50,23 @@ func (s Sources) Meant(ctx context.Context, text string) (*VCenter, Disk, error)
 		return nil, Disk{}, fmt.Errorf("look for disk %s: %w", text, errors.Join(m.unknown...))
 	}
 	return nil, Disk{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no disk %s on any datastore", text), Remedy: "`ivd disks` lists them"}
+}
+
+// In are those of the sources in which a disk is looked for that is named by this text,
+// and the text without its vCenter's name and the slash, where it begins with them.
+func (s Sources) In(text string) (Sources, string, error) {
+	name, rest, ok := strings.Cut(text, "/")
+	if !ok {
+		return s, text, nil
+	}
+	v, err := s.Named(name)
+	if err == nil {
+		return Sources{v.Source(): v}, rest, nil
+	}
+	if _, notID := ivd.ParseDiskID(rest); notID == nil {
+		return nil, "", err
+	}
+	return s, text, nil // a disk may have a slash in its name
 }
 
 // meant are the disks that a text may mean, and why others may be missing.

@@ -29,6 +29,38 @@ func (s Sources) Named(name string) (*VCenter, error) {
 	return nil, notConfigured(name)
 }
 
+// Only are the vCenter that the configuration calls so; of no name, all.
+func (s Sources) Only(name string) (Sources, error) {
+	if name == "" {
+		return s, nil
+	}
+	v, err := s.Named(name)
+	if err != nil {
+		return nil, err
+	}
+	return Sources{v.Source(): v}, nil
+}
+
+// And are those that are in both.
+func (s Sources) And(others Sources) Sources {
+	both := Sources{}
+	for source, v := range s {
+		if others[source] != nil {
+			both[source] = v
+		}
+	}
+	return both
+}
+
+// Alone is the one source that there is; empty where there are several.
+func (s Sources) Alone() (source ivd.SourceID) {
+	if len(s) == 1 {
+		for source = range s {
+		}
+	}
+	return source
+}
+
 func notConfigured(vcenter string) error {
 	return &ivd.Error{Kind: ivd.NotFound, Err: errors.New("vCenter " + vcenter + " is not in the configuration"), Remedy: "add it under vcenters and restart `ivd serve`"}
 }

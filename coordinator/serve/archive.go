@@ -14,7 +14,7 @@ import (
 type archive struct {
 	repo      *repo.Repository
 	catalogue *catalogue.Catalogue
-	label     func(ivd.SourceID) string // what a source is called here
+	label     catalogue.Label // what a source is called here
 }
 
 // Repository says what the repository is.
@@ -37,17 +37,12 @@ func some(words []string) []string { return append([]string{}, words...) }
 
 // Resolve finds the point that a text means.
 func (a *archive) Resolve(ctx context.Context, text string) (ivd.PointID, error) {
-	return a.catalogue.Resolve(ctx, text)
-}
-
-// DiskNamed is the disk with points that has an id or a name.
-func (a *archive) DiskNamed(ctx context.Context, disk string) (ivd.DiskID, error) {
-	return a.catalogue.DiskNamed(ctx, disk)
+	return a.catalogue.Resolve(ctx, text, a.label)
 }
 
 // Points lists the restore points of a disk or of all, and says which are damaged.
 func (a *archive) Points(ctx context.Context, q api.PointQuery) ([]api.Point, error) {
-	points, err := a.catalogue.Points(ctx, q.Disk)
+	points, err := a.points(ctx, q.Disk)
 	switch {
 	case err != nil:
 	case q.Check:
@@ -60,6 +55,13 @@ func (a *archive) Points(ctx context.Context, q api.PointQuery) ([]api.Point, er
 		shown[i] = a.point(p)
 	}
 	return shown, err
+}
+
+func (a *archive) points(ctx context.Context, disk string) ([]catalogue.Point, error) {
+	if disk == "" {
+		return a.catalogue.Points(ctx, catalogue.Disk{})
+	}
+	return a.catalogue.OfDisk(ctx, disk, a.label)
 }
 
 func (a *archive) point(p catalogue.Point) api.Point {

@@ -51,12 +51,6 @@ func (e *estate) datastores(ctx context.Context, source ivd.SourceID) ([]invento
 	return v.Datastores(ctx)
 }
 
-// Meant is the disk of the estate that a text means.
-func (e *estate) Meant(ctx context.Context, disk string) (ivd.DiskID, error) {
-	_, d, err := e.vcenters.Meant(ctx, disk)
-	return d.Ref.ID(), err
-}
-
 // Disks lists the disks of all vCenters with the last restore point of each.
 func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error) {
 	last, err := e.catalogue.Last(ctx)

@@ -2,12 +2,15 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"strings"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/restore"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -15,15 +18,50 @@ import (
 
 // runs shows runs as the API has them.
 type runs struct {
-	house *house
-	past  *summaries
-	label func(ivd.SourceID) string // what a source is called here
+	house   *house
+	sources inventory.Sources
+	past    *summaries
+	label   func(ivd.SourceID) string // what a source is called here
 }
 
 // StartBackup begins a backup.
 func (r *runs) StartBackup(ctx context.Context, q api.BackupRequest) (api.Run, error) {
-	s, err := r.house.backup.Run(ctx, backup.Request(q))
+	disks, err := r.asked(ctx, q)
+	if err != nil {
+		return api.Run{}, err
+	}
+	s, err := r.house.backup.Run(ctx, backup.Request{All: q.All, Policy: q.Policy, Disks: disks, VCenter: q.VCenter, Full: q.Full})
 	return r.begin(ctx, s, err)
+}
+
+// asked are the disks that a request names. One that is named by its id alone may be of
+// any vCenter, and is not looked for here: the backup does.
+func (r *runs) asked(ctx context.Context, q api.BackupRequest) ([]catalogue.Disk, error) {
+	only, err := r.sources.Only(q.VCenter)
+	if err != nil {
+		return nil, err
+	}
+	disks := make([]catalogue.Disk, len(q.Disks))
+	for i, text := range q.Disks {
+		in, rest, err := r.sources.In(text)
+		if err != nil {
+			return nil, err
+		}
+		in = in.And(only)
+		if len(in) == 0 {
+			return nil, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is not in vCenter %s", text, q.VCenter), Remedy: "leave --vcenter out, or name the same vCenter"}
+		}
+		if id, err := ivd.ParseDiskID(rest); err == nil {
+			disks[i] = catalogue.Disk{Source: in.Alone(), ID: id}
+			continue
+		}
+		_, d, err := in.Meant(ctx, rest)
+		if err != nil {
+			return nil, err
+		}
+		disks[i] = catalogue.Disk{Source: d.Ref.Source(), ID: d.Ref.ID()}
+	}
+	return disks, nil
 }
 
 // StartRestore begins a restore.

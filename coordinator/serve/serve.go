@@ -97,7 +97,7 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 	face, err := api.Open(
 		apiOptions(cfg, state.token, o.Log),
 		api.Rooms{
-			Runs: &runs{house: h, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points, h),
+			Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points, h),
 			Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
 		})
 	if err != nil {

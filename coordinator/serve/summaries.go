@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -115,20 +117,26 @@ func runOfSummary(r format.Run) api.Run {
 }
 
 // disksOfSummary come in the order of their keys.
-func disksOfSummary(r format.Run, label func(ivd.SourceID) string) []api.RunDisk {
+func disksOfSummary(r format.Run, label catalogue.Label) []api.RunDisk {
 	var disks []api.RunDisk
+	var names []catalogue.Disk
 	for _, p := range r.Points {
+		names = append(names, catalogue.Disk{Source: p.Point.Source(), ID: p.Point.Disk()})
 		disks = append(disks, api.RunDisk{
-			Key: string(p.Point.Disk()), ID: p.Point.Disk(), Name: p.Name, VCenter: label(p.Point.Source()), Step: api.Ended, Result: api.Done,
+			ID: p.Point.Disk(), Name: p.Name, VCenter: label(p.Point.Source()), Step: api.Ended, Result: api.Done,
 			Capacity: p.Geometry.Capacity, ChunkSize: p.Geometry.ChunkSize, Mode: string(p.Mode), Point: p.Point, Stats: p.Stats,
 		})
 	}
 	for _, f := range r.Failed {
-		d := api.RunDisk{Key: string(f.Disk), ID: f.Disk, Name: f.Name, VCenter: label(f.Source), Step: api.Ended, Result: api.State(f.State)}
+		names = append(names, catalogue.Disk{Source: f.Source, ID: f.Disk})
+		d := api.RunDisk{ID: f.Disk, Name: f.Name, VCenter: label(f.Source), Step: api.Ended, Result: api.State(f.State)}
 		if f.Reason != "" {
 			d.Failure = &ivd.Failure{Message: f.Reason}
 		}
 		disks = append(disks, d)
+	}
+	for i, key := range backup.Keys(names) {
+		disks[i].Key = string(key)
 	}
 	slices.SortFunc(disks, func(a, b api.RunDisk) int { return strings.Compare(a.Key, b.Key) })
 	return disks

@@ -25,28 +25,30 @@ func TestRunsThatOnlyTheRepositoryKnows(t *testing.T) {
 	}
 	began := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
 	failure := format.RunFailure{Source: "lab", Disk: "11111111-1111-4111-8111-111111111111", Name: "web", State: "failed", Reason: "no space"}
-	run := format.Run{ID: ivd.NewRunID(began), Kind: "backup", State: "failed", Policy: "nightly", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute), Failed: []format.RunFailure{failure}}
+	twin := failure
+	twin.Source = "east"
+	run := format.Run{ID: ivd.NewRunID(began), Kind: "backup", State: "failed", Policy: "nightly", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute), Failed: []format.RunFailure{failure, twin}}
 	if err := r.PutRun(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
 	client, _ := w.start(t, serve.Options{})
 	runs, err := client.Runs(t.Context())
-	if err != nil || len(runs) != 1 || runs[0].ID != run.ID || runs[0].State != api.Failed || runs[0].Policy != "nightly" || runs[0].Counts.Failed != 1 || !runs[0].Created.Equal(began) {
+	if err != nil || len(runs) != 1 || runs[0].ID != run.ID || runs[0].State != api.Failed || runs[0].Policy != "nightly" || runs[0].Counts.Failed != 2 || !runs[0].Created.Equal(began) {
 		t.Errorf("%+v, %v", runs, err)
 	}
 	one, err := client.RunDetail(t.Context(), run.ID)
-	if err != nil || one.State != api.Failed || len(one.Disks) != 1 || one.Disks[0].Name != "web" || one.Disks[0].Failure == nil || one.Disks[0].Failure.Message != "no space" {
+	if err != nil || one.State != api.Failed || len(one.Disks) != 2 || one.Disks[0].Key == one.Disks[1].Key || one.Disks[0].Name != "web" || one.Disks[0].Failure == nil || one.Disks[0].Failure.Message != "no space" {
 		t.Errorf("%+v, %v", one, err)
 	}
-	last := api.Run{}
+	last, watched := api.Run{}, 0
 	for c, err := range client.Watch(t.Context(), run.ID) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = c.Run
+		last, watched = c.Run, len(c.Disks)
 	}
-	if last.ID != run.ID || last.State != api.Failed {
-		t.Errorf("watched: %+v", last)
+	if last.ID != run.ID || last.State != api.Failed || watched != 2 {
+		t.Errorf("watched: %+v with %d disks", last, watched)
 	}
 	if _, err := client.Run(t.Context(), ivd.NewRunID(began)); ivd.KindOf(err) != ivd.NotFound {
 		t.Errorf("a run that nobody knows: %v", err)

@@ -308,7 +308,7 @@ func (e *estate) more(v *victim, what string) {
 	_, err := lab.Write(e.Context(), e.LabDir, v.disk.Ref.ID(), 0, lab.Random(uint64(100+len(v.points)), 4<<10))
 	e.Must(err)
 	v.then = append(v.then, e.content(v.disk))
-	begun, err := e.c.StartBackup(e.Context(), backup.Request{Disks: []ivd.DiskID{v.disk.Ref.ID()}})
+	begun, err := e.c.StartBackup(e.Context(), backup.Request{Disks: []catalogue.Disk{{ID: v.disk.Ref.ID()}}})
 	e.Must(err)
 	ended := e.ended(begun.ID)
 	if ended.State != engine.Done {
@@ -358,7 +358,7 @@ func (e *estate) marked(victims []*victim, more map[string]int) {
 	e.Helper()
 	c := catalogue.New(e.Repo)
 	for _, v := range victims {
-		points, err := c.Points(e.Context(), v.disk.Ref.ID())
+		points, err := c.Points(e.Context(), catalogue.Disk{ID: v.disk.Ref.ID()})
 		e.Must(err)
 		e.Must(c.Mark(e.Context(), points, false))
 		want, got := max(1, more[v.name()]), 0
@@ -419,7 +419,7 @@ func (e *estate) damagedLists(v *victim) {
 	whole := e.get(name)
 	e.damage(name, ways["flipped"](bytes.Clone(whole), nil))
 	before := len(e.below("data/")) + len(e.below("index/")) + len(e.below("points/"))
-	begun, err := e.c.StartBackup(e.Context(), backup.Request{Disks: []ivd.DiskID{v.disk.Ref.ID()}})
+	begun, err := e.c.StartBackup(e.Context(), backup.Request{Disks: []catalogue.Disk{{ID: v.disk.Ref.ID()}}})
 	if err == nil {
 		if ended := e.ended(begun.ID); ended.State != engine.Failed || !strings.Contains(ended.Items[0].Failure.Message, string(name)) {
 			e.Errorf("a condemned list flipped: the backup is %s: %+v", ended.State, ended.Items[0].Failure)

@@ -6,6 +6,7 @@ package apitest
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -95,10 +96,16 @@ func (f *Rooms) watchedLocked(id ivd.RunID) chan bool {
 	return f.asked[id]
 }
 
-// StartBackup notes the request and makes the next run.
+// StartBackup notes the request, with the ids of its disks, and makes the next run.
 func (f *Rooms) StartBackup(_ context.Context, r api.BackupRequest) (api.Run, error) {
 	if f.Err != nil {
 		return api.Run{}, f.Err
+	}
+	for i, text := range r.Disks {
+		var err error
+		if r.Disks[i], err = f.meant(text); err != nil {
+			return api.Run{}, err
+		}
 	}
 	v := f.Next
 	v.Kind, v.Policy, v.Full = job.Backup, r.Policy, r.Full
@@ -220,19 +227,17 @@ func (f *Rooms) Disks(_ context.Context, q api.DiskQuery) ([]api.Disk, error) {
 	return disks, f.Err
 }
 
-// Meant looks for an id or a name among the disks.
-func (f *Rooms) Meant(_ context.Context, disk string) (ivd.DiskID, error) {
+// meant looks for a name among the disks, where a text is no id.
+func (f *Rooms) meant(disk string) (string, error) {
+	if id, err := ivd.ParseDiskID(disk); err == nil {
+		return string(id), nil
+	}
 	for _, d := range f.DiskList {
-		if string(d.ID) == disk || d.Name == disk {
-			return d.ID, nil
+		if d.Name == disk {
+			return string(d.ID), nil
 		}
 	}
-	return "", ivd.Errorf(ivd.NotFound, "no disk %s on any datastore", disk)
-}
-
-// DiskNamed finds the disk of a point as the coordinator does.
-func (f *Rooms) DiskNamed(_ context.Context, disk string) (ivd.DiskID, error) {
-	return catalogue.DiskNamed(f.points(), disk)
+	return "", &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no disk %s on any datastore", disk), Remedy: "`ivd disks` lists them"}
 }
 
 // Snapshots gives the list.
@@ -262,13 +267,13 @@ func (f *Rooms) Names(_ context.Context, source ivd.SourceID, id ivd.DatastoreID
 
 // Points gives the list, narrowed to a disk.
 func (f *Rooms) Points(_ context.Context, q api.PointQuery) ([]api.Point, error) {
-	var points []api.Point
-	for _, p := range f.PointList {
-		if q.Disk == "" || p.Disk == q.Disk {
-			points = append(points, p)
-		}
+	if q.Disk == "" || f.Err != nil {
+		return f.PointList, f.Err
 	}
-	return points, f.Err
+	of, err := catalogue.OfDisk(f.points(), q.Disk, label)
+	return slices.DeleteFunc(slices.Clone(f.PointList), func(p api.Point) bool {
+		return !slices.ContainsFunc(of, func(x catalogue.Point) bool { return x.ID == p.ID })
+	}), err
 }
 
 // Point gives one of the list.
@@ -285,8 +290,11 @@ func (f *Rooms) Point(_ context.Context, id ivd.PointID) (api.PointDetail, error
 
 // Resolve finds one of the list as the coordinator does.
 func (f *Rooms) Resolve(_ context.Context, text string) (ivd.PointID, error) {
-	return catalogue.Resolve(f.points(), text)
+	return catalogue.Resolve(f.points(), text, label)
 }
+
+// label calls a source by its id.
+func label(source ivd.SourceID) string { return string(source) }
 
 func (f *Rooms) points() (points []catalogue.Point) {
 	for _, p := range f.PointList {
