@@ -58,7 +58,8 @@ const (
 	Ended   = "ended"
 )
 
-// RunDisk is one disk of a run. Of a restore it is the new disk.
+// RunDisk is one disk of a run. Of a restore it is the new disk. Of one that is unread
+// only its key is known.
 type RunDisk struct {
 	Key         string          `json:"key"`          // its name within the run
 	ID          ivd.DiskID      `json:"id,omitempty"` // empty until a restore has made it
@@ -88,6 +89,7 @@ type RunDisk struct {
 	Transports []string      `json:"transports,omitempty"` // that it was moved by
 	Refused    []job.Refusal `json:"refused,omitempty"`    // transports that movers would have preferred, and why not
 	Movers     []string      `json:"movers,omitempty"`     // at work on it now
+	Unread     *ivd.Failure  `json:"unread,omitempty"`     // why its record cannot be read
 }
 
 // RunDetail is a run with its disks.

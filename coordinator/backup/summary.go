@@ -28,8 +28,8 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 	}
 	for _, it := range v.Items {
 		var d Disk
-		if err := it.Decode(&d); err != nil {
-			return err
+		if it.Decode(&d) != nil { // it has failed for that, and says so
+			d = Disk{Ref: ivd.NewDiskRef("", "", ivd.DiskID(it.Key))}
 		}
 		if it.Result == engine.Done && !d.PointSum.IsZero() {
 			r.Points = append(r.Points, pointOf(d, it, o.Policy))

@@ -68,8 +68,8 @@ func (s *sweep) recent(ctx context.Context) error {
 	}
 	for _, it := range items {
 		var d Disk
-		if err := it.Decode(&d); err != nil {
-			return err
+		if it.Decode(&d) != nil {
+			continue // it has failed for that; the sweep of all disks finds what it has left
 		}
 		if v := s.w.Sources[d.Ref.Source()]; v != nil {
 			s.look(ctx, v, d.Ref)

@@ -39,10 +39,20 @@ func (a *app) toEnd(ctx context.Context, c *api.Client, id ivd.RunID) error {
 	return verdict(v)
 }
 
-// showRun shows a run with its disks by name.
+// showRun shows a run with its disks by name, and names those that cannot be read: for
+// them it is an error.
 func (a *app) showRun(v api.RunDetail) error {
 	slices.SortStableFunc(v.Disks, func(x, y api.RunDisk) int { return strings.Compare(nameOf(x), nameOf(y)) })
-	return a.show(v, func(w io.Writer) error { return writeRun(w, v) })
+	return a.showList(v, func(w io.Writer) error { return writeRun(w, v) }, unreadDisks(v), "not readable")
+}
+
+func unreadDisks(v api.RunDetail) (not unlisted) {
+	for _, d := range v.Disks {
+		if d.Unread != nil {
+			not.add("disk "+d.Key, d.Unread)
+		}
+	}
+	return not
 }
 
 // follow shows a run's progress on standard error until it has ended.

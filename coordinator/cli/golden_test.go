@@ -115,6 +115,29 @@ func TestListsThatLackSomething(t *testing.T) {
 	}
 }
 
+// A run names the disks whose records cannot be read, in every format, and the exit code
+// says so; the rest is there.
+func TestRunThatLacksADisk(t *testing.T) {
+	no := ivd.FailureOf(&ivd.Error{Kind: ivd.Unsupported, Err: errors.New("a newer version"), Remedy: "use the newer ivd that wrote it"})
+	rooms := estate()
+	for _, v := range []api.RunDetail{backup(api.Done), restore()} {
+		v.Disks = append(v.Disks, api.RunDisk{Key: "99999999-7777-4888-9999-aaaabbbbcccc", Unread: no})
+		rooms.Put(v)
+	}
+	url := serve(t, rooms)
+	for name, args := range map[string][]string{"backup": {string(runA)}, "restore": {string(runB)}, "followed": {string(runB), "--follow"}} {
+		for _, format := range []string{"table", "json"} {
+			code, out, errs := do(t.Context(), cli.Extra{}, append([]string{"run", "show", "--server", url, "-o", format}, args...)...)
+			if code != 3 || !strings.Contains(errs, "ivd: the list lacks disk 99999999-7777-4888-9999-aaaabbbbcccc: a newer version") || strings.Contains(errs, "failed") {
+				t.Errorf("%s as %s: exit code %d, %q", name, format, code, errs)
+			}
+			if !strings.Contains(out, `data-`) || strings.Count(out, "a newer version") != 1 {
+				t.Errorf("%s as %s:\n%s", name, format, out)
+			}
+		}
+	}
+}
+
 // JSON and YAML say the same, with the names that the documents promise.
 func TestJSONAndYAML(t *testing.T) {
 	rooms := estate()

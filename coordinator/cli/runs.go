@@ -47,7 +47,8 @@ func (a *app) runShow() *cobra.Command {
 		Short: "Show a run and its disks",
 		Long: `Shows a run and its disks. With --follow it shows the progress until the run has
 ended; the exit code is then 0 when every disk is done, 3 when some failed, 1 when
-none is done.`,
+none is done. A disk whose record cannot be read is named below the others; then the
+exit code is 3.`,
 		Example: `  ivd run show 20261124t231500z-1f0c2a9b
   ivd run show 20261124t231500z-1f0c2a9b --follow
   ivd run show 20261124t231500z-1f0c2a9b -o json`,

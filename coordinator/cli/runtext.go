@@ -104,6 +104,10 @@ func backupDisks(v api.RunDetail) *text.Table {
 	}}
 	several := several(v.Disks, func(d api.RunDisk) string { return d.VCenter })
 	for _, d := range v.Disks {
+		if d.Unread != nil {
+			t.Row(d.Key, "?", "", "?", "?", "?", "?", "?", "?")
+			continue
+		}
 		t.Row(string(d.ID), d.Name, several(d), stateOf(d), string(d.Mode), capacity(d),
 			telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Stats.StoredBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
@@ -115,6 +119,10 @@ func restoreDisks(v api.RunDetail) *text.Table {
 		text.Left("NEW DISK"), text.Left("NAME"), text.Left("STATE"), text.Right("CAPACITY"), text.Right("WRITTEN"), text.Right("TOOK"), text.Left("BY"), text.Left("ON"),
 	}}
 	for _, d := range v.Disks {
+		if d.Unread != nil {
+			t.Row("?", d.Key, "?", "?", "?", "?")
+			continue
+		}
 		t.Row(string(d.ID), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
 	}
 	return t

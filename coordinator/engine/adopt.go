@@ -88,11 +88,17 @@ func (e *Engine) take(ctx context.Context, id ivd.RunID) error {
 	return nil
 }
 
-// knows reports whether this coordinator can work on all items of a run.
+// knows reports whether this coordinator can work on all items of a run. One that
+// nobody can read keeps the others from nothing.
 func (e *Engine) knows(ctx context.Context, r Run) (bool, error) {
-	items, err := e.listItems(ctx, r.ID)
+	items, unread, err := e.readItems(ctx, r.ID)
 	if err != nil {
 		return false, err
+	}
+	for _, x := range unread {
+		if ivd.KindOf(x.err) == ivd.Unsupported {
+			return false, nil
+		}
 	}
 	for _, it := range items {
 		if _, err := e.Workflows[r.Kind].Tokens([]Item{it.Item}); err != nil {

@@ -90,7 +90,7 @@ func (e *Engine) watchStored(ctx context.Context, id ivd.RunID, yield func(Chang
 	if err != nil {
 		return false, err
 	}
-	w := &storedWatch{board: newBoard()}
+	w := &storedWatch{run: id, board: newBoard()}
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	for {
@@ -99,10 +99,7 @@ func (e *Engine) watchStored(ctx context.Context, id ivd.RunID, yield func(Chang
 			if !ok {
 				return false, context.Cause(ctx)
 			}
-			if err := w.put(ev); err != nil {
-				return false, err
-			}
-			if !ev.Current {
+			if w.put(ev); !ev.Current {
 				continue
 			}
 		case <-tick.C:
@@ -135,26 +132,20 @@ func (e *Engine) watchEnded(ctx context.Context, id ivd.RunID, yield func(Change
 
 // storedWatch is what was told and shown of a run that is driven elsewhere.
 type storedWatch struct {
+	run     ivd.RunID
 	board   *board
 	current bool   // all that was there is told
 	shown   uint64 // the latest change of the board that was shown
 	rev     uint64 // and of the run
 }
 
-func (w *storedWatch) put(ev queue.Event) error {
+func (w *storedWatch) put(ev queue.Event) {
 	if ev.Current || ev.Deleted {
 		w.current = w.current || ev.Current
-		return nil
+		return
 	}
-	var it Item
-	if err := ev.Decode(&it); err != nil {
-		return err
-	}
-	if err := checkVersion(ev.Key, it.Version); err != nil {
-		return err
-	}
-	w.board.put(ItemView{Item: it})
-	return nil
+	it, err := readItem(w.run, ev.Entry)
+	w.board.put(ItemView{Item: it, Unread: err})
 }
 
 // change is what there is to show, if anything.

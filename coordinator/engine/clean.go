@@ -88,10 +88,13 @@ func (t *Task) stopJobs(ctx context.Context) {
 func (t *Task) stopJob(ctx context.Context, id ivd.JobID) error {
 	q := t.g.d.e.Queue
 	rec, rev, err := q.JobRecord(ctx, t.item.Run, t.item.Disk, id)
-	if ivd.KindOf(err) == ivd.NotFound {
+	switch kind := ivd.KindOf(err); {
+	case err == nil:
+	case kind == ivd.NotFound:
 		return nil
-	}
-	if err != nil {
+	case kind == ivd.Corrupt || kind == ivd.Unsupported:
+		rec.Version = job.Version // another one takes its place
+	default:
 		return err
 	}
 	if rec.State == job.Done || rec.State == job.Failed {

@@ -178,7 +178,7 @@ func TestItemsAreStoredTogether(t *testing.T) {
 		}
 		t.Fatalf("%d records were on their way: %v", h.seen, err)
 	}
-	if stored, err := e.listItems(ctx, r.ID); err != nil || len(stored) != len(items) {
+	if stored, _, err := e.readItems(ctx, r.ID); err != nil || len(stored) != len(items) {
 		t.Errorf("%d of %d items are stored, %v", len(stored), len(items), err)
 	}
 }

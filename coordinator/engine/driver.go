@@ -107,8 +107,12 @@ func (d *driver) drive(always context.Context) {
 // written anew, so that nothing it may still store of them succeeds: what it does
 // in the world is what we would do as well.
 func (d *driver) ownItems(ctx context.Context) ([]storedItem, error) {
-	items, err := d.e.listItems(ctx, d.id)
-	if err != nil || !d.taken {
+	items, unread, err := d.e.readItems(ctx, d.id)
+	if err != nil {
+		return nil, err
+	}
+	failed, err := d.failUnread(ctx, items, unread)
+	if items = append(items, failed...); err != nil || !d.taken {
 		return items, err
 	}
 	if was := d.begun; len(items) < was {
@@ -136,7 +140,13 @@ func (d *driver) own(ctx context.Context, it *storedItem) error {
 		if ivd.KindOf(err) != ivd.Conflict {
 			return err
 		}
-		if *it, err = d.e.getItem(ctx, d.id, it.Key); err != nil {
+		there, err := d.e.getItem(ctx, d.id, it.Key)
+		switch kind := ivd.KindOf(err); {
+		case err == nil:
+			*it = there
+		case kind == ivd.Corrupt || kind == ivd.Unsupported:
+			*it = unreadItem{it.Key, there.rev, err}.failed(d.id)
+		default:
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"ivdmover/coordinator/admit"
@@ -45,11 +46,12 @@ func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) e
 // by the disk, and looked for among the run's items where it is not.
 func (e *Engine) itemOf(ctx context.Context, run ivd.RunID, w Workflow, ref ivd.DiskRef) (Item, error) {
 	var items []storedItem
+	var unread []unreadItem
 	var err error
 	if k, ok := w.(Keyer); ok {
 		items, err = e.getItems(ctx, run, k.Keys(ref))
 	} else {
-		items, err = e.listItems(ctx, run)
+		items, unread, err = e.readItems(ctx, run)
 	}
 	if err != nil {
 		return Item{}, err
@@ -58,6 +60,9 @@ func (e *Engine) itemOf(ctx context.Context, run ivd.RunID, w Workflow, ref ivd.
 		tokens, err := w.Tokens([]Item{it.Item})
 		return err == nil && slices.Contains(tokens, admit.Disk(ref.Source(), ref.ID()))
 	})
+	if i < 0 && len(unread) > 0 {
+		return Item{}, fmt.Errorf("whether disk %s is one of run %s is not known: %w", ref.ID(), run, unread[0].err)
+	}
 	if i < 0 {
 		return Item{}, ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), run)
 	}

@@ -54,7 +54,7 @@ func (e *Engine) Succeed(ctx context.Context, id ivd.RunID) error { return e.fin
 
 // SaveLate stores an item as an owner does that has read it before another one.
 func (e *Engine) SaveLate(ctx context.Context, id ivd.RunID) error {
-	items, err := e.listItems(ctx, id)
+	items, _, err := e.readItems(ctx, id)
 	if err != nil {
 		return err
 	}

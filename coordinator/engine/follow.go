@@ -14,11 +14,16 @@ import (
 func (d *driver) followJobs(ctx context.Context) {
 	for n := 1; ; n++ {
 		for rec, err := range d.e.Queue.WatchJobs(ctx, d.id) {
-			if err != nil && ctx.Err() == nil {
-				d.log.Error("following the run's jobs failed; it is tried again", "err", err)
-			}
-			if err == nil {
+			switch {
+			case err == nil:
 				d.putJob(rec)
+			case ctx.Err() != nil:
+			case rec.ID != "":
+				d.log.Error("the record of a job cannot be read: it has failed", "disk", rec.Disk, "job", rec.ID, "err", err)
+				rec.State, rec.Failure = job.Failed, ivd.FailureOf(err)
+				d.putJob(rec)
+			default:
+				d.log.Error("following the run's jobs failed; it is tried again", "err", err)
 			}
 		}
 		if pause.For(ctx, ledger.Pauses.After(n)) != nil {

@@ -69,7 +69,7 @@ func (t *Task) Kept(ctx context.Context) ([]byte, error) {
 // drop deletes what is in the bucket for the item's work, when that is over.
 func (t *Task) drop(ctx context.Context) error {
 	var err error
-	if t.item.Plan != "" {
+	if t.item.Plan != "" || t.item.Body == nil { // or it is not known whether there is one
 		err = t.g.d.e.Queue.State().DeletePrefix(ctx, keptPrefix(t.item.Run, t.item.Key))
 	}
 	if len(t.item.Jobs) > 0 {

@@ -194,7 +194,11 @@ func (t *Task) givenUp(ctx context.Context, rec job.Record) error {
 	if x, ok := t.g.d.workflow.(Explainer); ok {
 		err = x.Explain(ctx, t, rec, err)
 	}
-	return &ivd.Error{Kind: ivd.Permanent, Op: fmt.Sprintf("job %s, attempt %d on mover %s", rec.ID, rec.Attempt, rec.Mover), Err: err}
+	op := "job " + string(rec.ID)
+	if rec.Mover != "" {
+		op += fmt.Sprintf(", attempt %d on mover %s", rec.Attempt, rec.Mover)
+	}
+	return &ivd.Error{Kind: ivd.Permanent, Op: op, Err: err}
 }
 
 // requeue gives a failed job back to the movers, under the run's present lease.

@@ -196,13 +196,16 @@ func (e *Engine) recallLeased(ctx context.Context, l *loss) error {
 // storeLost stores a run as over of which the record is gone, with the items that are
 // left of it, and its summary.
 func (e *Engine) storeLost(ctx context.Context, r Run) error {
-	items, err := e.listItems(ctx, r.ID)
+	items, unread, err := e.readItems(ctx, r.ID)
 	if err != nil {
 		return err
 	}
 	d := e.newDriver(r, 0, repo.Lease{ID: r.Lease, Deadline: r.Deadline})
 	for _, it := range items {
 		d.publish(it.Item)
+	}
+	for _, x := range unread {
+		d.publish(x.ended(r.ID))
 	}
 	d.run.Repository, d.run.Owner, d.run.OwnerRun = e.Leases.ID(), e.Instance, e.start
 	d.run.Failure = ivd.FailureOf(errRecordsLost)

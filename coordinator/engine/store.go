@@ -84,40 +84,6 @@ func readRun(x queue.Entry) (r Run, err error) {
 	return r, err
 }
 
-func (e *Engine) getItem(ctx context.Context, run ivd.RunID, key ItemKey) (storedItem, error) {
-	name := itemKey(run, key)
-	it, rev, err := queue.Get[Item](ctx, e.Queue.State(), name)
-	if err != nil {
-		return storedItem{}, fmt.Errorf("read %s: %w", name, err)
-	}
-	return storedItem{it, rev}, checkVersion(name, it.Version)
-}
-
-// storedItem is an item with its revision in the bucket.
-type storedItem struct {
-	Item
-	rev uint64
-}
-
-// listItems reads the items of a run.
-func (e *Engine) listItems(ctx context.Context, id ivd.RunID) ([]storedItem, error) {
-	entries, err := e.Queue.State().List(ctx, "item."+string(id)+".")
-	if err != nil {
-		return nil, fmt.Errorf("list the items of run %s: %w", id, err)
-	}
-	items := make([]storedItem, len(entries))
-	for i, x := range entries {
-		if err := x.Decode(&items[i].Item); err != nil {
-			return nil, err
-		}
-		if err := checkVersion(x.Key, items[i].Version); err != nil {
-			return nil, err
-		}
-		items[i].rev = x.Revision
-	}
-	return items, nil
-}
-
 // RunOver reports whether a run has ended. Kind NotFound: it is not known here.
 func (e *Engine) RunOver(ctx context.Context, id ivd.RunID) (bool, error) {
 	r, _, err := e.getRun(ctx, id)

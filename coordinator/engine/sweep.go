@@ -23,7 +23,8 @@ func (e *Engine) sweep(ctx context.Context) error {
 }
 
 // Ended lists the items of this coordinator's runs of a kind that have ended within so
-// much time; within 0: those of all coordinators, whenever that was.
+// much time; within 0: those of all coordinators, whenever that was. One whose record
+// cannot be read is left out, so that it hides none of the others.
 func (e *Engine) Ended(ctx context.Context, k Kind, within time.Duration) ([]Item, error) {
 	runs, err := e.listRuns(ctx)
 	if err != nil {
@@ -35,9 +36,12 @@ func (e *Engine) Ended(ctx context.Context, k Kind, within time.Duration) ([]Ite
 		if r.Kind != k || within > 0 && (r.Owner != e.Instance || r.State.Ended() && r.Ended.Before(since)) {
 			continue
 		}
-		items, err := e.listItems(ctx, id)
+		items, unread, err := e.readItems(ctx, id)
 		if err != nil {
 			return nil, err
+		}
+		for _, x := range unread {
+			e.Log.Warn("an item is left out", "run", id, "item", x.key, "err", x.err)
 		}
 		for _, it := range items {
 			if it.Step == Ended && (within == 0 || it.Ended.After(since)) {

@@ -18,6 +18,7 @@ type View struct {
 type ItemView struct {
 	Item
 	Movers []string
+	Unread error // why its record cannot be read: no more than its key is known
 }
 
 // job is the latest record of a job; the zero record where none was seen yet.
@@ -70,7 +71,7 @@ func (e *Engine) View(ctx context.Context, id ivd.RunID) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	items, err := e.listItems(ctx, r.ID)
+	items, unread, err := e.readItems(ctx, r.ID)
 	if err != nil {
 		return View{}, err
 	}
@@ -78,7 +79,14 @@ func (e *Engine) View(ctx context.Context, id ivd.RunID) (View, error) {
 	for _, it := range items {
 		b.put(ItemView{Item: it.Item})
 	}
-	return b.view(r), nil
+	for _, x := range unread {
+		b.put(x.view(r.ID))
+	}
+	v := b.view(r)
+	if len(unread) > 0 { // what is stored of the run knows better
+		v.Run = r
+	}
+	return v, nil
 }
 
 // Runs are all runs that are kept, the newest first, without their items. The sums of

@@ -14,6 +14,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -182,25 +183,27 @@ func (l *Ledger) Get(ctx context.Context, run ivd.RunID, item string, k Kind) (*
 	return &Entry{Obligation: o, l: l, rev: rev}, nil
 }
 
-// of reads the obligations of an item, the newest first.
-func (l *Ledger) of(ctx context.Context, owner string) ([]*Entry, error) {
+// of reads the obligations of an item, the newest first. Unread says of those that
+// cannot be read why; nil: there are none.
+func (l *Ledger) of(ctx context.Context, owner string) (entries []*Entry, unread, err error) {
 	list, err := l.state.List(ctx, owner)
 	if err != nil {
-		return nil, fmt.Errorf("list the ledger: %w", err)
+		return nil, nil, fmt.Errorf("list the ledger: %w", err)
 	}
-	entries := make([]*Entry, len(list))
-	for i, x := range list {
+	for _, x := range list {
 		e := &Entry{l: l, rev: x.Revision}
-		if err := x.Decode(&e.Obligation); err != nil {
-			return nil, err
+		err := x.Decode(&e.Obligation)
+		if err == nil {
+			err = queue.CheckVersion("ledger entry "+x.Key, e.Version, Version)
 		}
-		if err := queue.CheckVersion("ledger entry "+x.Key, e.Version, Version); err != nil {
-			return nil, err
+		if err != nil {
+			unread = errors.Join(unread, err)
+			continue
 		}
-		entries[i] = e
+		entries = append(entries, e)
 	}
 	slices.SortStableFunc(entries, func(a, b *Entry) int { return b.Opened.Compare(a.Opened) })
-	return entries, nil
+	return entries, unread, nil
 }
 
 // Has reports whether the ledger has anything of an item.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -222,4 +223,29 @@ func TestItemThatFailsWaitsAlone(t *testing.T) {
 		t.Errorf("%d tries after an hour", tries())
 	}
 	w.wantCount("that cannot be undone", 1)
+}
+
+// An entry that cannot be read keeps none of the others from being undone, and is named.
+func TestEntryThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]any{"damaged": "nonsense", "newer": Obligation{Version: Version + 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.open("held", false)
+			w.open("made", false)
+			sick := Obligation{Run: "r", Item: "i", Kind: "held"}.key()
+			_, err := w.l.state.Put(t.Context(), sick, text)
+			w.must(err)
+			if err := w.l.Undo(t.Context(), "r", "i"); err == nil || !strings.Contains(err.Error(), sick) {
+				t.Errorf("%v does not name %s", err, sick)
+			}
+			w.wantUndone("at its end", "made")
+			w.wantCount("at its end", 1)
+			w.open("made", false)
+			w.settle(time.Minute)
+			w.wantUndone("of a run that is over", "made")
+			w.wantCount("of a run that is over", 1)
+		})
+	}
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -140,18 +141,18 @@ func (s *settling) did(item string, tried bool, now time.Time) {
 func (l *Ledger) settleItem(ctx context.Context, owner string, stored []Stored) (tried bool, err error) {
 	for _, s := range stored { // most items are under way: nothing is read of them
 		if !s.reads {
-			break
+			continue
 		}
 		if over, err := l.over(ctx, s.of); err != nil || !over {
 			return err != nil, err
 		}
 	}
-	entries, err := l.of(ctx, owner)
+	entries, unread, err := l.of(ctx, owner)
 	if err != nil {
 		return true, err
 	}
 	if len(entries) == 0 {
-		return false, nil
+		return unread != nil, unread
 	}
 	for _, e := range entries {
 		over, err := l.over(ctx, e.Obligation)
@@ -159,7 +160,7 @@ func (l *Ledger) settleItem(ctx context.Context, owner string, stored []Stored) 
 			return err != nil, err
 		}
 	}
-	return true, l.unwind(ctx, entries)
+	return true, errors.Join(l.unwind(ctx, entries), unread)
 }
 
 func (l *Ledger) over(ctx context.Context, o Obligation) (bool, error) {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,13 +10,14 @@ import (
 )
 
 // Undo undoes all that the ledger has of an item; nothing where there is no entry.
-// It tries once: what is left is the ledger's, which looks again and again.
+// It tries once: what is left is the ledger's, which looks again and again. An entry
+// that cannot be read is an error, and keeps the others from nothing.
 func (l *Ledger) Undo(ctx context.Context, run ivd.RunID, item string) error {
-	entries, err := l.of(ctx, ownerKey(run, item))
+	entries, unread, err := l.of(ctx, ownerKey(run, item))
 	if err != nil {
 		return err
 	}
-	return l.unwind(ctx, entries)
+	return errors.Join(l.unwind(ctx, entries), unread)
 }
 
 // unwind undoes the obligations of an item, the newest first, and removes those of

@@ -14,6 +14,21 @@ import (
 	"ivdmover/shared/ivd"
 )
 
+// A disk of a run whose record cannot be read is named, beside the others.
+func TestDiskOfARunWhoseRecordCannotBeRead(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	v := b.Run("backup", engine.Done)
+	b.Store(v, engine.Item{Key: "good", Step: engine.Ended, Result: engine.Done})
+	_, err := b.Queue.State().Create(t.Context(), "item."+string(v.ID)+".sick", json.RawMessage(`{"version":99}`))
+	b.Must(err)
+	r := &runs{house: &house{engine: b.Coordinator("one").Engine}, past: newSummaries(b.Repo, slog.New(slog.DiscardHandler)), label: func(s ivd.SourceID) string { return string(s) }}
+	disks, err := r.RunDisks(t.Context(), v.ID)
+	if err != nil || len(disks) != 2 || disks[0].Key != "good" || disks[0].Unread != nil || disks[1].Key != "sick" || disks[1].Unread == nil || disks[1].Unread.Remedy == "" {
+		t.Errorf("%+v, %v", disks, err)
+	}
+}
+
 // A run whose record cannot be read is named in the list, which has the rest; one that
 // the repository knows is shown as it does.
 func TestRunWhoseRecordCannotBeRead(t *testing.T) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
 
-// JobRecord reads a job's record and its revision.
+// JobRecord reads a job's record and its revision. Of one that cannot be read it returns
+// the names, and the revision, with the error.
 func (q *Queue) JobRecord(ctx context.Context, run ivd.RunID, disk ivd.DiskID, id ivd.JobID) (job.Record, uint64, error) {
 	if err := checkJobKey(run, disk, id); err != nil {
 		return job.Record{}, 0, err
@@ -59,8 +61,9 @@ func (q *Queue) JobRecords(ctx context.Context, run ivd.RunID) ([]job.Record, er
 }
 
 // WatchJobs yields the records of a run that are there, and then each one that
-// changes, until ctx or the queue ends or the first error. It survives
-// reconnections as Bucket.Watch does. Deletions are not told.
+// changes, until ctx or the queue ends. It survives reconnections as Bucket.Watch
+// does. Deletions are not told. Of a record that cannot be read it yields the names,
+// with the error, and goes on; an error without names is the last.
 func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) iter.Seq2[job.Record, error] {
 	return func(yield func(job.Record, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -79,7 +82,7 @@ func (q *Queue) WatchJobs(ctx context.Context, run ivd.RunID) iter.Seq2[job.Reco
 				continue
 			}
 			rec, err := decodeRecord(e.Entry)
-			if !yield(rec, err) || err != nil {
+			if !yield(rec, err) {
 				return
 			}
 		}
@@ -117,7 +120,34 @@ func decodeRecord(e Entry) (job.Record, error) {
 	if err == nil && e.Key != jobKey(rec.Run, rec.Disk, rec.ID) {
 		err = ivd.Errorf(ivd.Corrupt, "job record %s: it says that it is %s", e.Key, jobKey(rec.Run, rec.Disk, rec.ID))
 	}
-	return rec, err
+	if err != nil {
+		return namedBy(e.Key), err
+	}
+	return rec, nil
+}
+
+// namedBy is a record of which no more is known than its key.
+func namedBy(key string) job.Record {
+	run, rest, _ := strings.Cut(key, ".")
+	disk, id, _ := strings.Cut(rest, ".")
+	return job.Record{Run: ivd.RunID(run), Disk: ivd.DiskID(strings.ReplaceAll(disk, "/", ".")), ID: ivd.JobID(id)}
+}
+
+// JobsOf are the jobs of a run that have records, readable or not, by their disks.
+func (q *Queue) JobsOf(ctx context.Context, run ivd.RunID) (map[ivd.DiskID][]ivd.JobID, error) {
+	if err := checkToken("run", run); err != nil {
+		return nil, err
+	}
+	keys, err := q.records.Keys(ctx, jobPrefix(run))
+	if err != nil {
+		return nil, err
+	}
+	jobs := map[ivd.DiskID][]ivd.JobID{}
+	for _, key := range keys {
+		rec := namedBy(key)
+		jobs[rec.Disk] = append(jobs[rec.Disk], rec.ID)
+	}
+	return jobs, nil
 }
 
 func checkJobKey(run ivd.RunID, disk ivd.DiskID, id ivd.JobID) error {

@@ -227,11 +227,27 @@ func TestWatchJobsRefusesANewerRecord(t *testing.T) {
 	key := fmt.Sprintf("%s.%s.0001", testRun, testDisk)
 	_, err := q.Records().Put(ctx, key, rec) // as a newer program would
 	must(t, err)
-	for _, err := range q.WatchJobs(ctx, testRun) {
+	must(t, q.CreateJobRecord(ctx, testRecord("0002")))
+	for rec, err := range q.WatchJobs(ctx, testRun) {
+		if rec.Run != testRun || rec.Disk != testDisk {
+			t.Fatalf("%+v, %v", rec, err)
+		}
+		if rec.ID == "0002" { // the next one follows
+			must(t, err)
+			break
+		}
 		wantKind(t, err, ivd.Unsupported)
 	}
-	_, _, err = q.JobRecord(ctx, testRun, testDisk, "0001")
+	named, rev, err := q.JobRecord(ctx, testRun, testDisk, "0001")
 	wantKind(t, err, ivd.Unsupported)
+	if named.ID != "0001" || rev == 0 {
+		t.Errorf("%+v, revision %d", named, rev)
+	}
+	jobs, err := q.JobsOf(ctx, testRun)
+	must(t, err)
+	if len(jobs) != 1 || len(jobs[testDisk]) != 2 {
+		t.Errorf("jobs %v", jobs)
+	}
 	_, err = q.JobRecords(ctx, testRun)
 	wantKind(t, err, ivd.Unsupported)
 	must(t, q.Records().Delete(ctx, key))
