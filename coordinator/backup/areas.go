@@ -103,11 +103,15 @@ func (a answer) known() bool { return a.areas != nil }
 
 // ask asks for areas. An error: it is not tracking that fails.
 func (t *task) ask(ctx context.Context, what string, since ivd.ChangeID) (a answer, err error) {
-	areas, err := t.vc.ChangedAreas(ctx, t.disk.Ref, t.disk.Snapshot, since, t.disk.Geometry.Capacity)
-	if err != nil {
-		k := ivd.KindOf(err)
-		a.sick = k != ivd.Unsupported && k != ivd.Conflict
-		a.why, err = t.without(ctx, "vSphere cannot say "+what, err)
+	var areas []ivd.Extent
+	kind := ivd.Unknown // where it is not asked, or not answered
+	a.why, err = t.asks(ctx, tellAreas, "vSphere cannot say "+what, t.disk.Geometry.Capacity, func(ctx context.Context) (err error) {
+		areas, err = t.vc.ChangedAreas(ctx, t.disk.Ref, t.disk.Snapshot, since, t.disk.Geometry.Capacity)
+		kind = ivd.KindOf(err)
+		return err
+	})
+	if err != nil || a.why != "" {
+		a.sick = kind != ivd.Unsupported && kind != ivd.Conflict
 		return a, err
 	}
 	a.areas, a.bytes = plan.Cover(t.disk.Geometry, areas)

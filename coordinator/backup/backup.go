@@ -63,11 +63,18 @@ type Workflow struct {
 	mu      sync.Mutex
 	trusted map[ivd.RunID]*trust.Trust // guarded by mu: what points of each may be built on
 	warned  map[untold]bool            // guarded by mu
+
+	hangs        hangs
+	trackingTime time.Duration
+	now          func() time.Time // by which hangs are remembered
 }
 
 // New makes the workflow, and has its ledger know how to undo what it does.
 func New(d Deps) *Workflow {
-	w := &Workflow{Deps: d, trusted: map[ivd.RunID]*trust.Trust{}, warned: map[untold]bool{}}
+	w := &Workflow{
+		Deps: d, trusted: map[ivd.RunID]*trust.Trust{}, warned: map[untold]bool{},
+		trackingTime: trackingTime, now: time.Now,
+	}
 	w.register()
 	return w
 }
@@ -83,6 +90,7 @@ type Disk struct {
 	SnappedAt time.Time      `json:"snapped_at,omitzero"` // since when there is the snapshot
 	ChangeID  ivd.ChangeID   `json:"change_id,omitempty"`
 	Untracked string         `json:"untracked,omitempty"` // why vSphere is not asked for changes, where a call about them has failed
+	Asked     time.Duration  `json:"asked,omitempty"`     // what calls about tracking have taken, in all
 	Facts     *Facts         `json:"facts,omitempty"`     // as they were at the snapshot
 	Geometry  ivd.Geometry   `json:"geometry,omitzero"`
 	CutAt     int64          `json:"cut_at,omitempty"` // the capacity for which the chunk size was chosen

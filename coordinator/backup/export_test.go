@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -24,3 +25,9 @@ func (w *Workflow) ListPacks(ctx context.Context, run ivd.RunID, points ...ivd.P
 	}
 	return w.listPacks(ctx, run, all)
 }
+
+// SetTrackingTime sets the time that a small disk has for calls about tracking.
+func (w *Workflow) SetTrackingTime(d time.Duration) { w.trackingTime = d }
+
+// SetNow sets the clock by which calls about tracking that hang are remembered.
+func (w *Workflow) SetNow(now func() time.Time) { w.now = now }
