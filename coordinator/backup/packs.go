@@ -40,9 +40,9 @@ func (w *Workflow) listPacks(ctx context.Context, run ivd.RunID, points []format
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	missing, err := w.Repo.PutStoredPacks(ctx, run, a.at, a.packs)
-	for _, id := range missing {
-		w.Log.Error("pack is missing, and a new restore point needs it: verify the run's points", "run", run, "pack", id)
+	lost, err := w.Repo.PutStoredPacks(ctx, run, a.at, a.packs)
+	for _, id := range lost {
+		w.Log.Error("pack is missing or cut off, and a new restore point needs it: see `ivd points --check`", "run", run, "pack", id)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"ivdmover/shared/damage"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
 )
 
 // looked is how many pages are read to find out which points are damaged, where
@@ -142,7 +143,7 @@ func (c *Catalogue) needs(ctx context.Context, id ivd.PointID, pages *pageNeeds,
 // its length, has those retired that are not, and marks the points. What of a pack's
 // content is wrong only a reader finds.
 func (c *Catalogue) Check(ctx context.Context, points []Point) error {
-	a := &asks{c: c, pages: map[ivd.PageRef]bool{}, packs: map[ivd.PackID]bool{}}
+	a := &asks{c: c, asking: c.repo.Asking(), pages: map[ivd.PageRef]bool{}, packs: map[ivd.PackID]format.PackKind{}, done: map[ivd.PackID]bool{}}
 	for _, p := range points {
 		if p.Failure != nil {
 			continue
@@ -150,6 +151,9 @@ func (c *Catalogue) Check(ctx context.Context, points []Point) error {
 		if err := a.point(ctx, p.ID); err != nil {
 			return fmt.Errorf("check %s: %w", p.ID, err)
 		}
+	}
+	if err := a.ask(ctx); err != nil {
+		return fmt.Errorf("check the packs that points need: %w", err)
 	}
 	found := a.found
 	var missing []ivd.PackID
@@ -169,18 +173,24 @@ func (c *Catalogue) Check(ctx context.Context, points []Point) error {
 	return c.mark(ctx, points, damage.Sorted(append(x.Packs(), missing...)), true)
 }
 
-// asks is a Check under way.
+// asks is a Check under way: it gathers packs, to ask for many at once.
 type asks struct {
-	c     *Catalogue
-	pages map[ivd.PageRef]bool // that were read
-	packs map[ivd.PackID]bool  // that were asked for
+	c      *Catalogue
+	asking *repo.Asking
+	pages  map[ivd.PageRef]bool           // that were read
+	packs  map[ivd.PackID]format.PackKind // that are to be asked for
+	done   map[ivd.PackID]bool            // that were
 
 	mu    sync.Mutex
 	found []ivd.Damage
 }
 
-// keptAsks bounds what a Check remembers; what it forgets it asks for again.
-const keptAsks = 1 << 20
+// How many packs are gathered before they are asked for, and how many of those that
+// were are remembered; what is forgotten is asked for again.
+const (
+	gathered = 1 << 18
+	keptAsks = 1 << 20
+)
 
 func (a *asks) point(ctx context.Context, id ivd.PointID) error {
 	p, _, err := a.c.repo.ReadPoint(ctx, id)
@@ -203,7 +213,6 @@ func (a *asks) point(ctx context.Context, id ivd.PointID) error {
 }
 
 func (a *asks) page(ctx context.Context, ref ivd.PageRef, g ivd.Geometry) error {
-	packs := map[ivd.PackID]format.PackKind{ref.Place.Pack: format.IndexPack}
 	page, err := a.c.repo.Page(ctx, ref, g)
 	switch ivd.KindOf(err) {
 	case ivd.NotFound, ivd.Corrupt:
@@ -214,32 +223,42 @@ func (a *asks) page(ctx context.Context, ref ivd.PageRef, g ivd.Geometry) error 
 		return err
 	}
 	for _, p := range page.Packs {
-		packs[p.Pack] = format.DataPack
+		a.want(p.Pack, format.DataPack)
 	}
 	for _, span := range page.Spans {
 		if span.State == format.SpanNode {
-			packs[span.Place.Pack] = format.IndexPack
+			a.want(span.Place.Pack, format.IndexPack)
 		}
 	}
-	if len(a.packs) > keptAsks {
-		clear(a.packs)
+	a.want(ref.Place.Pack, format.IndexPack)
+	if len(a.packs) < gathered {
+		return nil
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readAtOnce)
-	for pack, kind := range packs {
-		if a.packs[pack] {
-			continue
+	return a.ask(ctx)
+}
+
+// want has a pack asked for that was not; what is known of its kind last counts.
+func (a *asks) want(pack ivd.PackID, kind format.PackKind) {
+	if !a.done[pack] {
+		a.packs[pack] = kind
+	}
+}
+
+// ask asks for the packs that are gathered.
+func (a *asks) ask(ctx context.Context) error {
+	_, err := a.asking.Look(ctx, a.packs, func(x repo.Answer) {
+		if x.Damage != nil {
+			a.tell(*x.Damage)
 		}
-		a.packs[pack] = true
-		group.Go(func() error {
-			d, _, err := a.c.repo.LookAtPack(ctx, kind, pack)
-			if d != nil {
-				a.tell(*d)
-			}
-			return err
-		})
+	})
+	if len(a.done) > keptAsks {
+		clear(a.done)
 	}
-	return group.Wait()
+	for pack := range a.packs {
+		a.done[pack] = true
+	}
+	clear(a.packs)
+	return err
 }
 
 func (a *asks) tell(d ivd.Damage) {

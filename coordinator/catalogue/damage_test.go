@@ -8,6 +8,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo/repotest"
+	"ivdmover/shared/store"
 	"ivdmover/shared/store/storetest"
 )
 
@@ -139,5 +140,34 @@ func TestCheck(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A check asks for many packs by listing the folders that they lie in.
+func TestCheckLists(t *testing.T) {
+	r := repotest.New(t)
+	r.Store.ListPage = 1000
+	d := repotest.NewDisk(ivd.Geometry{Capacity: 20 * ivd.MinChunkSize, ChunkSize: ivd.MinChunkSize})
+	for i := range int64(20) {
+		if _, err := d.WriteAt([]byte{byte(i + 1)}, i*ivd.MinChunkSize); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Save(d, repotest.Layout{ChunksPerPack: 1, Alike: true})
+	r.Save(d, repotest.Layout{ChunksPerPack: 1, Alike: true}) // a second point of the same packs
+	gone := r.Place(d, 3).Pack
+	r.Delete(format.DataPack, gone)
+	c := catalogue.New(r.Repository)
+	stats := r.Store.Calls(storetest.Stat)
+	r.Store.Add(storetest.Fault{On: storetest.List, Prefix: "data/", Do: func(store.Name) {}}) // a test fails where it does not happen
+	points := listed(t, c, func(p []catalogue.Point) error { return c.Check(t.Context(), p) })
+	for i := range points {
+		if !slices.Equal(points[i].Damaged, []ivd.PackID{gone}) {
+			t.Errorf("point %d: damaged %v", i, points[i].Damaged)
+		}
+	}
+	// The one that is gone, twice, and each point's two index packs.
+	if n := r.Store.Calls(storetest.Stat) - stats; n != 2+4 {
+		t.Errorf("%d HEADs", n)
 	}
 }

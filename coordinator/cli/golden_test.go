@@ -87,6 +87,21 @@ func TestWaitingForMovers(t *testing.T) {
 	}
 }
 
+// What a backup has asked the store for packs stands in its run, for people and programs.
+func TestRequestsOfARun(t *testing.T) {
+	rooms := estate()
+	v := backup(api.Done)
+	v.Stats.Asked, v.Stats.AskedLists = 1234, 7
+	rooms.Put(v)
+	url := serve(t, rooms)
+	if code, out, _ := do(t.Context(), cli.Extra{}, "run", "show", string(runA), "--server", url); code != 0 || !strings.Contains(out, "1234 requests for packs that were built on, 7 of them of listings\n") {
+		t.Errorf("%d\n%s", code, out)
+	}
+	if _, out, _ := do(t.Context(), cli.Extra{}, "run", "show", string(runA), "--server", url, "-o", "json"); !strings.Contains(out, `"asked": 1234`) || !strings.Contains(out, `"asked_lists": 7`) {
+		t.Errorf("as JSON: %s", out)
+	}
+}
+
 // A list names what it lacks, in every format, and the exit code says so; the rest is
 // there.
 func TestListsThatLackSomething(t *testing.T) {

@@ -71,9 +71,10 @@ ivd repo retire. What a damaged point has lost, ivd point show tells. The next b
 its disk stores anew what was lost, as far as the disk still has it.
 
 With --check the store is asked for every pack that the points need, whether it is
-there in its length: two requests for each. That a pack's content is whole only reading
-it shows. Of a large estate, check disk by disk. The exit code of a check is 3 where a
-point is damaged; without --check, known damage is shown, and the exit code stays 0.`,
+there in its length: two requests for each, or one and a listing of its folder where
+that is cheaper. That a pack's content is whole only reading it shows. Of a large
+estate, check disk by disk. The exit code of a check is 3 where a point is damaged;
+without --check, known damage is shown, and the exit code stays 0.`,
 		Example: `  ivd points
   ivd points --disk data-01
   ivd points --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e -o json

@@ -91,6 +91,9 @@ func runFacts(v api.RunDetail) []fact {
 	if s.Asked > 0 {
 		asked = fmt.Sprintf("%d requests for packs that were built on", s.Asked)
 	}
+	if s.AskedLists > 0 {
+		asked += fmt.Sprintf(", %d of them of listings", s.AskedLists)
+	}
 	return append(facts,
 		fact{"read", fmt.Sprintf("%s: %s zero, %s stored before, %s new", telemetry.Bytes(s.ReadBytes), telemetry.Bytes(s.ZeroBytes), telemetry.Bytes(s.DedupBytes), telemetry.Bytes(s.NewBytes))},
 		fact{"stored", fmt.Sprintf("%s in %d packs", telemetry.Bytes(s.StoredBytes), s.Packs)},

@@ -64,5 +64,6 @@ func less(a, b ivd.Stats) ivd.Stats {
 		WrittenBytes:    a.WrittenBytes - b.WrittenBytes,
 		Packs:           a.Packs - b.Packs,
 		Asked:           a.Asked - b.Asked,
+		AskedLists:      a.AskedLists - b.AskedLists,
 	}
 }

@@ -46,7 +46,7 @@ func (b *backup) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error 
 		return err
 	}
 	requests, damaged := b.Trust.Account()
-	b.count(ivd.Stats{Asked: requests})
+	b.count(ivd.Stats{Asked: requests.All, AskedLists: requests.Lists})
 	cp := Batch{Next: upTo, Pages: b.pages, SealedAt: x.at, Incarnation: b.Writer.Incarnation(), Stats: b.batch.stats, Damaged: damaged, Done: done}
 	if b.page != nil {
 		cp.Nodes = b.page.nodes

@@ -25,7 +25,7 @@ type StoredPacks struct {
 type StoredPack struct {
 	ID     ivd.PackID
 	Kind   PackKind
-	Length int64 // of the object, in bytes; 0: it was missing when the list was made
+	Length int64 // of the object, in bytes; 0: it was missing, or cut off, when the list was made
 }
 
 const storedPackSize = 32 + 8 + 1 + 7

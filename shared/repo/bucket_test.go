@@ -24,11 +24,15 @@ type bucket struct {
 	ahead    time.Duration // of this machine's clock
 	late     bool          // requests are not refused for their age
 	careless bool          // nor creations of a name that is taken
+	page     int           // names that a request of a listing brings
+	ordered  bool          // listings are, as S3's are
 	log      []string      // "get repo.json"
 	// fault is asked before each call and may answer it; after is asked for the
 	// answer of one that has happened.
 	fault func(op string, name string) error
 	after func(op string, name string) error
+	// tear is asked before a listing tells of its n-th object, from 0, and may end it.
+	tear func(prefix string, n int) error
 }
 
 func newBucket() *bucket { return &bucket{objects: map[store.Name]store.Object{}} }
@@ -138,8 +142,18 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[store.Info, 
 				found = append(found, o.Info)
 			}
 		}
+		if b.ordered {
+			slices.SortFunc(found, func(a, b store.Info) int { return strings.Compare(string(a.Name), string(b.Name)) })
+		}
+		tear := b.tear
 		b.mu.Unlock()
-		for _, info := range found {
+		for i, info := range found {
+			if tear != nil {
+				if err := tear(prefix, i); err != nil {
+					yield(store.Info{}, err)
+					return
+				}
+			}
 			if !yield(info, nil) {
 				return
 			}
@@ -199,7 +213,7 @@ func (p *pending) Send(ctx context.Context) error {
 func (*pending) Discard() {}
 
 func (b *bucket) Properties() store.Properties {
-	return store.Properties{ConditionalCreate: true, Connections: 4}
+	return store.Properties{ConditionalCreate: true, Connections: 4, ListPage: b.page}
 }
 
 func (b *bucket) String() string { return "memory" }

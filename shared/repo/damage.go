@@ -62,6 +62,11 @@ const Missing = "is missing"
 // what is wrong, or nil, and how many requests it took. What it does not understand
 // of a trailer is no damage.
 func (r *Repository) LookAtPack(ctx context.Context, kind format.PackKind, id ivd.PackID) (damage *ivd.Damage, requests int64, err error) {
+	_, damage, requests, err = r.lookAtPack(ctx, kind, id)
+	return damage, requests, err
+}
+
+func (r *Repository) lookAtPack(ctx context.Context, kind format.PackKind, id ivd.PackID) (length int64, damage *ivd.Damage, requests int64, err error) {
 	name := r.PackName(kind, id)
 	wrong := func(why string) *ivd.Damage {
 		return &ivd.Damage{Pack: id, Index: kind == format.IndexPack, Why: why}
@@ -69,23 +74,29 @@ func (r *Repository) LookAtPack(ctx context.Context, kind format.PackKind, id iv
 	info, err := r.st.Stat(ctx, name)
 	switch {
 	case ivd.KindOf(err) == ivd.NotFound:
-		return wrong(Missing), 1, nil
+		return 0, wrong(Missing), 1, nil
 	case err != nil:
-		return nil, 1, fmt.Errorf("ask for %s: %w", name, err)
+		return 0, nil, 1, fmt.Errorf("ask for %s: %w", name, err)
 	}
+	requests = 1 + endReads(info.Size)
 	why, err := r.wrongLength(ctx, name, info.Size)
-	switch {
-	case err != nil:
-		return nil, 2, err
-	case why != "":
-		return wrong(why), 2, nil
+	if err == nil && why != "" {
+		damage = wrong(why)
 	}
-	return nil, 2, nil
+	return info.Size, damage, requests, err
+}
+
+// endReads is how many requests wrongLength takes.
+func endReads(size int64) int64 {
+	if size < format.TrailerSize {
+		return 0
+	}
+	return 1
 }
 
 // wrongLength says what is wrong with a pack's length, or nothing.
 func (r *Repository) wrongLength(ctx context.Context, name store.Name, size int64) (why string, err error) {
-	if size < format.TrailerSize {
+	if endReads(size) == 0 {
 		return fmt.Sprintf("is cut off: %d bytes", size), nil
 	}
 	end := make([]byte, format.TrailerSize)

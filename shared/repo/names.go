@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"encoding/hex"
 	"strconv"
 
 	"ivdmover/shared/format"
@@ -12,6 +13,8 @@ const repoName store.Name = "repo.json"
 
 // Folders of the repository.
 const (
+	dataDir      = "data/"
+	indexDir     = "index/"
 	leasesDir    = "leases/"
 	writersDir   = "writers/"
 	pointsDir    = "points/"
@@ -24,12 +27,16 @@ const (
 // PackName is the object of a pack of the repository's domain:
 // data/<domain>/<first two digits>/<id>, or index/….
 func (r *Repository) PackName(kind format.PackKind, id ivd.PackID) store.Name {
-	dir := "data/"
+	return store.Name(r.packFolder(kind, id[0]) + id.String())
+}
+
+// packFolder is where packs of a kind lie whose ids begin so.
+func (r *Repository) packFolder(kind format.PackKind, first byte) string {
+	dir := dataDir
 	if kind == format.IndexPack {
-		dir = "index/"
+		dir = indexDir
 	}
-	hex := id.String()
-	return store.Name(dir + r.info.Domain.String() + "/" + hex[:2] + "/" + hex)
+	return r.folder(dir) + hex.EncodeToString([]byte{first}) + "/"
 }
 
 func leaseName(id ivd.LeaseID) store.Name { return store.Name(leasesDir + string(id)) }

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
@@ -20,19 +18,20 @@ var storedEntries = format.MaxEntries
 
 // PutStoredPacks stores a run's list of packs, runs/<domain>/<run>.packs, with the
 // length that each has in the store, which is asked for each of them. It tells those
-// that the store does not have: they stand in the list without a length.
+// that the store does not have, or not in their length: they stand in the list without
+// one.
 //
 // To store the same again is no error, and writes the same bytes where at is the
 // same: of a list that is too long for one object the parts come first, and until
 // the list names them they are none.
-func (r *Repository) PutStoredPacks(ctx context.Context, run ivd.RunID, at time.Time, packs map[ivd.PackID]format.PackKind) (missing []ivd.PackID, err error) {
+func (r *Repository) PutStoredPacks(ctx context.Context, run ivd.RunID, at time.Time, packs map[ivd.PackID]format.PackKind) (lost []ivd.PackID, err error) {
 	all, err := r.measure(ctx, packs)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range all {
 		if p.Length == 0 {
-			missing = append(missing, p.ID)
+			lost = append(lost, p.ID)
 		}
 	}
 	list := format.StoredPacks{Created: at, Packs: all}
@@ -41,36 +40,28 @@ func (r *Repository) PutStoredPacks(ctx context.Context, run ivd.RunID, at time.
 		for part := range slices.Chunk(all, storedEntries) {
 			sum, err := r.putStored(ctx, r.storedPart(run, len(list.Parts)+1), format.StoredPacks{Created: at, Packs: part})
 			if err != nil {
-				return missing, err
+				return lost, err
 			}
 			list.Parts = append(list.Parts, sum)
 		}
 	}
 	_, err = r.putStored(ctx, r.storedName(run), list)
-	return missing, err
+	return lost, err
 }
 
 // measure asks the store for the length of each pack; they come in the order of
-// their ids.
+// their ids. One that is missing, or does not end as it was stored, has none.
 func (r *Repository) measure(ctx context.Context, packs map[ivd.PackID]format.PackKind) ([]format.StoredPack, error) {
 	all := make([]format.StoredPack, 0, len(packs))
 	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(r.connections())
-	for id, kind := range packs {
-		g.Go(func() error {
-			name := r.PackName(kind, id)
-			info, err := r.st.Stat(ctx, name)
-			if err != nil && ivd.KindOf(err) != ivd.NotFound {
-				return fmt.Errorf("ask for %s: %w", name, err)
-			}
-			mu.Lock()
-			all = append(all, format.StoredPack{ID: id, Kind: kind, Length: info.Size})
-			mu.Unlock()
-			return nil
-		})
-	}
-	err := g.Wait()
+	_, err := r.Asking().Look(ctx, packs, func(a Answer) {
+		if a.Damage != nil {
+			a.Length = 0
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, format.StoredPack{ID: a.Pack, Kind: a.Kind, Length: a.Length})
+	})
 	slices.SortFunc(all, func(a, b format.StoredPack) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return all, err
 }

@@ -129,6 +129,32 @@ func TestStoredPacksInHalf(t *testing.T) {
 	}
 }
 
+// A pack that is not in the length in which it was stored stands in the list as one that
+// is missing does: its length there is not the one that it should have.
+func TestStoredPacksCutOff(t *testing.T) {
+	b, r := made(t)
+	packs, lost := storePacks(t, r)
+	var short ivd.PackID
+	for short = range packs {
+		if short != lost {
+			break
+		}
+	}
+	name := r.PackName(packs[short], short)
+	o, err := b.find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.put(name, o.Body[:o.Size-1])
+	if told := putStored(t, r, "run-1", packs); len(told) != 2 {
+		t.Errorf("told of: %v", told)
+	}
+	got, err := r.StoredPacks(t.Context(), "run-1")
+	if err != nil || got[short].Length != 0 || got[lost].Length != 0 {
+		t.Errorf("%+v, %+v: %v", got[short], got[lost], err)
+	}
+}
+
 // An outage is not taken for a pack that is missing.
 func TestStoredPacksOutage(t *testing.T) {
 	b, r := made(t)

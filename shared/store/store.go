@@ -110,5 +110,6 @@ func InDoubt(err error) bool {
 type Properties struct {
 	ConditionalCreate bool // Send never replaces an object
 	Connections       int  // how many requests at once are worth while
+	ListPage          int  // how many objects one request of a listing tells of; 0: to list costs no less than to ask for each
 	ReadOnly          bool // it was opened for reading only, and refuses whatever writes
 }

@@ -9,12 +9,13 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
 )
 
 // account is what a job has asked, and what it has found.
 type account struct {
 	mu       sync.Mutex
-	requests int64
+	requests repo.Requests
 	found    []ivd.Damage
 	told     map[ivd.PackID]struct{}
 }
@@ -23,10 +24,10 @@ type account struct {
 // What is beyond them is treated as absent all the same.
 const maxFound = 500
 
-func (a *account) add(requests int64, damage *ivd.Damage) {
+func (a *account) add(requests repo.Requests, damage *ivd.Damage) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.requests += requests
+	a.requests.Add(requests)
 	if damage == nil || len(a.told) >= maxFound {
 		return
 	}
@@ -42,12 +43,12 @@ func (a *account) add(requests int64, damage *ivd.Damage) {
 
 // Account returns how many requests the job has asked the store with for packs, and
 // which it has found damaged, since it was called before. A pack is told of once.
-func (t *Trust) Account() (requests int64, found []ivd.Damage) {
+func (t *Trust) Account() (requests repo.Requests, found []ivd.Damage) {
 	a := &t.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	requests, found = a.requests, a.found
-	a.requests, a.found = 0, nil
+	a.requests, a.found = repo.Requests{}, nil
 	return requests, found
 }
 
@@ -65,7 +66,7 @@ func (t *Trust) Suspect(ctx context.Context, kind format.PackKind, pack ivd.Pack
 		}
 		t.learn(pack, damage)
 	}
-	t.account.add(0, damage)
+	t.account.add(repo.Requests{}, damage)
 	return nil
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 )
@@ -114,17 +112,20 @@ func (t *Trust) packs(ctx context.Context, page *format.Page, k Taking) ([]bool,
 		}
 	}
 	ok := make([]bool, len(page.Packs))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, t.r.Store().Properties().Connections))
+	ask := map[ivd.PackID]format.PackKind{}
 	for i, ref := range page.Packs {
-		kind := format.DataPack
-		if _, home := homes[ref.Pack]; home {
-			kind = format.IndexPack
+		var known bool
+		if ok[i], known = t.known(ref.Pack, asking{knownAt: k.SealedAt, since: k.Begun, always: built[i]}); known {
+			continue
 		}
-		g.Go(func() (err error) {
-			ok[i], err = t.judge(ctx, ref.Pack, asking{knownAt: k.SealedAt, since: k.Begun, always: built[i]}, kind)
-			return err
-		})
+		ask[ref.Pack] = format.DataPack
+		if _, home := homes[ref.Pack]; home {
+			ask[ref.Pack] = format.IndexPack
+		}
 	}
-	return ok, g.Wait()
+	good, err := t.look(ctx, ask)
+	for i, ref := range page.Packs {
+		ok[i] = ok[i] || good[ref.Pack]
+	}
+	return ok, err
 }

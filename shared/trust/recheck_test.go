@@ -79,8 +79,8 @@ func TestBuiltOnIsAskedFor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if requests, found := w.Account(); !p.Takeable(0) || requests != 0 || found != nil {
-				t.Errorf("nothing is built on: span 0 takeable %t, %d requests, found %v", p.Takeable(0), requests, found)
+			if requests, found := w.Account(); !p.Takeable(0) || requests.All != 0 || found != nil {
+				t.Errorf("nothing is built on: span 0 takeable %t, %+v requests, found %v", p.Takeable(0), requests, found)
 			}
 			p, err = w.ParentPage(t.Context(), x.Pages[0], taking(r, 0))
 			if err != nil {
@@ -95,8 +95,8 @@ func TestBuiltOnIsAskedFor(t *testing.T) {
 				t.Error("the page is whole")
 			}
 			// Two packs, each by one request where it is not there, else by two.
-			if requests < 3 || requests > 4 {
-				t.Errorf("%d requests", requests)
+			if requests.All < 3 || requests.All > 4 {
+				t.Errorf("%+v", requests)
 			}
 			// Span 2 lies in the same data pack, and in an index pack of its own: what is
 			// known of a pack is known of all that lies in it. Others are not asked.
@@ -108,11 +108,11 @@ func TestBuiltOnIsAskedFor(t *testing.T) {
 			if _, err := other.ParentPage(t.Context(), x.Pages[0], taking(r, 0)); err != nil {
 				t.Fatal(err)
 			}
-			if requests, found := other.Account(); requests != 0 || len(found) != 1 {
-				t.Errorf("another job: %d requests, found %v", requests, found)
+			if requests, found := other.Account(); requests.All != 0 || len(found) != 1 {
+				t.Errorf("another job: %+v requests, found %v", requests, found)
 			}
-			if requests, found := w.Account(); requests != 0 || found != nil {
-				t.Errorf("told twice: %d requests, %v", requests, found)
+			if requests, found := w.Account(); requests.All != 0 || found != nil {
+				t.Errorf("told twice: %+v, %v", requests, found)
 			}
 		})
 	}
@@ -249,5 +249,51 @@ func TestRefresh(t *testing.T) {
 		if ok, err := w.Pack(t.Context(), x.data[0], r.Now()); err != nil || ok != (later == 0) || w.Retired(x.data[0]) == ok {
 			t.Errorf("%s later: trusted %t, %v", later, ok, err)
 		}
+	}
+}
+
+// Where a listing is cheaper than to ask for each of the packs, they are listed, and what
+// is found is the same, also where the listing fails.
+func TestManyAreListed(t *testing.T) {
+	for name, fault := range map[string]*storetest.Fault{
+		"listed":                   nil,
+		"the listing fails":        {On: storetest.List, Prefix: "data/", Before: storetest.ErrInjected},
+		"the listing is cut short": {On: storetest.List, Prefix: "data/", After: storetest.ErrInjected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := repotest.New(t)
+			r.Store.ListPage = 1000
+			d := repotest.NewDisk(geometry)
+			for i := range int64(20) {
+				if _, err := d.WriteAt([]byte{byte(i + 1)}, i*geometry.ChunkSize); err != nil {
+					t.Fatal(err)
+				}
+			}
+			x := r.Save(d, repotest.Layout{ChunksPerPack: 1, Alike: true})
+			gone, short := r.Place(d, 3).Pack, r.Place(d, 7).Pack
+			r.Delete(format.DataPack, gone)
+			change(t, r, format.DataPack, short, func(b []byte) []byte { return b[:len(b)-1] })
+			w := open(t, r)
+			if fault != nil {
+				r.Store.Add(*fault)
+			}
+			lists, stats := r.Store.Calls(storetest.List), r.Store.Calls(storetest.Stat)
+			p, err := w.ParentPage(t.Context(), x.Pages[0], taking(r, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			requests, found := w.Account()
+			if p.Takeable(0) || p.Trusted(gone) || p.Trusted(short) || !p.Trusted(r.Place(d, 4).Pack) || len(found) != 2 {
+				t.Errorf("span 0 takeable %t, found %v", p.Takeable(0), found)
+			}
+			lists, stats = r.Store.Calls(storetest.List)-lists, r.Store.Calls(storetest.Stat)-stats
+			want := 3 // those two and the index pack
+			if fault != nil && fault.Before != nil {
+				want = 21
+			}
+			if lists != 1 || requests.Lists != 1 || stats != want {
+				t.Errorf("%d listings, %d HEADs, want %d; %+v", lists, stats, want, requests)
+			}
+		})
 	}
 }

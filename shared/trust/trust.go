@@ -44,6 +44,7 @@ type shared struct {
 	r       *repo.Repository
 	lease   repo.Lease
 	recheck time.Duration
+	asking  *repo.Asking // since the lists were read
 
 	mu       sync.Mutex
 	standing *repo.Standing             // guarded by mu: the lists of retired packs are read anew
@@ -63,7 +64,7 @@ func Open(ctx context.Context, r *repo.Repository, lease ivd.LeaseID, recheck ti
 	if err != nil {
 		return nil, fmt.Errorf("open the repository for writing: %w", err)
 	}
-	return &Trust{shared: &shared{r: r, lease: l, recheck: recheck, standing: s, read: time.Now(), asked: map[ivd.PackID]*ivd.Damage{}}}, nil
+	return &Trust{shared: &shared{r: r, lease: l, recheck: recheck, asking: r.Asking(), standing: s, read: time.Now(), asked: map[ivd.PackID]*ivd.Damage{}}}, nil
 }
 
 // ForJob is the same trust with an account of its own.
@@ -134,19 +135,8 @@ type asking struct {
 }
 
 func (t *Trust) judge(ctx context.Context, pack ivd.PackID, a asking, kinds ...format.PackKind) (bool, error) {
-	if t.lists().Pack(pack) {
-		return false, nil
-	}
-	now := t.r.Now()
-	if !a.always && now.Sub(a.knownAt) < proofLife && (a.since.IsZero() || !due(pack, a.since, now, t.recheck)) {
-		return true, nil
-	}
-	t.mu.Lock()
-	damage, ok := t.asked[pack]
-	t.mu.Unlock()
-	if ok {
-		t.account.add(0, damage)
-		return damage == nil, nil
+	if good, known := t.known(pack, a); known {
+		return good, nil
 	}
 	damage, err := t.ask(ctx, pack, kinds)
 	if err != nil {
@@ -154,9 +144,40 @@ func (t *Trust) judge(ctx context.Context, pack ivd.PackID, a asking, kinds ...f
 	}
 	t.learn(pack, damage)
 	if len(kinds) == 1 { // else it is not known what it would be
-		t.account.add(0, damage)
+		t.account.add(repo.Requests{}, damage)
 	}
 	return damage == nil, nil
+}
+
+// known reports whether a pack may be named, where the store need not be asked.
+func (t *Trust) known(pack ivd.PackID, a asking) (good, known bool) {
+	if t.lists().Pack(pack) {
+		return false, true
+	}
+	now := t.r.Now()
+	if !a.always && now.Sub(a.knownAt) < proofLife && (a.since.IsZero() || !due(pack, a.since, now, t.recheck)) {
+		return true, true
+	}
+	t.mu.Lock()
+	damage, known := t.asked[pack]
+	t.mu.Unlock()
+	t.account.add(repo.Requests{}, damage)
+	return known && damage == nil, known
+}
+
+// look asks the store for packs, and returns those that are good.
+func (t *Trust) look(ctx context.Context, packs map[ivd.PackID]format.PackKind) (map[ivd.PackID]bool, error) {
+	var mu sync.Mutex
+	good := make(map[ivd.PackID]bool, len(packs))
+	cost, err := t.asking.Look(ctx, packs, func(a repo.Answer) {
+		t.learn(a.Pack, a.Damage)
+		t.account.add(repo.Requests{}, a.Damage)
+		mu.Lock()
+		defer mu.Unlock()
+		good[a.Pack] = a.Damage == nil
+	})
+	t.account.add(cost, nil)
+	return good, err
 }
 
 // ask asks the store for a pack of one of these kinds.
@@ -164,7 +185,7 @@ func (t *Trust) ask(ctx context.Context, pack ivd.PackID, kinds []format.PackKin
 	for _, kind := range kinds {
 		var requests int64
 		damage, requests, err = t.r.LookAtPack(ctx, kind, pack)
-		t.account.add(requests, nil)
+		t.account.add(repo.Requests{All: requests}, nil)
 		if err != nil || damage == nil || damage.Why != repo.Missing {
 			return damage, err
 		}

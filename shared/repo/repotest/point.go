@@ -15,6 +15,7 @@ import (
 type Layout struct {
 	ChunksPerPack int                                             // 0: as many as there are
 	NodesPerPack  int                                             // 0: as many as there are
+	Alike         bool                                            // all data packs lie in one folder
 	Order         func([]ivd.ChunkIndex) []ivd.ChunkIndex         // in which chunks are stored; nil: the disk's
 	Needs         func(ivd.SpanIndex, *format.Node) []ivd.PackRef // what a page says that a span needs; nil: the truth
 }
@@ -116,11 +117,10 @@ func (s *saver) putChunks() {
 		}
 	}
 	for part := range slices.Chunk(fresh, atLeastOne(s.layout.ChunksPerPack, len(fresh))) {
-		p := format.NewPack(s.w.PackHeader(format.DataPack))
-		places := map[ivd.ContentID]ivd.Place{}
-		for _, i := range part {
-			id, at := frame(p, format.ChunkFrame, s.disk.chunks[i])
-			places[id] = at
+		p, places := s.dataPack(part)
+		for ref := (ivd.PackRef{Pack: ivd.PackID{1}}); s.layout.Alike && ref.Pack[0] != 0; {
+			p, places = s.dataPack(part)
+			_, ref = p.Finish()
 		}
 		ref := s.putPack(p)
 		for id, at := range places {
@@ -128,6 +128,17 @@ func (s *saver) putChunks() {
 			s.r.places[id] = at
 		}
 	}
+}
+
+// dataPack is a new pack of chunks, and where they lie in it.
+func (s *saver) dataPack(chunks []ivd.ChunkIndex) (*format.Pack, map[ivd.ContentID]ivd.Place) {
+	p := format.NewPack(s.w.PackHeader(format.DataPack))
+	places := map[ivd.ContentID]ivd.Place{}
+	for _, i := range chunks {
+		id, at := frame(p, format.ChunkFrame, s.disk.chunks[i])
+		places[id] = at
+	}
+	return p, places
 }
 
 // putNodes stores the nodes of the spans that are not all zeros, and their pages,

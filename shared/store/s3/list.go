@@ -10,6 +10,10 @@ import (
 	"ivdmover/shared/store"
 )
 
+// listPage is how many keys a service answers a request of a listing with: S3's own
+// limit, which others have kept.
+const listPage = 1000
+
 // List goes through the pages of the bucket's listing. After a transient fault it
 // goes on behind the last key that was yielded. Keys that are no names of ours
 // are passed over.

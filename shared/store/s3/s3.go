@@ -109,7 +109,7 @@ func (s *Store) Close() error {
 // Properties say what S3 can do. That this service does it too is a test of its
 // own.
 func (s *Store) Properties() store.Properties {
-	return store.Properties{ConditionalCreate: true, Connections: connections}
+	return store.Properties{ConditionalCreate: true, Connections: connections, ListPage: listPage}
 }
 
 func (s *Store) String() string {

@@ -54,6 +54,9 @@ var ErrInjected error = &ivd.Error{Kind: ivd.Transient, Err: errors.New("injecte
 // failure when one of its faults has not happened.
 type Faulty struct {
 	store.Store
+	// ListPage is how many objects one request of a listing is said to tell of, where it
+	// is not zero: as of a service, whatever the store is.
+	ListPage int
 
 	mu     sync.Mutex
 	faults []*script
@@ -162,6 +165,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// Properties is store.Store's.
+func (f *Faulty) Properties() store.Properties {
+	p := f.Store.Properties()
+	p.ListPage = max(p.ListPage, f.ListPage)
+	return p
 }
 
 // Put is store.Store's.
