@@ -1,7 +1,6 @@
 package coordtest
 
 import (
-	"context"
 	"errors"
 	"net"
 	"path/filepath"
@@ -9,6 +8,8 @@ import (
 	"testing"
 
 	"ivdmover/coordinator/broker"
+	"ivdmover/coordinator/broker/brokertest"
+	"ivdmover/shared/queue"
 )
 
 // Home is the queue's server, which can be started again while others are connected
@@ -17,21 +18,27 @@ type Home struct {
 	Dir string
 
 	mu     sync.Mutex
-	server *broker.Server // guarded by mu; nil while it is away
+	server queueServer // guarded by mu; nil while it is away
+}
+
+// queueServer is a server of the queue in this process.
+type queueServer interface {
+	queue.InProcess
+	Close()
 }
 
 func newHome(t *testing.T) *Home {
 	t.Helper()
 	h := &Home{Dir: t.TempDir()}
-	if err := h.start(t.Context()); err != nil {
+	if err := h.start(func() (queueServer, error) { return broker.Start(t.Context(), broker.Options{Dir: h.Dir}) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.stop)
 	return h
 }
 
-func (h *Home) start(ctx context.Context) error {
-	s, err := broker.Start(ctx, broker.Options{Dir: h.Dir})
+func (h *Home) start(one func() (queueServer, error)) error {
+	s, err := one()
 	if err != nil {
 		return err
 	}
@@ -71,11 +78,11 @@ func (h *Home) Token() string {
 	return h.server.Token()
 }
 
-// Traffic is that of the server that is there now.
+// Traffic is that of the broker that is there now.
 func (h *Home) Traffic() (broker.Traffic, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.server.Traffic()
+	return h.server.(*broker.Server).Traffic()
 }
 
 // StreamDir is where the server keeps one of its streams.
@@ -89,5 +96,14 @@ func (b *Bench) RestartBroker(meanwhile func(*Home)) {
 	b.Helper()
 	b.Broker.stop()
 	meanwhile(b.Broker)
-	b.Must(b.Broker.start(b.Context()))
+	b.Must(b.Broker.start(func() (queueServer, error) { return broker.Start(b.Context(), broker.Options{Dir: b.Broker.Dir}) }))
+}
+
+// RestartForeign is RestartBroker with a server as its operator runs it, which knows
+// nothing of us.
+func (b *Bench) RestartForeign(meanwhile func(*Home)) {
+	b.Helper()
+	b.Broker.stop()
+	meanwhile(b.Broker)
+	b.Must(b.Broker.start(func() (queueServer, error) { return brokertest.Start(b.Broker.Dir) }))
 }

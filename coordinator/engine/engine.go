@@ -18,6 +18,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,6 +76,8 @@ type Engine struct {
 	gate  *gate
 	short shortage // of movers
 
+	unnoted atomic.Bool // the witness could not be written
+
 	mu      sync.Mutex
 	drivers map[ivd.RunID]*driver // guarded by mu
 	life    context.Context       // of Serve; set before begun is closed
@@ -96,7 +99,7 @@ var (
 const (
 	beatEvery    = 5 * time.Second
 	countEvery   = time.Second      // the movers' handles
-	noteEvery    = 10 * time.Second // what the queue holds
+	noteEvery    = 10 * time.Second // what others have stored in the queue
 	leaseEvery   = 10 * time.Second // the run's lease
 	lookEvery    = 3 * time.Second  // for runs without an owner, ledger entries without a run
 	silentOwner  = 15 * time.Second // after which a run is taken over, by our own clock
@@ -120,6 +123,9 @@ func New(d Deps) *Engine {
 		seen:    map[ivd.RunID]beat{},
 	}
 	d.Ledger.SetOwners(e.itemOver)
+	if d.Witness != nil {
+		d.Queue.State().Observe(e.observe)
+	}
 	return e
 }
 

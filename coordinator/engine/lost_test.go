@@ -84,71 +84,129 @@ func TestRunWhoseRecordsAreLost(t *testing.T) {
 	b.NothingLeft(d)
 }
 
+// spoils are the ways in which the files of the bucket of runs are damaged, each with
+// whether something is lost by it.
+var spoils = map[string]struct {
+	spoil func(*coordtest.Bench, string)
+	loses bool
+}{
+	"nothing":          {func(*coordtest.Bench, string) {}, false},
+	"its index":        {remove("msgs/index.db"), false},
+	"its description":  {remove("meta.inf"), false},
+	"a block, flipped": {flip(100), true},
+	"its last message": {flip(-20), true},
+	"a block, cut":     {truncate(700), true},
+	"a block, emptied": {truncate(0), true},
+	"a block, removed": {remove(block), true},
+	"all messages":     {remove("msgs"), true},
+	"the whole stream": {remove(""), true},
+}
+
+const block = "msgs/1.blk"
+
+func flip(at int) func(*coordtest.Bench, string) {
+	return func(b *coordtest.Bench, dir string) {
+		file := filepath.Join(dir, block)
+		body, err := os.ReadFile(file)
+		b.Must(err)
+		body[(at+len(body))%len(body)] ^= 0xff
+		b.Must(os.WriteFile(file, body, 0o600))
+	}
+}
+
+func truncate(to int64) func(*coordtest.Bench, string) {
+	return func(b *coordtest.Bench, dir string) { b.Must(os.Truncate(filepath.Join(dir, block), to)) }
+}
+
+func remove(what string) func(*coordtest.Bench, string) {
+	return func(b *coordtest.Bench, dir string) { b.Must(os.RemoveAll(filepath.Join(dir, what))) }
+}
+
 // The queue's server says nothing of what it cannot read in its files. The next start
-// says it, and cleans up: no snapshot, no obligation, no run without an end is left.
+// says it, also after a kill, whenever it was written, and cleans up: no snapshot, no
+// obligation, no run without an end is left.
 func TestDamagedFilesOfTheQueue(t *testing.T) {
 	t.Parallel()
-	const block = "msgs/1.blk"
-	flip := func(at int) func(*coordtest.Bench, string) {
-		return func(b *coordtest.Bench, dir string) {
-			file := filepath.Join(dir, block)
-			body, err := os.ReadFile(file)
-			b.Must(err)
-			body[(at+len(body))%len(body)] ^= 0xff
-			b.Must(os.WriteFile(file, body, 0o600))
+	for name, c := range spoils {
+		for _, end := range []string{"stopped", "killed"} {
+			t.Run(name+", "+end, func(t *testing.T) {
+				t.Parallel()
+				b := coordtest.New(t)
+				d := b.Disk("a", 8)
+				m := b.Mover("m1")
+				letGo := hold(m)
+				c1, stop := b.Serving("one")
+				id := b.Begin(c1, backup.Request{All: true}).ID
+				moving(b, c1, m, id)
+				if end == "stopped" {
+					stop()
+				}
+				b.RestartBroker(func(h *coordtest.Home) {
+					stop() // nothing is noted any more: its queue is away
+					c.spoil(b, h.StreamDir("KV_IVD_STATE"))
+				})
+				letGo()
+				c2, _ := b.Serving("one")
+				if said := len(b.Said.Lines("level=ERROR", "the queue has lost")) > 0; said != c.loses {
+					t.Errorf("said: %t", said)
+				}
+				v := b.Until(c2, id, coordtest.Ended)
+				if r, err := b.Repo.ReadRun(t.Context(), id); err != nil || r.State != string(v.State) {
+					t.Errorf("the run is %s, its summary %+v, %v", v.State, r, err)
+				}
+				if !c.loses && v.State != engine.Done {
+					t.Errorf("%s: %+v", v.State, v.Items)
+				}
+				ctx, end := context.WithTimeout(t.Context(), time.Minute)
+				defer end()
+				for b.Snapshots(d) > 0 || len(b.Ledger()) > 0 {
+					if pause.For(ctx, 100*time.Millisecond) != nil {
+						t.Fatalf("%d snapshots are left, and of the ledger %v", b.Snapshots(d), b.Ledger())
+					}
+				}
+			})
 		}
 	}
-	truncate := func(to int64) func(*coordtest.Bench, string) {
-		return func(b *coordtest.Bench, dir string) { b.Must(os.Truncate(filepath.Join(dir, block), to)) }
+}
+
+// A server that is not ours trusts its index, and serves a stream no more of which a
+// message is damaged. That is said with what to do, and what was lost with it when that
+// was done.
+func TestDamagedFilesOfAForeignServer(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	m := b.Mover("m1")
+	letGo := hold(m)
+	c1, stop := b.Serving("one")
+	id := b.Begin(c1, backup.Request{All: true}).ID
+	moving(b, c1, m, id)
+	b.RestartForeign(func(h *coordtest.Home) {
+		stop()
+		flip(-20)(b, h.StreamDir("KV_IVD_STATE"))
+	})
+	letGo()
+	c2 := b.Coordinator("one")
+	await := func(what string, done func() bool) {
+		t.Helper()
+		ctx, end := context.WithTimeout(t.Context(), time.Minute)
+		defer end()
+		for !done() {
+			if pause.For(ctx, 100*time.Millisecond) != nil {
+				t.Fatal(what)
+			}
+		}
 	}
-	remove := func(what string) func(*coordtest.Bench, string) {
-		return func(b *coordtest.Bench, dir string) { b.Must(os.RemoveAll(filepath.Join(dir, what))) }
+	served := make(chan struct{})
+	go func() { defer close(served); b.Serve(c2) }()
+	await("nothing is said of the damage", func() bool {
+		return len(b.Said.Lines("level=ERROR", "does not hand out", "index.db", "KV_IVD_STATE")) > 0
+	})
+	b.RestartForeign(func(h *coordtest.Home) { remove("msgs/index.db")(b, h.StreamDir("KV_IVD_STATE")) })
+	<-served
+	if len(b.Said.Lines("level=ERROR", "the queue has lost", "missing")) == 0 {
+		t.Error("nothing is said of what was lost")
 	}
-	for name, c := range map[string]struct {
-		spoil func(*coordtest.Bench, string)
-		loses bool
-	}{
-		"nothing":          {func(*coordtest.Bench, string) {}, false},
-		"its index":        {remove("msgs/index.db"), false},
-		"its description":  {remove("meta.inf"), false},
-		"a block, flipped": {flip(100), true},
-		"its last message": {flip(-20), true},
-		"a block, cut":     {truncate(700), true},
-		"a block, emptied": {truncate(0), true},
-		"a block, removed": {remove(block), true},
-		"all messages":     {remove("msgs"), true},
-		"the whole stream": {remove(""), true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := coordtest.New(t)
-			d := b.Disk("a", 8)
-			m := b.Mover("m1")
-			letGo := hold(m)
-			c1, stop := b.Serving("one")
-			id := b.Begin(c1, backup.Request{All: true}).ID
-			moving(b, c1, m, id)
-			stop()
-			b.RestartBroker(func(h *coordtest.Home) { c.spoil(b, h.StreamDir("KV_IVD_STATE")) })
-			letGo()
-			c2, _ := b.Serving("one")
-			if said := len(b.Said.Lines("level=ERROR", "the queue has lost")) > 0; said != c.loses {
-				t.Errorf("said: %t", said)
-			}
-			v := b.Until(c2, id, coordtest.Ended)
-			if r, err := b.Repo.ReadRun(t.Context(), id); err != nil || r.State != string(v.State) {
-				t.Errorf("the run is %s, its summary %+v, %v", v.State, r, err)
-			}
-			if !c.loses && v.State != engine.Done {
-				t.Errorf("%s: %+v", v.State, v.Items)
-			}
-			ctx, end := context.WithTimeout(t.Context(), time.Minute)
-			defer end()
-			for b.Snapshots(d) > 0 || len(b.Ledger()) > 0 {
-				if pause.For(ctx, 100*time.Millisecond) != nil {
-					t.Fatalf("%d snapshots are left, and of the ledger %v", b.Snapshots(d), b.Ledger())
-				}
-			}
-		})
-	}
+	b.Until(c2, id, coordtest.Ended)
+	await("something is left", func() bool { return b.Snapshots(d) == 0 && len(b.Ledger()) == 0 })
 }

@@ -12,59 +12,12 @@ import (
 	"ivdmover/shared/repo"
 )
 
-// ledgerPrefix is where the ledger keeps its entries.
-const ledgerPrefix = "ledger."
-
-// note has the witness keep what is under way: the runs that this coordinator owns, and
-// the ledger's entries of them and of what is no run.
-func (e *Engine) note(ctx context.Context, runs []Run) error {
-	if e.Witness == nil {
-		return nil
-	}
-	x, err := e.Queue.State().Extent(ctx)
-	if err != nil {
-		return err
-	}
-	t := witness.Testimony{Made: x.Made, Last: x.Last}
-	others := map[ivd.RunID]bool{}
-	for _, r := range runs {
-		if r.Owner != e.Instance {
-			others[r.ID] = true
-			continue
-		}
-		if r.State.Ended() {
-			continue
-		}
-		r.Beat, r.Stats, r.Counts = 0, ivd.Stats{}, Counts{Items: r.Counts.Items}
-		body, err := json.Marshal(r)
-		if err != nil {
-			return fmt.Errorf("encode run %s: %w", r.ID, err)
-		}
-		t.Entries = append(t.Entries, witness.Entry{Key: runKey(r.ID), Value: body})
-	}
-	list, err := e.Queue.State().List(ctx, ledgerPrefix)
-	if err != nil {
-		return err
-	}
-	for _, o := range list {
-		if !others[runOf(o.Key)] {
-			t.Entries = append(t.Entries, witness.Entry{Key: o.Key, Value: o.Value})
-		}
-	}
-	return e.Witness.Write(t)
-}
-
-// runOf is the run in a key of the ledger.
-func runOf(key string) ivd.RunID {
-	id, _, _ := strings.Cut(strings.TrimPrefix(key, ledgerPrefix), ".")
-	return ivd.RunID(id)
-}
-
 // loss is what the queue does not know any more and this coordinator does.
 type loss struct {
 	why         string
 	runs        []Run
 	obligations int
+	records     int // of runs that go on: they are missing, or older than they were
 }
 
 // recall compares what the queue holds with what the witness, and the repository's
@@ -79,7 +32,7 @@ func (e *Engine) recall(ctx context.Context) error {
 	if err := e.recallLeased(ctx, &l); err != nil {
 		return err
 	}
-	if l.why == "" && len(l.runs) == 0 && l.obligations == 0 {
+	if l.why == "" && len(l.runs) == 0 && l.obligations == 0 && l.records == 0 {
 		return nil
 	}
 	ids := make([]ivd.RunID, len(l.runs))
@@ -93,9 +46,27 @@ func (e *Engine) recall(ctx context.Context) error {
 		return err
 	}
 	e.Log.Error("the queue has lost state: its files were damaged, removed, or put back from an older copy",
-		"why", l.why, "runs", ids, "obligations_put_back", l.obligations,
+		"why", l.why, "runs", ids, "obligations_put_back", l.obligations, "records_missing_or_older", l.records,
 		"remedy", "start these runs again; what they have left is deleted within minutes, and `ivd snapshots` shows what is not")
 	return nil
+}
+
+// tellUnrecalled says why it cannot be known what the queue has lost. A server that
+// answers, and does not hand out what it stores, trusts what it has written beside its
+// messages, and has met one that is damaged: it serves that stream no more. The embedded
+// server is not started so.
+func (e *Engine) tellUnrecalled(ctx context.Context, err error) {
+	_, asked := e.Queue.State().Extent(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case asked == nil && ivd.KindOf(err) == ivd.Transient:
+		e.Log.Error("the queue's server answers, and does not hand out the records of runs and the ledger: a message in its files may be damaged. No run begins or goes on; it is tried again",
+			"err", err, "remedy", "if this is said again and again: stop that server, remove msgs/index.db of its stream KV_IVD_STATE below its store_dir, and start it again. "+
+				"It drops the messages that it cannot read then; what was lost with them is said here, what must be undone is put back, and runs without a record end as failed. "+
+				"In a cluster, remove the damaged replica instead")
+	default:
+		e.Log.Warn("looking for what the queue has lost failed; it is tried again", "err", err)
+	}
 }
 
 // recallNoted goes by the witness.
@@ -115,34 +86,86 @@ func (e *Engine) recallNoted(ctx context.Context, l *loss) error {
 	if err != nil {
 		return err
 	}
+	same := x.Made.Equal(t.Made)
 	switch {
 	case x.Last >= t.Last:
-	case x.Made.Equal(t.Made):
+	case same:
 		l.why = fmt.Sprintf("the last %d changes or more are missing", t.Last-x.Last)
 	default:
 		l.why = "the bucket of runs and the ledger is another one than before; where queue.url names another server now, nothing is lost there"
 	}
+	items := map[ivd.RunID][]witness.Entry{}
 	for _, n := range t.Entries {
-		gone, err := e.Queue.State().Traceless(ctx, n.Key)
+		if strings.HasPrefix(n.Key, itemPrefix) {
+			run := runOf(n.Key, itemPrefix)
+			items[run] = append(items[run], n)
+		}
+	}
+	for _, n := range t.Entries {
+		latest, err := e.Queue.State().Latest(ctx, n.Key)
 		if err != nil {
 			return err
 		}
-		if !gone {
-			continue
-		}
-		if strings.HasPrefix(n.Key, ledgerPrefix) {
-			if _, err := e.Queue.State().Create(ctx, n.Key, n.Value); err != nil && ivd.KindOf(err) != ivd.Exists {
-				return err
+		fresh := latest > 0 && (latest >= n.Revision || !same)
+		switch run := runOf(n.Key, runPrefix); {
+		case strings.HasPrefix(n.Key, ledgerPrefix) && !fresh:
+			err = e.putBack(ctx, l, n, latest)
+		case strings.HasPrefix(n.Key, runPrefix) && latest == 0:
+			err = e.loseNoted(ctx, l, n)
+		case strings.HasPrefix(n.Key, runPrefix) && same:
+			if !fresh {
+				l.records++
 			}
-			l.obligations++
-			continue
+			err = e.recallItems(ctx, l, run, items[run])
 		}
-		var r Run
-		if err := json.Unmarshal(n.Value, &r); err != nil || checkVersion(n.Key, r.Version) != nil {
-			continue // a newer program's
-		}
-		if err := e.lose(ctx, l, r); err != nil {
+		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// putBack stores an obligation as it was, unless somebody else has just stored it.
+func (e *Engine) putBack(ctx context.Context, l *loss, n witness.Entry, latest uint64) (err error) {
+	l.obligations++
+	if latest == 0 {
+		_, err = e.Queue.State().Create(ctx, n.Key, n.Value)
+	} else {
+		_, err = e.Queue.State().Update(ctx, n.Key, n.Value, latest)
+	}
+	if k := ivd.KindOf(err); k == ivd.Exists || k == ivd.Conflict {
+		return nil
+	}
+	return err
+}
+
+// loseNoted counts a run as lost that the witness knows.
+func (e *Engine) loseNoted(ctx context.Context, l *loss, n witness.Entry) error {
+	var r Run
+	if err := json.Unmarshal(n.Value, &r); err != nil || checkVersion(n.Key, r.Version) != nil {
+		return nil // a newer program's
+	}
+	return e.lose(ctx, l, r)
+}
+
+// recallItems counts the records of a run's items that are missing or older. The run
+// goes on from what there is: to repeat a step does no harm, and those that are missing
+// make it partial.
+func (e *Engine) recallItems(ctx context.Context, l *loss, run ivd.RunID, noted []witness.Entry) error {
+	if len(noted) == 0 {
+		return nil
+	}
+	stored, err := e.Queue.State().List(ctx, itemPrefix+string(run)+".")
+	if err != nil {
+		return err
+	}
+	revisions := make(map[string]uint64, len(stored))
+	for _, x := range stored {
+		revisions[x.Key] = x.Revision
+	}
+	for _, n := range noted {
+		if revisions[n.Key] < n.Revision {
+			l.records++
 		}
 	}
 	return nil

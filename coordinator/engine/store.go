@@ -9,11 +9,17 @@ import (
 	"ivdmover/shared/queue"
 )
 
-// Keys of the state bucket: run.<run>, item.<run>.<item>, plan.<run>.<item>.<name>.<n>.
+// Keys of the state bucket: run.<run>, item.<run>.<item>, plan.<run>.<item>.<name>.<n>; the
+// ledger's are ledger.<run>.<item>.<kind>.
+const (
+	runPrefix    = "run."
+	itemPrefix   = "item."
+	ledgerPrefix = "ledger."
+)
 
-func runKey(id ivd.RunID) string { return "run." + string(id) }
+func runKey(id ivd.RunID) string { return runPrefix + string(id) }
 
-func itemKey(run ivd.RunID, key ItemKey) string { return "item." + string(run) + "." + string(key) }
+func itemKey(run ivd.RunID, key ItemKey) string { return itemPrefix + string(run) + "." + string(key) }
 
 func (e *Engine) getRun(ctx context.Context, id ivd.RunID) (Run, uint64, error) {
 	r, rev, err := queue.Get[Run](ctx, e.Queue.State(), runKey(id))

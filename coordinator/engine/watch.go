@@ -47,22 +47,17 @@ func (e *Engine) watchOver(ctx context.Context) {
 // lastNote is how long what is under way may take to be noted at the end.
 const lastNote = 5 * time.Second
 
-// recalled looks, before anything is taken up, for what the queue has lost.
+// recalled looks, before anything is taken up, for what the queue has lost, and begins
+// to note what is written.
 func (e *Engine) recalled(ctx context.Context) bool {
-	err := e.recall(ctx)
-	if err != nil && ctx.Err() == nil {
-		e.Log.Warn("looking for what the queue has lost failed; it is tried again", "err", err)
+	if err := e.recall(ctx); err != nil {
+		e.tellUnrecalled(ctx, err)
+		return false
 	}
-	return err == nil
-}
-
-// noteStanding notes what is under way, as a standing watch has it.
-func (e *Engine) noteStanding(ctx context.Context, runs *queue.Mirror[Run]) error {
-	all, err := runs.All(ctx)
-	if err != nil {
-		return err
+	if err := e.noteFirst(ctx); err != nil && ctx.Err() == nil {
+		e.Log.Warn("noting what is under way failed; it is tried again", "err", err)
 	}
-	return e.note(ctx, all)
+	return true
 }
 
 // lookAfter takes up the runs that nobody drives, as a standing watch has them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -35,9 +36,16 @@ type Bucket struct {
 	q    *Queue
 	name string
 
+	observe func(Entry) // nil: nobody does
+
 	mu sync.Mutex
 	kv jetstream.KeyValue
 }
+
+// Observe has f told of each write by this process that the server has acknowledged,
+// before the write returns; a removal has no value. What DeletePrefix does is not told.
+// It is set before the bucket is written to, and is called from several goroutines.
+func (b *Bucket) Observe(f func(Entry)) { b.observe = f }
 
 // State is the bucket of runs, disks and the ledger: the coordinators' alone.
 func (q *Queue) State() *Bucket { return q.state }
@@ -201,10 +209,19 @@ func (b *Bucket) put(ctx context.Context, key string, v any, revision *uint64) (
 	return written, fail(err, "write %s", key)
 }
 
-// write stores a message of a key. When a try got no answer and the next one is
+// write stores a message of a key, and tells of it.
+func (b *Bucket) write(ctx context.Context, m *nats.Msg, revision *uint64) (uint64, error) {
+	written, err := b.send(ctx, m, revision)
+	if err == nil && b.observe != nil {
+		b.observe(Entry{Key: strings.TrimPrefix(m.Subject, b.subject("")), Revision: written, Value: m.Data})
+	}
+	return written, err
+}
+
+// send stores a message of a key. When a try got no answer and the next one is
 // told that somebody wrote in between, the mark of what is there reports whether
 // that was the first try.
-func (b *Bucket) write(ctx context.Context, m *nats.Msg, revision *uint64) (uint64, error) {
+func (b *Bucket) send(ctx context.Context, m *nats.Msg, revision *uint64) (uint64, error) {
 	mark := nuid.Next()
 	m.Header.Set(markHeader, mark)
 	if revision != nil {

@@ -27,12 +27,15 @@ func (b *Bucket) Extent(ctx context.Context) (e Extent, err error) {
 	return e, fail(err, "ask how far %s has come", b.name)
 }
 
-// Traceless reports whether the server has nothing at all of a key: neither a value
-// nor, for an hour after it was removed, the mark of that.
-func (b *Bucket) Traceless(ctx context.Context, key string) (bool, error) {
-	_, err := b.last(ctx, b.subject(key))
+// Latest is the revision of the last that was done to a key, if only, for an hour, its
+// removal; 0: the server has nothing at all of it.
+func (b *Bucket) Latest(ctx context.Context, key string) (uint64, error) {
+	m, err := b.last(ctx, b.subject(key))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return true, nil
+		return 0, nil
 	}
-	return false, fail(err, "look for %s", key)
+	if err != nil {
+		return 0, fail(err, "look for %s", key)
+	}
+	return m.Sequence, nil
 }

@@ -1,0 +1,4 @@
+package witness
+
+// Line is one line of a file.
+var Line = line
