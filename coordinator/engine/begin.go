@@ -10,6 +10,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
 )
 
 // Spec is a run that is to begin, as its workflow makes it of a request.
@@ -39,7 +40,11 @@ func (e *Engine) Begin(ctx context.Context, s Spec) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	lease, err := e.openLease(ctx, r)
+	var lease repo.Lease
+	err = Soon(ctx, func(ctx context.Context) (err error) {
+		lease, err = e.openLease(ctx, r)
+		return err
+	})
 	if err != nil {
 		return View{}, err
 	}

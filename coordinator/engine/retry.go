@@ -15,6 +15,7 @@ const (
 	stepAttempts = 5
 	awayAttempts = 10 // of kind Transient: some four minutes
 	jobAttempts  = 8
+	askAttempts  = 3 // of a request, whose asker waits
 	undoAttempts = 3 // before the item ends and what is left is the ledger's
 )
 
@@ -29,6 +30,18 @@ func worthAnother(err error, n int) bool {
 		attempts = awayAttempts
 	}
 	return n < attempts && kind.Retry()
+}
+
+// Soon repeats what a request needs while its error may pass, but not for long: somebody
+// waits for the answer.
+func Soon(ctx context.Context, f func(context.Context) error) error {
+	b := ledger.Pauses
+	b.Attempts = askAttempts
+	b.Retry = func(err error, _ int) bool {
+		kind := ivd.KindOf(err)
+		return kind.Retry() && kind != ivd.Withheld
+	}
+	return b.Do(ctx, f)
 }
 
 // again repeats f while its error may pass, with growing pauses.

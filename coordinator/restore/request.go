@@ -20,7 +20,15 @@ type Request struct {
 }
 
 // Run checks a request's point and target and makes the run that restores it.
-func (w *Workflow) Run(ctx context.Context, q Request) (engine.Spec, error) {
+func (w *Workflow) Run(ctx context.Context, q Request) (s engine.Spec, err error) {
+	err = engine.Soon(ctx, func(ctx context.Context) error {
+		s, err = w.spec(ctx, q)
+		return err
+	})
+	return s, err
+}
+
+func (w *Workflow) spec(ctx context.Context, q Request) (engine.Spec, error) {
 	p, _, err := w.Repo.ReadPoint(ctx, q.Point)
 	if ivd.KindOf(err) == ivd.NotFound {
 		err = &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", q.Point), Remedy: "`ivd points` lists them"}

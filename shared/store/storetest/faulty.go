@@ -57,6 +57,9 @@ type Faulty struct {
 	// ListPage is how many objects one request of a listing is said to tell of, where it
 	// is not zero: as of a service, whatever the store is.
 	ListPage int
+	// Each is asked before every call: an error is instead of the call. Nil: none is. It
+	// is set before the store is used.
+	Each func(m Method, name string) error
 
 	mu     sync.Mutex
 	faults []*script
@@ -132,6 +135,11 @@ func (f *Faulty) next(m Method, name string) []Fault {
 
 // run lets a call happen between what its faults do before and after it.
 func (f *Faulty) run(ctx context.Context, m Method, name string, call func() error) error {
+	if f.Each != nil {
+		if err := f.Each(m, name); err != nil {
+			return err
+		}
+	}
 	faults := f.next(m, name)
 	for _, x := range faults {
 		if x.Do != nil {
