@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,6 +31,9 @@ type ClientOptions struct {
 	TokenFile string
 	CAFile    string        // PEM; empty: the system's authorities
 	Patience  time.Duration // how long Watch tries to reach a server that went away; 0: two minutes
+	// News is called while a request is worked on, every few seconds, with what is being
+	// done; and with an empty line when it is answered, if it was called before.
+	News func(line string)
 }
 
 // Client asks a server. It is safe for concurrent use.
@@ -39,6 +43,7 @@ type Client struct {
 	file     string // with the token
 	http     *http.Client
 	patience time.Duration
+	news     func(line string) // may be nil
 }
 
 // NewClient checks the options. It does not contact the server. The caller must call
@@ -58,11 +63,10 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "server " + o.Server, Err: errors.New("a token is not sent over plain HTTP to another machine"), Remedy: "use https"}
 	}
 	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 5 * time.Minute, // a list of a large estate takes its time
-		ForceAttemptHTTP2:     true,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
 	}
 	if o.CAFile != "" {
 		if transport.TLSClientConfig, err = trust(o.CAFile); err != nil {
@@ -72,7 +76,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Patience == 0 {
 		o.Patience = 2 * time.Minute
 	}
-	return &Client{base: base, token: o.Token, file: o.TokenFile, http: &http.Client{Transport: transport}, patience: o.Patience}, nil
+	return &Client{base: base, token: o.Token, file: o.TokenFile, http: &http.Client{Transport: transport}, patience: o.Patience, news: o.News}, nil
 }
 
 func trust(caFile string) (*tls.Config, error) {
@@ -114,10 +118,15 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
-	response, err := c.http.Do(request)
+	heard, e := c.listen(request)
+	response, err := c.http.Do(heard)
+	e.answered()
 	if err != nil {
-		return nil, c.unreached(ctx, err)
+		err = c.unreached(ctx, cmp.Or(silenced(heard.Context()), err))
+		e.stop()
+		return nil, err
 	}
+	response.Body = &heardBody{ReadCloser: response.Body, ctx: heard.Context(), ear: e}
 	if response.StatusCode/100 != 2 {
 		defer func() { _ = response.Body.Close() }()
 		err := c.refusal(response)

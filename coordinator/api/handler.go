@@ -43,7 +43,7 @@ func (h *handler) routes() http.Handler {
 	get("/movers", h.movers)
 	get("/movers/shortage", h.shortage)
 	get("/repo", h.repo)
-	return jsonErrors(mux)
+	return live(jsonErrors(mux))
 }
 
 // jsonErrors answers what no route matches as every other failure is answered.

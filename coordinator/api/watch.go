@@ -17,10 +17,7 @@ import (
 	"ivdmover/shared/pause"
 )
 
-const (
-	silence  = 4 * eventIdle // without even a comment: the connection is dead
-	maxEvent = 1 << 20       // bytes of one
-)
+const maxEvent = 1 << 20 // bytes of one
 
 // Watch yields a run with its disks as they are, and again at each change; the last
 // one is the run that has ended. When the connection breaks, it connects again for as
@@ -60,18 +57,14 @@ func (c *Client) again() pause.Backoff {
 // watchOnce follows one connection. It reports whether the watch has ended and
 // whether at least one change was heard; err is why the connection broke otherwise.
 func (c *Client) watchOnce(ctx context.Context, id ivd.RunID, yield func(RunDetail) bool) (ended, heard bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	response, err := c.send(ctx, http.MethodGet, root+"/runs/"+url.PathEscape(string(id))+"/events", nil, nil)
 	if err != nil {
 		return false, false, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	watchdog := time.AfterFunc(silence, cancel)
-	defer watchdog.Stop()
 
 	var seen RunDetail
-	for e, err := range readEvents(&fed{r: response.Body, feed: func() { watchdog.Reset(silence) }}) {
+	for e, err := range readEvents(response.Body) {
 		if err == nil {
 			err = e.into(&seen)
 		}
@@ -165,18 +158,4 @@ func readEvents(r io.Reader) iter.Seq2[sentEvent, error] {
 			yield(sentEvent{}, err)
 		}
 	}
-}
-
-// fed calls feed after every read that brought something.
-type fed struct {
-	r    io.Reader
-	feed func()
-}
-
-func (f *fed) Read(p []byte) (int, error) {
-	n, err := f.r.Read(p)
-	if n > 0 {
-		f.feed()
-	}
-	return n, err
 }

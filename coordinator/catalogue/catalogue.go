@@ -15,10 +15,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
@@ -130,6 +132,7 @@ func (c *Catalogue) Points(ctx context.Context, of Disk) ([]Point, error) {
 		return nil, err
 	}
 	points := make([]Point, len(infos))
+	var read atomic.Int64
 	var group errgroup.Group
 	group.SetLimit(readAtOnce)
 	for i, info := range infos {
@@ -139,6 +142,7 @@ func (c *Catalogue) Points(ctx context.Context, of Disk) ([]Point, error) {
 		}
 		group.Go(func() error {
 			p, err := c.Point(ctx, info.ID)
+			news.Tell(ctx, "read %d of %d restore points", read.Add(1), len(infos))
 			switch {
 			case ivd.KindOf(err) == ivd.NotFound:
 				return nil

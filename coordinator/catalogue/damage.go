@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/damage"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -63,10 +65,12 @@ func (c *Catalogue) mark(ctx context.Context, points []Point, retired []ivd.Pack
 		ask = append(ask, i)
 	}
 	pages := pageNeeds{seen: map[ivd.PageRef][]ivd.PackID{}}
+	var read atomic.Int64
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(readAtOnce)
 	for _, i := range ask {
 		group.Go(func() error {
+			news.Tell(ctx, "looked for damage in %d of %d restore points", read.Add(1)-1, len(ask))
 			needs, err := c.needs(gctx, points[i].ID, &pages, func(pack ivd.PackID) bool { return bad[pack] })
 			points[i].Damaged = needs
 			return err
@@ -144,7 +148,8 @@ func (c *Catalogue) needs(ctx context.Context, id ivd.PointID, pages *pageNeeds,
 // content is wrong only a reader finds.
 func (c *Catalogue) Check(ctx context.Context, points []Point) error {
 	a := &asks{c: c, asking: c.repo.Asking(), pages: map[ivd.PageRef]bool{}, packs: map[ivd.PackID]format.PackKind{}, done: map[ivd.PackID]bool{}}
-	for _, p := range points {
+	for i, p := range points {
+		news.Tell(ctx, "checked %d of %d restore points", i, len(points))
 		if p.Failure != nil {
 			continue
 		}
@@ -158,6 +163,7 @@ func (c *Catalogue) Check(ctx context.Context, points []Point) error {
 	found := a.found
 	var missing []ivd.PackID
 	if len(found) > 0 {
+		news.Tell(ctx, "reading %d packs that seem to be damaged once more", len(found))
 		confirmed, err := damage.Retire(ctx, c.repo, "ivd points --check", found)
 		if err != nil && len(confirmed.Damaged) == 0 {
 			return err

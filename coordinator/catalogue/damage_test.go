@@ -1,10 +1,13 @@
 package catalogue_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"ivdmover/coordinator/catalogue"
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo/repotest"
@@ -125,7 +128,16 @@ func TestCheck(t *testing.T) {
 					r.Store.Add(storetest.Fault{On: storetest.Put, Prefix: "retired/", Before: storetest.ErrInjected})
 				}
 				c := catalogue.New(r.Repository)
-				points := listed(t, c, func(p []catalogue.Point) error { return c.Check(t.Context(), p) })
+				var told []string // by one goroutine, until all points are checked
+				ctx := news.To(t.Context(), func(line string) {
+					if strings.HasPrefix(line, "checked ") {
+						told = append(told, line)
+					}
+				})
+				points := listed(t, c, func(p []catalogue.Point) error { return c.Check(ctx, p) })
+				if n := len(points); len(told) != n || told[n-1] != fmt.Sprintf("checked %d of %d restore points", n-1, n) {
+					t.Errorf("told %q of %d points", told, n)
+				}
 				for i := range points {
 					if len(points[i].Damaged) != hurt[i] || hurt[i] > 0 && points[i].Damaged[0] != bad {
 						t.Errorf("point %d: damaged %v, want %d", i, points[i].Damaged, hurt[i])

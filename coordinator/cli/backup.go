@@ -33,15 +33,13 @@ none is done. An interrupt ends the wait, not the run.`,
 			return nil
 		},
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, more []string) error {
-			for _, d := range append(disks, more...) {
-				request.Disks = append(request.Disks, d)
-			}
+			request.Disks = append(disks, more...)
 			if err := oneWay(request); err != nil {
 				return err
 			}
 			v, err := c.Backup(ctx, request)
 			if err != nil {
-				return err
+				return mayHaveBegun(ctx, err)
 			}
 			return a.startedRun(ctx, c, v, wait)
 		}),

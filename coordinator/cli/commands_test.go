@@ -98,6 +98,31 @@ func TestInterruptedWaiting(t *testing.T) {
 	}
 }
 
+// An interrupt ends the wait for a request that takes long, with how its end is found
+// out; until then the command says what is being done.
+func TestInterruptedRequests(t *testing.T) {
+	for what, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"a deletion": {[]string{"snapshots", "delete", "snap-1"}, "ivd: no longer waiting: what vCenter has begun goes on; `ivd snapshots` lists the snapshot as long as it is there\n"},
+		"a backup":   {[]string{"backup", "--all"}, "ivd: no longer waiting: whether the run has begun is not known; `ivd runs` lists those that have\n"},
+		"a restore":  {[]string{"restore", string(pointA)}, "ivd: no longer waiting: whether the run has begun is not known; `ivd runs` lists those that have\n"},
+		"a check":    {[]string{"points", "--check"}, "ivd: interrupted\n"},
+	} {
+		rooms := estate()
+		rooms.Slow = "37%\x1b of it is done"
+		p := start(t, append(c.args, "--server", serve(t, rooms))...)
+		if line := p.errLine(t); line != "waiting: 37%\\x1b of it is done\n" {
+			t.Errorf("%s: %q", what, line)
+		}
+		p.signal(t, os.Interrupt)
+		if code, errs := p.wait(t); code != 1 || errs != c.says {
+			t.Errorf("%s: %d %q", what, code, errs)
+		}
+	}
+}
+
 func TestCancel(t *testing.T) {
 	rooms := estate()
 	rooms.Put(backup(api.Running))

@@ -66,7 +66,9 @@ func (a *app) deleteSnapshot() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "delete SNAPSHOT",
 		Short: "Delete a snapshot that a run has left",
-		Long: `Deletes a snapshot that ivd snapshots lists, and waits until it is gone. One of a run
+		Long: `Deletes a snapshot that ivd snapshots lists, and waits until it is gone, which takes
+hours where much was written since. An interrupt ends the wait, and not what vCenter
+has begun. A snapshot of a run
 of this repository that is under way, or whose lease still stands, is refused, and
 so is one that another program has made. Of other repositories nothing is known
 here: look there first whether the run is over.`,
@@ -74,7 +76,8 @@ here: look there first whether the run is over.`,
   ivd snapshots delete 4f6b1f0e-8e0c-4f5b-9f0a-6d2f1c7b8a90 --vcenter east`,
 		Args: oneArg("SNAPSHOT"),
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
-			return c.DeleteSnapshot(ctx, ivd.SnapshotID(args[0]), vcenter)
+			err := c.DeleteSnapshot(ctx, ivd.SnapshotID(args[0]), vcenter)
+			return unknownEnd(ctx, err, "what vCenter has begun goes on", "`ivd snapshots` lists the snapshot as long as it is there")
 		}),
 	}
 	c.Flags().StringVar(&vcenter, "vcenter", "", "look only in the vCenter that the configuration calls `NAME`")

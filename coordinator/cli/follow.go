@@ -70,6 +70,20 @@ func (a *app) follow(ctx context.Context, c *api.Client, id ivd.RunID) (api.RunD
 	return last, nil
 }
 
+// unknownEnd returns the error of a request which may be done all the same, since nobody
+// waited for the answer: what that means, and how it is found out.
+func unknownEnd(ctx context.Context, err error, means, remedy string) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return &ivd.Error{Kind: ivd.Cancelled, Err: fmt.Errorf("no longer waiting: %s", means), Remedy: remedy}
+}
+
+// mayHaveBegun is that of a run.
+func mayHaveBegun(ctx context.Context, err error) error {
+	return unknownEnd(ctx, err, "whether the run has begun is not known", "`ivd runs` lists those that have")
+}
+
 // stopped returns the error of a wait that ended before the run did.
 func stopped(ctx context.Context, id ivd.RunID, err error) error {
 	rest := fmt.Sprintf("follow it with `ivd run show %s --follow`, end it with `ivd run cancel %s`", id, id)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
@@ -31,9 +32,15 @@ func (a *app) withServer(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// client returns a client of the server that flags and environment name.
+// client returns a client of the server that flags and environment name. It shows what
+// the server does for a request that takes long.
 func (a *app) client() (*api.Client, error) {
+	return a.newClient(progress.NewWait(a.errs, time.Now).Show)
+}
+
+func (a *app) newClient(show func(line string)) (*api.Client, error) {
 	o := api.ClientOptions{
+		News:   show,
 		Server: cmp.Or(a.link.server, os.Getenv("IVD_SERVER")),
 		Token:  ivd.Secret(a.link.token), TokenFile: a.link.file,
 		CAFile: a.link.caFile,
@@ -69,7 +76,7 @@ func (a *app) completions(ask func(context.Context, *api.Client) ([]cobra.Comple
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
 		defer cancel()
-		c, err := a.client()
+		c, err := a.newClient(nil)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

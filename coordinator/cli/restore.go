@@ -44,7 +44,7 @@ what it still needs could be deleted under it, and it would fail.`,
 			}
 			v, err := c.Restore(ctx, request)
 			if err != nil {
-				return err
+				return mayHaveBegun(ctx, err)
 			}
 			return a.startedRun(ctx, c, v, wait)
 		}),

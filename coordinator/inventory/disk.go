@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 	"golang.org/x/sync/errgroup"
 
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/ivd"
 )
 
@@ -107,7 +108,10 @@ func (v *VCenter) disksOf(ctx context.Context, d Datastore, yield func(Disk, err
 // yieldDisks yields disks of one datastore and reports whether to go on.
 func (v *VCenter) yieldDisks(ctx context.Context, d Datastore, op string, all []types.ID, yield func(Disk, error) bool) bool {
 	var missing []types.ID
+	asked := 0
 	for ids := range slices.Chunk(all, batch) {
+		news.Tell(ctx, "%s of vCenter %s: asked about %d of %d disks", op, v.Name(), asked, len(all))
+		asked += len(ids)
 		disks, sick, gone := v.retrieve(ctx, d, ids)
 		missing = append(missing, gone...)
 		if ctx.Err() != nil {

@@ -188,7 +188,7 @@ func attach(t *testing.T, v *VCenter, vm types.ManagedObjectReference, ref ivd.D
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.await(t.Context(), res.Returnval); err != nil {
+	if _, err := v.await(t.Context(), "a test", res.Returnval); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -78,7 +78,7 @@ func update(t *testing.T, v *VCenter, ref ivd.DiskRef, pairs ...types.KeyValue) 
 		}
 		task = res.Returnval
 	}
-	if _, err := v.await(t.Context(), task); err != nil {
+	if _, err := v.await(t.Context(), "a test", task); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -24,7 +24,7 @@ func makeDisk(t *testing.T, v *VCenter, ds ivd.DatastoreID, provisioning string,
 			VslmCreateSpecBackingSpec: types.VslmCreateSpecBackingSpec{Datastore: datastoreRef(ds)}, ProvisioningType: provisioning,
 		},
 	}))
-	object := value(must[any](t)(v.await(t.Context(), ref))).(types.VStorageObject)
+	object := value(must[any](t)(v.await(t.Context(), "a test", ref))).(types.VStorageObject)
 	return ivd.NewDiskRef(v.Source(), ds, ivd.DiskID(object.Config.Id.Id))
 }
 
@@ -61,7 +61,7 @@ func TestPlacement(t *testing.T) {
 					Crypto: &types.CryptoSpecEncrypt{CryptoKeyId: types.CryptoKeyId{KeyId: "k", ProviderId: &types.KeyProviderId{Id: "p"}}},
 				},
 			}))
-			must[any](t)(v.await(ctx, task.Returnval))
+			must[any](t)(v.await(ctx, "a test", task.Returnval))
 			if p := must[Placement](t)(v.Placement(ctx, locked, append(asked, encrypted))); !reflect.DeepEqual(p.Proxies, []string{encrypted}) {
 				t.Errorf("encrypted, with an encrypted machine: %+v", p)
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/pause"
 )
@@ -30,6 +31,7 @@ var askAgain = pause.Backoff{First: 20 * time.Millisecond, Cap: 2 * time.Second,
 // after a while. Any other fault is the answer. An error of kind Transient leaves
 // open whether the task was done.
 func (v *VCenter) do(ctx context.Context, op string, limit time.Duration, begin func(context.Context) (types.ManagedObjectReference, error)) (any, error) {
+	news.Tell(ctx, "%s: waiting for its turn among the tasks of vCenter %s", op, v.Name())
 	select {
 	case v.tasks <- struct{}{}:
 		defer func() { <-v.tasks }()
@@ -47,7 +49,7 @@ func (v *VCenter) do(ctx context.Context, op string, limit time.Duration, begin 
 	err := again.Do(ctx, func(ctx context.Context) error {
 		ref, err := begin(ctx)
 		if err == nil {
-			result, err = v.await(ctx, ref)
+			result, err = v.await(ctx, op, ref)
 		}
 		return err
 	})
@@ -76,13 +78,17 @@ func busy(err error) bool {
 // await asks for the task's state until it has ended. It asks, where govmomi
 // would wait on a filter, since a filter dies with its session and a task does
 // not: so a vCenter that is away for a moment is waited for.
-func (v *VCenter) await(ctx context.Context, ref types.ManagedObjectReference) (any, error) {
+func (v *VCenter) await(ctx context.Context, op string, ref types.ManagedObjectReference) (any, error) {
 	for n := 1; ; n++ {
 		var t mo.Task
 		err := property.DefaultCollector(v.client()).RetrieveOne(ctx, ref, []string{"info"}, &t)
 		switch {
 		case err == nil:
 			switch t.Info.State {
+			case types.TaskInfoStateQueued:
+				news.Tell(ctx, "%s: vCenter %s has queued it", op, v.Name())
+			case types.TaskInfoStateRunning:
+				news.Tell(ctx, "%s: vCenter %s is at it%s", op, v.Name(), percent(t.Info.Progress))
 			case types.TaskInfoStateSuccess:
 				return t.Info.Result, nil
 			case types.TaskInfoStateError:
@@ -100,6 +106,14 @@ func (v *VCenter) await(ctx context.Context, ref types.ManagedObjectReference) (
 			return nil, fmt.Errorf("wait: %w", err)
 		}
 	}
+}
+
+// percent is how far a task is, where vCenter tells it.
+func percent(progress int32) string {
+	if progress <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d%%", progress)
 }
 
 // taskFault gives a task's fault its name where vCenter sent no text.

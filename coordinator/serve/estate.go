@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/ivd"
 )
 
@@ -154,11 +156,13 @@ func (e *estate) Snapshots(ctx context.Context) ([]api.Snapshot, error) {
 		return nil, err
 	}
 	found := make([][]api.Snapshot, len(disks))
+	var asked atomic.Int64
 	var group errgroup.Group
 	group.SetLimit(askAtOnce)
 	for i, d := range disks {
 		group.Go(func() error {
 			found[i] = e.snapshotsOf(ctx, d)
+			news.Tell(ctx, "asked %d of %d disks for their snapshots", asked.Add(1), len(disks))
 			return nil
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/ivd"
 )
 
@@ -41,7 +42,11 @@ func (e *estate) DeleteSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter 
 	if err != nil {
 		return err
 	}
-	return x.v.DeleteSnapshot(ctx, x.of, id)
+	err = x.v.DeleteSnapshot(ctx, x.of, id)
+	if ivd.KindOf(err) == ivd.Transient && ivd.RemedyOf(err) == "" {
+		err = &ivd.Error{Kind: ivd.Transient, Err: err, Remedy: "`ivd snapshots` lists it as long as it is there; then delete it again"}
+	}
+	return err
 }
 
 // findSnapshot looks for a snapshot by its id. What could not be asked is said where it is
@@ -52,7 +57,8 @@ func (e *estate) findSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter st
 		return nil, err
 	}
 	var unknown []error
-	for _, d := range disks {
+	for i, d := range disks {
+		news.Tell(ctx, "looked for the snapshot on %d of %d disks", i, len(disks))
 		v := e.vcenters[d.Ref.Source()]
 		if vcenter != "" && v.Name() != vcenter {
 			continue

@@ -2,7 +2,9 @@ package serve_test
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/serve"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
@@ -77,6 +80,70 @@ func TestSnapshotsThatAreLeft(t *testing.T) {
 		if ivd.KindOf(err) != ivd.NotFound || ivd.RemedyOf(err) == "" {
 			t.Errorf("a snapshot that is not there: %v", err)
 		}
+	}
+}
+
+// The deletion of a snapshot is waited for as long as vCenter is at it, and goes on there
+// when nobody waits any more.
+func TestDeletionThatTakesLong(t *testing.T) {
+	w := newWorld(t)
+	_, _ = w.start(t, serve.Options{})
+	st, err := open.Open(t.Context(), w.config(t, "").Repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(t.Context(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitProof(t, r)
+	v, err := inventory.Connect(t.Context(), inventory.Config{Name: "lab", URL: w.lab.URL, Username: w.lab.Username, Password: ivd.Secret(w.lab.Password), Thumbprint: w.lab.Thumbprint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = v.Close() }()
+	var refs []ivd.DiskRef
+	for d, err := range v.Disks(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, d.Ref)
+	}
+	if err := script.WriteAnswers(filepath.Join(w.dir, "lab"), script.Answer{Call: "DeleteSnapshot_Task", Lasts: script.Duration(6 * time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	for what, impatient := range map[string]bool{"waited for": false, "interrupted": true} {
+		id, err := v.CreateSnapshot(t.Context(), refs[0], backup.Mark(r, "over"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, interrupt := context.WithCancel(t.Context())
+		var atIt atomic.Bool
+		client, err := api.NewClient(api.ClientOptions{Server: w.url, TokenFile: serve.TokenFile(filepath.Join(w.dir, "state")), News: func(line string) {
+			if strings.Contains(line, "vCenter lab is at it") && strings.Contains(line, string(id)) {
+				atIt.Store(true)
+				if impatient {
+					interrupt()
+				}
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = client.DeleteSnapshot(ctx, id, "")
+		if (ivd.KindOf(err) == ivd.Cancelled) != impatient || (err == nil) == impatient || !atIt.Load() {
+			t.Errorf("%s: %v; vCenter was heard: %t", what, err, atIt.Load())
+		}
+		for err == nil || ivd.KindOf(err) == ivd.Cancelled { // it goes on in vCenter
+			if _, err = v.Snapshot(t.Context(), refs[0], id); ivd.KindOf(err) == ivd.NotFound {
+				break
+			}
+		}
+		if ivd.KindOf(err) != ivd.NotFound {
+			t.Errorf("%s: the snapshot is there: %v", what, err)
+		}
+		interrupt()
+		client.Close()
 	}
 }
 

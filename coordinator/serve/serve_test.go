@@ -75,6 +75,7 @@ type world struct {
 	file string
 	text string
 	lab  lab.Ready
+	url  string // of the coordinator, once it is ready
 }
 
 func newWorld(t *testing.T, change ...func(*lab.Options)) *world {
@@ -151,6 +152,7 @@ func (w *world) start(t *testing.T, o serve.Options) (client *api.Client, stop f
 	t.Cleanup(func() { _ = stop() })
 	select {
 	case url := <-ready:
+		w.url = url
 		client, err := api.NewClient(api.ClientOptions{Server: url, TokenFile: serve.TokenFile(filepath.Join(w.dir, "state"))})
 		if err != nil {
 			t.Fatal(err)

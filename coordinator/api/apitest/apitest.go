@@ -14,6 +14,7 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/catalogue"
+	"ivdmover/coordinator/news"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -29,6 +30,7 @@ type Rooms struct {
 	Short        error // why no mover takes jobs
 	Info         api.Repository
 	Err          error         // when set, every call fails with it
+	Slow         string        // when set, what changes or checks something tells this, and goes on until nobody waits
 	Next         api.RunDetail // what a start makes; its kind and request are filled in
 
 	mu       sync.Mutex
@@ -37,6 +39,16 @@ type Rooms struct {
 	Backups  []api.BackupRequest         // guarded by mu; what was asked for
 	Restores []api.RestoreRequest        // guarded by mu
 	asked    map[ivd.RunID]chan bool     // guarded by mu; closed by the first Watch of a run
+}
+
+// slow waits as long as somebody waits for it, where it is set.
+func (f *Rooms) slow(ctx context.Context) error {
+	if f.Slow == "" {
+		return nil
+	}
+	news.Tell(ctx, "%s", f.Slow)
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // All gives them as the server takes them.
@@ -97,7 +109,10 @@ func (f *Rooms) watchedLocked(id ivd.RunID) chan bool {
 }
 
 // StartBackup notes the request, with the ids of its disks, and makes the next run.
-func (f *Rooms) StartBackup(_ context.Context, r api.BackupRequest) (api.Run, error) {
+func (f *Rooms) StartBackup(ctx context.Context, r api.BackupRequest) (api.Run, error) {
+	if err := f.slow(ctx); err != nil {
+		return api.Run{}, err
+	}
 	if f.Err != nil {
 		return api.Run{}, f.Err
 	}
@@ -117,7 +132,10 @@ func (f *Rooms) StartBackup(_ context.Context, r api.BackupRequest) (api.Run, er
 }
 
 // StartRestore notes the request and makes the next run.
-func (f *Rooms) StartRestore(_ context.Context, r api.RestoreRequest) (api.Run, error) {
+func (f *Rooms) StartRestore(ctx context.Context, r api.RestoreRequest) (api.Run, error) {
+	if err := f.slow(ctx); err != nil {
+		return api.Run{}, err
+	}
 	if f.Err != nil {
 		return api.Run{}, f.Err
 	}
@@ -244,7 +262,10 @@ func (f *Rooms) meant(disk string) (string, error) {
 func (f *Rooms) Snapshots(context.Context) ([]api.Snapshot, error) { return f.SnapshotList, f.Err }
 
 // DeleteSnapshot deletes one of the list.
-func (f *Rooms) DeleteSnapshot(_ context.Context, id ivd.SnapshotID, vcenter string) error {
+func (f *Rooms) DeleteSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter string) error {
+	if err := f.slow(ctx); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := len(f.SnapshotList)
@@ -266,7 +287,10 @@ func (f *Rooms) Names(_ context.Context, source ivd.SourceID, id ivd.DatastoreID
 }
 
 // Points gives the list, narrowed to a disk.
-func (f *Rooms) Points(_ context.Context, q api.PointQuery) ([]api.Point, error) {
+func (f *Rooms) Points(ctx context.Context, q api.PointQuery) ([]api.Point, error) {
+	if err := f.slow(ctx); err != nil {
+		return nil, err
+	}
 	if q.Disk == "" || f.Err != nil {
 		return f.PointList, f.Err
 	}

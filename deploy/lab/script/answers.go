@@ -19,6 +19,7 @@ type Answer struct {
 
 	Fault    string   `json:"fault,omitempty"`     // by the API's name: "SystemError"
 	Delay    Duration `json:"delay,omitzero"`      // before the answer, which is the true one if nothing else is said
+	Lasts    Duration `json:"lasts,omitzero"`      // of DeleteSnapshot_Task: how long the task takes
 	ChangeID *string  `json:"change_id,omitempty"` // of RetrieveSnapshotDetails
 	Also     []string `json:"also,omitempty"`      // of ListVStorageObject: ids that it lists beside the true ones
 	Anywhere bool     `json:"anywhere,omitempty"`  // of RetrieveVStorageObject: the disk is found on whatever datastore is asked

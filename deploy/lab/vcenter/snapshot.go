@@ -2,6 +2,7 @@ package vcenter
 
 import (
 	"context"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
@@ -27,6 +28,12 @@ func (m *manager) VStorageObjectCreateSnapshotTask(ctx *simulator.Context, req *
 // DeleteSnapshotTask deletes a snapshot that nobody has open.
 func (m *manager) DeleteSnapshotTask(ctx *simulator.Context, req *types.DeleteSnapshot_Task) soap.HasFault {
 	ref := m.onDisk(ctx, "deleteSnapshot", snapshotFault, req.Datastore, func(ctx context.Context, datastore string) (types.AnyType, error) {
+		if r := m.v.scripted("DeleteSnapshot_Task", req); r != nil && r.Lasts > 0 {
+			select {
+			case <-time.After(time.Duration(r.Lasts)):
+			case <-ctx.Done():
+			}
+		}
 		return nil, m.v.o.Estate.DeleteSnapshot(ctx, datastore, ivd.DiskID(req.Id.Id), ivd.SnapshotID(req.SnapshotId.Id))
 	})
 	return &methods.DeleteSnapshot_TaskBody{Res: &types.DeleteSnapshot_TaskResponse{Returnval: ref}}
