@@ -41,9 +41,10 @@ func Open(ctx context.Context, r config.Repository) (store.Store, error) {
 	c := s3.Config{
 		Endpoint: r.Endpoint, Bucket: where.Bucket, Prefix: where.Prefix,
 		Region: r.Region, PathStyle: r.PathStyle, CAFile: r.CAFile, CredentialsFile: r.CredentialsFile,
-		ContentMD5: r.Checksum == config.ChecksumMD5,
+		ContentMD5: r.Checksum == config.ChecksumMD5, Log: slog.Default(),
 	}
 	if r.AccessKeyFile != "" {
+		c.KeyFiles = r.AccessKeyFile + " and " + r.SecretKeyFile
 		c.ReadKeys = func() (access, secret ivd.Secret, err error) {
 			if access, err = config.ReadSecret(r.AccessKeyFile, slog.Default()); err == nil {
 				secret, err = config.ReadSecret(r.SecretKeyFile, slog.Default())

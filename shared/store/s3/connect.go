@@ -40,10 +40,10 @@ func (s *Store) connect(c Config) error {
 	if err != nil {
 		return err
 	}
-	s.keys = newKeyring(c)
+	s.keys = newKeyring(c, u.Hostname())
 	watched := &watcher{next: transport, clock: s.clock, plea: s.plea}
 	core, err := minio.NewCore(u.Host, &minio.Options{
-		Creds:           credentials.New(s.provider(c, u.Hostname())),
+		Creds:           credentials.New(s.keys),
 		Secure:          u.Scheme == "https",
 		Transport:       watched,
 		Region:          region(c),
@@ -81,44 +81,6 @@ func region(c Config) string {
 	return ""
 }
 
-// provider is who asks. The machine's role is looked for at Amazon only:
-// elsewhere its address answers nobody, slowly.
-func (s *Store) provider(c Config, host string) credentials.Provider {
-	if s.keys != nil {
-		return s.keys
-	}
-	if c.AccessKey != "" {
-		return &credentials.Static{Value: pair(c.AccessKey, c.SecretKey)}
-	}
-	chain := []credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}
-	role := os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" ||
-		os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != ""
-	if role || strings.HasSuffix(host, ".amazonaws.com") {
-		chain = append(chain, &credentials.IAM{Client: &http.Client{Timeout: 10 * time.Second}})
-	}
-	return &credentials.Chain{Providers: chain}
-}
-
-// newKeyring is the key that files hold, or nil.
-func newKeyring(c Config) *keyring {
-	switch {
-	case c.AccessKey != "" && c.ReadKeys != nil:
-		return &keyring{now: time.Now, value: pair(c.AccessKey, c.SecretKey), read: func() (credentials.Value, error) {
-			access, secret, err := c.ReadKeys()
-			return pair(access, secret), err
-		}}
-	case c.AccessKey == "" && c.CredentialsFile != "":
-		return &keyring{now: time.Now, read: func() (credentials.Value, error) {
-			return (&credentials.FileAWSCredentials{Filename: c.CredentialsFile}).RetrieveWithCredContext(nil)
-		}}
-	}
-	return nil
-}
-
-func pair(access, secret ivd.Secret) credentials.Value {
-	return credentials.Value{AccessKeyID: access.Reveal(), SecretAccessKey: secret.Reveal(), SignerType: credentials.SignatureV4}
-}
-
 // credentialsFound tells "none" from "wrong ones": without any, the library asks
 // anonymously and is told only that access is denied.
 func (s *Store) credentialsFound(c Config) error {
@@ -130,10 +92,12 @@ func (s *Store) credentialsFound(c Config) error {
 	case err != nil:
 		return &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: remedy}
 	case value.AccessKeyID == "" || value.SecretAccessKey == "":
-		return &ivd.Error{Kind: ivd.Denied, Err: errors.New("no credentials found"), Remedy: remedy}
+		return &ivd.Error{Kind: ivd.Denied, Err: errNoKey, Remedy: remedy}
 	}
 	return nil
 }
+
+var errNoKey = errors.New("no credentials found")
 
 // newTransport is HTTP/1.1 with one connection for each request under way, cut
 // when it stalls.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
@@ -32,7 +31,7 @@ type pending struct {
 	body      []byte
 	dies      time.Time // by this host's clock, as the signature has it
 	discarded atomic.Bool
-	key       credentials.Value // that it is signed with
+	key       loan // that it is signed with
 }
 
 // Prepare signs a PUT that creates the object if the name is free, and that the
@@ -54,13 +53,12 @@ func (s *Store) Prepare(ctx context.Context, _ ivd.LeaseID, name store.Name, bod
 	header := http.Header{"If-None-Match": {"*"}, check: {sum}}
 	dies := time.Now().Add(life)
 	var signed *url.URL
-	var key credentials.Value
-	err := s.do(ctx, op, func() (err error) { // the bucket's region may have to be asked for
-		if s.keys != nil {
-			key, _ = s.keys.Retrieve() // the library says what is wrong
+	var key loan
+	err := s.again(ctx, op, func() (err error) { // the bucket's region may have to be asked for
+		if key, err = s.keys.look(); err == nil {
+			signed, err = s.core.PresignHeader(ctx, http.MethodPut, s.bucket, s.key(name), life, nil, header)
 		}
-		signed, err = s.core.PresignHeader(ctx, http.MethodPut, s.bucket, s.key(name), life, nil, header)
-		return err
+		return s.failed(op, passing(err))
 	})
 	if err != nil {
 		return nil, err
@@ -73,10 +71,7 @@ var errAhead = errors.New("this host's clock is so far ahead of the store's that
 // Send sends the request, once.
 func (p *pending) Send(ctx context.Context) error {
 	raw := p.send(ctx)
-	err := p.s.failed("create "+p.s.address(p.name), raw)
-	if p.s.keys != nil && raw != nil {
-		p.s.keys.learn(p.key, raw, err) // it is not sent a second time
-	}
+	_, err := p.s.keys.learn(p.key, raw, p.s.failed("create "+p.s.address(p.name), raw)) // it is not sent a second time
 	return err
 }
 

@@ -123,6 +123,8 @@ var codes = map[string]meaning{
 	"RequestExpired":        {ivd.Denied, remedyClock},
 	"ExpiredToken":          {ivd.Expired, "renew the temporary credentials"},
 	"InvalidToken":          {ivd.Denied, "renew the temporary credentials"},
+	"TokenRefreshRequired":  {ivd.Denied, "renew the temporary credentials"},
+	"UserSuspended":         {ivd.Denied, "ask the service's operator why the key's user is suspended"},
 	"InvalidObjectState":    {ivd.Permanent, "bring the object back from its archive class first"},
 
 	"QuotaExceeded":                      {ivd.Full, remedyFull},

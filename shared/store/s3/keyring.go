@@ -1,8 +1,11 @@
 package s3
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -12,21 +15,37 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// refusedFor is how long nothing is sent with a key that was refused, unless its file
-// changes: services lock accounts that are tried again and again.
+// refusedFor is how long nothing is sent with a key that was refused, unless there is
+// another one: services lock accounts that are tried again and again.
 const refusedFor = 5 * time.Minute
 
-// keyring is the key that files hold, for all requests of a store. Once the service
-// has refused it, the files are read again; until they hold another one, requests
-// fail with the refusal, and nothing is sent. It is a credentials.Provider.
+// keyring is the key of all requests of a store. Once the service has refused it, it is
+// read again where it came from; until there is another one, requests fail with the
+// refusal, and nothing is sent. A key that is tried is tried by one request, for which
+// the others wait. It is a credentials.Provider.
 type keyring struct {
-	read func() (credentials.Value, error)
-	now  func() time.Time
+	read    func() (credentials.Value, error)
+	expired func() bool   // the key should be read again; nil: it lasts for ever
+	rest    time.Duration // how long where the key comes from is left alone after it was asked
+	from    string        // where that is, for people
+	lasts   string        // for how long a refused key is, for people
+	remedy  string        // empty: that of the refusal
+	log     *slog.Logger
 
 	mu      sync.Mutex
 	value   credentials.Value // guarded by mu, like all below; empty: not read yet
-	refusal error             // of the value; nil: it was not refused
+	asked   time.Time         // when it was read last
+	good    bool              // the service took a key once
+	untried bool              // value is another one than that which was refused
+	trial   chan struct{}     // closed when the one request has its answer; nil: there is none
+	refusal error             // of the key that was used last; nil: it was not refused
 	until   time.Time         // when it may be tried again
+}
+
+// loan is a key for one request. Whoever gets one tells what came of it (learn), once.
+type loan struct {
+	key   credentials.Value
+	trial bool
 }
 
 // Retrieve returns the key as it was read last.
@@ -44,65 +63,159 @@ func (k *keyring) RetrieveWithCredContext(*credentials.CredContext) (credentials
 // IsExpired makes the library ask for each request.
 func (k *keyring) IsExpired() bool { return true }
 
-func (k *keyring) fillLocked() (err error) {
-	if k.value.AccessKeyID == "" {
-		k.value, err = k.read()
+// fillLocked reads the key for the first time, and again when it should be. Where that
+// fails, the one that there is may do for a while.
+func (k *keyring) fillLocked() error {
+	first := k.value.AccessKeyID == ""
+	if !first && (k.expired == nil || !k.expired() || time.Since(k.asked) < k.rest) {
+		return nil
 	}
-	return err
+	v, err := k.readLocked()
+	if err == nil {
+		k.value = v
+	}
+	if first {
+		return err
+	}
+	return nil
 }
 
-// use returns the key that a request is to be sent with, or why none is.
-func (k *keyring) use() (credentials.Value, error) {
+func (k *keyring) readLocked() (credentials.Value, error) {
+	k.asked = time.Now()
+	return k.read()
+}
+
+// use lends the key that a request is to be sent with, or says why there is none. Kind
+// Withheld: the service has taken a key before, and whoever can wait does.
+func (k *keyring) use(ctx context.Context) (loan, error) {
+	for {
+		l, busy, err := k.tryUse()
+		if busy == nil {
+			return l, err
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return loan{}, context.Cause(ctx)
+		}
+	}
+}
+
+// tryUse is use, or returns what to wait for.
+func (k *keyring) tryUse() (l loan, busy chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.refusal == nil {
-		return k.value, k.fillLocked()
+	if k.trial != nil {
+		return l, k.trial, nil
 	}
-	if k.changedLocked() {
-		return k.value, nil
+	if k.refusedLocked() {
+		return l, nil, k.refusal
 	}
-	if k.now().Before(k.until) {
-		return k.value, k.refusal
+	if err := k.fillLocked(); err != nil {
+		return l, nil, err
 	}
-	k.until = k.now().Add(refusedFor) // for the others: this request tries it
-	return k.value, nil
+	if k.refusal != nil {
+		k.trial, l.trial = make(chan struct{}), true
+	}
+	l.key = k.value
+	return l, nil, nil
 }
 
-// changedLocked takes another key that the files hold by now.
+// look is use for what is sent later, or never: nobody waits for it.
+func (k *keyring) look() (loan, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.refusedLocked() {
+		return loan{}, k.refusal
+	}
+	return loan{key: k.value}, k.fillLocked()
+}
+
+// refusedLocked reports whether there is nothing but a key that was refused.
+func (k *keyring) refusedLocked() bool {
+	return k.refusal != nil && !k.untried && !k.changedLocked() && time.Now().Before(k.until)
+}
+
+// changedLocked takes another key that there is by now.
 func (k *keyring) changedLocked() bool {
-	v, err := k.read()
-	if err != nil || v.AccessKeyID == k.value.AccessKeyID && v.SecretAccessKey == k.value.SecretAccessKey && v.SessionToken == k.value.SessionToken {
+	if time.Since(k.asked) < k.rest {
+		return false
+	}
+	v, err := k.readLocked()
+	if err != nil || same(v, k.value) {
 		return false // a file that is being replaced is read at the next request
 	}
-	k.value, k.refusal = v, nil
+	k.value, k.untried = v, true
 	return true
 }
 
-// learn takes what came of a request with a key; err is nil, or classified with the
-// answer inside. It reports whether there is another key to try at once.
-func (k *keyring) learn(used credentials.Value, raw, err error) (another bool) {
+func same(a, b credentials.Value) bool {
+	return a.AccessKeyID == b.AccessKeyID && a.SecretAccessKey == b.SecretAccessKey && a.SessionToken == b.SessionToken
+}
+
+// learn takes what came of a request; err is raw, classified. It returns the error that
+// the request has, and reports whether there is another key to try at once.
+func (k *keyring) learn(l loan, raw, err error) (another bool, _ error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	current := used.AccessKeyID == k.value.AccessKeyID && used.SecretAccessKey == k.value.SecretAccessKey && used.SessionToken == k.value.SessionToken
+	if l.trial {
+		close(k.trial)
+		k.trial = nil
+	}
 	switch {
-	case raw == nil:
-		if current {
-			k.refusal = nil
+	case keyTaken(raw):
+		if same(l.key, k.value) {
+			if k.refusal != nil && k.good {
+				k.log.Info("the store takes the key again", "key", k.from)
+			}
+			k.good, k.untried, k.refusal = true, false, nil
 		}
-		return false
+		return false, err
 	case !keyRefused(raw):
-		return false
-	case !current:
-		return k.refusal == nil
-	case k.changedLocked():
-		return true
+		return false, err
+	case !same(l.key, k.value):
+		return k.refusal == nil || k.untried, k.refuseLocked(err)
 	}
-	if k.refusal == nil {
-		k.until = k.now().Add(refusedFor)
+	told := k.refusal != nil && !l.trial // by another request that was under way
+	k.refusal = k.refuseLocked(err)
+	if k.untried = false; k.changedLocked() {
+		return true, k.refusal
 	}
-	k.refusal = &ivd.Error{
-		Kind: ivd.KindOf(err), Err: fmt.Errorf("the store refuses the key, which is not tried again before its file changes or %s have passed: %w", refusedFor, err),
+	if told {
+		return false, k.refusal
+	}
+	k.until = time.Now().Add(refusedFor)
+	if k.good { // else it is the start that fails
+		k.log.Error("the store refuses the key: it is not sent again, and what needs it waits, until "+k.lasts+" or this time",
+			"key", k.from, "until", k.until, "err", err, "remedy", ivd.RemedyOf(k.refusal))
+	}
+	return false, k.refusal
+}
+
+// refuseLocked is the error of a request whose key was refused.
+func (k *keyring) refuseLocked(err error) error {
+	e := &ivd.Error{
+		Kind: ivd.KindOf(err), Err: fmt.Errorf("the store refuses the key, which is not tried again before %s or %s have passed: %w", k.lasts, refusedFor, err),
 		Remedy: ivd.RemedyOf(err),
+	}
+	if k.good {
+		e.Kind = ivd.Withheld
+		if k.remedy != "" {
+			e.Remedy = k.remedy
+		}
+	}
+	return e
+}
+
+// keyTaken reports whether an answer shows that the service let the request in.
+func keyTaken(err error) bool {
+	var answer minio.ErrorResponse
+	if !errors.As(err, &answer) {
+		return err == nil
+	}
+	switch answer.StatusCode {
+	case http.StatusNotFound, http.StatusPreconditionFailed, http.StatusConflict, http.StatusRequestedRangeNotSatisfiable:
+		return !foreign(answer)
 	}
 	return false
 }
@@ -114,7 +227,7 @@ func keyRefused(err error) bool {
 		return false
 	}
 	switch answer.Code {
-	case "InvalidAccessKeyId", "XAdminUserNotFound", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken":
+	case "InvalidAccessKeyId", "XAdminUserNotFound", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "UserSuspended":
 		return true
 	}
 	return false

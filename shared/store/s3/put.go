@@ -82,7 +82,17 @@ func (s *Store) Replace(ctx context.Context, was store.Object, body []byte) erro
 	}
 	o := s.putOptions(body)
 	o.SetMatchETag(was.Version)
-	err := s.put(ctx, was.Name, body, o)
+	key, err := s.keys.use(ctx)
+	if err != nil {
+		return s.failed(op, err)
+	}
+	raw := s.put(ctx, was.Name, body, o)
+	_, err = s.keys.learn(key, raw, s.replaced(ctx, op, raw)) // it is not sent a second time
+	return err
+}
+
+// replaced is the error of a Replace whose request came to err.
+func (s *Store) replaced(ctx context.Context, op string, err error) error {
 	switch answer := minio.ToErrorResponse(err); {
 	case err == nil || ctx.Err() != nil:
 		return s.failed(op, errors.Join(err, ctx.Err()))

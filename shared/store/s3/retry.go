@@ -29,31 +29,33 @@ func passes(err error, _ int) bool {
 // do runs one request until it succeeds, fails for good, or the attempts or the
 // context end. Its errors are classified.
 func (s *Store) do(ctx context.Context, op string, request func() error) error {
+	return s.again(ctx, op, func() error { return s.asked(ctx, op, request) })
+}
+
+// again repeats f, whose errors are classified, as do does.
+func (s *Store) again(ctx context.Context, op string, f func() error) error {
 	b := s.retry
 	b.Hint = func(error) time.Duration { return s.plea.left() }
 	err := b.Do(ctx, func(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return s.asked(op, request)
+		return f()
 	})
 	return s.failed(op, err)
 }
 
 // asked sends one request with the key that there is, and again with another one where
-// that was refused and its file has changed.
-func (s *Store) asked(op string, request func() error) error {
-	if s.keys == nil {
-		return s.failed(op, passing(request()))
-	}
+// that was refused and there is another one by now.
+func (s *Store) asked(ctx context.Context, op string, request func() error) error {
 	for again := false; ; again = true {
-		key, err := s.keys.use()
+		key, err := s.keys.use(ctx)
 		if err != nil {
 			return s.failed(op, err)
 		}
 		raw := passing(request())
-		err = s.failed(op, raw)
-		if !s.keys.learn(key, raw, err) || again {
+		another, err := s.keys.learn(key, raw, s.failed(op, raw))
+		if !another || again {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ package s3
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -39,10 +40,13 @@ type Config struct {
 
 	// Who asks: a key pair, or a file of the AWS CLI, or else the AWS chain.
 	AccessKey, SecretKey ivd.Secret
+	KeyFiles             string // where that pair stands, for people
 	CredentialsFile      string
 	// ReadKeys reads the key pair again, when the service has refused it. nil: the pair
 	// is the same for ever.
 	ReadKeys func() (access, secret ivd.Secret, err error)
+
+	Log *slog.Logger // nil: nothing is told
 }
 
 // connections is how many requests at once are worth while: enough to fill a fast
@@ -58,7 +62,7 @@ type Store struct {
 	bucket string
 	prefix string // empty, or with its slash
 	plea   *plea
-	keys   *keyring // nil: no file holds the key
+	keys   *keyring
 	retry  pause.Backoff
 
 	contentMD5 bool

@@ -10,7 +10,8 @@ import (
 )
 
 // Stat asks whether an object exists. The answer to a HEAD has no body to tell
-// a missing object from a missing bucket, so "no" is asked for again with a GET.
+// a missing object from a missing bucket, or a right that is missing from a key that is
+// wrong, so "no" is asked for again with a GET.
 func (s *Store) Stat(ctx context.Context, name store.Name) (store.Info, error) {
 	op := "stat " + s.address(name)
 	if err := name.Validate(); err != nil {
@@ -19,7 +20,7 @@ func (s *Store) Stat(ctx context.Context, name store.Name) (store.Info, error) {
 	var info store.Info
 	err := s.do(ctx, op, func() error {
 		object, err := s.core.StatObject(ctx, s.bucket, s.key(name), minio.StatObjectOptions{})
-		if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusNotFound || status == http.StatusForbidden {
 			object, err = s.head(ctx, name)
 		}
 		info = infoOf(name, object)
