@@ -36,7 +36,7 @@ func reach(c *config.Config, log *slog.Logger, stop <-chan struct{}) (r reached,
 		}
 	}()
 	if err := await(ctx, log, "the repository", func(ctx context.Context) error {
-		st, err := open.OpenWhatIsThere(ctx, c.Repository)
+		st, err := open.OpenWhatIsThere(ctx, c.Repository, log)
 		if err != nil {
 			return err
 		}

@@ -45,6 +45,9 @@ func TestPasswordChangesInARun(t *testing.T) {
 	if r := b.Lab.Report(); r.Wrong != 1 || r.Locked {
 		t.Errorf("%d wrong logins while disks wait, locked: %v", r.Wrong, r.Locked)
 	}
+	if l := b.Said.Lines("refused the login", "run="+string(run)); len(l) != 1 {
+		t.Errorf("want one line of it: %q", l)
+	}
 	b.SetPassword("new")
 	v := b.Until(s, run, coordtest.Ended)
 	if v.State != engine.Done {

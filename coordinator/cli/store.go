@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,9 @@ func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error)
 		defer c.Close()
 		return c.Repository(cmd.Context())
 	}
-	r, err := openRepository(cmd.Context(), file, open.OpenWhatIsThere)
+	r, err := openRepository(cmd.Context(), file, func(ctx context.Context, r config.Repository) (store.Store, error) {
+		return open.OpenWhatIsThere(ctx, r, slog.Default())
+	})
 	if err != nil {
 		return api.Repository{}, err
 	}

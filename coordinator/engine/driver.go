@@ -14,6 +14,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/telemetry"
 )
 
 // driver drives one run while this coordinator owns it.
@@ -26,6 +27,8 @@ type driver struct {
 	taken   bool        // it was begun by another start or another coordinator
 	begun   int         // with how many items, by the record that was taken up
 	inDoubt atomic.Bool // a commit's outcome is not known
+
+	withheld telemetry.Seldom // what the log says of a secret that the run waits for
 
 	cancel context.CancelCauseFunc // of the work, not of cleaning up
 	done   chan struct{}           // closed when the driver has returned

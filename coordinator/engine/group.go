@@ -52,7 +52,7 @@ func (g *Group) drive(life, work context.Context) {
 			return
 		}
 	}
-	if err := g.clean(life); err != nil && life.Err() == nil {
+	if err := g.clean(life); err != nil && life.Err() == nil && g.d.worthSaying(err) {
 		g.log.Error("cleaning up failed; the ledger keeps what is left to do", "err", err)
 	}
 }
@@ -183,7 +183,7 @@ func (g *Group) advance(ctx context.Context, to Step, step func(context.Context)
 func (g *Group) try(ctx context.Context, step func(context.Context) error) error {
 	g.log.Debug("group", "step", g.step())
 	return againTelling(ctx, func() error { return g.d.leased(ctx, step) }, func(err error) {
-		g.log.Warn("a step failed and is tried again", "step", g.step(), "err", err)
+		g.d.tellAgain(g.log, "a step failed", err, "step", g.step())
 		if err := g.each(func(t *Task) error { return t.retried(ctx, err.Error()) }); err != nil {
 			g.log.Warn("storing that a step is tried again failed", "err", err)
 		}

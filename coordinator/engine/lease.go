@@ -41,7 +41,7 @@ func (e *Engine) unused(ctx context.Context, lease repo.Lease) {
 func (d *driver) keepLease(ctx context.Context) {
 	for pause.For(ctx, leaseEvery) == nil {
 		if err := d.succeed(ctx); err != nil && ctx.Err() == nil {
-			d.log.Warn("opening the run's next lease failed; it is tried again", "deadline", d.lease().Deadline, "err", err)
+			d.tellAgain(d.log, "opening the run's next lease failed", err, "deadline", d.lease().Deadline)
 		}
 	}
 }

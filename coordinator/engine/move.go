@@ -165,7 +165,7 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 		if !known {
 			at = time.Now().Add(ledger.Pauses.After(rec.Attempt))
 			due[key] = at
-			t.log.Warn("job failed and is tried again", "job", id, "attempt", rec.Attempt, "mover", rec.Mover, "err", rec.Failure.Message)
+			t.g.d.tellAgain(t.log, "job failed", rec.Failure.Err(), "job", id, "attempt", rec.Attempt, "mover", rec.Mover)
 			if err := t.retried(ctx, rec.Failure.Message); err != nil {
 				return wake, false, err
 			}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"ivdmover/coordinator/ledger"
@@ -62,4 +63,22 @@ func againTelling(ctx context.Context, f func() error, tell func(error)) error {
 		last = ivd.KindOf(err)
 	}
 	return b.Do(ctx, func(context.Context) error { return f() })
+}
+
+// worthSaying reports whether the log is to have an error. That a secret is withheld is
+// one fact for all of the run's disks, and seldom said.
+func (d *driver) worthSaying(err error) bool {
+	return ivd.KindOf(err) != ivd.Withheld || d.withheld.Due()
+}
+
+// tellAgain has the log say that something of the run failed and is tried again.
+func (d *driver) tellAgain(log *slog.Logger, what string, err error, args ...any) {
+	if !d.worthSaying(err) {
+		return
+	}
+	if ivd.KindOf(err) == ivd.Withheld {
+		d.log.Warn("the run waits until a secret that was refused is corrected", "err", err, "remedy", ivd.RemedyOf(err))
+		return
+	}
+	log.Warn(what+" and is tried again", append(args, "err", err)...)
 }

@@ -23,6 +23,7 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/telemetry"
 )
 
 // Version is that of the records of this package.
@@ -94,6 +95,7 @@ type Ledger struct {
 	kinds    map[Kind]Behaviour
 	owners   Owners
 	settling *settling
+	withheld telemetry.Seldom // that a secret keeps obligations from being undone
 }
 
 // New returns the ledger that is kept in a bucket. Now is its clock; nil is

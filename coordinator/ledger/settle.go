@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
@@ -75,7 +76,7 @@ func (l *Ledger) Settle(ctx context.Context, standing *queue.Mirror[Stored]) err
 				return
 			}
 			tried, err := l.settleItem(ctx, owner, stored[owner])
-			if err != nil && ctx.Err() == nil {
+			if err != nil && ctx.Err() == nil && (ivd.KindOf(err) != ivd.Withheld || l.withheld.Due()) {
 				l.log.Warn("cleaning up after a run that is over failed; it is tried again", "entry", owner, "err", err)
 			}
 			l.settling.did(owner, tried, l.now())

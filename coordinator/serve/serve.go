@@ -66,7 +66,7 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	defer state.close()
 
-	repository, err := await(ctx, o.Log, "the repository", func(ctx context.Context) (*repo.Repository, error) { return openRepository(ctx, cfg.Repository) })
+	repository, err := await(ctx, o.Log, "the repository", func(ctx context.Context) (*repo.Repository, error) { return openRepository(ctx, cfg.Repository, o.Log) })
 	if err != nil {
 		return err
 	}
@@ -141,6 +141,7 @@ func prove(ctx context.Context, r *repo.Repository, log *slog.Logger) error {
 			return err
 		case ctx.Err() != nil:
 			return nil
+		case kind == ivd.Withheld: // of which the log has one line
 		case kind != ivd.Denied:
 			log.Warn("trying what the store refuses failed; nothing is committed until it was tried", "err", err)
 		case !denied:
@@ -193,8 +194,8 @@ func check(cfg *config.Config) error {
 	return nil
 }
 
-func openRepository(ctx context.Context, c config.Repository) (*repo.Repository, error) {
-	st, err := open.OpenWhatIsThere(ctx, c)
+func openRepository(ctx context.Context, c config.Repository, log *slog.Logger) (*repo.Repository, error) {
+	st, err := open.OpenWhatIsThere(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"errors"
 	"os"
 	"text/template"
 )
@@ -9,6 +10,7 @@ import (
 type Config struct {
 	Repository string // URL
 	Endpoint   string // of S3
+	KeyFiles   bool   // the S3 server's key is in files, and not in the environment
 	Queue      string // keys of the queue; none: the embedded one, without a port
 	API        string
 	Handles    int
@@ -35,6 +37,10 @@ repository:
 {{- if .Endpoint}}
   endpoint: {{.Endpoint}}
   region: us-east-1
+{{- end}}
+{{- if .KeyFiles}}
+  access_key_file: {{.AccessKeyFile}}
+  secret_key_file: {{.SecretKeyFile}}
 {{- end}}
 queue: { {{if .AckWait}}ack_wait: {{.AckWait}}, {{end}}{{.Queue}} }
 policies:
@@ -71,6 +77,11 @@ func (s *Stage) WriteConfig() (err error) {
 	if err := os.WriteFile(password, []byte(s.Lab.Password+"\n"), 0o600); err != nil {
 		return err
 	}
+	if s.Config.KeyFiles {
+		if err := errors.Join(s.writeKey(s.accessKeyFile(), s3User), s.WriteS3Key()); err != nil {
+			return err
+		}
+	}
 	f, err := os.OpenFile(s.ConfigFile(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -78,7 +89,8 @@ func (s *Stage) WriteConfig() (err error) {
 	defer f.Close()
 	return configFile.Execute(f, struct {
 		Config
-		Lab                    Ready
-		PasswordFile, StateDir string
-	}{s.Config, s.Lab, password, s.Path("state")})
+		Lab                          Ready
+		PasswordFile, StateDir       string
+		AccessKeyFile, SecretKeyFile string
+	}{s.Config, s.Lab, password, s.Path("state"), s.accessKeyFile(), s.SecretKeyFile()})
 }

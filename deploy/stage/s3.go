@@ -3,7 +3,6 @@ package stage
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"net"
 	"os"
 	"strings"
@@ -17,12 +16,7 @@ func (s *Stage) StartS3(ctx context.Context) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := make([]byte, 16)
-	_, _ = rand.Read(key)
-	s.credentials = []string{
-		"AWS_ACCESS_KEY_ID=stage", "AWS_SECRET_ACCESS_KEY=" + hex.EncodeToString(key),
-		"ROOT_ACCESS_KEY=stage", "ROOT_SECRET_KEY=" + hex.EncodeToString(key),
-	}
+	s.NewS3Key()
 	for _, dir := range []string{s.Path("repository", "backups"), s.Path("sidecar")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
@@ -32,6 +26,29 @@ func (s *Stage) StartS3(ctx context.Context) (*Process, error) {
 	s.Config.Endpoint = "http://" + address
 	return s.RestartS3(ctx)
 }
+
+const s3User = "stage"
+
+// NewS3Key gives the S3 server another key, from its next start on.
+func (s *Stage) NewS3Key() {
+	s.s3Key = rand.Text()
+	s.credentials = []string{"ROOT_ACCESS_KEY=" + s3User, "ROOT_SECRET_KEY=" + s.s3Key}
+	if !s.Config.KeyFiles {
+		s.credentials = append(s.credentials, "AWS_ACCESS_KEY_ID="+s3User, "AWS_SECRET_ACCESS_KEY="+s.s3Key)
+	}
+}
+
+// WriteS3Key writes the S3 server's key to the file that the configuration names.
+func (s *Stage) WriteS3Key() error { return s.writeKey(s.SecretKeyFile(), s.s3Key) }
+
+func (s *Stage) writeKey(file, text string) error {
+	return os.WriteFile(file, []byte(text+"\n"), 0o600)
+}
+
+func (s *Stage) accessKeyFile() string { return s.Path("etc", "s3.access") }
+
+// SecretKeyFile is where WriteS3Key writes.
+func (s *Stage) SecretKeyFile() string { return s.Path("etc", "s3.secret") }
 
 // RestartS3 starts the S3 server that StartS3 has started, and that has ended since,
 // on the same buckets and with further options.

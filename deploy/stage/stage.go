@@ -32,6 +32,7 @@ type Stage struct {
 	bin         string // the folder with ivd and ivd-mover
 	server      string // the coordinator's API
 	credentials []string
+	s3Key       string // of the S3 server
 	processes   []*Process
 }
 

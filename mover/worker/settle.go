@@ -6,6 +6,7 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/telemetry"
 )
 
@@ -84,13 +85,17 @@ func (t *attempt) write(ctx context.Context, v verdict, err error) error {
 
 func (t *attempt) say(v verdict, err error) {
 	s := t.a.meter.Total()
+	warn := t.log.Warn
+	if ivd.KindOf(err) == ivd.Withheld && !t.w.withheld.Due() { // one fact for all jobs
+		warn = t.log.Debug
+	}
 	switch {
 	case v == ack && err == nil:
 		t.log.Info("job done", "disk_bytes", s.DiskBytes, "read_bytes", s.ReadBytes, "new_bytes", s.NewBytes, "stored_bytes", s.StoredBytes, "written_bytes", s.WrittenBytes)
 	case v == ack:
 		t.log.Debug("delivery of a job that needs nothing")
 	case v == failed:
-		t.log.Warn("job failed", telemetry.Err(err))
+		warn("job failed", telemetry.Err(err))
 	case v == expired:
 		t.log.Warn("job taken off the queue before it began; its run has it done under another lease, if it still goes on", telemetry.Err(err))
 	case v == back:
@@ -98,7 +103,7 @@ func (t *attempt) say(v verdict, err error) {
 	case v == held:
 		t.log.Warn("the disk is held by a process of ours that hangs or has died, and is waited for", telemetry.Err(err))
 	case v == wait:
-		t.log.Warn("job handed back for later", telemetry.Err(err))
+		warn("job handed back for later", telemetry.Err(err))
 	case v == drop && errors.Is(err, errLost):
 		t.log.Info("job dropped", "why", err)
 	}

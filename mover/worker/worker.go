@@ -33,6 +33,7 @@ import (
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/sealed"
+	"ivdmover/shared/telemetry"
 )
 
 // Disks opens disks, and calls VDDK about them outside of any job.
@@ -83,15 +84,16 @@ type Options struct {
 // Worker is one mover process at work.
 type Worker struct {
 	Options
-	process string
-	key     *sealed.Key
-	signer  signer
-	host    string
-	started time.Time
-	writers writers
-	readers readers
-	told    told
-	stop    chan struct{} // closed when it is to stop
+	process  string
+	key      *sealed.Key
+	signer   signer
+	host     string
+	started  time.Time
+	writers  writers
+	readers  readers
+	told     told
+	withheld telemetry.Seldom // that a secret keeps jobs from going on
+	stop     chan struct{}    // closed when it is to stop
 
 	beating sync.Mutex // one heartbeat at a time, so that none overtakes another
 	beats   uint64     // guarded by beating

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -294,5 +295,25 @@ func TestJudge(t *testing.T) {
 		if got := judge(c.err); got != c.want {
 			t.Errorf("%v: %d, want %d", c.err, got, c.want)
 		}
+	}
+}
+
+// What keeps all jobs waiting is one fact, and one line of the log.
+func TestWithheldSecretIsSaidOnce(t *testing.T) {
+	b := newBench(t)
+	said := new(lines)
+	b.log = slog.NewTextHandler(said, nil)
+	b.files.refuse = &ivd.Error{Kind: ivd.Withheld, Err: errors.New("the secret was refused"), Remedy: "write it"}
+	m := b.start("mover-1", 2, pipeline.Limits{})
+	for n := range 6 {
+		j := b.job(id(n), 1<<20)
+		b.publish(j)
+		if rec := b.wait(j, state(job.Failed)); rec.Failure.Kind != ivd.Withheld {
+			t.Errorf("%+v", rec.Failure)
+		}
+	}
+	b.end(m)
+	if n := said.count("the secret was refused"); n != 1 {
+		t.Errorf("%d lines of it, want one", n)
 	}
 }

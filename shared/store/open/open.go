@@ -31,6 +31,11 @@ func New(ctx context.Context, r config.Repository) (store.Store, error) {
 
 // Open opens the store of a repository, which must be there and must answer.
 func Open(ctx context.Context, r config.Repository) (store.Store, error) {
+	return telling(ctx, r, slog.Default())
+}
+
+// telling is Open; the store tells log what keeps it waiting.
+func telling(ctx context.Context, r config.Repository, log *slog.Logger) (store.Store, error) {
 	where, err := config.ParseLocation(r.URL)
 	if err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "repository.url", Err: err}
@@ -41,13 +46,13 @@ func Open(ctx context.Context, r config.Repository) (store.Store, error) {
 	c := s3.Config{
 		Endpoint: r.Endpoint, Bucket: where.Bucket, Prefix: where.Prefix,
 		Region: r.Region, PathStyle: r.PathStyle, CAFile: r.CAFile, CredentialsFile: r.CredentialsFile,
-		ContentMD5: r.Checksum == config.ChecksumMD5, Log: slog.Default(),
+		ContentMD5: r.Checksum == config.ChecksumMD5, Log: log,
 	}
 	if r.AccessKeyFile != "" {
 		c.KeyFiles = r.AccessKeyFile + " and " + r.SecretKeyFile
 		c.ReadKeys = func() (access, secret ivd.Secret, err error) {
-			if access, err = config.ReadSecret(r.AccessKeyFile, slog.Default()); err == nil {
-				secret, err = config.ReadSecret(r.SecretKeyFile, slog.Default())
+			if access, err = config.ReadSecret(r.AccessKeyFile, log); err == nil {
+				secret, err = config.ReadSecret(r.SecretKeyFile, log)
 			}
 			return access, secret, err
 		}
@@ -61,9 +66,9 @@ func Open(ctx context.Context, r config.Repository) (store.Store, error) {
 // OpenWhatIsThere opens the store of a repository that need not be writable, so that
 // it can at least be read without a lease. A folder that cannot be written to is
 // opened for reading only, and its Properties say so; what a bucket refuses is seen
-// when it is written to.
-func OpenWhatIsThere(ctx context.Context, r config.Repository) (store.Store, error) {
-	st, err := Open(ctx, r)
+// when it is written to. The store tells log what keeps it waiting.
+func OpenWhatIsThere(ctx context.Context, r config.Repository, log *slog.Logger) (store.Store, error) {
+	st, err := telling(ctx, r, log)
 	if ivd.KindOf(err) != ivd.Denied {
 		return st, err
 	}

@@ -1,6 +1,7 @@
 package open_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,7 +93,7 @@ func TestBucket(t *testing.T) {
 func TestWhatIsThere(t *testing.T) {
 	folder := t.TempDir()
 	r := config.Repository{URL: "dir://" + folder}
-	s, err := open.OpenWhatIsThere(t.Context(), r)
+	s, err := open.OpenWhatIsThere(t.Context(), r, slog.Default())
 	if err != nil || s.Properties().ReadOnly {
 		t.Fatalf("%+v, %v", s, err)
 	}
@@ -103,7 +104,7 @@ func TestWhatIsThere(t *testing.T) {
 	if _, err := open.Open(t.Context(), r); ivd.KindOf(err) != ivd.Denied || ivd.RemedyOf(err) == "" {
 		t.Errorf("to write to it: %v", err)
 	}
-	s, err = open.OpenWhatIsThere(t.Context(), r)
+	s, err = open.OpenWhatIsThere(t.Context(), r, slog.Default())
 	if err != nil || !s.Properties().ReadOnly {
 		t.Fatalf("%+v, %v", s, err)
 	}
@@ -111,7 +112,7 @@ func TestWhatIsThere(t *testing.T) {
 		t.Errorf("%q, %v", o.Body, err)
 	}
 	for _, url := range []string{"dir:///nowhere/at/all", "ftp://x/y"} {
-		if _, err := open.OpenWhatIsThere(t.Context(), config.Repository{URL: url}); ivd.KindOf(err) != ivd.Invalid {
+		if _, err := open.OpenWhatIsThere(t.Context(), config.Repository{URL: url}, slog.Default()); ivd.KindOf(err) != ivd.Invalid {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

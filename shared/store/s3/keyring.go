@@ -187,15 +187,20 @@ func (k *keyring) learn(l loan, raw, err error) (another bool, _ error) {
 	k.until = time.Now().Add(refusedFor)
 	if k.good { // else it is the start that fails
 		k.log.Error("the store refuses the key: it is not sent again, and what needs it waits, until "+k.lasts+" or this time",
-			"key", k.from, "until", k.until, "err", err, "remedy", ivd.RemedyOf(k.refusal))
+			"key", k.from, "until", k.until.Format(time.TimeOnly), "err", err, "remedy", ivd.RemedyOf(k.refusal))
 	}
 	return false, k.refusal
 }
 
-// refuseLocked is the error of a request whose key was refused.
+// refuseLocked is the error of all requests for which there is only a key that was
+// refused: it names none of them.
 func (k *keyring) refuseLocked(err error) error {
+	answer := err
+	if known := (*ivd.Error)(nil); errors.As(err, &known) {
+		answer = known.Err
+	}
 	e := &ivd.Error{
-		Kind: ivd.KindOf(err), Err: fmt.Errorf("the store refuses the key, which is not tried again before %s or %s have passed: %w", k.lasts, refusedFor, err),
+		Kind: ivd.KindOf(err), Err: fmt.Errorf("the store refuses the key, which is not tried again before %s or %s have passed: %w", k.lasts, refusedFor, answer),
 		Remedy: ivd.RemedyOf(err),
 	}
 	if k.good {
