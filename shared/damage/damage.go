@@ -17,6 +17,8 @@ package damage
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"ivdmover/shared/format"
@@ -84,6 +86,29 @@ func Lift(ctx context.Context, r *repo.Repository, reason string, packs []ivd.Pa
 		}
 	}
 	return r.Unretire(ctx, reason, packs)
+}
+
+// Packs are packs, and of which kind each is.
+type Packs map[ivd.PackID]format.PackKind
+
+// IDs are theirs, in order.
+func (p Packs) IDs() []ivd.PackID { return Sorted(slices.Collect(maps.Keys(p))) }
+
+// Whole reads packs, and returns those that are what their names say, and those that are
+// not.
+func Whole(ctx context.Context, r *repo.Repository, packs Packs) (whole []ivd.PackID, damaged []ivd.Damage, err error) {
+	for id, kind := range packs {
+		d, err := r.CheckPack(ctx, kind, id, nil)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case d != nil:
+			damaged = append(damaged, *d)
+		default:
+			whole = append(whole, id)
+		}
+	}
+	return Sorted(whole), damaged, nil
 }
 
 func kindOf(d ivd.Damage) format.PackKind {

@@ -2,6 +2,7 @@ package repotest
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ import (
 type Layout struct {
 	ChunksPerPack int                                             // 0: as many as there are
 	NodesPerPack  int                                             // 0: as many as there are
+	Mover         string                                          // whose packs they are; empty: a test's
 	Alike         bool                                            // all data packs lie in one folder
 	Order         func([]ivd.ChunkIndex) []ivd.ChunkIndex         // in which chunks are stored; nil: the disk's
 	Needs         func(ivd.SpanIndex, *format.Node) []ivd.PackRef // what a page says that a span needs; nil: the truth
@@ -38,7 +40,7 @@ const Source ivd.SourceID = "source"
 func (r *Repository) Save(d *Disk, l Layout) Point {
 	r.t.Helper()
 	lease := r.Lease(repo.WriteLease)
-	s := &saver{r: r, w: r.NewWriter(lease, ivd.NewWriterID(), "a test"), layout: l, disk: d, nodes: map[ivd.SpanIndex]ivd.NodeRef{}}
+	s := &saver{r: r, w: r.NewWriter(lease, ivd.NewWriterID(), cmp.Or(l.Mover, "a test")), layout: l, disk: d, nodes: map[ivd.SpanIndex]ivd.NodeRef{}}
 	s.putChunks()
 	pages := s.putNodes()
 	r.points++
