@@ -39,6 +39,10 @@ type session struct {
 	closed bool // no login any more
 }
 
+// keptConnections are those that wait for the next call: as many as calls are under way
+// at once in a busy run. A connection costs both sides more than a call does.
+const keptConnections = 64
+
 func newSession(cfg Config, secret *password) (*session, error) {
 	u, err := soap.ParseURL(cfg.URL)
 	switch {
@@ -61,6 +65,7 @@ func newSession(cfg Config, secret *password) (*session, error) {
 	c := soap.NewClient(u, false)
 	transport := c.DefaultTransport()
 	transport.DialTLSContext = t.dial
+	transport.MaxIdleConnsPerHost = keptConnections
 	transport.Proxy = nil // VDDK goes straight to the vCenter too, and a proxy has another certificate
 	c.UserAgent = "ivdmover"
 	return &session{cfg: cfg, secret: secret, url: u, trust: t, soap: c}, nil
