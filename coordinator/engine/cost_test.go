@@ -3,14 +3,19 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/broker"
+	"ivdmover/coordinator/ledger"
+	"ivdmover/coordinator/witness"
 	"ivdmover/shared/ivd"
 )
 
@@ -180,5 +185,52 @@ func TestItemsAreStoredTogether(t *testing.T) {
 	}
 	if stored, _, err := e.readItems(ctx, r.ID); err != nil || len(stored) != len(items) {
 		t.Errorf("%d of %d items are stored, %v", len(stored), len(items), err)
+	}
+}
+
+// What is under way is noted every few seconds: what it costs does not grow with what
+// is over, of which the server keeps a mark for an hour.
+func TestNoteDoesNotGrowWithWhatIsOver(t *testing.T) {
+	t.Parallel()
+	of := func(over int) (messages int64) {
+		b := startBroker(t)
+		e := engineOf(t, b)
+		e.Witness = witness.At(filepath.Join(t.TempDir(), "witness"))
+		e.Ledger.Register("idle", ledger.Behaviour{Undo: func(context.Context, ledger.Obligation) (bool, error) { return true, nil }})
+		for i := range over {
+			item := fmt.Sprintf("d%03d", i)
+			if _, err := e.Ledger.Open(t.Context(), ledger.Obligation{Run: "r", Item: item, Kind: "idle"}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Ledger.Undo(t.Context(), "r", item); err != nil {
+				t.Fatal(err)
+			}
+		}
+		open, err := e.Ledger.Open(t.Context(), ledger.Obligation{Run: "r", Item: "open", Kind: "idle"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs, entries := e.standingRuns(), e.Ledger.Standing()
+		for _, err := range []error{e.noteStanding(t.Context(), runs, entries), e.noteStanding(t.Context(), runs, entries)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		messages = cost(t, b, func() {
+			for range 3 {
+				if err := e.noteStanding(t.Context(), runs, entries); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		noted, err := e.Witness.Read()
+		if err != nil || len(noted.Entries) != 1 || !strings.Contains(noted.Entries[0].Key, open.Item) || !json.Valid(noted.Entries[0].Value) {
+			t.Errorf("noted is %+v, %v", noted, err)
+		}
+		return messages
+	}
+	few, many := of(5), of(50)
+	if many > few+5 { // a ping may come between
+		t.Errorf("3 notes: %d messages where 50 obligations are over, %d where 5 are", many, few)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/witness"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/queue"
@@ -42,7 +43,7 @@ func (e *Engine) observe(x queue.Entry) {
 
 // note compares what the witness keeps with what is stored, by whomever: the runs that
 // this coordinator owns, and the ledger's entries of them and of what is no run.
-func (e *Engine) note(ctx context.Context, runs []Run) error {
+func (e *Engine) note(ctx context.Context, runs []Run, obligations []queue.Entry) error {
 	if e.Witness == nil {
 		return nil
 	}
@@ -67,11 +68,7 @@ func (e *Engine) note(ctx context.Context, runs []Run) error {
 		}
 		t.Entries = append(t.Entries, witness.Entry{Key: runKey(r.ID), Value: body})
 	}
-	list, err := e.Queue.State().List(ctx, ledgerPrefix)
-	if err != nil {
-		return err
-	}
-	for _, o := range list {
+	for _, o := range obligations {
 		if !others[runOf(o.Key, ledgerPrefix)] {
 			t.Entries = append(t.Entries, witness.Entry{Key: o.Key, Revision: o.Revision, Value: o.Value})
 		}
@@ -90,16 +87,29 @@ func (e *Engine) noteFirst(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.note(ctx, slices.Collect(maps.Values(runs)))
+	obligations, err := e.Queue.State().List(ctx, ledgerPrefix)
+	if err != nil {
+		return err
+	}
+	return e.note(ctx, slices.Collect(maps.Values(runs)), obligations)
 }
 
-// noteStanding is note of what a standing watch has.
-func (e *Engine) noteStanding(ctx context.Context, runs *queue.Mirror[Run]) error {
+// noteStanding is note of what standing watches have: to list the ledger again and again
+// would bring the mark of all that was removed from it in the last hour.
+func (e *Engine) noteStanding(ctx context.Context, runs *queue.Mirror[Run], entries *queue.Mirror[ledger.Stored]) error {
 	all, err := runs.All(ctx)
 	if err != nil {
 		return err
 	}
-	return e.note(ctx, all)
+	stored, err := entries.All(ctx)
+	if err != nil {
+		return err
+	}
+	obligations := make([]queue.Entry, len(stored))
+	for i, s := range stored {
+		obligations[i] = s.Entry
+	}
+	return e.note(ctx, all, obligations)
 }
 
 // runOf is the run in a key below a prefix.

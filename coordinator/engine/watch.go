@@ -14,7 +14,7 @@ import (
 func (e *Engine) watchOver(ctx context.Context) {
 	var looks sync.WaitGroup
 	runs, entries := e.standingRuns(), e.Ledger.Standing()
-	note := func(ctx context.Context) error { return e.noteStanding(ctx, runs) }
+	note := func(ctx context.Context) error { return e.noteStanding(ctx, runs, entries) }
 	for _, l := range []struct {
 		what         string
 		first, every time.Duration

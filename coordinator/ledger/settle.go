@@ -44,7 +44,7 @@ func newSettling() *settling {
 
 // Stored is an obligation as a standing watch has it.
 type Stored struct {
-	key   string
+	queue.Entry
 	of    Obligation
 	reads bool // it is one that this program can read
 }
@@ -52,7 +52,7 @@ type Stored struct {
 // Standing mirrors all obligations, for Settle.
 func (l *Ledger) Standing() *queue.Mirror[Stored] {
 	return queue.NewMirror(l.state, "ledger.", func(e queue.Entry) (Stored, bool) {
-		s := Stored{key: e.Key}
+		s := Stored{Entry: e}
 		s.reads = e.Decode(&s.of) == nil && s.of.Version <= Version
 		return s, true // what cannot be read is told of when it is tried
 	})
@@ -92,7 +92,7 @@ func (l *Ledger) Wait() { l.settling.group.Wait() }
 func owners(all []Stored) (items []string, of map[string][]Stored) {
 	of = map[string][]Stored{}
 	for _, s := range all {
-		item := s.key[:max(0, strings.LastIndexByte(s.key, '.'))]
+		item := s.Key[:max(0, strings.LastIndexByte(s.Key, '.'))]
 		if len(of[item]) == 0 {
 			items = append(items, item)
 		}
