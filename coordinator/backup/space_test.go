@@ -10,6 +10,7 @@ import (
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
+	"ivdmover/deploy/lab/script"
 	"ivdmover/shared/ivd"
 )
 
@@ -37,8 +38,10 @@ func TestNoSnapshotOnADatastoreThatIsTooFull(t *testing.T) {
 	c := b.CoordinatorOf("one", inventory.Sources{vc.Source(): vc})
 	b.Serve(c)
 
-	b.Must(b.Lab.SetSpace("datastore1", tib, tib/20, tib/20))
-	b.Must(b.Lab.SetSpace("datastore2", tib, tib/20, tib/2)) // which its summary does not say yet
+	shown := int64(tib / 20)
+	b.Must(script.WriteSpaces(b.LabDir,
+		script.Space{Datastore: "datastore1", Capacity: tib, Free: tib / 20},
+		script.Space{Datastore: "datastore2", Capacity: tib, Shown: &shown, Free: tib / 2})) // which its summary does not say yet
 	v := b.Until(c, b.Begin(c, backup.Request{All: true}).ID, coordtest.Ended)
 	if v.State != engine.Partial || b.Item(v, "other").Result != engine.Done {
 		t.Errorf("%s: %+v", v.State, b.Item(v, "other").Failure)

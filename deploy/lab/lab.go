@@ -204,12 +204,6 @@ func (l *Lab) Ready() Ready { return l.ready }
 // SetPassword changes the user's password; sessions that are open go on.
 func (l *Lab) SetPassword(password string) { l.vc.SetPassword(password) }
 
-// SetSpace says how large a datastore is and how much of it is free, in bytes. Shown is
-// what its summary says is free until somebody has it refreshed. Until the laboratory ends.
-func (l *Lab) SetSpace(datastore string, capacity, shown, free int64) error {
-	return l.vc.SetSpace(datastore, capacity, shown, free)
-}
-
 // Close ends everything and waits for what runs. To repeat it does no harm.
 func (l *Lab) Close() error {
 	var err error

@@ -23,6 +23,7 @@ type Report struct {
 	Snapshots []SnapshotLeft                           `json:"snapshots"`
 	Disabled  []Disabled                               `json:"disabled_methods"`
 	Handles   []estate.OpenHandle                      `json:"handles"`
+	MostOpen  int                                      `json:"most_handles"`    // open at once over the network, since the start
 	Traffic   map[ivd.DiskID]estate.Traffic            `json:"traffic"`         // over every transport, since the start
 	Direct    map[ivd.DiskID]map[string]estate.Traffic `json:"direct_traffic"`  // what of it went over hotadd and san
 	Logins    int                                      `json:"logins"`          // sessions that have not ended
@@ -57,6 +58,7 @@ func (l *Lab) Report() Report {
 		Snapshots: []SnapshotLeft{}, Disabled: []Disabled{}, Handles: append([]estate.OpenHandle{}, l.estate.Handles()...),
 		Traffic: l.estate.Traffic(), Direct: l.estate.Direct(), Logins: l.vc.Sessions(), Prepared: append([]estate.Access{}, l.estate.Prepared()...),
 	}
+	r.MostOpen = l.data.MostOpen()
 	r.Wrong, r.Locked = l.vc.WrongLogins()
 	misuses, err := script.Misuses(l.o.Dir)
 	if err != nil {

@@ -16,6 +16,7 @@ type Config struct {
 	Handles    int
 	Memory     string
 	CBT        string // of the policy "all"
+	Limits     string // of the vCenter: keys of its limits; none: their defaults
 	AckWait    string // how long a mover may be silent before its jobs go to another
 	Transports string // of the movers, in their order
 	BIOSUUID   string // of the machine that the movers take themselves for
@@ -32,6 +33,9 @@ var configFile = template.Must(template.New("ivd.yaml").Parse(`vcenters:
     username: {{.Lab.Username}}
     password_file: {{.PasswordFile}}
     thumbprint: "{{.Lab.Thumbprint}}"
+{{- if .Limits}}
+    limits: { {{.Limits}} }
+{{- end}}
 repository:
   url: {{.Repository}}
 {{- if .Endpoint}}

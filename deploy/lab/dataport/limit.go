@@ -13,6 +13,7 @@ type limits struct {
 	mu     sync.Mutex
 	memory int64
 	open   int
+	most   int // that were open at once
 }
 
 // take reserves a session's buffers. Both refusals are those of real hosts: NFC's
@@ -28,6 +29,7 @@ func (l *limits) take(h script.Hosts, buffers int64) error {
 	}
 	l.memory += buffers
 	l.open++
+	l.most = max(l.most, l.open)
 	return nil
 }
 
@@ -36,6 +38,13 @@ func (l *limits) give(buffers int64) {
 	defer l.mu.Unlock()
 	l.memory -= buffers
 	l.open--
+}
+
+// MostOpen is how many disks were open at once over the network, since the start.
+func (p *Port) MostOpen() int {
+	p.limits.mu.Lock()
+	defer p.limits.mu.Unlock()
+	return p.limits.most
 }
 
 // hosts reads how the hosts are; what cannot be read limits nothing, and is told.

@@ -1,9 +1,10 @@
 // Package script writes and reads the files by which a test, or a person, tells a
-// laboratory how its hosts are and what is to go wrong: hosts.json, faults.json,
-// and report.jsonl, where the laboratory's library tells what a program did wrong.
+// laboratory how its hosts and datastores are and what is to go wrong: hosts.json,
+// datastores.json, faults.json, answers.json, and report.jsonl, where the laboratory's
+// library tells what a program did wrong.
 //
-// The files are read at each use, by the data port and by the library in any
-// process: a change counts from the next call on. Each is replaced as a whole.
+// The files are read at each use, by the vCenter, the data port and the library in
+// any process: a change counts from the next call on. Each is replaced as a whole.
 // Without them hosts have no limits, no machine is a proxy, and nothing fails. The
 // package starts nothing and keeps nothing.
 package script

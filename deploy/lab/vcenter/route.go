@@ -27,6 +27,7 @@ func (v *VCenter) route(ctx *simulator.Context, m *simulator.Method) (mo.Referen
 	if fault := v.refusal(m); fault != nil {
 		return nil, fault
 	}
+	v.heedSpaces()
 	switch m.This.Type {
 	case "VcenterVStorageObjectManager":
 		return reroute(m, &manager{v: v}), nil

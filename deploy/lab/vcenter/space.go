@@ -1,6 +1,7 @@
 package vcenter
 
 import (
+	"reflect"
 	"sync"
 
 	"github.com/vmware/govmomi/simulator"
@@ -8,32 +9,45 @@ import (
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"ivdmover/shared/ivd"
+	"ivdmover/deploy/lab/script"
 )
 
-// spaces are how much of each datastore is free, by its name, where that was said.
+// spaces are how much of each datastore is free, as datastores.json says.
 type spaces struct {
-	mu   sync.Mutex
-	free map[string]int64 // guarded by mu
+	mu    sync.Mutex
+	heeds []script.Space   // what was read last; guarded by mu, like free
+	free  map[string]int64 // by the datastore's name
 }
 
-// SetSpace says how large a datastore is, and how much of it is free: shown is what its
-// summary says until it is refreshed.
-func (v *VCenter) SetSpace(name string, capacity, shown, free int64) error {
-	if _, ok := v.datastores[name]; !ok || capacity <= 0 || shown < 0 || free < 0 || max(shown, free) > capacity {
-		return ivd.Errorf(ivd.Invalid, "datastore %q with %d of %d bytes free, and %d of them shown", name, free, capacity, shown)
+// heedSpaces has the datastores be as datastores.json says, where it has changed. Where
+// it cannot be so, that is told, and they stay as they are.
+func (v *VCenter) heedSpaces() {
+	said, err := script.ReadSpaces(v.o.Dir)
+	if err != nil {
+		v.o.Log.Error("datastores.json is ignored", "err", err)
+		return
 	}
 	v.spaces.mu.Lock()
 	defer v.spaces.mu.Unlock()
-	if v.spaces.free == nil {
-		v.spaces.free = map[string]int64{}
+	if reflect.DeepEqual(said, v.spaces.heeds) {
+		return
 	}
-	v.spaces.free[name] = free
-	v.withDatastore(name, func(ds *simulator.Datastore) {
-		ds.Summary.Capacity = capacity
-		show(ds, shown)
-	})
-	return nil
+	v.spaces.heeds, v.spaces.free = said, map[string]int64{}
+	for _, s := range said {
+		shown := s.Free
+		if s.Shown != nil {
+			shown = *s.Shown
+		}
+		if _, ok := v.datastores[s.Datastore]; !ok || s.Capacity <= 0 || min(shown, s.Free) < 0 || max(shown, s.Free) > s.Capacity {
+			v.o.Log.Error("an entry of datastores.json is ignored: no such datastore, or more is free than there is", "datastore", s.Datastore)
+			continue
+		}
+		v.spaces.free[s.Datastore] = s.Free
+		v.withDatastore(s.Datastore, func(ds *simulator.Datastore) {
+			ds.Summary.Capacity = s.Capacity
+			show(ds, shown)
+		})
+	}
 }
 
 // show has a datastore's properties say how much of it is free.

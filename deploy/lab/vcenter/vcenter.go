@@ -27,7 +27,7 @@ import (
 // Options of a vCenter.
 type Options struct {
 	Estate   *estate.Estate
-	Dir      string // the laboratory's: answers.json is read there
+	Dir      string // the laboratory's: answers.json and datastores.json are read there
 	Username string
 	Password string
 	Host     string // host:port that clients use
