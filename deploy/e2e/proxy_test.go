@@ -26,6 +26,10 @@ type proxy struct {
 	pid   int
 }
 
+// keptConnections are those that what stands before a server keeps, so that it does not
+// cost more than the server.
+const keptConnections = 64
+
 func newProxy(t testing.TB, target string) *proxy {
 	t.Helper()
 	u, err := url.Parse(target)
@@ -35,7 +39,7 @@ func newProxy(t testing.TB, target string) *proxy {
 	p := &proxy{}
 	forward := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(u) },
-		Transport:      &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // loopback, the laboratory's own certificate
+		Transport:      &http.Transport{MaxIdleConnsPerHost: keptConnections, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // loopback, the laboratory's own certificate
 		ModifyResponse: p.answered,
 	}
 	srv := httptest.NewTLSServer(forward)

@@ -2,7 +2,9 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"time"
 )
 
@@ -81,6 +83,19 @@ func (s *Stage) ShortID(ctx context.Context, point string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("`ivd points` does not list %s", point)
+}
+
+// Followed waits for the end of a run by its events, and not by asking for all its disks
+// again and again: for runs of very many. How it ended Ended tells.
+func (s *Stage) Followed(ctx context.Context, id string) error {
+	_, errs, err := s.Command(ctx, "run", "show", id, "--follow")
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 3 {
+		return nil // partial
+	}
+	if err != nil {
+		return fmt.Errorf("follow run %s: %w: %.500s", id, err, errs)
+	}
+	return nil
 }
 
 // Ended waits for the end of a run while p lives. A run that is not done wholly is
