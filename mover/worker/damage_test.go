@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,6 +78,7 @@ func newEstate(t *testing.T) *estate {
 type victim struct {
 	kind, way string
 	disk      owner.Disk
+	hurt      store.Name    // what was damaged
 	points    []ivd.PointID // the newest last
 	then      [][]byte      // what the disk held at each
 }
@@ -93,12 +95,12 @@ func (e *estate) content(d owner.Disk) []byte {
 }
 
 // backup backs all disks up, and has each victim know its new point.
-func (e *estate) backup(victims []*victim) engine.View {
+func (e *estate) backup(victims []*victim, full bool) engine.View {
 	e.Helper()
 	for _, v := range victims {
 		v.then = append(v.then, e.content(v.disk))
 	}
-	begun, err := e.c.StartBackup(e.Context(), backup.Request{Policy: "all"})
+	begun, err := e.c.StartBackup(e.Context(), backup.Request{Policy: "all", Full: full})
 	e.Must(err)
 	ended := e.ended(begun.ID)
 	if ended.State != engine.Done {
@@ -208,12 +210,31 @@ func (e *estate) object(v *victim) store.Name {
 	return ""
 }
 
-// The 32 kinds of damage that docs/architecture.md lists, by the real path: a disk for
+// The kinds of damage that docs/architecture.md lists, by the real path: a disk for
 // each, all of them backed up and restored together.
 func TestDamage(t *testing.T) {
 	e := newEstate(t)
+	other := e.heals(false, "data", "index", "point")
+	for pair := range slices.Chunk(slices.Sorted(maps.Keys(ways)), 2) {
+		e.damagedRecords(other, pair...)
+	}
+	e.damagedLists(other)
+}
+
+// A backup that reads all deduplicates only against what it has asked for: it heals what
+// an increment does, and a reader finds the rest.
+func TestDamageFull(t *testing.T) {
+	newEstate(t).heals(true, "data", "index")
+}
+
+// heals damages what the first points of disks are made of, in every way, and wants what
+// has another length, or is gone, to be healed by the next backup; and what keeps its
+// length to be found by a restore, to be retired, and to be healed by the backup after
+// that. It returns a disk of which nothing was damaged.
+func (e *estate) heals(full bool, kinds ...string) *victim {
+	e.Helper()
 	var victims []*victim
-	for _, kind := range []string{"data", "index", "point"} {
+	for _, kind := range kinds {
 		for _, way := range slices.Sorted(maps.Keys(ways)) {
 			victims = append(victims, &victim{kind: kind, way: way})
 		}
@@ -221,74 +242,100 @@ func TestDamage(t *testing.T) {
 	other := &victim{kind: "data", way: "other"} // what others are swapped with; stays whole
 	victims = append(victims, other)
 	for i, v := range victims {
-		d, err := e.Owner.Create(t.Context(), "datastore1", v.name(), 3)
+		d, err := e.Owner.Create(e.Context(), "datastore1", v.name(), 3)
 		e.Must(err)
 		v.disk = d
-		_, err = lab.Write(t.Context(), e.LabDir, d.Ref.ID(), 256<<10, lab.Random(uint64(1000+i), 1<<20))
+		_, err = lab.Write(e.Context(), e.LabDir, d.Ref.ID(), 256<<10, lab.Random(uint64(1000+i), 1<<20))
 		e.Must(err)
 	}
-	e.backup(victims)
-	firsts := map[string]ivd.PointID{}
-	for _, v := range victims {
-		firsts[v.name()] = v.points[0]
-	}
+	e.backup(victims, false)
 	for _, v := range victims[:len(victims)-1] {
-		name, of := e.object(v), *other
-		of.kind = v.kind
-		e.damage(name, ways[v.way](e.get(name), e.get(e.object(&of))))
+		of := *other
+		of.kind, v.hurt = v.kind, e.object(v)
+		mine := e.get(v.hurt)
+		to := ways[v.way](bytes.Clone(mine), e.get(e.object(&of)))
+		if v.name() == "data-swapped" && len(to) != len(mine) {
+			e.Fatalf("%s: %d bytes became %d: that is another kind", v.name(), len(mine), len(to))
+		}
+		e.damage(v.hurt, to)
 	}
+	e.healed(victims, full)
+	return other
+}
+
+// healed backs damaged disks up, and restores them, until all is healed.
+func (e *estate) healed(victims []*victim, full bool) {
+	e.Helper()
 	write := func(round uint64) {
 		for i, v := range victims {
-			_, err := lab.Write(t.Context(), e.LabDir, v.disk.Ref.ID(), 0, lab.Random(round<<20+uint64(i), 4<<10))
+			_, err := lab.Write(e.Context(), e.LabDir, v.disk.Ref.ID(), 0, lab.Random(round<<20+uint64(i), 4<<10))
 			e.Must(err)
 		}
 	}
-
 	// The backup after heals all but what only a reader finds.
 	write(1)
-	second := e.backup(victims)
+	second := e.backup(victims, full)
 	for _, v := range victims {
 		d := e.Backup(e.Item(second, v.disk.Name))
-		if built := d.Parent == firsts[v.name()]; built != (v.kind != "point") {
-			t.Errorf("%s: built on %q", v.name(), d.Parent)
+		if built := d.Parent == v.points[0]; built != (v.kind != "point") {
+			e.Errorf("%s: built on %q", v.name(), d.Parent)
 		}
 	}
+	lost := map[string]string{
+		"data-flipped": "bytes 786432 to 1048576", // the chunk in which the byte is
+		"data-swapped": "bytes 262144 to 1310720", // all that it held
+	}
+	e.retired(victims, func(v *victim) bool { return lost[v.name()] == "" })
 	failed := e.restore(victims)
 	for _, v := range victims {
-		f, lost := failed[v.name()], map[string]string{
-			"data-flipped": "bytes 786432 to 1048576", // the chunk in which the byte is
-			"data-swapped": "bytes 262144 to 1310720", // all that it held
-		}[v.name()]
+		f, lost := failed[v.name()], lost[v.name()]
 		switch {
 		case lost != "" && (f == nil || !strings.Contains(f.Message, lost) || !strings.Contains(f.Remedy, "ivd points --check")):
-			t.Errorf("%s: want a failure that says what is lost: %+v", v.name(), f)
+			e.Errorf("%s: want a failure that says what is lost: %+v", v.name(), f)
 		case lost == "" && f != nil:
-			t.Errorf("%s: %+v", v.name(), f)
+			e.Errorf("%s: %+v", v.name(), f)
 		}
 	}
-	if t.Failed() {
-		t.FailNow()
+	if e.Failed() {
+		e.FailNow()
 	}
-
+	e.retired(victims, func(*victim) bool { return true })
 	e.marked(victims, map[string]int{"data-flipped": 2, "data-swapped": 2})
 
 	// What a restore has found, the backup after that heals; it reads no more than that.
 	write(2)
-	third := e.backup(victims)
+	third := e.backup(victims, full)
 	for _, v := range victims {
 		it := e.Item(third, v.disk.Name)
-		if d := e.Backup(it); d.Mode != "changed" || it.Stats.ReadBytes > 3<<20 {
-			t.Errorf("%s: %d bytes were read by mode %q: %s", v.name(), it.Stats.ReadBytes, d.Mode, d.Note)
+		if d := e.Backup(it); !full && d.Mode != "changed" || it.Stats.ReadBytes > 3<<20 {
+			e.Errorf("%s: %d bytes were read by mode %q: %s", v.name(), it.Stats.ReadBytes, d.Mode, d.Note)
 		}
 	}
 	found := slices.DeleteFunc(slices.Clone(victims), func(v *victim) bool { return failed[v.name()] == nil })
 	for name, f := range e.restore(found) {
-		t.Errorf("%s: %+v", name, f)
+		e.Errorf("%s: %+v", name, f)
 	}
-	for pair := range slices.Chunk(slices.Sorted(maps.Keys(ways)), 2) {
-		e.damagedRecords(other, pair...)
+}
+
+// retired wants exactly the damaged packs of some victims to be retired.
+func (e *estate) retired(victims []*victim, want func(*victim) bool) {
+	e.Helper()
+	x, err := e.Repo.Retired(e.Context())
+	e.Must(err)
+	n := 0
+	for _, v := range victims {
+		if v.way == "other" || v.kind == "point" || !want(v) {
+			continue
+		}
+		id, err := ivd.ParsePackID(path.Base(string(v.hurt)))
+		e.Must(err)
+		if n++; !x.Pack(id) {
+			e.Errorf("%s: the pack is not retired", v.name())
+		}
 	}
-	e.damagedLists(other)
+	if got := len(x.Packs()); got != n {
+		e.Errorf("%d packs are retired, want %d", got, n)
+	}
 }
 
 // below are the objects of a folder.
@@ -399,13 +446,24 @@ func (e *estate) writer() store.Name {
 }
 
 // damagedLists: a list of retired packs that cannot be read keeps nobody from
-// working, one of what is being deleted stops all by its name, until it is mended.
+// working, one of what is being deleted stops all by its name, until it is mended. One
+// that is deleted has said nothing.
 func (e *estate) damagedLists(v *victim) {
 	e.Helper()
 	lists := e.below("retired/")
-	if len(lists) == 0 {
-		e.Fatal("nothing is retired")
+	if len(lists) < 2 {
+		e.Fatal("too little is retired")
 	}
+	first, second := lists[0], e.get(lists[1])
+	whole := e.get(first)
+	for _, way := range slices.Sorted(maps.Keys(ways)) {
+		e.damage(first, ways[way](bytes.Clone(whole), second))
+		x, err := e.Repo.Retired(e.Context())
+		if told := err == nil && slices.Equal(x.Ignored, []store.Name{first}); err != nil || told != (way != "deleted") {
+			e.Errorf("a list of retired packs is %s: told of it %t, %v", way, told, err)
+		}
+	}
+	e.damage(first, whole)
 	for _, name := range lists {
 		e.damage(name, ways["flipped"](e.get(name), nil))
 	}
@@ -416,7 +474,13 @@ func (e *estate) damagedLists(v *victim) {
 
 	e.Condemn(ivd.PackID{1})
 	name := e.below("collect/")[0]
-	whole := e.get(name)
+	whole = e.get(name)
+	for _, way := range slices.Sorted(maps.Keys(ways)) {
+		e.damage(name, ways[way](bytes.Clone(whole), second))
+		if _, err := e.Repo.Standing(e.Context()); (err == nil) != (way == "deleted") || err != nil && !strings.Contains(err.Error(), string(name)) {
+			e.Errorf("a condemned list is %s: %v", way, err)
+		}
+	}
 	e.damage(name, ways["flipped"](bytes.Clone(whole), nil))
 	before := len(e.below("data/")) + len(e.below("index/")) + len(e.below("points/"))
 	begun, err := e.c.StartBackup(e.Context(), backup.Request{Disks: []catalogue.Disk{{ID: v.disk.Ref.ID()}}})
