@@ -89,6 +89,7 @@ type RunDisk struct {
 	Transports []string      `json:"transports,omitempty"` // that it was moved by
 	Refused    []job.Refusal `json:"refused,omitempty"`    // transports that movers would have preferred, and why not
 	Movers     []string      `json:"movers,omitempty"`     // at work on it now
+	Waiting    string        `json:"waiting,omitempty"`    // for what, before it may go on
 	Unread     *ivd.Failure  `json:"unread,omitempty"`     // why its record cannot be read
 }
 

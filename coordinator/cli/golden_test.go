@@ -102,6 +102,19 @@ func TestRequestsOfARun(t *testing.T) {
 	}
 }
 
+// A disk that waits for something that it needs says for what, with the datastore's name.
+func TestDisksThatWait(t *testing.T) {
+	rooms := estate()
+	v := backup(api.Running)
+	v.Disks[1].Waiting = "datastore datastore-53: 4 of its disks at a time (limits.datastore_handles)"
+	rooms.Put(v)
+	url := serve(t, rooms)
+	want := "\nwaiting:\n  for datastore nfs: 4 of its disks at a time (limits.datastore_handles): größe\n"
+	if code, out, errs := do(t.Context(), cli.Extra{}, "run", "show", string(runA), "--server", url); code != 0 || errs != "" || !strings.Contains(out, want) {
+		t.Errorf("%d %q\n%s", code, errs, out)
+	}
+}
+
 // A list names what it lacks, in every format, and the exit code says so; the rest is
 // there.
 func TestListsThatLackSomething(t *testing.T) {

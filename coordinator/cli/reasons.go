@@ -52,11 +52,14 @@ func (r *reasons) write(w io.Writer, heading string) error {
 
 func oneLine(s string) string { return telemetry.Safe(strings.Join(strings.Fields(s), " ")) }
 
-// writeReasons writes why disks were read as they were, what was tried again, and why
+// writeReasons writes for what disks wait, why they were read as they were, what was tried again, and why
 // transports that movers prefer were not used.
 func writeReasons(w io.Writer, v api.RunDetail) error {
-	var notes, retried, refused reasons
+	var waiting, notes, retried, refused reasons
 	for _, d := range v.Disks {
+		if d.Waiting != "" {
+			waiting.add("for "+withName(d.Waiting, d), nameOf(d))
+		}
 		if d.Note != "" {
 			notes.add(d.Note, nameOf(d))
 		}
@@ -66,6 +69,9 @@ func writeReasons(w io.Writer, v api.RunDetail) error {
 		for _, r := range d.Refused {
 			refused.add(r.Transport+": "+r.Reason, nameOf(d))
 		}
+	}
+	if err := waiting.write(w, "waiting"); err != nil {
+		return err
 	}
 	if err := notes.write(w, "notes"); err != nil {
 		return err

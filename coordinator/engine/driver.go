@@ -44,6 +44,7 @@ type driver struct {
 	progress   map[jobKey]job.Progress // beyond the records
 	disks      map[ivd.DiskID]ItemKey  // whose jobs' disk it is
 	groups     map[ivd.DiskID]*Group   // which moves a disk
+	waits      map[ItemKey]string      // for what items wait before they may go on
 	changed    chan struct{}           // closed and replaced at every change
 }
 
@@ -57,7 +58,7 @@ func (e *Engine) newDriver(r Run, rev uint64, lease repo.Lease) *driver {
 		e: e, log: e.Log.With("run", r.ID), workflow: e.Workflows[r.Kind], holds: lease, id: r.ID,
 		run: r, rev: rev, done: make(chan struct{}), changed: make(chan struct{}),
 		board: newBoard(), jobs: map[jobKey]job.Record{}, progress: map[jobKey]job.Progress{},
-		disks: map[ivd.DiskID]ItemKey{}, groups: map[ivd.DiskID]*Group{},
+		disks: map[ivd.DiskID]ItemKey{}, groups: map[ivd.DiskID]*Group{}, waits: map[ItemKey]string{},
 	}
 }
 

@@ -74,7 +74,7 @@ func (d *driver) showLocked(disk ivd.DiskID) {
 
 // putLocked shows an item with what its jobs' records and movers say.
 func (d *driver) putLocked(it Item) {
-	v := ItemView{Item: it}
+	v := ItemView{Item: it, Waits: d.waits[it.Key]}
 	if it.Step != Ended {
 		d.liveLocked(&v)
 	}

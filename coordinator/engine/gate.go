@@ -21,7 +21,17 @@ type gate struct {
 // entrant is a group that waits or is in.
 type entrant struct {
 	admit.Want
-	in chan struct{} // closed by the gate when admitted
+	in   chan struct{} // closed by the gate when admitted
+	tell func(string)  // for what it waits, whenever that changes; empty: for nothing
+	told string
+}
+
+// wait tells for what the entrant waits. The caller holds the gate's mu.
+func (x *entrant) wait(why string) {
+	if why != x.told {
+		x.told = why
+		x.tell(why)
+	}
 }
 
 func newGate(l admit.Limits) *gate { return &gate{limits: l, served: admit.Served{}} }
@@ -40,12 +50,17 @@ func (g *gate) stalled() bool {
 	return g.limits.Fleet == 0 && len(g.waiting) > 0
 }
 
-// enter waits until the group may start. Whoever was let in calls leave, once.
-func (g *gate) enter(ctx context.Context, w admit.Want) (leave func(), err error) {
-	x := &entrant{Want: w, in: make(chan struct{})}
+// enter waits until the group may start, and tells for what. Whoever was let in calls
+// leave, once.
+func (g *gate) enter(ctx context.Context, w admit.Want, tell func(string)) (leave func(), err error) {
+	x := &entrant{Want: w, in: make(chan struct{}), tell: tell}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, x)
-	g.letIn()
+	if len(g.inside) < g.limits.Fleet {
+		g.letIn()
+	} else {
+		x.wait(admit.Waits(g.limits, g.holding(), []admit.Want{w})[0])
+	}
 	g.mu.Unlock()
 
 	select {
@@ -55,6 +70,7 @@ func (g *gate) enter(ctx context.Context, w admit.Want) (leave func(), err error
 	}
 	g.mu.Lock()
 	g.waiting = slices.DeleteFunc(g.waiting, func(o *entrant) bool { return o == x })
+	x.wait("")
 	g.mu.Unlock()
 	select {
 	case <-x.in: // let in at the last moment
@@ -77,22 +93,41 @@ func (g *gate) leave(x *entrant) {
 	g.letIn()
 }
 
-// letIn admits whom it can. The caller holds mu.
+// letIn admits whom it can, and tells the others for what they wait. The caller holds mu.
 func (g *gate) letIn() {
-	if len(g.waiting) == 0 || len(g.inside) >= g.limits.Fleet {
+	if len(g.waiting) == 0 {
 		return
 	}
+	if len(g.inside) < g.limits.Fleet {
+		g.start()
+	}
+	for i, why := range admit.Waits(g.limits, g.holding(), g.wants()) {
+		g.waiting[i].wait(why)
+	}
+}
+
+func (g *gate) holding() []admit.Holding {
 	holding := make([]admit.Holding, len(g.inside))
 	for i, x := range g.inside {
 		holding[i] = x.Tokens
 	}
+	return holding
+}
+
+func (g *gate) wants() []admit.Want {
 	wants := make([]admit.Want, len(g.waiting))
 	for i, x := range g.waiting {
 		wants[i] = x.Want
 	}
-	started := admit.Next(g.limits, holding, g.served, wants)
+	return wants
+}
+
+// start admits whom it can. The caller holds mu.
+func (g *gate) start() {
+	started := admit.Next(g.limits, g.holding(), g.served, g.wants())
 	for _, i := range started {
 		g.inside = append(g.inside, g.waiting[i])
+		g.waiting[i].wait("")
 		close(g.waiting[i].in)
 	}
 	slices.Sort(started)

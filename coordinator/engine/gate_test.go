@@ -19,13 +19,14 @@ func want(ds, disk string) admit.Want {
 type entry struct {
 	in    chan struct{} // closed once let in
 	leave func()
+	waits string // for what, as it was told last
 	err   error
 }
 
 func enter(ctx context.Context, g *gate, w admit.Want) *entry {
 	e := &entry{in: make(chan struct{})}
 	go func() {
-		if e.leave, e.err = g.enter(ctx, w); e.err == nil {
+		if e.leave, e.err = g.enter(ctx, w, func(why string) { e.waits = why }); e.err == nil {
 			close(e.in)
 		}
 	}()
@@ -41,6 +42,36 @@ func (e *entry) inside() bool {
 	default:
 		return false
 	}
+}
+
+// Who waits is told for what, whenever that changes.
+func TestGateTellsForWhatItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(admit.Limits{Datastore: map[ivd.SourceID]int{"lab": 1}})
+		ctx, end := context.WithCancel(t.Context())
+		a, b, same, c := enter(ctx, g, want("ds", "a")), enter(ctx, g, want("ds", "b")), enter(ctx, g, want("other", "a")), enter(ctx, g, want("third", "c"))
+		says := func(what string, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			for i, e := range []*entry{a, b, same, c} {
+				if e.waits != want[i] {
+					t.Errorf("%s: %d waits for %q, want %q", what, i, e.waits, want[i])
+				}
+			}
+		}
+		says("without movers", "a mover", "a mover", "a mover", "a mover")
+		const full = "datastore ds: 1 of its disks at a time (limits.datastore_handles)"
+		g.setFleet(1)
+		says("with few movers", "", full, "the disk: another run works on it", "")
+		d := enter(ctx, g, want("fourth", "d"))
+		if synctest.Wait(); d.waits != "the movers: 2 disks at a time" {
+			t.Errorf("it waits for %q", d.waits)
+		}
+		a.leave()
+		says("when one has left", "", "the movers: 2 disks at a time", "", "")
+		end()
+		says("when nobody waits any more", "", "", "", "")
+	})
 }
 
 func TestGateLetsInAsManyAsTheMoversHold(t *testing.T) {
@@ -122,7 +153,7 @@ func TestGateForgetsWhoPassed(t *testing.T) {
 		g.setFleet(1)
 		stays := enter(t.Context(), g, want("ds", "stays"))
 		for i := range 5000 {
-			leave, err := g.enter(t.Context(), want(fmt.Sprint("ds", i%3), fmt.Sprint(i)))
+			leave, err := g.enter(t.Context(), want(fmt.Sprint("ds", i%3), fmt.Sprint(i)), func(string) {})
 			if err != nil {
 				t.Fatal(err)
 			}

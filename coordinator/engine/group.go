@@ -126,7 +126,23 @@ func (g *Group) enter(ctx context.Context) (leave func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.d.e.gate.enter(ctx, admit.Want{Tokens: tokens, Urgent: g.Run().Urgent})
+	return g.d.e.gate.enter(ctx, admit.Want{Tokens: tokens, Urgent: g.Run().Urgent}, g.waits)
+}
+
+// waits shows for what the group's items wait before they may go on; empty: for nothing.
+func (g *Group) waits(why string) {
+	g.d.mu.Lock()
+	defer g.d.mu.Unlock()
+	for _, t := range g.Tasks {
+		if why == "" {
+			delete(g.d.waits, t.item.Key)
+		} else {
+			g.d.waits[t.item.Key] = why
+		}
+		if it, ok := g.d.board.get(t.item.Key); ok {
+			g.d.putLocked(it.Item)
+		}
+	}
 }
 
 func (g *Group) begin(ctx context.Context) error {

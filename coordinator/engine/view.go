@@ -18,6 +18,7 @@ type View struct {
 type ItemView struct {
 	Item
 	Movers []string
+	Waits  string // for what, before it may go on; known only to who drives its run
 	Unread error // why its record cannot be read: no more than its key is known
 }
 

@@ -184,7 +184,7 @@ func (r *runs) disk(kind engine.Kind, it engine.ItemView) api.RunDisk {
 		Key: string(it.Key), Step: string(it.Step), Result: api.State(it.Result), Failure: it.Failure,
 		Started: it.Started, Ended: it.Ended, Retries: it.Retries, Retried: it.Retried, Stats: it.Stats,
 		Transports: it.Transports, Refused: it.Refused, Movers: it.Movers,
-		Unread: ivd.FailureOf(it.Unread),
+		Waiting: it.Waits, Unread: ivd.FailureOf(it.Unread),
 	}
 	switch kind {
 	case backup.Kind:
