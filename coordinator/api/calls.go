@@ -103,6 +103,11 @@ func (c *Client) Shortage(ctx context.Context) (Shortage, error) {
 	return call[Shortage](ctx, c, http.MethodGet, root+"/movers/shortage", nil, nil)
 }
 
+// Health asks whether the server is ready: an error says for what it waits.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	return call[Health](ctx, c, http.MethodGet, root+"/health", nil, nil)
+}
+
 // Repository says what the server's repository is.
 func (c *Client) Repository(ctx context.Context) (Repository, error) {
 	return call[Repository](ctx, c, http.MethodGet, root+"/repo", nil, nil)

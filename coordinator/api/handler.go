@@ -27,7 +27,8 @@ func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	get := func(path string, answer http.HandlerFunc) { mux.HandleFunc("GET "+root+path, answer) }
 	post := func(path string, answer http.HandlerFunc) { mux.HandleFunc("POST "+root+path, answer) }
-	get("/version", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, ThisBuild()) })
+	get("/version", version)
+	get("/health", healthy)
 	get("/disks", h.disks)
 	get("/snapshots", h.snapshots)
 	post("/snapshots/{id}/delete", h.deleteSnapshot)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"ivdmover/shared/ivd"
@@ -30,12 +31,22 @@ type Options struct {
 type Server struct {
 	listener net.Listener
 	http     *http.Server
+	stopping context.Context
 	stop     context.CancelFunc // ends the streams of events
 	scheme   string
+	routes   atomic.Pointer[routes]
 }
 
 // Open checks the options and listens.
 func Open(o Options, rooms Rooms) (*Server, error) {
+	s, err := open(o)
+	if err == nil {
+		s.Answer(rooms)
+	}
+	return s, err
+}
+
+func open(o Options) (*Server, error) {
 	if o.Listen == "" {
 		o.Listen = DefaultListen
 	}
@@ -55,10 +66,10 @@ func Open(o Options, rooms Rooms) (*Server, error) {
 		return nil, &ivd.Error{Kind: ivd.Exists, Op: "listen for the API", Err: err, Remedy: "end what listens there, or set another api.listen"}
 	}
 	stopping, stop := context.WithCancel(context.Background())
-	h := &handler{rooms: rooms, stopping: stopping}
-	s := &Server{listener: listener, stop: stop, scheme: "http"}
+	s := &Server{listener: listener, stopping: stopping, stop: stop, scheme: "http"}
+	s.Waits(errStarting)
 	s.http = &http.Server{
-		Handler:           guard(known, isLoopback(o.Listen), h.routes()),
+		Handler:           guard(known, isLoopback(o.Listen), http.HandlerFunc(s.answerNow)),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		TLSConfig:         config,

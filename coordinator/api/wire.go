@@ -151,6 +151,12 @@ type Build struct {
 	API      int    `json:"api"`
 }
 
+// Health is the answer of a server that is ready. Before, it says for what it waits, as
+// to every other question: a failure, and the status code 503.
+type Health struct {
+	Ready bool `json:"ready"`
+}
+
 // problem is the body of every answer that is no success.
 type problem struct {
 	Error *ivd.Failure `json:"error"`

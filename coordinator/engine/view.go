@@ -19,7 +19,7 @@ type ItemView struct {
 	Item
 	Movers []string
 	Waits  string // for what, before it may go on; known only to who drives its run
-	Unread error // why its record cannot be read: no more than its key is known
+	Unread error  // why its record cannot be read: no more than its key is known
 }
 
 // job is the latest record of a job; the zero record where none was seen yet.

@@ -51,7 +51,7 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inven
 
 // serve answers movers and doctors and drives runs until ctx ends.
 func (h *house) serve(ctx context.Context) error {
-	stop, err := await(ctx, h.log, "the queue", h.answer)
+	stop, err := await(ctx, start{h.log, func(error) {}}, "the queue", h.answer)
 	h.err = err
 	close(h.begun)
 	if err != nil {

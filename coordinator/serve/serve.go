@@ -65,25 +65,46 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 		return err
 	}
 	defer state.close()
-
-	repository, err := await(ctx, o.Log, "the repository", func(ctx context.Context) (*repo.Repository, error) { return openRepository(ctx, cfg.Repository, o.Log) })
+	face, err := api.OpenEarly(apiOptions(cfg, state.token, o.Log))
 	if err != nil {
 		return err
 	}
-	server, err := await(ctx, o.Log, "the embedded queue", func(ctx context.Context) (*broker.Server, error) { return startBroker(ctx, cfg, o.Log) })
+	ctx, end := context.WithCancel(ctx)
+	group, gctx := errgroup.WithContext(ctx)
+	answered := make(chan struct{})
+	group.Go(func() error {
+		defer close(answered)
+		return face.Serve(gctx)
+	})
+	group.Go(func() error {
+		defer end()
+		return work(gctx, cfg, o, state, face, func() { end(); <-answered })
+	})
+	return group.Wait()
+}
+
+// work opens what the coordinator needs and serves until ctx ends. Silence ends the API's
+// answers and waits for those under way, which need what is closed then.
+func work(ctx context.Context, cfg *config.Config, o Options, state *state, face *api.Server, silence func()) error {
+	s := start{o.Log, face.Waits}
+	repository, err := await(ctx, s, "the repository", func(ctx context.Context) (*repo.Repository, error) { return openRepository(ctx, cfg.Repository, o.Log) })
+	if err != nil {
+		return err
+	}
+	server, err := await(ctx, s, "the embedded queue", func(ctx context.Context) (*broker.Server, error) { return startBroker(ctx, cfg, o.Log) })
 	if err != nil {
 		return err
 	}
 	if server != nil {
 		defer server.Close()
 	}
-	jobs, err := await(ctx, o.Log, "the queue", func(ctx context.Context) (*queue.Queue, error) { return connectQueue(ctx, cfg.Queue, server, o.Log) })
+	jobs, err := await(ctx, s, "the queue", func(ctx context.Context) (*queue.Queue, error) { return connectQueue(ctx, cfg.Queue, server, o.Log) })
 	if err != nil {
 		return err
 	}
 	defer jobs.Close()
 
-	vcenters, err := connectAll(ctx, cfg.VCenters, o.Log)
+	vcenters, err := connectAll(ctx, cfg.VCenters, s)
 	defer disconnect(vcenters, o.Log)
 	if err != nil {
 		return err
@@ -94,15 +115,11 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
 	points := catalogue.New(repository)
-	face, err := api.Open(
-		apiOptions(cfg, state.token, o.Log),
-		api.Rooms{
-			Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points, h),
-			Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
-		})
-	if err != nil {
-		return err
-	}
+	face.Answer(api.Rooms{
+		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points, h),
+		Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
+	})
+	defer silence()
 	return live(ctx, repository, h, face, movers, o)
 }
 
@@ -111,7 +128,6 @@ func live(ctx context.Context, repository *repo.Repository, h *house, face *api.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return prove(gctx, repository, o.Log) })
 	group.Go(func() error { return h.serve(gctx) })
-	group.Go(func() error { return face.Serve(gctx) })
 	group.Go(func() error { return movers.run(gctx) })
 	if h.serving(gctx) == nil { // or what is wrong comes from the group
 		o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(movers.names))
@@ -233,10 +249,11 @@ func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, lo
 
 // connectAll logs in to every vCenter. What it returns is to be disconnected,
 // with an error too.
-func connectAll(ctx context.Context, list []config.VCenter, log *slog.Logger) (inventory.Sources, error) {
+func connectAll(ctx context.Context, list []config.VCenter, s start) (inventory.Sources, error) {
+	log := s.log
 	vcenters := inventory.Sources{}
 	for _, c := range list {
-		v, err := await(ctx, log, "vCenter "+c.Name, func(ctx context.Context) (*inventory.VCenter, error) {
+		v, err := await(ctx, s, "vCenter "+c.Name, func(ctx context.Context) (*inventory.VCenter, error) {
 			return inventory.Connect(ctx, inventory.Config{
 				Name: c.Name, URL: c.URL, Username: c.Username,
 				ReadPassword: func() (ivd.Secret, error) { return config.ReadSecret(c.PasswordFile, log) },

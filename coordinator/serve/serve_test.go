@@ -168,6 +168,9 @@ func (w *world) start(t *testing.T, o serve.Options) (client *api.Client, stop f
 func TestServesTheEstate(t *testing.T) {
 	w := newWorld(t)
 	client, stop := w.start(t, serve.Options{})
+	if h, err := client.Health(t.Context()); err != nil || !h.Ready {
+		t.Errorf("%+v, %v", h, err)
+	}
 	disks, err := client.Disks(t.Context(), api.DiskQuery{})
 	if err != nil || len(disks) != 3 {
 		t.Fatalf("%+v, %v", disks, err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/broker"
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
@@ -101,6 +102,24 @@ func (e *early) serves() {
 	}
 }
 
+// answersThatItWaits asks the API, which says for what it waits, and that it is not
+// ready.
+func (e *early) answersThatItWaits(cfg *config.Config, what string) {
+	e.Helper()
+	c, err := api.NewClient(api.ClientOptions{Server: "http://" + cfg.API.Listen, TokenFile: serve.TokenFile(cfg.StateDir)})
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer c.Close()
+	_, runs := c.Runs(e.Context())
+	_, health := c.Health(e.Context())
+	for _, err := range []error{runs, health} {
+		if ivd.KindOf(err) != ivd.Transient || !strings.Contains(err.Error(), "is starting, and waits for "+what+": ") || ivd.RemedyOf(err) == "" {
+			e.Errorf("%v (%s)", err, ivd.RemedyOf(err))
+		}
+	}
+}
+
 // freePort is one where nothing listens yet.
 func freePort(t *testing.T) string {
 	t.Helper()
@@ -123,8 +142,10 @@ func TestQueueThatStartsLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
+	cfg.API.Listen = freePort(t)
 	e := startEarly(t, cfg)
 	e.waits("the queue")
+	e.answersThatItWaits(cfg, "the queue")
 	if s, err = broker.Start(t.Context(), broker.Options{Dir: dir, Listen: addr}); err != nil {
 		t.Fatal(err)
 	}
@@ -143,8 +164,10 @@ func TestVCenterThatStartsLater(t *testing.T) {
 	target, addr := u.Host, freePort(t)
 	u.Host = addr
 	cfg.VCenters[0].URL = u.String()
+	cfg.API.Listen = freePort(t)
 	e := startEarly(t, cfg)
 	e.waits("vCenter lab")
+	e.answersThatItWaits(cfg, "vCenter lab")
 	forward(t, addr, target)
 	e.serves()
 }
