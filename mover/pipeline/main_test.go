@@ -1,16 +1,14 @@
 package pipeline
 
 import (
-	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"ivdmover/shared/soak"
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		_ = flag.Set("rapid.checks", "20") // each is several backups and restores
-	}
+	soak.Checks(20) // each is several backups and restores
 	goleak.VerifyTestMain(m)
 }

@@ -2,7 +2,6 @@ package image_test
 
 import (
 	"context"
-	"flag"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"ivdmover/shared/image"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo/repotest"
+	"ivdmover/shared/soak"
 )
 
 // Mutants of this package that live, since no test can tell them apart:
@@ -28,10 +28,7 @@ import (
 // One lives that a test could find: of Image.open the frame's place in its error.
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		_ = flag.Set("rapid.checks", "12") // each writes a repository
-	}
+	soak.Checks(12) // each writes a repository
 	goleak.VerifyTestMain(m)
 }
 

@@ -15,9 +15,13 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/soak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	soak.Checks(20) // each is a hundred requests that are synced to the disk
+	goleak.VerifyTestMain(m)
+}
 
 // house is an embedded server that can go away and come back on its files.
 type house struct {

@@ -6,9 +6,19 @@
 package soak
 
 import (
+	"flag"
 	"os"
 	"strconv"
 )
+
+// Checks says how many random checks (pgregory.net/rapid) each test of a package
+// makes where each costs much, unless the command line says another number. It is
+// called in TestMain.
+func Checks(n int) {
+	if f := flag.Lookup("rapid.checks"); f != nil {
+		_ = f.Value.Set(strconv.Itoa(Times(n))) // a number is one
+	}
+}
 
 // Times is n repetitions, IVD_SOAK times as many where that is a number above one.
 func Times(n int) int {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -29,13 +28,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(work(path, os.Getenv(seedEnv)))
 		os.Exit(1)
 	}
-	flag.Parse()
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set(strconv.Itoa(soak.Times(25))); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
+	soak.Checks(25)
 	os.Exit(m.Run())
 }
 
