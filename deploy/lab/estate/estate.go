@@ -3,7 +3,7 @@
 // handles that are open. vSphere's words for it are package vcenter's business.
 //
 // What is promised as done is in the folder before a call returns: lab.json is
-// replaced as a whole, and a process that is killed leaves the state before or
+// replaced as a whole, for changes that come together at once, and a process that is killed leaves the state before or
 // after a call, never another. One process serves a folder; a second is refused.
 // A second operation on a disk while one runs is refused with kind Locked, as
 // vSphere does; nothing waits for its turn.
@@ -46,12 +46,16 @@ type Estate struct {
 
 	mu      sync.Mutex
 	state   state
+	changes uint64 // of the state, since the start
 	open    map[ivd.DiskID]*disk.Disk
 	busy    map[ivd.DiskID]string // the operation that runs on a disk
 	handles map[*Handle]struct{}
 	traffic map[ivd.DiskID]Traffic // through the data port
 
 	directBefore map[way]Traffic // the start
+
+	saving sync.Mutex // held while the file is replaced; before mu
+	saved  uint64     // the latest change that is in the file; guarded by saving
 }
 
 // Open loads the folder's estate, or makes a new one. Kind Locked: another

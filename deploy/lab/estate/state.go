@@ -149,23 +149,33 @@ func (e *Estate) load() error {
 			return err
 		}
 	}
-	e.state = s
-	return e.save()
+	e.state, e.changes = s, 1
+	return e.save(1)
 }
 
-// save is called with the estate locked.
-func (e *Estate) save() error {
-	text, err := json.MarshalIndent(e.state, "", " ")
+// save has the file be as the state is, with so many changes at the least. One save does
+// for all changes that came while another was under way.
+func (e *Estate) save(changes uint64) error {
+	e.saving.Lock()
+	defer e.saving.Unlock()
+	if e.saved >= changes {
+		return nil
+	}
+	e.mu.Lock()
+	upTo := e.changes
+	text, err := json.Marshal(e.state)
+	e.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	tmp := Path(e.o.Dir) + ".new"
-	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+	if err := os.WriteFile(tmp, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("save the laboratory's state: %w", err)
 	}
 	if err := os.Rename(tmp, Path(e.o.Dir)); err != nil {
 		return fmt.Errorf("save the laboratory's state: %w", err)
 	}
+	e.saved = upTo
 	return nil
 }
 
@@ -174,14 +184,19 @@ var errUnchanged = errors.New("unchanged")
 // update changes the state and saves it. f changes nothing when it fails.
 func (e *Estate) update(f func(*state) error) error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch err := f(&e.state); {
-	case errors.Is(err, errUnchanged):
-		return nil
-	case err != nil:
+	err := f(&e.state)
+	if err == nil {
+		e.changes++
+	}
+	changes := e.changes
+	e.mu.Unlock()
+	if errors.Is(err, errUnchanged) {
+		return e.save(changes) // what it found may not be saved yet
+	}
+	if err != nil {
 		return err
 	}
-	return e.save()
+	return e.save(changes)
 }
 
 // Seed runs make once in the life of a folder.
