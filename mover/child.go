@@ -34,9 +34,11 @@ func child(f flags) {
 		os.Exit(0)
 	}
 	report(err)
-	switch {
-	case errors.Is(err, worker.ErrReplace):
+	if errors.Is(err, worker.ErrReplace) {
 		os.Exit(supervise.ExitReplace)
+	}
+	tellEnd(f, err)
+	switch {
 	case final(err):
 		os.Exit(supervise.ExitFinal)
 	}

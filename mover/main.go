@@ -63,14 +63,19 @@ func status(documented int) int {
 	return documented
 }
 
-// report writes one line with the error and its remedy, also for `ivd serve` whose
-// mover this is.
-func report(err error) {
+// oneLine is an error with its remedy.
+func oneLine(err error) string {
 	line := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if remedy := ivd.RemedyOf(err); remedy != "" {
 		line += "; " + remedy
 	}
-	line = telemetry.Safe(line)
+	return telemetry.Safe(line)
+}
+
+// report writes one line with the error and its remedy, also for `ivd serve` whose
+// mover this is.
+func report(err error) {
+	line := oneLine(err)
 	fmt.Fprintln(os.Stderr, "ivd-mover: "+line)
 	if file := os.Getenv(supervise.ReasonVariable); file != "" {
 		_ = os.WriteFile(file, []byte(line), 0o600) // the line above says it, too

@@ -182,6 +182,14 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 					t.Errorf("%q does not say %q", text, s)
 				}
 			}
+			if c.code != exitFailed {
+				return
+			}
+			// The coordinator, on another host perhaps, hears it too.
+			m, err := p.queue.Mover(ctx, "proxy-1")
+			if err != nil || "ivd-mover: "+m.Ended+"\n" != text || m.Host == "" || m.Handles != 0 {
+				t.Errorf("%v: its last heartbeat is %+v", err, m)
+			}
 		})
 	}
 }

@@ -11,6 +11,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,8 +73,11 @@ func (f *Fleet) Handles(ctx context.Context) (int, error) {
 	return handles, nil
 }
 
-// Movers lists the movers whose heartbeat is known.
-func (f *Fleet) Movers(ctx context.Context) ([]job.Mover, error) { return f.standing.All(ctx) }
+// Movers lists the movers whose heartbeat is known. One that has ended is none.
+func (f *Fleet) Movers(ctx context.Context) ([]job.Mover, error) {
+	movers, err := f.standing.All(ctx)
+	return slices.DeleteFunc(slices.Clone(movers), func(m job.Mover) bool { return m.Ended != "" }), err
+}
 
 // Unread says of each mover whose heartbeat cannot be read why. The caller must not
 // change the map.
@@ -133,4 +137,4 @@ func (f *Fleet) silence(movers []job.Mover) []time.Duration {
 }
 
 // usable reports whether a mover takes anything new.
-func usable(m job.Mover) bool { return !m.Draining }
+func usable(m job.Mover) bool { return !m.Draining && m.Ended == "" }

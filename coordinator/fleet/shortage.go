@@ -28,6 +28,8 @@ func (f *Fleet) Shortage(ctx context.Context) (error, error) {
 	for i, silent := range f.silence(movers) {
 		m := movers[i]
 		switch {
+		case m.Ended != "":
+			notes = append(notes, ended(m))
 		case silent > SilentMover:
 			notes = append(notes, fmt.Sprintf("mover %s on host %s has fallen silent", m.Name, m.Host))
 		case m.Draining:
@@ -49,6 +51,11 @@ func (f *Fleet) Shortage(ctx context.Context) (error, error) {
 	}, nil
 }
 
+// ended says with which error a mover has ended.
+func ended(m job.Mover) string {
+	return fmt.Sprintf("mover %s on host %s has ended: %s", m.Name, m.Host, m.Ended)
+}
+
 // lastGone says of the mover that went last how it did.
 func (f *Fleet) lastGone() []string {
 	f.mu.Lock()
@@ -56,6 +63,9 @@ func (f *Fleet) lastGone() []string {
 	g := f.gone
 	if g.at.IsZero() {
 		return nil
+	}
+	if g.mover.Ended != "" {
+		return []string{ended(g.mover)}
 	}
 	how := "ended"
 	if g.silent {

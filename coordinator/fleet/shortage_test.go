@@ -42,6 +42,17 @@ func TestShortage(t *testing.T) {
 		b.Must(b.Queue.Beat(t.Context(), m))
 	}
 	until("no mover takes jobs: 0 are connected")
+	beat(job.Mover{Ended: "no library; unpack it"})
+	const ended = "no mover takes jobs: 0 are connected; mover m on host h has ended: no library; unpack it"
+	until(ended)
+	movers, err := c.Fleet.Movers(t.Context())
+	if n, e := c.Fleet.Handles(t.Context()); err != nil || len(movers) != 0 || n != 0 || e != nil {
+		t.Errorf("%v, %d handles, %v, %v", movers, n, err, e)
+	}
+	c.Clock.Advance(fleet.SilentMover + time.Second)
+	until(ended)
+	b.Must(b.Queue.Leave(t.Context(), "m")) // as it is forgotten
+	until(ended)
 	beat(job.Mover{Beat: 1, Handles: 8})
 	until("")
 	c.Clock.Advance(fleet.SilentMover + time.Second)

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"ivdmover/coordinator/fleet"
 	"ivdmover/shared/ivd"
@@ -17,7 +18,8 @@ type crew struct {
 // Shortage is why no mover takes jobs, with the last error of a mover that runs here.
 func (c crew) Shortage(ctx context.Context) (why, err error) {
 	why, err = c.Fleet.Shortage(ctx)
-	if last := c.local.lastError(); why != nil && last != "" {
+	last := c.local.lastError()
+	if _, reason, _ := strings.Cut(last, ": "); why != nil && last != "" && !strings.Contains(why.Error(), reason) { // else it has said so itself
 		why = &ivd.Error{Kind: ivd.KindOf(why), Err: fmt.Errorf("%w; %s", why, last), Remedy: ivd.RemedyOf(why)}
 	}
 	return why, err

@@ -33,6 +33,8 @@ type Mover struct {
 	Doctor bool `json:"doctor,omitempty"`
 	// Alone: it does one job that took movers down before, and takes nothing else.
 	Alone bool `json:"alone,omitempty"`
+	// Ended: this is its last heartbeat: the process has ended, with this error.
+	Ended string `json:"ended,omitempty"`
 }
 
 // Path is how a mover fares with a datastore by one transport.
