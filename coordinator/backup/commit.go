@@ -119,21 +119,11 @@ func (t *task) openNodes(ctx context.Context, page *format.Page, refs []ivd.Node
 // lease was stored, and to be known to exist: also what a job sealed under an older
 // lease (COLLECT W3, W7).
 func (t *task) trusted(ctx context.Context, known *trust.Trust, rec job.Record, ref ivd.PageRef, page *format.Page) error {
-	packs := []ivd.PackID{ref.Place.Pack}
-	for _, p := range page.Packs {
-		packs = append(packs, p.Pack)
+	bad, err := known.Packs(ctx, page.Kinds(ref), t.w.Repo.KnownAt(rec.SealedAt, rec.Incarnation))
+	if err == nil && len(bad) > 0 {
+		err = untrusted(known, bad[0])
 	}
-	knownAt := t.w.Repo.KnownAt(rec.SealedAt, rec.Incarnation)
-	for _, p := range packs {
-		good, err := known.Pack(ctx, p, knownAt)
-		if err != nil {
-			return err
-		}
-		if !good {
-			return untrusted(known, p)
-		}
-	}
-	return nil
+	return err
 }
 
 // untrusted says why a pack must not be built on.

@@ -79,14 +79,14 @@ func (a *additions) point(ctx context.Context, id ivd.PointID) error {
 			if err != nil {
 				return err
 			}
-			packs := packsOf(ref, page)
+			packs := page.Kinds(ref)
 			if has {
 				page, err := a.w.Repo.Page(ctx, old, parent.Geometry)
 				if err != nil && !unreadable(err) {
 					return err
 				}
 				if err == nil {
-					for id := range packsOf(old, page) {
+					for id := range page.Kinds(old) {
 						delete(packs, id)
 					}
 				}
@@ -143,19 +143,4 @@ func unreadable(err error) bool {
 		return true
 	}
 	return false
-}
-
-// packsOf is what a page needs, and the pack that it lies in.
-func packsOf(ref ivd.PageRef, page *format.Page) map[ivd.PackID]format.PackKind {
-	packs := make(map[ivd.PackID]format.PackKind, len(page.Packs)+1)
-	for _, p := range page.Packs {
-		packs[p.Pack] = format.DataPack
-	}
-	for _, span := range page.Spans {
-		if span.State == format.SpanNode {
-			packs[span.Place.Pack] = format.IndexPack
-		}
-	}
-	packs[ref.Place.Pack] = format.IndexPack
-	return packs
 }

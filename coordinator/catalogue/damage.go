@@ -228,26 +228,15 @@ func (a *asks) page(ctx context.Context, ref ivd.PageRef, g ivd.Geometry) error 
 	if err != nil {
 		return err
 	}
-	for _, p := range page.Packs {
-		a.want(p.Pack, format.DataPack)
-	}
-	for _, span := range page.Spans {
-		if span.State == format.SpanNode {
-			a.want(span.Place.Pack, format.IndexPack)
+	for pack, kind := range page.Kinds(ref) {
+		if !a.done[pack] {
+			a.packs[pack] = kind
 		}
 	}
-	a.want(ref.Place.Pack, format.IndexPack)
 	if len(a.packs) < gathered {
 		return nil
 	}
 	return a.ask(ctx)
-}
-
-// want has a pack asked for that was not; what is known of its kind last counts.
-func (a *asks) want(pack ivd.PackID, kind format.PackKind) {
-	if !a.done[pack] {
-		a.packs[pack] = kind
-	}
 }
 
 // ask asks for the packs that are gathered.

@@ -97,22 +97,13 @@ func (s *writtenSearch) page(ctx context.Context, ref ivd.PageRef, g ivd.Geometr
 	if err != nil {
 		return nil, err
 	}
-	kinds := map[ivd.PackID]format.PackKind{ref.Place.Pack: format.IndexPack}
-	for _, span := range page.Spans {
-		if span.State == format.SpanNode {
-			kinds[span.Place.Pack] = format.IndexPack
-		}
-	}
+	kinds := page.Kinds(ref)
 	for _, p := range append(page.Packs, ref.Place.PackRef) {
 		s.named[p.Pack] = struct{}{}
 		if !s.by(p.Writer) {
 			continue
 		}
-		kind, index := kinds[p.Pack]
-		if !index {
-			kind = format.DataPack
-		}
-		s.found.Packs[p.Pack] = kind
+		s.found.Packs[p.Pack] = kinds[p.Pack]
 		needs = append(needs, p.Pack)
 	}
 	return needs, nil

@@ -124,11 +124,11 @@ func (b *backup) goodNode(ctx context.Context, ref ivd.NodeRef, node *format.Nod
 	if b.From.SealedUnder == b.job.Lease {
 		return true, nil
 	}
-	for _, p := range append(format.PackSet{ref.Place.PackRef}, node.Packs...) {
-		good, err := b.Trust.Pack(ctx, p.Pack, b.Repository.KnownAt(b.From.SealedAt, b.From.Incarnation))
-		if err != nil || !good {
-			return false, err
-		}
+	packs := map[ivd.PackID]format.PackKind{}
+	for _, p := range node.Packs {
+		packs[p.Pack] = format.DataPack
 	}
-	return true, nil
+	packs[ref.Place.Pack] = format.IndexPack
+	bad, err := b.Trust.Packs(ctx, packs, b.Repository.KnownAt(b.From.SealedAt, b.From.Incarnation))
+	return err == nil && len(bad) == 0, err
 }

@@ -56,6 +56,22 @@ func (p *Page) Ref(span ivd.SpanIndex) ivd.NodeRef {
 	return ivd.NodeRef{Span: span, ID: e.ID, Place: e.Place}
 }
 
+// Kinds are the packs that the page needs, with the one that it lies in itself, and of
+// which kind each is.
+func (p *Page) Kinds(home ivd.PageRef) map[ivd.PackID]PackKind {
+	kinds := make(map[ivd.PackID]PackKind, len(p.Packs)+1)
+	for _, r := range p.Packs {
+		kinds[r.Pack] = DataPack
+	}
+	for _, s := range p.Spans {
+		if s.State == SpanNode {
+			kinds[s.Place.Pack] = IndexPack
+		}
+	}
+	kinds[home.Place.Pack] = IndexPack
+	return kinds
+}
+
 // SetZero says that a span is zeros.
 func (p *Page) SetZero(span ivd.SpanIndex) { *p.Entry(span) = Span{} }
 

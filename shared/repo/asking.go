@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 
@@ -76,6 +77,13 @@ type Answer struct {
 // what its answers are to be newer than.
 func (r *Repository) Asking() *Asking {
 	return &Asking{r: r, page: r.st.Properties().ListPage, folders: map[folderOf]*askedFolder{}, pages: map[format.PackKind]int{}}
+}
+
+// Size is what the listings take of memory, in bytes, about.
+func (a *Asking) Size() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return int64(a.kept) * int64(unsafe.Sizeof(listedPack{}))
 }
 
 // A request of a listing costs as much as 12.5 for a single object: 0.005 against 0.0004

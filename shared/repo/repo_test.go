@@ -231,11 +231,10 @@ func TestIncarnations(t *testing.T) {
 		t.Fatalf("known at %s", known)
 	}
 	b.forget()
-	if ok, err := w.Pack(t.Context(), x.data[0], known); err != nil || !ok {
-		t.Fatalf("a pack that is there: %t: %v", ok, err)
-	}
-	if ok, err := w.Pack(t.Context(), ivd.PackID{1}, known); err != nil || ok {
-		t.Fatalf("a pack that is not there: %t: %v", ok, err)
+	gone := ivd.PackID{1}
+	bad, err := w.Packs(t.Context(), map[ivd.PackID]format.PackKind{x.data[0]: format.DataPack, gone: format.DataPack}, known)
+	if err != nil || len(bad) != 1 || bad[0] != gone {
+		t.Fatalf("of a pack that is there and one that is not: %v, %v", bad, err)
 	}
 	if len(b.did()) < 2 {
 		t.Fatalf("the store was not asked: %q", b.did())

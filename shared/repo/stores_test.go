@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -94,10 +95,9 @@ func trustReal(t *testing.T, st store.Store, r *repo.Repository, x tree) {
 	t.Helper()
 	w := trustOf(t, r)
 	long := r.Now().Add(-30 * 24 * time.Hour)
-	for pack, want := range map[ivd.PackID]bool{x.data[0]: true, x.home: true, {1}: false} {
-		if ok, err := w.Pack(t.Context(), pack, long); err != nil || ok != want {
-			t.Errorf("pack %s is trusted: %t, want %t: %v", pack, ok, want, err)
-		}
+	packs := map[ivd.PackID]format.PackKind{x.data[0]: format.DataPack, x.home: format.IndexPack, {1}: format.DataPack}
+	if bad, err := w.Packs(t.Context(), packs, long); err != nil || !slices.Equal(bad, []ivd.PackID{{1}}) {
+		t.Errorf("not trusted: %v, %v", bad, err)
 	}
 	list := folder(r, "collect") + "n/condemned"
 	body, err := format.Condemned{Head: headOf(r, list), Packs: []ivd.PackID{x.data[0]}}.Encode()

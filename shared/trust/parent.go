@@ -68,24 +68,20 @@ func (t *Trust) ParentPage(ctx context.Context, ref ivd.PageRef, k Taking) (*Par
 		return nil, fmt.Errorf("read the parent: %w", err)
 	}
 	p := &ParentPage{Page: page, ref: ref, bad: map[ivd.PackID]struct{}{}}
-	trusted, err := t.packs(ctx, page, k)
+	trusted, err := t.packs(ctx, ref, page, k)
 	if err != nil {
 		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
 	}
-	for i, ok := range trusted {
-		if !ok {
-			p.bad[page.Packs[i].Pack] = struct{}{}
+	for _, r := range page.Packs {
+		if !trusted[r.Pack] {
+			p.bad[r.Pack] = struct{}{}
 		}
 	}
-	home, err := t.judge(ctx, ref.Place.Pack, asking{knownAt: k.SealedAt, since: k.Begun}, format.IndexPack)
-	if err != nil {
-		return nil, fmt.Errorf("page %d of the parent: %w", ref.Page, err)
-	}
-	p.whole = home && ref.Page < k.Child.Pages() && k.Child.PageSpans(ref.Page) == len(page.Spans)
+	p.whole = trusted[ref.Place.Pack] && ref.Page < k.Child.Pages() && k.Child.PageSpans(ref.Page) == len(page.Spans)
 	for i, s := range page.Spans {
 		take := k.same(ref.Page.FirstSpan() + ivd.SpanIndex(i))
 		for _, n := range s.Needs {
-			take = take && trusted[n]
+			take = take && trusted[page.Packs[n].Pack]
 		}
 		p.takeable[i] = take
 		p.whole = p.whole && take
@@ -99,33 +95,17 @@ func (k Taking) same(span ivd.SpanIndex) bool {
 	return span < k.Child.Spans() && k.Child.Span(span) == k.Parent.Span(span)
 }
 
-// packs judges each pack of a page's set.
-func (t *Trust) packs(ctx context.Context, page *format.Page, k Taking) ([]bool, error) {
-	built := make([]bool, len(page.Packs))
-	homes := make(map[ivd.PackID]struct{}, len(page.Spans))
+// packs judges each pack of a page's set, and the one that the page lies in.
+func (t *Trust) packs(ctx context.Context, ref ivd.PageRef, page *format.Page, k Taking) (map[ivd.PackID]bool, error) {
+	built := map[ivd.PackID]bool{}
 	for i, s := range page.Spans {
-		homes[s.Place.Pack] = struct{}{}
 		if span := page.Index.FirstSpan() + ivd.SpanIndex(i); k.Builds != nil && (k.Builds(span) || !k.same(span)) {
 			for _, n := range s.Needs {
-				built[n] = true
+				built[page.Packs[n].Pack] = true
 			}
 		}
 	}
-	ok := make([]bool, len(page.Packs))
-	ask := map[ivd.PackID]format.PackKind{}
-	for i, ref := range page.Packs {
-		var known bool
-		if ok[i], known = t.known(ref.Pack, asking{knownAt: k.SealedAt, since: k.Begun, always: built[i]}); known {
-			continue
-		}
-		ask[ref.Pack] = format.DataPack
-		if _, home := homes[ref.Pack]; home {
-			ask[ref.Pack] = format.IndexPack
-		}
-	}
-	good, err := t.look(ctx, ask)
-	for i, ref := range page.Packs {
-		ok[i] = ok[i] || good[ref.Pack]
-	}
-	return ok, err
+	return t.judge(ctx, page.Kinds(ref), func(pack ivd.PackID) asking {
+		return asking{knownAt: k.SealedAt, since: k.Begun, always: built[pack]}
+	})
 }

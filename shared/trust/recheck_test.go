@@ -223,7 +223,7 @@ func TestSuspect(t *testing.T) {
 	if _, found := w.Account(); len(found) != 1 || found[0].Pack != x.home || !found[0].Index {
 		t.Errorf("found %v", found)
 	}
-	if ok, err := w.Pack(t.Context(), x.home, time.Time{}); err != nil || ok {
+	if ok, err := w.Pack(t.Context(), format.IndexPack, x.home, time.Time{}); err != nil || ok {
 		t.Errorf("it is trusted: %t, %v", ok, err)
 	}
 	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "index/", Before: storetest.ErrInjected})
@@ -246,7 +246,7 @@ func TestRefresh(t *testing.T) {
 		if n := r.Store.Calls(storetest.List) - lists; (n > 0) != (later > 0) || n > 2 {
 			t.Errorf("%s later: %d lists", later, n)
 		}
-		if ok, err := w.Pack(t.Context(), x.data[0], r.Now()); err != nil || ok != (later == 0) || w.Retired(x.data[0]) == ok {
+		if ok, err := w.Pack(t.Context(), format.DataPack, x.data[0], r.Now()); err != nil || ok != (later == 0) || w.Retired(x.data[0]) == ok {
 			t.Errorf("%s later: trusted %t, %v", later, ok, err)
 		}
 	}
@@ -290,6 +290,9 @@ func TestManyAreListed(t *testing.T) {
 			want := 3 // those two and the index pack
 			if fault != nil && fault.Before != nil {
 				want = 21
+			}
+			if size := w.Size(); fault == nil && size < 19*40 || size > 1<<20 {
+				t.Errorf("it says that it takes %d bytes", size)
 			}
 			if lists != 1 || requests.Lists != 1 || stats != want {
 				t.Errorf("%d listings, %d HEADs, want %d; %+v", lists, stats, want, requests)

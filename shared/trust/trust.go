@@ -13,8 +13,10 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,8 +72,9 @@ func Open(ctx context.Context, r *repo.Repository, lease ivd.LeaseID, recheck ti
 // ForJob is the same trust with an account of its own.
 func (t *Trust) ForJob() *Trust { return &Trust{shared: t.shared} }
 
-// Size is what the lists take of memory, in bytes: it changes with Refresh.
-func (t *shared) Size() int64 { return t.lists().Size() }
+// Size is what the lists, and the listings of packs that were asked for, take of memory,
+// in bytes: it changes with Refresh, and as jobs ask.
+func (t *shared) Size() int64 { return t.lists().Size() + t.asking.Size() }
 
 // Lease returns the lease under which what is trusted is trusted.
 func (t *shared) Lease() repo.Lease { return t.lease }
@@ -119,34 +122,50 @@ func (t *shared) Retired(pack ivd.PackID) bool {
 	return s.Retired.Pack(pack) && !s.Condemned(pack)
 }
 
-// Pack reports whether a new point may name a pack (W3): it is neither condemned
-// nor retired, and it exists. KnownAt is the last moment, by the store's clock, at
-// which it is known to have existed: when the parent that names it was sealed, or
-// when it was stored; zero where that does not count (repo.KnownAt). Where that is too long ago the store is asked, once.
-func (t *Trust) Pack(ctx context.Context, pack ivd.PackID, knownAt time.Time) (bool, error) {
-	return t.judge(ctx, pack, asking{knownAt: knownAt}, format.DataPack, format.IndexPack)
+// Packs returns those of the packs that a new point must not name (W3), in the order of
+// their ids: a pack must be neither condemned nor retired, and it must exist. KnownAt is
+// the last moment, by the store's clock, at which all of them are known to have existed:
+// when the parent that names them was sealed, or when they were stored; zero where that
+// does not count (repo.KnownAt). Where that is too long ago the store is asked, once.
+func (t *Trust) Packs(ctx context.Context, packs map[ivd.PackID]format.PackKind, knownAt time.Time) (bad []ivd.PackID, err error) {
+	good, err := t.judge(ctx, packs, func(ivd.PackID) asking { return asking{knownAt: knownAt} })
+	for pack := range packs {
+		if !good[pack] {
+			bad = append(bad, pack)
+		}
+	}
+	slices.SortFunc(bad, func(a, b ivd.PackID) int { return bytes.Compare(a[:], b[:]) })
+	return bad, err
 }
 
 // asking is what decides whether the store is asked for a pack.
 type asking struct {
-	knownAt time.Time // as Pack's
+	knownAt time.Time // as Packs'
 	always  bool      // whatever is known
 	since   time.Time // whoever asked before us began no earlier; zero: there is no share to ask for
 }
 
-func (t *Trust) judge(ctx context.Context, pack ivd.PackID, a asking, kinds ...format.PackKind) (bool, error) {
-	if good, known := t.known(pack, a); known {
-		return good, nil
+// judge returns those of the packs that may be named. It asks the store for those of which
+// it must, all at once.
+func (t *Trust) judge(ctx context.Context, packs map[ivd.PackID]format.PackKind, how func(ivd.PackID) asking) (map[ivd.PackID]bool, error) {
+	var mu sync.Mutex
+	good := make(map[ivd.PackID]bool, len(packs))
+	ask := map[ivd.PackID]format.PackKind{}
+	for pack, kind := range packs {
+		ok, known := t.known(pack, how(pack))
+		if good[pack] = ok; !known {
+			ask[pack] = kind
+		}
 	}
-	damage, err := t.ask(ctx, pack, kinds)
-	if err != nil {
-		return false, err
-	}
-	t.learn(pack, damage)
-	if len(kinds) == 1 { // else it is not known what it would be
-		t.account.add(repo.Requests{}, damage)
-	}
-	return damage == nil, nil
+	cost, err := t.asking.Look(ctx, ask, func(a repo.Answer) {
+		t.learn(a.Pack, a.Damage)
+		t.account.add(repo.Requests{}, a.Damage)
+		mu.Lock()
+		defer mu.Unlock()
+		good[a.Pack] = a.Damage == nil
+	})
+	t.account.add(cost, nil)
+	return good, err
 }
 
 // known reports whether a pack may be named, where the store need not be asked.
@@ -163,34 +182,6 @@ func (t *Trust) known(pack ivd.PackID, a asking) (good, known bool) {
 	t.mu.Unlock()
 	t.account.add(repo.Requests{}, damage)
 	return known && damage == nil, known
-}
-
-// look asks the store for packs, and returns those that are good.
-func (t *Trust) look(ctx context.Context, packs map[ivd.PackID]format.PackKind) (map[ivd.PackID]bool, error) {
-	var mu sync.Mutex
-	good := make(map[ivd.PackID]bool, len(packs))
-	cost, err := t.asking.Look(ctx, packs, func(a repo.Answer) {
-		t.learn(a.Pack, a.Damage)
-		t.account.add(repo.Requests{}, a.Damage)
-		mu.Lock()
-		defer mu.Unlock()
-		good[a.Pack] = a.Damage == nil
-	})
-	t.account.add(cost, nil)
-	return good, err
-}
-
-// ask asks the store for a pack of one of these kinds.
-func (t *Trust) ask(ctx context.Context, pack ivd.PackID, kinds []format.PackKind) (damage *ivd.Damage, err error) {
-	for _, kind := range kinds {
-		var requests int64
-		damage, requests, err = t.r.LookAtPack(ctx, kind, pack)
-		t.account.add(repo.Requests{All: requests}, nil)
-		if err != nil || damage == nil || damage.Why != repo.Missing {
-			return damage, err
-		}
-	}
-	return damage, nil
 }
 
 // keptAnswers bounds the memory of what was asked: some 100 bytes each. Packs that

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,11 @@ func TestPack(t *testing.T) {
 	x := open(t, r)
 	trusted := func(pack ivd.PackID, ago time.Duration) bool {
 		t.Helper()
-		ok, err := x.Pack(t.Context(), pack, r.Now().Add(-ago))
+		kind := format.DataPack
+		if pack == p.home || pack == p.nodes[0] || pack == (ivd.PackID{9}) {
+			kind = format.IndexPack
+		}
+		ok, err := x.Pack(t.Context(), kind, pack, r.Now().Add(-ago))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,15 +120,20 @@ func TestPack(t *testing.T) {
 			t.Error("a pack that is gone is trusted")
 		}
 	}
-	if n, want := r.Store.Calls(storetest.Stat)-asked, 1+2+2; n != want { // a data pack; an index pack, asked for as both; one that is neither
+	if n, want := r.Store.Calls(storetest.Stat)-asked, 3; n != want {
 		t.Errorf("the store was asked %d times, want %d", n, want)
 	}
 	// An outage is no absence, and is not kept in mind as one.
 	r.Store.Add(storetest.Fault{On: storetest.Stat, Prefix: "index/", Before: storetest.ErrInjected})
-	_, err := x.Pack(t.Context(), ivd.PackID{9}, r.Now().Add(-8*day))
+	_, err := x.Pack(t.Context(), format.IndexPack, ivd.PackID{9}, r.Now().Add(-8*day))
 	wantKind(t, err, ivd.Transient)
 	if trusted(ivd.PackID{9}, 8*day) || !trusted(p.nodes[0], 8*day) {
 		t.Error("after an outage")
+	}
+	// Of many, those are told that must not be named.
+	many := map[ivd.PackID]format.PackKind{p.data[0]: format.DataPack, retired: format.DataPack, gone: format.DataPack, p.home: format.IndexPack}
+	if bad, err := x.Packs(t.Context(), many, time.Time{}); err != nil || !slices.Equal(bad, []ivd.PackID{retired, gone}) {
+		t.Errorf("of many: %v, %v", bad, err)
 	}
 	// What is condemned after the lists were read is not seen: the lease protects it.
 	r.Condemn([]ivd.PackID{p.data[1]})
