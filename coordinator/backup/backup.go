@@ -115,11 +115,7 @@ func (w *Workflow) LeaseKind() format.LeaseKind { return repo.WriteLease }
 
 // Concluded reports whether the repository has a run's summary.
 func (w *Workflow) Concluded(ctx context.Context, run ivd.RunID) (bool, error) {
-	_, err := w.Repo.ReadRun(ctx, run)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return false, nil
-	}
-	return err == nil, err
+	return w.Repo.HasRun(ctx, run)
 }
 
 // Tokens are those of the disks.

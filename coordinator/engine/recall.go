@@ -102,27 +102,40 @@ func (e *Engine) recallNoted(ctx context.Context, l *loss) error {
 		}
 	}
 	for _, n := range t.Entries {
-		latest, err := e.Queue.State().Latest(ctx, n.Key)
-		if err != nil {
-			return err
-		}
-		fresh := latest > 0 && (latest >= n.Revision || !same)
-		switch run := runOf(n.Key, runPrefix); {
-		case strings.HasPrefix(n.Key, ledgerPrefix) && !fresh:
-			err = e.putBack(ctx, l, n, latest)
-		case strings.HasPrefix(n.Key, runPrefix) && latest == 0:
-			err = e.loseNoted(ctx, l, n)
-		case strings.HasPrefix(n.Key, runPrefix) && same:
-			if !fresh {
-				l.records++
+		if !strings.HasPrefix(n.Key, itemPrefix) {
+			if err := e.recallEntry(ctx, l, n, same, items); err != nil {
+				return err
 			}
-			err = e.recallItems(ctx, l, run, items[run])
-		}
-		if err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// recallEntry looks what became of a run or an obligation that was noted. Same: the
+// bucket is the one of which it was noted, and revisions can be compared.
+func (e *Engine) recallEntry(ctx context.Context, l *loss, n witness.Entry, same bool, items map[ivd.RunID][]witness.Entry) error {
+	latest, err := e.Queue.State().Latest(ctx, n.Key)
+	if err != nil {
+		return err
+	}
+	fresh := latest > 0 && (latest >= n.Revision || !same)
+	if strings.HasPrefix(n.Key, ledgerPrefix) {
+		if fresh {
+			return nil
+		}
+		return e.putBack(ctx, l, n, latest)
+	}
+	if latest == 0 {
+		return e.loseNoted(ctx, l, n)
+	}
+	if !same {
+		return nil
+	}
+	if !fresh {
+		l.records++
+	}
+	run := runOf(n.Key, runPrefix)
+	return e.recallItems(ctx, l, run, items[run])
 }
 
 // putBack stores an obligation as it was, unless somebody else has just stored it.

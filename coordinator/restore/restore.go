@@ -72,8 +72,10 @@ type Disk struct {
 // LeaseKind is that of its runs.
 func (w *Workflow) LeaseKind() format.LeaseKind { return repo.ReadLease }
 
-// Concluded is false: restores leave no summary.
-func (w *Workflow) Concluded(context.Context, ivd.RunID) (bool, error) { return false, nil }
+// Concluded reports whether the repository has a run's summary.
+func (w *Workflow) Concluded(ctx context.Context, run ivd.RunID) (bool, error) {
+	return w.Repo.HasRun(ctx, run)
+}
 
 // Tokens are those of the new disks.
 func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {

@@ -2,9 +2,11 @@ package restore_test
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/coordtest"
@@ -12,6 +14,7 @@ import (
 	"ivdmover/coordinator/restore"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
 )
 
 // backedUp is a disk "a" with a restore point, and the coordinator and mover that
@@ -63,6 +66,48 @@ func TestRestoreFromPointToDisk(t *testing.T) {
 	}
 	if len(b.Ledger()) != 0 || b.Leases() != 0 {
 		t.Errorf("the ledger has %v, %d leases are left", b.Ledger(), b.Leases())
+	}
+	r, err := b.Repo.ReadRun(t.Context(), v.ID)
+	if err != nil || r.Kind != "restore" || r.State != "done" || len(r.Restored) != 1 {
+		t.Fatalf("its summary is %+v, %v", r, err)
+	}
+	if x := r.Restored[0]; x.Point != point || x.Name != "a" || x.Target != "back" || x.Disk == "" || x.Disk == point.Disk() || x.Stats.WrittenBytes != 1 {
+		t.Errorf("its summary says %+v", x)
+	}
+}
+
+// A restore of which the queue has lost all leaves its summary, and no disk.
+func TestSummaryOfARestoreThatIsLost(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	one, m, point := backedUp(b)
+	letGo := make(chan struct{})
+	m.Set(func(p *coordtest.Puppet) {
+		p.Work = func(ctx context.Context, _ job.Record) error {
+			select {
+			case <-letGo:
+			case <-ctx.Done():
+			}
+			return nil
+		}
+	})
+	id := b.BeginRestore(one, restore.Request{Point: point, Name: "back"}).ID
+	b.Until(one, id, coordtest.AtStep(engine.Moving))
+	b.RestartBroker(func(h *coordtest.Home) { b.Must(os.RemoveAll(h.StreamDir("KV_IVD_STATE"))) })
+	close(letGo)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	for {
+		r, err := b.Repo.ReadRun(ctx, id)
+		if err == nil && slices.Equal(names(b), []string{"a"}) {
+			if r.Kind != "restore" || r.State != "failed" || len(r.Failed) != 1 || r.Failed[0].Point != point || !strings.Contains(r.Failed[0].Reason, "queue") {
+				t.Errorf("%+v", r)
+			}
+			break
+		}
+		if pause.For(ctx, 100*time.Millisecond) != nil {
+			t.Fatalf("its summary: %v; the disks are %q", err, names(b))
+		}
 	}
 }
 

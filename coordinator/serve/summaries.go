@@ -98,13 +98,16 @@ func (s *summaries) others(ctx context.Context, known map[ivd.RunID]bool, most i
 func runOfSummary(r format.Run) api.Run {
 	out := api.Run{
 		ID: r.ID, Kind: job.Kind(r.Kind), Policy: r.Policy, State: api.State(r.State), Created: r.Started, Ended: r.Ended, Owner: r.Coordinator,
-		Counts: api.Counts{Disks: len(r.Points) + len(r.Failed), Done: len(r.Points)},
+		Counts: api.Counts{Disks: len(r.Points) + len(r.Restored) + len(r.Failed), Done: len(r.Points) + len(r.Restored)},
 	}
 	if r.LeftOut != "" {
 		out.Failure = &ivd.Failure{Message: r.LeftOut}
 	}
 	for _, p := range r.Points {
 		out.Stats.Add(p.Stats)
+	}
+	for _, x := range r.Restored {
+		out.Stats.Add(x.Stats)
 	}
 	for _, f := range r.Failed {
 		if f.State == string(api.Cancelled) {
@@ -127,9 +130,19 @@ func disksOfSummary(r format.Run, label catalogue.Label) []api.RunDisk {
 			Capacity: p.Geometry.Capacity, ChunkSize: p.Geometry.ChunkSize, Mode: string(p.Mode), Point: p.Point, Stats: p.Stats,
 		})
 	}
+	for _, x := range r.Restored {
+		names = append(names, catalogue.Disk{Source: x.Point.Source(), ID: x.Point.Disk()})
+		disks = append(disks, api.RunDisk{
+			ID: x.Disk, Name: x.Name, VCenter: label(x.Source), DatastoreID: x.Datastore, Step: api.Ended, Result: api.Done,
+			Capacity: x.Geometry.Capacity, ChunkSize: x.Geometry.ChunkSize, From: x.Point, Target: x.Target, Stats: x.Stats,
+		})
+	}
 	for _, f := range r.Failed {
 		names = append(names, catalogue.Disk{Source: f.Source, ID: f.Disk})
-		d := api.RunDisk{ID: f.Disk, Name: f.Name, VCenter: label(f.Source), Step: api.Ended, Result: api.State(f.State)}
+		d := api.RunDisk{ID: f.Disk, Name: f.Name, VCenter: label(f.Source), Step: api.Ended, Result: api.State(f.State), From: f.Point}
+		if f.Point != "" { // the new disk is gone, or was never there
+			d.ID = ""
+		}
 		if f.Reason != "" {
 			d.Failure = &ivd.Failure{Message: f.Reason}
 		}

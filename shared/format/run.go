@@ -8,11 +8,12 @@ import (
 )
 
 // Run is the record of a run that is over, runs/<domain>/<run>: what it was, and
-// which points it committed, so that a catalogue is made of one object a run.
+// which points it committed, so that a catalogue is made of one object a run; or, of a
+// restore, which disks it has made.
 type Run struct {
 	Head
 	ID          ivd.RunID         `json:"run"`
-	Kind        string            `json:"kind"`  // "backup", …
+	Kind        string            `json:"kind"`  // "backup" or "restore"
 	State       string            `json:"state"` // "done", "partial", "failed", "cancelled"
 	Policy      string            `json:"policy,omitempty"`
 	Coordinator string            `json:"coordinator"`
@@ -21,6 +22,7 @@ type Run struct {
 	Started     time.Time         `json:"started"`
 	Ended       time.Time         `json:"ended"`
 	Points      []RunPoint        `json:"points"`
+	Restored    []RunRestore      `json:"restored,omitempty"`
 	Failed      []RunFailure      `json:"failed,omitempty"`
 	LeftOut     string            `json:"left_out,omitempty"` // what could not even be listed
 }
@@ -38,13 +40,26 @@ type RunPoint struct {
 	Stats    ivd.Stats     `json:"stats"`
 }
 
-// RunFailure is a disk without a point of the run.
+// RunRestore is a point that the run has restored.
+type RunRestore struct {
+	Point     ivd.PointID     `json:"point"`
+	Name      string          `json:"name"`   // of the disk that the point is of
+	Source    ivd.SourceID    `json:"source"` // of the new disk, like what follows
+	Datastore ivd.DatastoreID `json:"datastore"`
+	Disk      ivd.DiskID      `json:"disk"`
+	Target    string          `json:"target"` // its final name
+	Geometry  ivd.Geometry    `json:"geometry"`
+	Stats     ivd.Stats       `json:"stats"`
+}
+
+// RunFailure is a disk without a point of the run, or a point that was not restored.
 type RunFailure struct {
-	Source ivd.SourceID `json:"source"`
+	Source ivd.SourceID `json:"source"` // of a restore: where the new disk was to be
 	Disk   ivd.DiskID   `json:"disk"`
 	Name   string       `json:"name"`
 	State  string       `json:"state"` // "failed" or "cancelled"
 	Reason string       `json:"reason,omitempty"`
+	Point  ivd.PointID  `json:"point,omitempty"` // of a restore
 }
 
 // Encode is the run's object.
@@ -71,7 +86,7 @@ func DecodeRun(b []byte, at At) (Run, error) {
 }
 
 func (r Run) check() error {
-	if err := known("kind", r.Kind, "backup"); err != nil {
+	if err := known("kind", r.Kind, "backup", "restore"); err != nil {
 		return err
 	}
 	if err := known("state", r.State, "done", "partial", "failed", "cancelled"); err != nil {

@@ -38,6 +38,15 @@ func (r *Repository) ReadRun(ctx context.Context, id ivd.RunID) (format.Run, err
 	return run, nil
 }
 
+// HasRun reports whether a run has a record.
+func (r *Repository) HasRun(ctx context.Context, id ivd.RunID) (bool, error) {
+	_, err := r.ReadRun(ctx, id)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Runs yields the runs that have a record, in no order. What else lies beside the
 // records has a dot in its name.
 func (r *Repository) Runs(ctx context.Context) iter.Seq2[ivd.RunID, error] {

@@ -1,0 +1,45 @@
+package restore
+
+import (
+	"cmp"
+	"context"
+
+	"ivdmover/coordinator/engine"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// Conclude stores the run's summary in the repository, which shows the run when the
+// queue does not know it any more. Where nothing can be written there is none.
+func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
+	r := format.Run{
+		ID: v.ID, Kind: string(v.Kind), State: string(v.State), Coordinator: v.Owner,
+		Lease: v.Lease, Started: v.Created.UTC(), Ended: v.Ended.UTC(),
+	}
+	if v.Failure != nil {
+		r.LeftOut = v.Failure.Message
+	}
+	for _, it := range v.Items {
+		var d Disk
+		if err := it.Decode(&d); err != nil {
+			return err
+		}
+		if it.Result == engine.Done {
+			r.Restored = append(r.Restored, format.RunRestore{
+				Point: d.From, Name: d.Name, Source: d.Ref.Source(), Datastore: d.Ref.Datastore(), Disk: d.Ref.ID(), Target: d.Target,
+				Geometry: d.Geometry, Stats: it.Stats,
+			})
+			continue
+		}
+		f := format.RunFailure{Source: d.Ref.Source(), Disk: d.From.Disk(), Name: d.Name, State: string(cmp.Or(it.Result, engine.Failed)), Point: d.From}
+		if it.Failure != nil {
+			f.Reason = it.Failure.Message
+		}
+		r.Failed = append(r.Failed, f)
+	}
+	err := w.Repo.PutRun(ctx, r)
+	if ivd.KindOf(err) == ivd.Denied && v.LeaseKind == engine.NoLease {
+		return nil
+	}
+	return err
+}
