@@ -31,12 +31,13 @@ type Puppet struct {
 	login   *sealed.Key
 	signer  ed25519.PrivateKey
 
-	mu     sync.Mutex
-	asked  []job.Op                                // guarded by mu, like all below
-	jobs   []job.Job                               // in the order of their attempts
-	Answer func(job.Request) error                 // nil: success
-	Work   func(context.Context, job.Record) error // before the job is done; nil: nothing
-	active []job.Active
+	mu      sync.Mutex
+	asked   []job.Op                                // guarded by mu, like all below
+	jobs    []job.Job                               // in the order of their attempts
+	Answer  func(job.Request) error                 // nil: success
+	Work    func(context.Context, job.Record) error // before the job is done; nil: nothing
+	Damaged func(job.Record) []ivd.Damage           // what a job has found that failed; nil: nothing
+	active  []job.Active
 }
 
 // Mover starts a puppet.
@@ -171,6 +172,12 @@ func (p *Puppet) do(ctx context.Context, j job.Job) error {
 	}
 	if err != nil {
 		rec.State, rec.Failure = job.Failed, ivd.FailureOf(err)
+		p.mu.Lock()
+		damaged := p.Damaged
+		p.mu.Unlock()
+		if damaged != nil {
+			rec.Damaged = damaged(rec)
+		}
 	}
 	if rec.State == job.Done {
 		if err := rec.Sign(p.name, p.process, p.signer); err != nil {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ivdmover/coordinator/ledger"
@@ -147,20 +148,26 @@ func (g *Group) look(ctx context.Context, due map[jobKey]time.Time) (wake time.T
 
 func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Time, done bool, err error) {
 	done = true
+	var lost []job.Record // for good
 	for _, id := range t.item.Jobs {
 		key := jobKey{t.item.Disk, id}
 		rec, err := t.vouch(ctx, t.g.d.job(key))
 		if err != nil {
 			return wake, false, err
 		}
-		done = done && rec.State == job.Done
+		done = done && (rec.State == job.Done || rec.State == job.Failed)
 		if rec.State != job.Failed {
 			delete(due, key)
 			continue
 		}
 		if kind := rec.Failure.Kind; !kind.Retry() || rec.Attempt >= jobAttempts && kind != ivd.Withheld {
-			return wake, false, t.givenUp(ctx, rec)
+			lost = append(lost, rec)
+			if !t.goesOn(rec) {
+				return wake, false, t.givenUp(ctx, lost)
+			}
+			continue
 		}
+		done = false
 		at, known := due[key]
 		if !known {
 			at = time.Now().Add(ledger.Pauses.After(rec.Attempt))
@@ -185,20 +192,43 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 			return wake, false, err
 		}
 	}
+	if done && len(lost) > 0 {
+		return wake, false, t.givenUp(ctx, lost)
+	}
 	return wake, done, nil
 }
 
-// givenUp is why a job failed that is not tried again.
-func (t *Task) givenUp(ctx context.Context, rec job.Record) error {
+// goesOn reports whether the item's other jobs are followed to their ends although it
+// fails with this one.
+func (t *Task) goesOn(failed job.Record) bool {
+	x, ok := t.g.d.workflow.(Explainer)
+	if !ok || !x.GoesOn(failed) {
+		return false
+	}
+	if !t.failing {
+		t.failing = true
+		t.log.Warn("a job failed for good: the others are followed to their ends, for what they find out", "job", failed.ID, "mover", failed.Mover, "err", failed.Failure.Message)
+	}
+	return true
+}
+
+// givenUp is why the item failed with jobs that are not tried again.
+func (t *Task) givenUp(ctx context.Context, lost []job.Record) error {
+	rec := lost[len(lost)-1]
+	rec.Damaged = slices.Clone(rec.Damaged)
+	for _, other := range lost[:len(lost)-1] {
+		rec.Unread += other.Unread
+		for _, d := range other.Damaged {
+			if !slices.ContainsFunc(rec.Damaged, func(o ivd.Damage) bool { return o.Pack == d.Pack }) {
+				rec.Damaged = append(rec.Damaged, d)
+			}
+		}
+	}
 	err := rec.Failure.Err()
 	if x, ok := t.g.d.workflow.(Explainer); ok {
 		err = x.Explain(ctx, t, rec, err)
 	}
-	op := "job " + string(rec.ID)
-	if rec.Mover != "" {
-		op += fmt.Sprintf(", attempt %d on mover %s", rec.Attempt, rec.Mover)
-	}
-	return &ivd.Error{Kind: ivd.Permanent, Op: op, Err: err}
+	return &ivd.Error{Kind: ivd.Permanent, Op: fmt.Sprintf("job %s, attempt %d on mover %s", rec.ID, rec.Attempt, rec.Mover), Err: err}
 }
 
 // requeue gives a failed job back to the movers, under the run's present lease.

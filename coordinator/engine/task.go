@@ -19,6 +19,7 @@ type Task struct {
 	rev  uint64
 
 	jobs      map[ivd.JobID]job.Job    // as planned; made anew after a restart
+	failing   bool                     // a job failed for good, and others are followed to their ends
 	published bool                     // all that is queued by its record is on the queue
 	under     ivd.LeaseID              // which the jobs' records say; empty: not known
 	vouched   map[ivd.JobID]job.Record // as a mover vouches for them

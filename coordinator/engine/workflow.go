@@ -53,8 +53,12 @@ type Rememberer interface {
 // Explainer is a workflow that takes note of what its jobs found out, also where they
 // fail, and can say more of why.
 type Explainer interface {
-	// Explain is called with the record of a job that failed and is not tried again. It
-	// returns the item's failure: the one it is given, or one that says more.
+	// GoesOn reports whether the item's other jobs are followed to their ends, although it
+	// fails with this one: for what they may find out.
+	GoesOn(failed job.Record) bool
+	// Explain is called with the record of a job that failed and is not tried again; what
+	// others of the item have found damaged is in it. It returns the item's failure: the
+	// one it is given, or one that says more.
 	Explain(ctx context.Context, t *Task, rec job.Record, failure error) error
 }
 

@@ -12,6 +12,10 @@ import (
 	"ivdmover/shared/telemetry"
 )
 
+// GoesOn is so where a job has found damage: the others look at what they read, so that
+// all that the point has lost is known at once.
+func (w *Workflow) GoesOn(failed job.Record) bool { return len(failed.Damaged) > 0 }
+
 // Explain has the packs retired that a job has found damaged, and says what of its
 // point is lost.
 func (w *Workflow) Explain(ctx context.Context, et *engine.Task, rec job.Record, failure error) error {
@@ -32,7 +36,7 @@ func (w *Workflow) Explain(ctx context.Context, et *engine.Task, rec job.Record,
 	}
 	t, err := w.task(et)
 	if err == nil {
-		err = w.lost(ctx, t.disk.From, c.Damaged)
+		err = w.lost(ctx, t.disk.From, c.Damaged, rec.Unread)
 	}
 	if err != nil && ivd.KindOf(err) == ivd.Corrupt {
 		return err
@@ -44,8 +48,9 @@ func (w *Workflow) Explain(ctx context.Context, et *engine.Task, rec job.Record,
 }
 
 // lost is an error of kind Corrupt where something of a point cannot be read that
-// lies in packs which are retired, or in these: it says which ranges.
-func (w *Workflow) lost(ctx context.Context, id ivd.PointID, also []ivd.Damage) error {
+// lies in packs which are retired, or in these: it says which ranges, and of how much of
+// the disk nobody has looked.
+func (w *Workflow) lost(ctx context.Context, id ivd.PointID, also []ivd.Damage, unread int64) error {
 	p, _, err := w.Repo.ReadPoint(ctx, id)
 	if err != nil {
 		return err
@@ -68,8 +73,12 @@ func (w *Workflow) lost(ctx context.Context, id ivd.PointID, also []ivd.Damage) 
 	if err != nil || len(loss.Ranges) == 0 {
 		return err
 	}
-	return &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("restore point %s of %s is damaged: lost are %s of its disk, bytes %s; packs that are missing or wrong: %d",
-		catalogue.Short(p.ID), p.Disk.Name, telemetry.Bytes(loss.Bytes()), loss, len(loss.Packs)), Remedy: elsewhere}
+	rest := ""
+	if unread > 0 {
+		rest = fmt.Sprintf("; of %s of its disk it is not known, since not all was looked at", telemetry.Bytes(unread))
+	}
+	return &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("restore point %s of %s is damaged: lost are %s of its disk, chunks: %d, bytes %s; packs that are missing or wrong: %d%s",
+		catalogue.Short(p.ID), p.Disk.Name, telemetry.Bytes(loss.Bytes()), loss.Chunks(p.Geometry), loss, len(loss.Packs), rest), Remedy: elsewhere}
 }
 
 // elsewhere is the remedy where a point is damaged.

@@ -39,7 +39,7 @@ func (w *Workflow) spec(ctx context.Context, q Request) (engine.Spec, error) {
 	if p.Partial != nil {
 		return engine.Spec{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("restore point %s is partial: only spans before %d of its disk are done", p.ID, p.Partial.Next), Remedy: "choose another one of `ivd points`"}
 	}
-	if err := w.lost(ctx, p.ID, nil); err != nil {
+	if err := w.lost(ctx, p.ID, nil, 0); err != nil {
 		return engine.Spec{}, err
 	}
 	name := q.Name

@@ -338,6 +338,50 @@ func (e *estate) retired(victims []*victim, want func(*victim) bool) {
 	}
 }
 
+// One restore makes all damage known of what it was to read: a byte in each of several
+// packs. All of them are retired, and the one backup after that heals them all.
+func TestOneRestoreFindsAllDamage(t *testing.T) {
+	e := newEstate(t)
+	v := &victim{kind: "data", way: "flipped"}
+	var err error
+	v.disk, err = e.Owner.Create(t.Context(), "datastore1", v.name(), 80)
+	e.Must(err)
+	_, err = lab.Write(t.Context(), e.LabDir, v.disk.Ref.ID(), 0, lab.Random(7, 80<<20))
+	e.Must(err)
+	all := []*victim{v}
+	e.backup(all, false)
+	p, _, err := e.Repo.ReadPoint(t.Context(), v.points[0])
+	e.Must(err)
+	page, err := e.Repo.Page(t.Context(), p.Pages[0], p.Geometry)
+	e.Must(err)
+	var packs []ivd.PackID
+	for _, ref := range page.Packs {
+		name := e.Repo.PackName(format.DataPack, ref.Pack)
+		if _, err := e.Repo.Store().Stat(t.Context(), name); err == nil {
+			packs = append(packs, ref.Pack)
+			e.damage(name, ways[v.way](e.get(name), nil))
+		}
+	}
+	if len(packs) < 4 {
+		t.Fatalf("%d packs", len(packs))
+	}
+	f := e.restore(all)[v.name()]
+	if f == nil || !strings.Contains(f.Message, fmt.Sprintf("chunks: %d, ", len(packs))) || !strings.Contains(f.Message, fmt.Sprintf("wrong: %d", len(packs))) || strings.Contains(f.Message, "not looked at") {
+		t.Errorf("%d packs are damaged, and it says: %+v", len(packs), f)
+	}
+	x, err := e.Repo.Retired(t.Context())
+	e.Must(err)
+	for _, pack := range packs {
+		if !x.Pack(pack) {
+			t.Errorf("pack %s is not retired", pack)
+		}
+	}
+	e.backup(all, false)
+	for _, f := range e.restore(all) {
+		t.Errorf("after the next backup: %+v", f)
+	}
+}
+
 // below are the objects of a folder.
 func (e *estate) below(folder string) []store.Name {
 	e.Helper()

@@ -9,6 +9,7 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
+	"ivdmover/shared/image"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
@@ -105,15 +106,17 @@ func (t *attempt) run(ctx context.Context) error {
 	t.a.opened(d)
 	t.record.opened(d.Transport(), d.Refused())
 	t.tellRefused(ctx, d)
+	var suspects []image.Suspect
 	if t.job.Kind == job.Restore {
-		err = t.restore(ctx, d)
+		suspects, err = t.restore(ctx, d)
 	} else {
 		err = t.backup(ctx, d)
 	}
 	if closeErr := d.Close(); err == nil {
 		err = closeErr
 	}
-	return err
+	t.a.hold(false)
+	return t.examine(ctx, suspects, err)
 }
 
 // ready refuses a job whose lease ends too soon, unless it is a restore that reads
@@ -208,12 +211,14 @@ func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
 	}.Run(ctx)
 }
 
-func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
+// restore writes the job's part of the point. Suspects are the packs of which it could not
+// read something.
+func (t *attempt) restore(ctx context.Context, d *disk.Disk) (suspects []image.Suspect, err error) {
 	im, err := pipeline.OpenImage(ctx, t.w.Repository, *t.job, pipeline.Reading{
 		Memory: t.w.Memory, Request: d.Tuning().Request, Mover: t.w.Name, Open: t.w.readers.get,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer im.Close(ctx)
 	err = pipeline.Restore{
@@ -221,7 +226,7 @@ func (t *attempt) restore(ctx context.Context, d *disk.Disk) error {
 		Meter: &t.a.meter, Limits: t.w.Limits, Stop: t.w.stop, InFlight: d.Tuning().Depth, Request: d.Tuning().Request,
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
-	return t.examine(ctx, im.Suspects(), err)
+	return im.Suspects(), err
 }
 
 // seal stores a checkpoint. With the last one the job is done, and its snapshot may

@@ -56,6 +56,14 @@ func (l Loss) Bytes() (n int64) {
 	return n
 }
 
+// Chunks is of how many chunks something is lost.
+func (l Loss) Chunks(g ivd.Geometry) (n int64) {
+	for _, e := range l.Ranges {
+		n += (e.Length + g.ChunkSize - 1) / g.ChunkSize
+	}
+	return n
+}
+
 // rangesTold is how many ranges are named; more are only counted.
 const rangesTold = 8
 

@@ -64,6 +64,9 @@ type Record struct {
 	// Damaged are packs that its attempts have found damaged, each once and read whole
 	// before it was said: the coordinator looks for itself, and retires them.
 	Damaged []ivd.Damage `json:"damaged,omitempty"`
+	// Unread is of how much of the disk, in bytes, a job that has found damage has not
+	// looked whether there is more.
+	Unread int64 `json:"unread,omitempty"`
 
 	Stats   ivd.Stats    `json:"stats"`
 	Failure *ivd.Failure `json:"failure,omitempty"`

@@ -9,8 +9,8 @@ import (
 	"ivdmover/shared/store"
 )
 
-// checkPiece is how much of a pack is read at once.
-const checkPiece = 1 << 20
+// CheckPiece is how much of a pack CheckPack reads at once, in bytes.
+const CheckPiece = 1 << 20
 
 // CheckPack reads a whole pack from the store, piece by piece, and returns what is
 // wrong with it; nil: it is what its name says. A pack is named in tables of its own
@@ -29,7 +29,7 @@ func (r *Repository) CheckPack(ctx context.Context, kind format.PackKind, id ivd
 		return nil, fmt.Errorf("ask for %s: %w", name, err)
 	}
 	sum := format.NewPackHash()
-	buf := make([]byte, min(checkPiece, info.Size))
+	buf := make([]byte, min(CheckPiece, info.Size))
 	for off := int64(0); off < info.Size; off += int64(len(buf)) {
 		part := buf[:min(int64(len(buf)), info.Size-off)]
 		switch err := r.st.ReadAt(ctx, name, part, off); {
