@@ -16,16 +16,21 @@ import (
 const (
 	markPrefix = "ivdmover run "
 	markOf     = " of "
+	// examinedPrefix begins the mark of an examination, whose name it begins, too: what is true
+	// of a run's snapshots and its lease is true of an examination's.
+	examinedPrefix  = "ivdmover " + examinationName
+	examinationName = "examination-"
 )
 
 // Mark is the description of a run's snapshots; by it they are ours. It names the run
 // and the repository, which others know nothing of; and of that the incarnation, since a
 // copy of a repository has its id.
 func Mark(r *repo.Repository, run ivd.RunID) string {
-	return markPrefix + string(run) + markOf + here(r)
+	return markPrefix + string(run) + markOf + Here(r)
 }
 
-func here(r *repo.Repository) string { return fmt.Sprintf("%s.%.8s", r.ID(), r.Incarnation()) }
+// Here is what marks call the repository.
+func Here(r *repo.Repository) string { return fmt.Sprintf("%s.%.8s", r.ID(), r.Incarnation()) }
 
 // Marked is what a snapshot's description says of who made it.
 type Marked struct {
@@ -36,15 +41,20 @@ type Marked struct {
 // runName is what a run can be called; another text is nobody's mark.
 var runName = regexp.MustCompile(`^[0-9a-z-]{1,64}$`)
 
-// ReadMark reads a description; false: no backup has made the snapshot.
+// ReadMark reads a description; false: neither a backup nor an examination has made the
+// snapshot.
 func ReadMark(description string) (m Marked, ok bool) {
 	text, ok := strings.CutPrefix(description, markPrefix)
+	if !ok {
+		text, ok = strings.CutPrefix(description, examinedPrefix)
+		text = examinationName + text
+	}
 	run, repository, _ := strings.Cut(text, markOf)
 	return Marked{ivd.RunID(run), repository}, ok && runName.MatchString(run)
 }
 
 // Ours reports whether a run of this repository has made it.
-func (w *Workflow) Ours(m Marked) bool { return m.Repository == here(w.Repo) }
+func (w *Workflow) Ours(m Marked) bool { return m.Repository == Here(w.Repo) }
 
 // standing is what is known of a run whose snapshot was found. It is asked for after that:
 // a run has its lease before it asks for a snapshot.
@@ -106,10 +116,14 @@ func (w *Workflow) MayDelete(ctx context.Context, r engine.Records, ref ivd.Disk
 	}
 	s, err := w.standing(ctx, r, m.Run, ref)
 	if err == nil && !s.ended() {
-		err = &ivd.Error{
+		e := &ivd.Error{
 			Kind: ivd.Locked, Err: fmt.Errorf("run %s is under way, or its lease still stands", m.Run),
 			Remedy: "wait for its end, or end it with `ivd run cancel " + string(m.Run) + "`",
 		}
+		if strings.HasPrefix(string(m.Run), examinationName) {
+			e.Remedy = "wait for the end of `ivd-mover doctor`: an examination takes half an hour at most, and its lease is over after an hour and a half"
+		}
+		err = e
 	}
 	return err
 }

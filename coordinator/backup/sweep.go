@@ -21,8 +21,8 @@ const (
 // one whose creation came to its end only after its run had been cleaned up, for
 // whatever reason. It looks where one may be: at the disks that have ended lately, with
 // one call each; and at all disks once in a day, since records may be lost. A snapshot
-// goes whose mark names this repository, in which no lease of its run stands, unless the
-// run is known to be under way. Every other one stays: it goes when a person says so.
+// goes whose mark names this repository, in which no lease of its run, or examination,
+// stands, unless the run is known to be under way. Every other one stays: it goes when a person says so.
 func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
 	s := sweep{w: w, records: r}
 	for source, v := range w.Sources {
@@ -103,7 +103,7 @@ func (s *sweep) disk(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef)
 	for _, snap := range snaps {
 		m, ok := ReadMark(snap.Description)
 		if !ok || !s.w.Ours(m) {
-			continue // another's, or an examination's, which the ledger has to its end
+			continue // another's
 		}
 		of, err := s.w.standing(ctx, s.records, m.Run, ref)
 		if err != nil {

@@ -68,7 +68,7 @@ func (b *Bench) CoordinatorOf(instance string, sources inventory.Sources) *Coord
 	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
 	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
 	c.Doctors = examine.New(examine.Deps{
-		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
+		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Leases: b.Repo, Here: backup.Here(b.Repo), Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Engine = engine.New(engine.Deps{
 		Queue: c.Queue, Leases: leases{b.Repo, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet, Witness: witness.At(filepath.Join(b.StateDir, instance)),

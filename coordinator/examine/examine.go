@@ -3,7 +3,9 @@
 // deletes the snapshot when the doctor says so, or falls silent, or takes too long.
 //
 // What it promises: no snapshot of an examination outlives it, since an obligation
-// is stored before the snapshot is asked for. An examination is no run.
+// is stored before the snapshot is asked for. The snapshot's mark names the repository
+// where the examination has a lease there: so whoever finds it knows when it is nobody's
+// any more, though the obligation be lost. An examination is no run.
 package examine
 
 import (
@@ -24,6 +26,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
 )
 
 const (
@@ -32,7 +35,7 @@ const (
 	examination = "examination-"
 	markPrefix  = "ivdmover " + examination
 	// limit is how long an examination may take before its snapshot is deleted, done
-	// or not.
+	// or not, unless the disk's vCenter wants snapshots to be younger.
 	limit = 30 * time.Minute
 )
 
@@ -45,15 +48,26 @@ type Fleet interface {
 	Mover(ctx context.Context, name string) (job.Mover, error)
 }
 
+// Leases opens and ends leases; a repository does.
+type Leases interface {
+	OpenLease(ctx context.Context, s repo.LeaseSpec) (repo.Lease, error)
+	EndLease(ctx context.Context, id ivd.LeaseID) error
+}
+
 // Deps are what a Room works with. It owns none of them.
 type Deps struct {
 	Sources  inventory.Sources
 	Ledger   *ledger.Ledger
 	Fleet    Fleet
+	Leases   Leases
+	Here     string        // what marks call the repository that the leases are of
 	Silent   time.Duration // without a heartbeat since this start, a doctor is gone
 	Instance string        // names this coordinator; the same after a restart
 	Log      *slog.Logger
-	Now      func() time.Time // nil: time.Now
+
+	SnapshotAge map[ivd.SourceID]time.Duration // how old snapshots may grow; 0: as they like
+
+	Now func() time.Time // nil: time.Now
 }
 
 // Room is where disks are examined. Its methods are safe for concurrent use.
@@ -105,7 +119,7 @@ func (r *Room) begin(ctx context.Context, q job.ExamineRequest, doctor job.Mover
 	if q.Snapshot != "" {
 		err = hasSnapshot(ctx, v, disk.Ref, q.Snapshot)
 	} else {
-		x.Made, x.Deadline = true, r.Now().UTC().Add(limit)
+		x.Made, x.Deadline = true, r.Now().UTC().Add(r.limit(disk.Ref.Source()))
 		x.Snapshot, err = r.snapshot(ctx, v, x.Run, made{
 			Disk: disk.Ref, Doctor: q.Doctor, Process: q.Process, Host: doctor.Host, Coordinator: r.Instance,
 		})
@@ -123,6 +137,14 @@ func (r *Room) begin(ctx context.Context, q job.ExamineRequest, doctor job.Mover
 	r.Log.Info("a disk is examined, and a login for it is given", "host", doctor.Host, "doctor", q.Doctor, "disk", disk.Ref.ID(),
 		"name", disk.Name, "vcenter", v.Name(), "user", x.Login.User, "snapshot", x.Snapshot, "made", x.Made)
 	return x, nil
+}
+
+// limit is how long an examination of a disk of a vCenter may take.
+func (r *Room) limit(source ivd.SourceID) time.Duration {
+	if age := r.SnapshotAge[source]; age > 0 {
+		return min(limit, age)
+	}
+	return limit
 }
 
 func (r *Room) describe(q job.ExamineRequest, v *inventory.VCenter, d inventory.Disk) job.Examination {

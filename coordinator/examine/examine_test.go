@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/fleet"
@@ -20,6 +21,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
 	"ivdmover/shared/sealed"
 )
 
@@ -261,5 +263,74 @@ func TestOneOfTheCoordinatorsExamines(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	b.Must(v.q.EndExamination(ctx, v.ask))
+	b.NothingLeft(d)
+}
+
+// The mark of an examination's snapshot names the repository, and its lease there says
+// whether somebody works with it: though the ledger be lost, it is found and deleted when
+// the lease is over, and not before.
+func TestExaminationThatTheLedgerHasLost(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	s, _ := examining(b, "one")
+	v, x := begun(b, d)
+	snaps, err := b.VC.Snapshots(t.Context(), b.InLab(d.Ref))
+	b.Must(err)
+	m, ok := backup.ReadMark(snaps[0].Description)
+	if len(snaps) != 1 || !ok || m.Run != x.Run || !s.Backup.Ours(m) || b.Leases() != 1 {
+		t.Fatalf("%+v, %+v, %d leases", snaps, m, b.Leases())
+	}
+	b.Must(s.Queue.State().DeletePrefix(t.Context(), "ledger"))
+	sweep := func() {
+		t.Helper()
+		b.Must(s.Queue.State().DeletePrefix(t.Context(), "turn"))
+		b.Must(s.Backup.Sweep(t.Context(), s.Engine))
+	}
+	sweep()
+	if b.Snapshots(d) != 1 {
+		t.Error("deleted under its lease")
+	}
+	b.Must(v.q.EndExamination(t.Context(), v.ask)) // of which nobody knows any more
+	for l, err := range b.Repo.Leases(t.Context()) {
+		b.Must(err)
+		if l.Deadline.After(time.Now().Add(examine.Limit + 2*repo.Margin)) {
+			t.Errorf("its lease lasts until %s", l.Deadline)
+		}
+		b.Must(b.Repo.EndLease(t.Context(), l.ID))
+	}
+	sweep()
+	b.NothingLeft(d)
+
+	begun(b, d) // one that ends as it should leaves no lease
+	s.Clock.Advance(examine.Limit + time.Minute)
+	b.Settle(s)
+	b.NothingLeft(d)
+	if n := b.Leases(); n != 0 {
+		t.Errorf("%d leases are left", n)
+	}
+}
+
+// An examination's snapshot grows no older than the vCenter's limit for snapshots.
+func TestExaminationKeepsToTheSnapshotAge(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	d := b.Disk("a", 8)
+	s := b.Coordinator("one")
+	s.Doctors.SnapshotAge = map[ivd.SourceID]time.Duration{b.VC.Source(): 10 * time.Minute}
+	stop, err := s.Doctors.Serve(t.Context(), s.Queue)
+	b.Must(err)
+	defer stop()
+	_, x := begun(b, d)
+	if left := time.Until(x.Deadline); left > 10*time.Minute {
+		t.Errorf("it may last for %s", left)
+	}
+	s.Clock.Advance(9 * time.Minute)
+	b.Settle(s)
+	if b.Snapshots(d) != 1 {
+		t.Error("deleted too soon")
+	}
+	s.Clock.Advance(2 * time.Minute)
+	b.Settle(s)
 	b.NothingLeft(d)
 }

@@ -39,7 +39,10 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inven
 	l := ledger.New(q.State(), log, nil)
 	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: ages(cfg.VCenters, sources), Log: log})
 	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
-	h.doctors = examine.New(examine.Deps{Sources: sources, Ledger: l, Fleet: h.fleet, Silent: fleet.SilentMover, Instance: instance, Log: log})
+	h.doctors = examine.New(examine.Deps{
+		Sources: sources, Ledger: l, Fleet: h.fleet, Leases: r, Here: backup.Here(r), Silent: fleet.SilentMover, Instance: instance,
+		SnapshotAge: ages(cfg.VCenters, sources), Log: log,
+	})
 	h.engine = engine.New(engine.Deps{
 		Queue: q, Leases: r, Ledger: l, Fleet: h.fleet, Witness: witness.At(filepath.Join(cfg.StateDir, "under-way")),
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: h.backup, restore.Kind: h.restore},

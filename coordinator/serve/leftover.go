@@ -36,7 +36,8 @@ func (e *estate) DeleteSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter 
 	}
 	if examine.Ours(x.s.Description) {
 		err = e.house.doctors.MayDelete(ctx, x.of, x.s.Description)
-	} else {
+	}
+	if _, marked := backup.ReadMark(x.s.Description); err == nil && (marked || !examine.Ours(x.s.Description)) {
 		err = e.house.backup.MayDelete(ctx, e.house.engine, x.of, x.s.Description)
 	}
 	if err != nil {
