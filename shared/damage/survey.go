@@ -17,7 +17,7 @@ import (
 type Survey struct {
 	Known []ivd.PackID // they were read whole before, and are not again
 	Room  int          // it ends when so much damage is found
-	Tick  func()       // called after each piece that was read; nil: nobody wants to know
+	Tick  func()       // called after each piece that was read, by several goroutines; nil: nobody wants to know
 	Over  func() bool  // it ends when this says so; nil: never
 
 	mu    sync.Mutex

@@ -2,6 +2,7 @@ package damage_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"ivdmover/shared/damage"
@@ -33,18 +34,18 @@ func TestSurvey(t *testing.T) {
 	r.Damage(format.DataPack, data[0], 100)
 	r.Delete(format.DataPack, data[1])
 	r.Damage(format.IndexPack, node.Pack, node.Offset+60)
-	ticks := 0
+	var ticks atomic.Int64
 	want := damage.Sorted([]ivd.PackID{data[0], data[1], node.Pack})
 	if found, unread, err := survey(&damage.Survey{Room: 9, Known: []ivd.PackID{{1}}}); err != nil || unread != 0 || !slices.Equal(found, want) {
 		t.Errorf("found %v, want %v; %d, %v", found, want, unread, err)
 	}
 	known := []ivd.PackID{data[0], node.Pack}
 	asked := r.Store.Calls(storetest.Stat)
-	if found, unread, err := survey(&damage.Survey{Room: 9, Known: known, Tick: func() { ticks++ }}); err != nil || unread != 0 || !slices.Equal(found, data[1:]) {
+	if found, unread, err := survey(&damage.Survey{Room: 9, Known: known, Tick: func() { ticks.Add(1) }}); err != nil || unread != 0 || !slices.Equal(found, data[1:]) {
 		t.Errorf("beside those that are known: %v, %d, %v", found, unread, err)
 	}
-	if n := r.Store.Calls(storetest.Stat) - asked; n != 3 || ticks == 0 { // one is missing, and there are the other node and the page
-		t.Errorf("%d packs were asked for, %d ticks", n, ticks)
+	if n := r.Store.Calls(storetest.Stat) - asked; n != 3 || ticks.Load() == 0 { // one is missing, and there are the other node and the page
+		t.Errorf("%d packs were asked for, %d ticks", n, ticks.Load())
 	}
 	for name, s := range map[string]*damage.Survey{"no room": {}, "no time": {Room: 9, Over: func() bool { return true }}} {
 		if found, unread, err := survey(s); err != nil || unread != geometry.Capacity || len(found) != 0 {
