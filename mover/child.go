@@ -54,11 +54,13 @@ func final(err error) bool {
 // work loads the library, opens the repository, connects to the queue, and does jobs
 // until a signal. It must run on the main thread, as the library requires.
 func work(f flags, l *life) (err error) {
-	c, log, err := f.load()
+	s, err := begin(&f)
 	if err != nil {
 		return err
 	}
-	slog.SetDefault(log)
+	defer s.end()
+	c, log, host := s.config, s.log, s.host
+	l.loaded.Store(true)
 	// Go returns memory to the system before the process exceeds its bounds by much.
 	debug.SetMemoryLimit(int64(c.Mover.Memory) + int64(c.Mover.DedupMemory) + overhead)
 
@@ -72,12 +74,6 @@ func work(f flags, l *life) (err error) {
 		os.Exit(exitFailed)
 	}()
 
-	host, end, err := loadHost(c, log)
-	if err != nil {
-		return err
-	}
-	defer end()
-	l.loaded.Store(true)
 	have, err := reach(c, log, stop)
 	if errors.Is(err, errStopped) {
 		return nil
@@ -98,6 +94,25 @@ func work(f flags, l *life) (err error) {
 	}
 	l.worker.Store(w)
 	return w.Run(context.Background(), stop)
+}
+
+// start is what a mover has before it touches a network.
+type start struct {
+	config *config.Config
+	log    *slog.Logger
+	host   *disk.Host
+	end    func() // must be called when all disks are closed
+}
+
+// begin does all that a mover does before it touches a network: what it fails of,
+// `ivd-mover check` finds. It must run on the main thread, as the library requires.
+func begin(f *flags) (s start, err error) {
+	if s.config, s.log, err = f.load(); err != nil {
+		return s, err
+	}
+	slog.SetDefault(s.log)
+	s.host, s.end, err = loadHost(s.config, s.log)
+	return s, err
 }
 
 // loadHost writes VDDK's configuration, loads the library, and finds out what this

@@ -14,6 +14,8 @@ import (
 
 	"ivdmover/shared/config"
 	"ivdmover/shared/format"
+	"ivdmover/shared/queue"
+	"ivdmover/shared/store/open"
 	"ivdmover/shared/supervise"
 	"ivdmover/shared/telemetry"
 	"ivdmover/vddk"
@@ -83,6 +85,7 @@ Exit status: 0 asked to stop and done, 1 failed, 2 wrong usage or configuration.
 		RunE:   func(*cobra.Command, []string) error { child(f); return nil },
 	})
 	root.AddCommand(doctorCommands(&f)...)
+	root.AddCommand(checkCommands(&f)...)
 	return root
 }
 
@@ -172,6 +175,12 @@ func (f *flags) load() (*config.Config, *slog.Logger, error) {
 		return nil, nil, usageError{err}
 	}
 	if err := checkMemory(c, format.PackSize); err != nil {
+		return nil, nil, usageError{err}
+	}
+	if err := open.Check(c.Repository, log); err != nil {
+		return nil, nil, usageError{err}
+	}
+	if err := queue.Check(queueOptions(c)); err != nil {
 		return nil, nil, usageError{err}
 	}
 	return c, log.With(telemetry.Mover(c.Mover.Name)), nil

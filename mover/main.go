@@ -41,11 +41,14 @@ func run() int {
 		err = command().Execute()
 	}
 	var usage usageError
+	var child said
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, supervise.ErrFinal), errors.Is(err, errChecksFailed):
 		return status(exitFailed) // the child, or the report, has the reason
+	case errors.As(err, &child):
+		return child.status
 	case errors.As(err, &usage):
 		report(err)
 		return status(exitUsage)

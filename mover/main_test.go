@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/broker"
+	"ivdmover/coordinator/cli"
 	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/job"
@@ -119,6 +120,7 @@ func program(ctx context.Context, args ...string) *exec.Cmd {
 
 func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 	p := newPlace(t)
+	onPath(t)
 	bad := newBadLibraries(t, p.libdir)
 	library := func(folder string) func() { return func() { p.change(p.libdir, folder) } }
 	settings := func(file string) func() {
@@ -152,6 +154,12 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		{"it is a folder", settings(bad.none), nil, exitFailed, []string{"mover.vddk.config_file", bad.none, "lines NAME=VALUE"}},
 		{"its buffers are too large", settings(bad.settings), nil, exitFailed, []string{"BufSizeIn64KB", "16 MiB", "BufCount to 4"}},
 		{"a transport that there is not", func() { p.change("[nbdssl]", "[sna]") }, nil, exitUsage, []string{"sna", "san", "hotadd, nbdssl, nbd"}},
+		{"credentials for the queue that are not there", func() { p.change("creds_file: \"", "creds_file: \"/nowhere") }, nil, exitUsage, []string{"queue.creds_file", "/nowhere"}},
+		{"keys of the store that are not there", func() {
+			p.change("dir://", "s3://bucket/")
+			p.change(" }", ", endpoint: 'http://127.0.0.1:1', credentials_file: /nowhere }")
+		}, nil, exitUsage, []string{"/nowhere"}},
+		{"a folder of VDDK's that cannot be made", func() { p.change("temp_dir: \"", "temp_dir: \"/dev/null/") }, nil, exitFailed, []string{"/dev/null/"}},
 		{"no repository", func() { p.change("dir://", "dir:///nowhere") }, nil, exitFailed, []string{"nowhere"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -177,6 +185,9 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 			if cmd.ProcessState.ExitCode() != c.code || strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "ivd-mover: ") {
 				t.Errorf("status %d, want %d; it said %q", cmd.ProcessState.ExitCode(), c.code, text)
 			}
+			if c.args == nil && c.name != "no repository" {
+				p.checks(ctx, c.code, text)
+			}
 			for _, s := range c.says {
 				if !strings.Contains(text, s) {
 					t.Errorf("%q does not say %q", text, s)
@@ -191,6 +202,25 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 				t.Errorf("%v: its last heartbeat is %+v", err, m)
 			}
 		})
+	}
+}
+
+// checks compares what a check says with what a mover has ended of.
+func (p *place) checks(ctx context.Context, code int, want string) {
+	p.t.Helper()
+	cmd := program(ctx, "check", "--config", p.config, "--log-level", "error")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	_ = cmd.Run() // its status is what is looked at
+	if said.String() != want || cmd.ProcessState.ExitCode() != code {
+		p.t.Errorf("check: status %d, %q", cmd.ProcessState.ExitCode(), said.String())
+	}
+	var out, errs bytes.Buffer
+	got := cli.Execute(ctx, []string{"config", "check", "--mover", "--config", p.config}, cli.Streams{Out: &out, Err: &errs}, cli.Extra{})
+	reason := strings.TrimPrefix(want, "ivd-mover: ")
+	last := errs.String()[strings.LastIndex("\n"+strings.TrimSuffix(errs.String(), "\n"), "\n"):] // behind the mover's log
+	if got != 2 || out.Len() != 0 || !strings.HasPrefix(last, "ivd: ") || !strings.HasSuffix(last, reason) || strings.Count(errs.String(), "ivd: ") != 1 {
+		p.t.Errorf("ivd config check: status %d, %q, %q", got, out.String(), errs.String())
 	}
 }
 

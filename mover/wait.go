@@ -49,12 +49,15 @@ func reach(c *config.Config, log *slog.Logger, stop <-chan struct{}) (r reached,
 		return r, err
 	}
 	return r, await(ctx, log, "the queue", func(ctx context.Context) (err error) {
-		r.queue, err = queue.Connect(ctx, queue.Options{
-			URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile,
-			Mover: c.Mover.Name, Log: log,
-		})
+		o := queueOptions(c)
+		o.Log = log
+		r.queue, err = queue.Connect(ctx, o)
 		return err
 	})
+}
+
+func queueOptions(c *config.Config) queue.Options {
+	return queue.Options{URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile, Mover: c.Mover.Name}
 }
 
 func await(ctx context.Context, log *slog.Logger, what string, do func(context.Context) error) error {

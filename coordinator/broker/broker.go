@@ -173,6 +173,12 @@ func start(ctx context.Context, ns *server.Server, log *log) error {
 	return nil
 }
 
+// Check reads what Start reads before it listens.
+func Check(o Options) error {
+	_, err := serverOptions(o)
+	return err
+}
+
 func serverOptions(o Options) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "ivd",

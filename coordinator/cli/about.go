@@ -47,23 +47,41 @@ func (a *app) config() *cobra.Command {
 func (a *app) configCheck() *cobra.Command {
 	var file string
 	var mover bool
+	var movers int
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check a configuration without using it",
 		Long: `Does with a configuration what ivd serve does before it touches a network: it reads
-the file, and every file that is named in it. Where it has a library for movers, or
-with --mover, what they use of it is checked too. Every problem is named, one a line.`,
+the file, and every file that is named in it. What movers use of it is checked too, as
+far as the file shows it. Every problem is named, one a line. Run it as the user of
+ivd serve.
+
+With --mover, this host's ivd-mover does what it does at its start, the loading of VDDK
+with it (where there is no ivd, ivd-mover check does), and the coordinator's part is
+left out. With --movers N, that is done as ivd serve --movers N would, beside all that
+ivd serve does.`,
 		Example: `  ivd config check --config /etc/ivd/ivd.yaml
+  ivd config check --config /etc/ivd/ivd.yaml --movers 2
   ivd config check --config /etc/ivd/ivd.yaml --mover`,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if movers < 0 {
+				return usagef("--movers %d: want 0 or more", movers)
+			}
+			if mover && movers > 0 {
+				return usagef("give --mover or --movers, not both")
+			}
 			cfg, err := config.Load(file)
 			if err != nil {
 				return err
 			}
+			o := serve.Options{Movers: movers, ConfigFile: file, Log: slog.New(slog.NewTextHandler(a.errs, nil))}
 			if !mover {
-				err = serve.Check(cfg, serve.Options{Log: slog.New(slog.NewTextHandler(a.errs, nil))})
+				err = serve.Check(cfg, o)
 			}
-			if mover || cfg.Mover.VDDK.LibDir != "" {
+			switch {
+			case mover || movers > 0:
+				err = errors.Join(err, serve.CheckMovers(cmd.Context(), cfg, o, a.errs))
+			case cfg.Mover.VDDK.LibDir != "":
 				err = errors.Join(err, cfg.ValidateMover())
 			}
 			if err != nil {
@@ -74,7 +92,8 @@ with --mover, what they use of it is checked too. Every problem is named, one a 
 		},
 	}
 	withConfig(c, &file)
-	c.Flags().BoolVar(&mover, "mover", false, "check what ivd-mover uses of it")
+	c.Flags().BoolVar(&mover, "mover", false, "check what a mover on this host does with it")
+	c.Flags().IntVar(&movers, "movers", 0, "check what ivd serve with `N` movers does with it")
 	return c
 }
 

@@ -188,7 +188,12 @@ func Check(cfg *config.Config, o Options) error {
 		_, err := config.ReadSecret(c.PasswordFile, o.Log)
 		wrong = append(wrong, err, inventory.Check(inventory.Config{Name: c.Name, URL: c.URL, Thumbprint: string(c.Thumbprint)}))
 	}
-	wrong = append(wrong, apiOptions(cfg, "", o.Log).Check())
+	wrong = append(wrong, apiOptions(cfg, "", o.Log).Check(), open.Check(cfg.Repository, o.Log), checkState(cfg.StateDir))
+	if cfg.Queue.URL != "" {
+		wrong = append(wrong, queue.Check(queueOptions(cfg.Queue)))
+	} else {
+		wrong = append(wrong, broker.Check(brokerOptions(cfg)))
+	}
 	_, err := newLocalMovers(cfg, o)
 	wrong = append(wrong, err)
 	if o.Movers > 0 {
@@ -223,16 +228,27 @@ func startBroker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*br
 	if cfg.Queue.URL != "" {
 		return nil, nil
 	}
-	return broker.Start(ctx, broker.Options{
+	o := brokerOptions(cfg)
+	o.Logger = log
+	return broker.Start(ctx, o)
+}
+
+func brokerOptions(cfg *config.Config) broker.Options {
+	return broker.Options{
 		Dir: filepath.Join(cfg.StateDir, "queue"), Socket: cfg.QueueSocket(), Listen: cfg.Queue.Listen, Creds: cfg.StateDir,
-		CertFile: cfg.Queue.TLS.CertFile, KeyFile: cfg.Queue.TLS.KeyFile, Logger: log,
-	})
+		CertFile: cfg.Queue.TLS.CertFile, KeyFile: cfg.Queue.TLS.KeyFile,
+	}
+}
+
+func queueOptions(c config.Queue) queue.Options {
+	return queue.Options{Name: "ivd serve", URL: c.URL, CredsFile: c.CredsFile, CAFile: c.CAFile, AckWait: c.AckWait.Std()}
 }
 
 // connectQueue connects to the embedded queue or to the one that is configured,
 // and makes sure that streams and buckets are there.
 func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, log *slog.Logger) (*queue.Queue, error) {
-	o := queue.Options{Name: "ivd serve", URL: c.URL, CredsFile: c.CredsFile, CAFile: c.CAFile, AckWait: c.AckWait.Std(), Log: log}
+	o := queueOptions(c)
+	o.Log = log
 	if server != nil {
 		o.URL, o.InProcess = "", server
 	}

@@ -320,6 +320,26 @@ func TestCheckIsTheStartItself(t *testing.T) {
 	if err := serve.Check(w.config(t, ""), quiet(serve.Options{})); err != nil {
 		t.Error(err)
 	}
+	w.write(t, "file", "")
+	for name, spoil := range map[string]func(*config.Config){
+		"creds_file": func(c *config.Config) { c.Queue.URL, c.Queue.CredsFile = "nats://127.0.0.1:1", "/nowhere" },
+		"queue.tls": func(c *config.Config) {
+			c.Queue.Listen, c.Queue.TLS.CertFile, c.Queue.TLS.KeyFile = "127.0.0.1:0", "/nowhere", "/nowhere"
+		},
+		"credentials of":   func(c *config.Config) { c.Repository.URL, c.Repository.CredentialsFile = "s3://b", "/nowhere" },
+		"state_dir: ":      func(c *config.Config) { c.StateDir = filepath.Join(w.dir, "file", "state") },
+		"is no folder":     func(c *config.Config) { c.StateDir = filepath.Join(w.dir, "file") },
+		"others may write": func(c *config.Config) { c.StateDir = "/tmp" },
+	} {
+		cfg := w.config(t, "")
+		spoil(cfg)
+		if err := serve.Check(cfg, quiet(serve.Options{})); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := serve.Run(t.Context(), cfg, quiet(serve.Options{})); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("the start, %s: %v", name, err)
+		}
+	}
 }
 
 // await waits until a file holds a line; the test's own deadline bounds it.

@@ -28,8 +28,36 @@ type state struct {
 // same user.
 func TokenFile(dir string) string { return filepath.Join(dir, "api.token") }
 
+// checkState finds what openState would end of, without making or locking anything.
+func checkState(dir string) error {
+	there := dir
+	for {
+		info, err := os.Stat(there)
+		switch {
+		case err == nil && !info.IsDir():
+			return &ivd.Error{Kind: ivd.Invalid, Op: "state_dir", Err: fmt.Errorf("%s is no folder", there), Remedy: "name another state_dir"}
+		case err == nil && there == dir:
+			return errors.Join(closed(dir), writable(dir))
+		case err == nil:
+			return writable(there) // it is to be made
+		case !errors.Is(err, fs.ErrNotExist) || there == filepath.Dir(there):
+			return &ivd.Error{Kind: ivd.Invalid, Op: "state_dir", Err: err, Remedy: stateRemedy}
+		}
+		there = filepath.Dir(there)
+	}
+}
+
+func writable(dir string) error {
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Op: "state_dir", Err: fmt.Errorf("%s: %w", dir, err), Remedy: stateRemedy + "; check as the user of `ivd serve`"}
+	}
+	return nil
+}
+
+const stateRemedy = "check state_dir and its rights"
+
 func openState(dir string) (*state, error) {
-	const remedy = "check state_dir and its rights"
+	const remedy = stateRemedy
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make the state folder", Err: err, Remedy: remedy}
 	}

@@ -99,33 +99,35 @@ func isArgument(w string) bool { return !regexp.MustCompile(`^[a-z][a-z-]*$`).Ma
 func moverCommands(t *testing.T) *cobra.Command {
 	t.Helper()
 	all := &cobra.Command{Use: "ivd-mover"}
-	doctor := &cobra.Command{Use: "doctor"}
-	all.AddCommand(doctor)
+	doctor, check := &cobra.Command{Use: "doctor"}, &cobra.Command{Use: "check"}
+	all.AddCommand(doctor, check)
 	files, err := filepath.Glob(filepath.Join(root(t), "mover", "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	use := regexp.MustCompile(`Use: +"([a-z]+)`)
 	flag := regexp.MustCompile(`(?:Var|VarP|String|Bool)\(&?[\w.]+, "([a-z-]+)"`)
-	found := false
+	found := map[string]bool{}
 	for _, f := range files {
 		src, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range use.FindAllSubmatch(src, -1) {
-			found = found || string(m[1]) == doctor.Use
+			found[string(m[1])] = true
 		}
 		for _, m := range flag.FindAllSubmatch(src, -1) {
-			for _, c := range []*cobra.Command{all, doctor} {
+			for _, c := range []*cobra.Command{all, doctor, check} {
 				if c.Flags().Lookup(string(m[1])) == nil {
 					c.Flags().String(string(m[1]), "", "")
 				}
 			}
 		}
 	}
-	if !found {
-		t.Fatal("ivd-mover has no command doctor")
+	for _, c := range all.Commands() {
+		if !found[c.Name()] {
+			t.Fatalf("ivd-mover has no command %s", c.Name())
+		}
 	}
 	return all
 }

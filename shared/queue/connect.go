@@ -203,6 +203,12 @@ func unreadable(key string, err error) error {
 	return &ivd.Error{Kind: ivd.Invalid, Op: key, Err: err, Remedy: "name a file that this user can read"}
 }
 
+// Check reads what Connect reads before it asks anybody.
+func Check(o Options) error {
+	_, err := (&Queue{}).natsOptions(o)
+	return err
+}
+
 func connectError(o Options, err error) error {
 	op := "connect to the queue at " + redactedURL(o.URL)
 	if o.InProcess != nil {

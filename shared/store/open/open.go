@@ -43,7 +43,33 @@ func telling(ctx context.Context, r config.Repository, log *slog.Logger) (store.
 	if where.Scheme == "dir" {
 		return opened(dir.Open(where.Folder))
 	}
-	c := s3.Config{
+	c, err := bucketOf(r, where, log)
+	if err != nil {
+		return nil, err
+	}
+	return opened(s3.Open(ctx, c))
+}
+
+// Check reads what Open reads of a configuration before it asks a store, the files that
+// it names with it.
+func Check(r config.Repository, log *slog.Logger) error {
+	where, err := config.ParseLocation(r.URL)
+	if err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Op: "repository.url", Err: err}
+	}
+	if where.Scheme == "dir" {
+		return nil
+	}
+	c, err := bucketOf(r, where, log)
+	if err != nil {
+		return err
+	}
+	return s3.Check(c)
+}
+
+// bucketOf is the bucket that a configuration names.
+func bucketOf(r config.Repository, where config.Location, log *slog.Logger) (c s3.Config, err error) {
+	c = s3.Config{
 		Endpoint: r.Endpoint, Bucket: where.Bucket, Prefix: where.Prefix,
 		Region: r.Region, PathStyle: r.PathStyle, CAFile: r.CAFile, CredentialsFile: r.CredentialsFile,
 		ContentMD5: r.Checksum == config.ChecksumMD5, Log: log,
@@ -57,10 +83,10 @@ func telling(ctx context.Context, r config.Repository, log *slog.Logger) (store.
 			return access, secret, err
 		}
 		if c.AccessKey, c.SecretKey, err = c.ReadKeys(); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
-	return opened(s3.Open(ctx, c))
+	return c, nil
 }
 
 // OpenWhatIsThere opens the store of a repository that need not be writable, so that

@@ -70,6 +70,20 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
+// Check makes of the configuration what Open makes of it before it asks anybody, and
+// reads the files that it names.
+func Check(c Config) error {
+	s := &Store{bucket: c.Bucket, clock: &clock{}, plea: &plea{}}
+	err := s.connect(c)
+	if err == nil && s.keys != nil { // else a network may have to be asked for them
+		err = s.credentialsFound(c)
+	}
+	if err != nil {
+		return s.failed("open "+s.String(), err)
+	}
+	return nil
+}
+
 // Open connects, and makes sure that the bucket is there and may be read.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{bucket: c.Bucket, contentMD5: c.ContentMD5, clock: &clock{}, plea: &plea{}, retry: patient}
