@@ -233,7 +233,7 @@ func (d *driver) keepBeating(ctx context.Context, lose context.CancelCauseFunc) 
 			lose(err)
 			return
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && d.worthSaying(err) {
 			d.log.Warn("storing the run's beat failed", "err", err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
@@ -29,7 +30,7 @@ func (e *Engine) watchOver(ctx context.Context) {
 	} {
 		looks.Go(func() {
 			for wait := l.first; pause.For(ctx, wait) == nil; wait = e.pace(l.every) {
-				if err := l.look(ctx); err != nil && ctx.Err() == nil {
+				if err := l.look(ctx); err != nil && ctx.Err() == nil && ivd.KindOf(err) != ivd.Withheld { // of which the log has one line
 					e.Log.Warn(l.what+" failed; it is tried again", "err", err)
 				}
 			}

@@ -138,7 +138,7 @@ func (w *Worker) tend(ctx context.Context, ended <-chan struct{}) {
 		}
 	})
 	beat := func() {
-		if err := w.beat(ctx); err != nil && ctx.Err() == nil {
+		if err := w.beat(ctx); err != nil && ctx.Err() == nil && ivd.KindOf(err) != ivd.Withheld { // of which the log has one line
 			w.Log.Warn("sending a heartbeat failed", "err", err)
 		}
 	}

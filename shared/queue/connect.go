@@ -1,15 +1,11 @@
 package queue
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -64,6 +60,7 @@ type Queue struct {
 	movers   *Bucket
 
 	inProcess InProcess // nil: the server is elsewhere
+	gate      *gate     // nil: it is in this process
 
 	ctx   context.Context // ends with Close; for what runs in the background
 	end   context.CancelFunc
@@ -104,8 +101,11 @@ func Connect(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.nc, err = nats.Connect(o.server(), opts...); err != nil {
-		return nil, connectError(o, err)
+	if q.nc, err = reach(o, opts); err != nil {
+		return nil, err
+	}
+	if q.gate != nil {
+		q.gate.passed(q.nc)
 	}
 	if q.js, err = jetstream.New(q.nc, jetstream.WithDefaultTimeout(tryTimeout)); err != nil {
 		q.nc.Close()
@@ -122,7 +122,7 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Timeout(tryTimeout),
 		nats.MaxReconnects(-1),
-		nats.IgnoreAuthErrorAbort(), // credentials that are being rotated come back
+		nats.IgnoreAuthErrorAbort(), // the gate decides
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.PingInterval(15 * time.Second),
@@ -136,6 +136,9 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			if q.gate != nil {
+				q.gate.passed(nc)
+			}
 			q.log.Info("queue connection is back", "server", nc.ConnectedUrlRedacted())
 			q.mu.Lock()
 			defer q.mu.Unlock()
@@ -144,7 +147,9 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 			q.returned = make(chan struct{})
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			q.log.Warn("queue", "error", err)
+			if q.gate == nil || !q.gate.failed(err) {
+				q.log.Warn("queue", "error", err)
+			}
 		}),
 	}
 	if o.Mover == "" {
@@ -154,13 +159,19 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 	} else {
 		opts = append(opts, nats.Name(clientName(o.Mover)), nats.CustomInboxPrefix(inbox(o.Mover)))
 	}
+	q.gate = &gate{file: o.CredsFile, next: &net.Dialer{Timeout: tryTimeout}, log: o.Log, now: time.Now}
 	switch {
 	case o.InProcess != nil:
-		opts = append(opts, nats.InProcessServer(o.InProcess), nats.TokenHandler(o.InProcess.Token))
+		q.gate = nil
+		return append(opts, nats.InProcessServer(o.InProcess), nats.TokenHandler(o.InProcess.Token)), nil
 	case o.socket() != "":
-		opts = append(opts, nats.SetCustomDialer(bySocket(o.socket())), nats.SkipHostLookup())
+		q.gate.next = bySocket(o.socket())
+		opts = append(opts, nats.SkipHostLookup())
 	case o.URL == "":
 		return nil, ivd.Errorf(ivd.Invalid, "connect to the queue: neither a URL nor a server in this process")
+	}
+	if err := q.gate.set(&nats.Options{}); err != nil { // what is wrong with them has nothing to do with a server
+		return nil, err
 	}
 	if o.CAFile != "" {
 		if _, err := os.Stat(o.CAFile); err != nil {
@@ -168,35 +179,7 @@ func (q *Queue) natsOptions(o Options) ([]nats.Option, error) {
 		}
 		opts = append(opts, nats.RootCAs(o.CAFile))
 	}
-	if o.CredsFile != "" {
-		creds, err := credentials(o.CredsFile)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, creds)
-	}
-	return opts, nil
-}
-
-// credentials are those of a file: a user's JWT with its seed, or the seed of an nkey
-// alone.
-func credentials(file string) (nats.Option, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, unreadable("queue.creds_file", err)
-	}
-	defer clear(text)
-	if bytes.Contains(text, []byte("USER JWT")) {
-		return nats.UserCredentials(file), nil
-	}
-	option, err := nats.NkeyOptionFromSeed(file)
-	if err != nil { // it may quote what it has read
-		return nil, &ivd.Error{
-			Kind: ivd.Invalid, Op: "queue.creds_file " + file, Err: errors.New("it has neither a user's JWT nor the seed of an nkey"),
-			Remedy: "name a file that nsc or nk has made for a user, or the mover.creds of `ivd serve`",
-		}
-	}
-	return option, nil
+	return append(opts, nats.SetCustomDialer(q.gate), q.gate.set), nil
 }
 
 func unreadable(key string, err error) error {
@@ -207,39 +190,6 @@ func unreadable(key string, err error) error {
 func Check(o Options) error {
 	_, err := (&Queue{}).natsOptions(o)
 	return err
-}
-
-func connectError(o Options, err error) error {
-	op := "connect to the queue at " + redactedURL(o.URL)
-	if o.InProcess != nil {
-		op = "connect to the queue of this process"
-	}
-	kind, remedy := classify(err)
-	switch {
-	case kind == ivd.Denied:
-	case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
-		kind, remedy = ivd.Denied, "check queue.ca_file and that queue.url names the server as its certificate does"
-	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted):
-		kind, remedy = ivd.Invalid, "write queue.url with tls:// where the server has TLS, and with nats:// where it has not"
-	case o.socket() != "":
-		kind, remedy = ivd.Transient, "start `ivd serve` with the same state_dir, as the same user; a mover on another host needs queue.url"
-	case o.InProcess == nil:
-		kind, remedy = ivd.Transient, "check that the NATS server runs there, that queue.url is right and that no firewall is between"
-	}
-	return &ivd.Error{Kind: kind, Op: op, Err: err, Remedy: remedy}
-}
-
-// redactedURL is a list of URLs without the passwords that may stand in it.
-func redactedURL(urls string) string {
-	parts := strings.Split(urls, ",")
-	for i, p := range parts {
-		if u, err := url.Parse(strings.TrimSpace(p)); err == nil {
-			parts[i] = u.Redacted()
-		} else {
-			parts[i] = "[unreadable URL]"
-		}
-	}
-	return strings.Join(parts, ",")
 }
 
 // Close ends everything that the queue runs in the background, waits for it, and
@@ -305,7 +255,7 @@ func (q *Queue) newLine() {
 // retry calls try, each time with a deadline of its own, until it succeeds, or
 // fails with what time does not heal, or patience or ctx ends.
 func (q *Queue) retry(ctx context.Context, try func(context.Context) error) error {
-	b := pause.Backoff{First: 50 * time.Millisecond, Cap: time.Second, Patience: q.patience, Retry: answerable}
+	b := pause.Backoff{First: 50 * time.Millisecond, Cap: time.Second, Patience: q.patience, Retry: mayPass}
 	return b.Do(ctx, func(ctx context.Context) error {
 		once, cancel := q.onLine(ctx, tryTimeout)
 		defer cancel()
@@ -320,8 +270,17 @@ func (q *Queue) retry(ctx context.Context, try func(context.Context) error) erro
 	})
 }
 
-// trouble is why the server in this process does not answer, if it knows.
+// mayPass reports whether a call is made again: credentials may be corrected meanwhile.
+func mayPass(err error, n int) bool {
+	return answerable(err, n) || ivd.KindOf(err) == ivd.Withheld
+}
+
+// trouble is why the server in this process does not answer, or why none is dialled, if
+// that is known.
 func (q *Queue) trouble() error {
+	if q.gate != nil {
+		return q.gate.trouble()
+	}
 	if s, ok := q.inProcess.(interface{ Trouble() error }); ok {
 		return s.Trouble()
 	}
