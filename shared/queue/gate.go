@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 
 	"ivdmover/shared/ivd"
 )
@@ -110,22 +109,19 @@ func (g *gate) setLocked(o *nats.Options, text []byte) error {
 	if g.file == "" {
 		return nil
 	}
-	key, err := nkeys.ParseDecoratedNKey(text)
+	var from nats.Options
+	creds, err := nats.UserCredentials(g.file), error(nil)
+	if !bytes.Contains(text, []byte("USER JWT")) {
+		creds, err = nats.NkeyOptionFromSeed(g.file)
+	}
+	if err == nil {
+		err = creds(&from)
+	}
 	if err != nil { // it may quote what it has read
 		return g.useless()
 	}
-	defer key.Wipe()
-	o.UserJWT, o.Nkey = nil, ""
-	if bytes.Contains(text, []byte("USER JWT")) {
-		jwt, err := nkeys.ParseDecoratedJWT(text)
-		if err != nil {
-			return g.useless()
-		}
-		o.UserJWT = func() (string, error) { return jwt, nil }
-	} else if o.Nkey, err = key.PublicKey(); err != nil || !nkeys.IsValidPublicUserKey(o.Nkey) {
-		return g.useless()
-	}
-	o.SignatureCB = g.sign
+	o.UserJWT, o.Nkey = from.UserJWT, from.Nkey
+	o.SignatureCB = func(nonce []byte) ([]byte, error) { return g.sign(nonce, from.SignatureCB) }
 	return nil
 }
 
@@ -137,7 +133,7 @@ func (g *gate) useless() error {
 }
 
 // sign signs what the server wants signed. With it the credentials are on their way.
-func (g *gate) sign(nonce []byte) ([]byte, error) {
+func (g *gate) sign(nonce []byte, by nats.SignatureHandler) ([]byte, error) {
 	text, err := g.read()
 	if err != nil {
 		return nil, err
@@ -148,15 +144,10 @@ func (g *gate) sign(nonce []byte) ([]byte, error) {
 	if sha256.Sum256(text) != g.loaded {
 		return nil, ivd.Errorf(ivd.Transient, "queue.creds_file %s was changed just now", g.file)
 	}
-	key, err := nkeys.ParseDecoratedNKey(text)
-	if err != nil {
-		return nil, g.useless()
-	}
-	defer key.Wipe()
 	if g.nc != nil {
 		g.sent = g.now()
 	}
-	return key.Sign(nonce)
+	return by(nonce)
 }
 
 // failed takes what the library says of an attempt, or of a connection, that has failed.
