@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"ivdmover/mover/disk"
@@ -83,7 +82,7 @@ func work(f flags, l *life) (err error) {
 	}
 	defer have.queue.Close()
 	w, err := worker.New(worker.Options{
-		Name: c.Mover.Name, Handles: max(0, c.Mover.Handles-supervise.LostSlots()), LostSlots: supervise.LostSlots(), DedupMemory: int64(c.Mover.DedupMemory),
+		Name: f.worker(c), Handles: max(0, c.Mover.Handles-supervise.LostSlots()), LostSlots: supervise.LostSlots(), DedupMemory: int64(c.Mover.DedupMemory),
 		VDDK: host.Version(), Modes: host.Modes(), Disks: host, Devices: host,
 		Queue: have.queue, Repository: have.repository, Recheck: c.Repository.Recheck.Std(), Log: log, Facts: host.Facts,
 		Relieve: func() { host.Yield(); l.askRelief() },
@@ -111,15 +110,15 @@ func begin(f *flags) (s start, err error) {
 		return s, err
 	}
 	slog.SetDefault(s.log)
-	s.host, s.end, err = loadHost(s.config, s.log)
+	s.host, s.end, err = loadHost(s.config, f.part(), s.log)
 	return s, err
 }
 
 // loadHost writes VDDK's configuration, loads the library, and finds out what this
 // host can do. The caller must call end when all disks are closed.
-func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), err error) {
+func loadHost(c *config.Config, part string, log *slog.Logger) (host *disk.Host, end func(), err error) {
 	v := c.Mover.VDDK
-	settings := settingsOf(c)
+	settings := settingsOf(c, part)
 	file, unknown, err := settings.Write()
 	if err != nil {
 		return nil, nil, err
@@ -144,14 +143,16 @@ func loadHost(c *config.Config, log *slog.Logger) (host *disk.Host, end func(), 
 	return host, lib.Exit, nil
 }
 
-func settingsOf(c *config.Config) disk.Settings {
+// settingsOf are VDDK's for a part of the mover, or, where it is empty, for the mover
+// itself. Each has a folder of its own: Cleanup must not find what another has attached.
+func settingsOf(c *config.Config, part string) disk.Settings {
 	v := c.Mover.VDDK
 	s := disk.Settings{Folder: v.TempDir, User: v.ConfigFile}
-	if s.Folder != "" && strings.HasSuffix(c.Mover.Name, besideSuffix) {
-		s.Folder += besideSuffix
-	}
 	if s.Folder == "" {
 		s.Folder = filepath.Join(os.TempDir(), fmt.Sprintf("ivd-mover-%d-%s", os.Geteuid(), c.Mover.Name))
+	}
+	if part != "" {
+		s.Folder += "-" + part
 	}
 	return s
 }

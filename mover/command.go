@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -183,7 +184,23 @@ func (f *flags) load() (*config.Config, *slog.Logger, error) {
 	if err := queue.Check(queueOptions(c)); err != nil {
 		return nil, nil, usageError{err}
 	}
-	return c, log.With(telemetry.Mover(c.Mover.Name)), nil
+	return c, log.With(telemetry.Mover(f.worker(c))), nil
+}
+
+// part is the part of the mover that this process is; empty: the mover itself.
+func (f *flags) part() string {
+	if f.beside {
+		return beside
+	}
+	return ""
+}
+
+// worker is the name by which this process works.
+func (f *flags) worker(c *config.Config) string {
+	if p := f.part(); p != "" {
+		return queue.PartName(c.Mover.Name, p)
+	}
+	return c.Mover.Name
 }
 
 // parent supervises a child with the same flags. Only the child's environment has
@@ -199,18 +216,16 @@ func parent(f flags) error {
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	args := func(name string) []string {
-		return []string{
-			childCommand, "--config", f.config, "--name", name, "--queue", c.Queue.URL,
-			"--log-format", f.logFormat, "--log-level", f.logLevel,
-		}
+	args := []string{
+		childCommand, "--config", f.config, "--name", c.Mover.Name, "--queue", c.Queue.URL,
+		"--log-format", f.logFormat, "--log-level", f.logLevel,
 	}
-	var beside []string
+	var second []string
 	if len(besides(c.Mover.VDDK.Transports)) > 0 {
-		beside = append(args(c.Mover.Name+besideSuffix), "--beside")
+		second = append(slices.Clone(args), "--beside")
 	}
 	return supervise.Run(context.Background(), supervise.Options{
-		Path: self, Args: args(c.Mover.Name), Beside: beside, Silence: silence,
+		Path: self, Args: args, Beside: second, Silence: silence,
 		Env:     append(os.Environ(), vddk.Environment(c.Mover.VDDK.LibDir)...),
 		Stdout:  os.Stdout,
 		Signals: signals,

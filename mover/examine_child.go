@@ -184,9 +184,7 @@ func examineHere(f *flags, in io.Reader, out io.Writer) error {
 			fmt.Fprintln(out, r.redact(string(text)))
 		}
 	}
-	v, settings := c.Mover.VDDK, settingsOf(c)
-	// A folder of its own: Cleanup must not find what a mover at work has attached.
-	settings.Folder += "-doctor"
+	v, settings := c.Mover.VDDK, settingsOf(c, "doctor")
 	doctor.Run(ctx, doctor.Options{
 		Program: "ivd-mover " + version(), LibDir: v.LibDir, Settings: settings, Transports: v.Transports,
 		Machine: disk.ThisMachine(c.Mover.BIOSUUID, c.Mover.LUNs),

@@ -56,7 +56,7 @@ func beginExamination(ctx context.Context, c *config.Config, p *doctorFlags) (*e
 		return nil, err
 	}
 	process := uuid.NewString()
-	name := queue.DoctorName(c.Mover.Name, "doctor-"+process[:8])
+	name := queue.PartName(c.Mover.Name, "doctor-"+process[:8])
 	host, err := os.Hostname()
 	if err != nil {
 		host = c.Mover.Name

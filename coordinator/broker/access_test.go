@@ -103,8 +103,8 @@ func TestMoverRights(t *testing.T) {
 			"another's heartbeat": func() error {
 				return q.Beat(ctx, job.Mover{Version: job.Version, Name: "other", Process: "mine"})
 			},
-			"the heartbeat of another's doctor": func() error {
-				return q.Beat(ctx, job.Mover{Version: job.Version, Name: queue.DoctorName("other", "x")})
+			"the heartbeat of another's part": func() error {
+				return q.Beat(ctx, job.Mover{Version: job.Version, Name: queue.PartName("other", "x")})
 			},
 			"withdrawing another's heartbeat": func() error { return q.Leave(ctx, "other") },
 			"publishing a job":                func() error { return q.Publish(ctx, testJob("1")) },

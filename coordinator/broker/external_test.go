@@ -79,7 +79,7 @@ func documented(t *testing.T) (coordinator, mover queue.Options) {
 }
 
 // What a backup says over the queue passes a server with the documented configuration,
-// and the rest does not.
+// also where a second child of the mover says it, and the rest does not.
 func TestDocumentedServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -91,9 +91,7 @@ func TestDocumentedServer(t *testing.T) {
 	t.Cleanup(mover.Close)
 	key, err := sealed.NewKey()
 	must(t, err)
-	for _, name := range []string{"proxy-1", queue.DoctorName("proxy-1", "doctor-1")} {
-		must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: name, Process: "p", PublicKey: key.Public()}))
-	}
+	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: "proxy-1/doctor-1", Doctor: true, Process: "p", PublicKey: key.Public()}))
 
 	_, err = coordinator.ServeLogins(ctx, func(context.Context, job.LoginRequest, job.Mover) (job.Login, error) {
 		return job.Login{Server: "vc"}, nil
@@ -103,45 +101,19 @@ func TestDocumentedServer(t *testing.T) {
 		return job.Examination{Name: "data"}, nil
 	})
 	must(t, err)
-	_, err = mover.ServeRequests(ctx, "proxy-1", func(context.Context, job.Request) job.Reply { return job.Reply{Capacity: 7} })
-	must(t, err)
 	told := make(chan job.Progress, 100)
 	go func() { _ = coordinator.SubscribeProgress(ctx, "run", func(p job.Progress) { told <- p }) }()
-
-	reply, err := coordinator.Ask(ctx, "proxy-1", job.Request{Version: job.Version, Op: job.Inspect})
+	moverAt.Mover = "proxy-1/2"
+	second, err := queue.Connect(ctx, moverAt)
 	must(t, err)
-	if reply.Capacity != 7 {
-		t.Errorf("the mover answered %+v", reply)
+	t.Cleanup(second.Close)
+	for name, q := range map[string]*queue.Queue{"proxy-1": mover, "proxy-1/2": second} {
+		works(ctx, t, coordinator, q, name, key, told)
 	}
-	j := testJob("j1")
-	must(t, coordinator.CreateJobRecord(ctx, job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Key(), State: job.Queued}))
-	must(t, coordinator.Publish(ctx, j))
-	got, err := mover.Jobs(job.Backup).Fetch(ctx, 1)
-	must(t, err)
-	rec, rev, err := mover.JobRecord(ctx, j.Run, j.Key(), j.ID)
-	must(t, err)
-	rec.State, rec.Mover, rec.Process = job.Running, "proxy-1", "p"
-	rev, err = mover.UpdateJobRecord(ctx, rec, rev)
-	must(t, err)
-	login, err := mover.AskLogin(ctx, job.LoginRequest{Version: job.Version, Mover: "proxy-1", Process: "p", Run: j.Run, Disk: j.Disk.Ref, Job: j.ID}, key)
-	must(t, err)
-	if login.Server != "vc" {
-		t.Errorf("login %+v", login)
+	movers, _, err := coordinator.Movers(ctx)
+	if must(t, err); len(movers) != 2 {
+		t.Errorf("%d movers are there", len(movers))
 	}
-	must(t, got[0].InProgress(ctx))
-	for heard := false; !heard; { // from when the coordinator listens on
-		must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: j.Run, Disk: j.Key(), Job: j.ID, Mover: "proxy-1"}))
-		select {
-		case <-told:
-			heard = true
-		case <-time.After(50 * time.Millisecond):
-			must(t, ctx.Err())
-		}
-	}
-	rec.State = job.Done
-	_, err = mover.UpdateJobRecord(ctx, rec, rev)
-	must(t, err)
-	must(t, got[0].Ack(ctx))
 	x, err := mover.BeginExamination(ctx, job.ExamineRequest{Version: job.Version, Doctor: "proxy-1/doctor-1", Process: "p"}, key)
 	must(t, err)
 	if x.Name != "data" {
@@ -162,6 +134,49 @@ func TestDocumentedServer(t *testing.T) {
 	}()) != ivd.Denied {
 		t.Error("a stranger gets in")
 	}
+}
+
+// works has a mover, or its second child, do all that a job needs.
+func works(ctx context.Context, t *testing.T, coordinator, mover *queue.Queue, name string, key *sealed.Key, told <-chan job.Progress) {
+	t.Helper()
+	must(t, mover.Beat(ctx, job.Mover{Version: job.Version, Name: name, Process: "p", PublicKey: key.Public()}))
+	_, err := mover.ServeRequests(ctx, name, func(context.Context, job.Request) job.Reply { return job.Reply{Transport: name} })
+	must(t, err)
+	reply, err := coordinator.Ask(ctx, name, job.Request{Version: job.Version, Op: job.Inspect})
+	must(t, err)
+	if reply.Transport != name {
+		t.Errorf("the mover %s answered %+v", name, reply)
+	}
+	j := testJob("j1")
+	j.Run = ivd.RunID("run-" + strings.ReplaceAll(name, "/", "-"))
+	must(t, coordinator.CreateJobRecord(ctx, job.Record{Version: job.Version, ID: j.ID, Run: j.Run, Disk: j.Key(), State: job.Queued}))
+	must(t, coordinator.Publish(ctx, j))
+	got, err := mover.Jobs(job.Backup).Fetch(ctx, 1)
+	must(t, err)
+	rec, rev, err := mover.JobRecord(ctx, j.Run, j.Key(), j.ID)
+	must(t, err)
+	rec.State, rec.Mover, rec.Process = job.Running, name, "p"
+	rev, err = mover.UpdateJobRecord(ctx, rec, rev)
+	must(t, err)
+	login, err := mover.AskLogin(ctx, job.LoginRequest{Version: job.Version, Mover: name, Process: "p", Run: j.Run, Disk: j.Disk.Ref, Job: j.ID}, key)
+	must(t, err)
+	if login.Server != "vc" {
+		t.Errorf("login %+v", login)
+	}
+	must(t, got[0].InProgress(ctx))
+	for heard := false; !heard; { // from when the coordinator listens on
+		must(t, mover.PublishProgress(job.Progress{Version: job.Version, Run: "run", Disk: j.Key(), Job: j.ID, Mover: name}))
+		select {
+		case p := <-told:
+			heard = p.Mover == name
+		case <-time.After(50 * time.Millisecond):
+			must(t, ctx.Err())
+		}
+	}
+	rec.State = job.Done
+	_, err = mover.UpdateJobRecord(ctx, rec, rev)
+	must(t, err)
+	must(t, got[0].Ack(ctx))
 }
 
 func closeIf(q *queue.Queue) {

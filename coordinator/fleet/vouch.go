@@ -130,6 +130,9 @@ func (f *Fleet) forgetOld(ctx context.Context, mover string) error {
 	return nil
 }
 
-func processesOf(mover string) string { return "process." + strings.ReplaceAll(mover, ".", "/") }
+// processesOf is the key below which a mover's processes are; a part's are not below it.
+func processesOf(mover string) string {
+	return "process." + strings.NewReplacer(".", "/", "/", "=").Replace(mover)
+}
 
 func processKey(mover, process string) string { return processesOf(mover) + "." + process }

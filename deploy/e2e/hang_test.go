@@ -80,7 +80,7 @@ func TestAHungOpenHoldsUpNoOtherDisk(t *testing.T) {
 	happened(t, s, coordinator, 1)
 	first := childOf(t, movers[0])
 	said(t, s, movers[0], "another one takes over what it has not begun")
-	said(t, s, movers[0], "mover=m1.2")
+	said(t, s, movers[0], "mover=m1/2")
 	// All that the first does not hold is done, while its call still hangs.
 	said(t, s, movers[0], "job done")
 	must(t, syscall.Kill(first, syscall.SIGKILL))

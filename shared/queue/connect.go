@@ -35,7 +35,7 @@ type Options struct {
 	CredsFile string // a NATS credentials file, the seed of an nkey, or empty
 	CAFile    string // PEM of who signed the server's certificate, or empty for the system's
 	InProcess InProcess
-	Mover     string // whose connection it is; empty: a coordinator's
+	Mover     string // or the part of a mover, whose connection it is; empty: a coordinator's
 	Name      string // of another client, for the server's operator
 	Log       *slog.Logger
 

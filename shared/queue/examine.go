@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -52,8 +51,7 @@ func (q *Queue) examine(ctx context.Context, op string, req job.ExamineRequest) 
 	if err := checkMover(req.Doctor); err != nil {
 		return a, err
 	}
-	mover, _, _ := strings.Cut(req.Doctor, doctorSeparator)
-	if err := q.askAll(ctx, op, examineSubject(mover), req, &a); err != nil {
+	if err := q.askAll(ctx, op, examineSubject(moverOf(req.Doctor)), req, &a); err != nil {
 		return a, err
 	}
 	if err := a.Failure.Err(); err != nil {

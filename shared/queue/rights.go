@@ -10,9 +10,9 @@ type Rights struct {
 }
 
 // MoverRights are the least that a mover of this name works with: it takes jobs, reads
-// and writes their records, sends its heartbeat and its doctors', tells progress, asks
-// for logins in its own name, and answers requests to it. It publishes no job, and
-// reads nothing of runs and of the ledger. A coordinator needs everything.
+// and writes their records, sends its heartbeat and its parts', tells progress, asks for
+// logins in its own name, and answers requests to it and its parts. It publishes no job,
+// and reads nothing of runs and of the ledger. A coordinator needs everything.
 func MoverRights(name string) Rights {
 	m := token(name)
 	jobs, records, beats := jobStream, "KV_"+recordBucket, "KV_"+moverBucket
@@ -33,21 +33,21 @@ func MoverRights(name string) Rights {
 			examineSubject(name),
 			progressSubject("*", name),
 		},
-		Subscribe: []string{inbox(name) + ".>", moverSubject(name)},
+		Subscribe: []string{inbox(name) + ".>", moverSubject(name), moverSubject(PartName(name, "*"))},
 		Respond:   true,
 	}
 }
 
 // inbox is where answers to a mover come: nobody else may listen there.
-func inbox(mover string) string { return "ivd.inbox." + token(mover) }
+func inbox(mover string) string { return "ivd.inbox." + token(moverOf(mover)) }
 
-// clientName is what a mover's connection is called on the server.
-func clientName(mover string) string { return moverClient + mover }
+// clientName is what a mover's connection is called on the server, and its parts'.
+func clientName(mover string) string { return moverClient + moverOf(mover) }
 
 const moverClient = "ivd-mover "
 
 // MoverOf is the mover whose connection has this name. Not ok: no mover's has.
 func MoverOf(client string) (mover string, ok bool) {
 	mover, ok = strings.CutPrefix(client, moverClient)
-	return mover, ok && !strings.Contains(mover, doctorSeparator) && checkMover(mover) == nil
+	return mover, ok && !strings.Contains(mover, partSeparator) && checkMover(mover) == nil
 }

@@ -39,13 +39,13 @@ func kindFilter(kind job.Kind) string { return fmt.Sprintf("ivd.job.%s.>", kind)
 // What a mover says and what it is asked has its name in the subject, so that the
 // server can hold it to that name (Rights).
 
-func moverSubject(name string) string { return "ivd.mover." + token(name) + ".request" }
+func moverSubject(name string) string { return "ivd.mover." + heartbeatKey(name) + ".request" }
 
 // loginSubject is where a mover asks for logins to a source: only coordinators that
 // know it listen there. The mover "*" is any.
 func loginSubject(source ivd.SourceID, mover string) (string, error) {
 	s := "ivd.login.vc-" + token(string(source))
-	return s + "." + token(mover), checkKey(s)
+	return s + "." + token(moverOf(mover)), checkKey(s)
 }
 
 // examineSubject is where the doctors of a mover ask.
@@ -53,29 +53,35 @@ func examineSubject(mover string) string { return "ivd.examine." + token(mover) 
 
 // progressSubject is where a mover tells the progress of a run. Both may be "*".
 func progressSubject(run ivd.RunID, mover string) string {
-	return "ivd.progress." + string(run) + "." + token(mover)
+	return "ivd.progress." + string(run) + "." + token(moverOf(mover))
 }
 
-// heartbeatKey is the key of a mover's heartbeat: its name; that of one of its doctors
-// ("mover/doctor") is below that.
+// heartbeatKey is the key of a mover's heartbeat: its name; that of one of its parts
+// is below that.
 func heartbeatKey(name string) string {
-	mover, doctor, isDoctor := strings.Cut(name, doctorSeparator)
-	if !isDoctor {
+	mover, part, isPart := strings.Cut(name, partSeparator)
+	if !isPart {
 		return token(name)
 	}
-	return token(mover) + "." + doctor
+	return token(mover) + "." + part
 }
 
-const doctorSeparator = "/"
+const partSeparator = "/"
 
-// DoctorName is the name of a doctor that runs under a mover's name.
-func DoctorName(mover, id string) string { return mover + doctorSeparator + id }
+// PartName is the name of a process that works under a mover's name and beside it, with
+// a heartbeat of its own: a doctor, or a second child.
+func PartName(mover, part string) string { return mover + partSeparator + part }
 
-// saidBy refuses what names another mover, or the doctor of another one, than its
-// subject, of which the mover is the last token.
+// moverOf is the mover that a name, which may be of a part, belongs to.
+func moverOf(name string) string {
+	mover, _, _ := strings.Cut(name, partSeparator)
+	return mover
+}
+
+// saidBy refuses what names another mover, or a part of another one, than its subject,
+// of which the mover is the last token.
 func saidBy(subject, name string) error {
-	mover, _, _ := strings.Cut(name, doctorSeparator)
-	if said := subject[strings.LastIndexByte(subject, '.')+1:]; said != token(mover) {
+	if said := subject[strings.LastIndexByte(subject, '.')+1:]; said != token(moverOf(name)) {
 		return ivd.Errorf(ivd.Denied, "mover %s asks in the name of %q", said, name)
 	}
 	return nil
@@ -118,10 +124,10 @@ func checkKey(key string) error {
 }
 
 // checkMover accepts host names too, so dots are allowed between other characters, and
-// doctors' names.
+// the names of parts.
 func checkMover(name string) error {
-	if mover, doctor, isDoctor := strings.Cut(name, doctorSeparator); isDoctor {
-		return firstError(checkMover(mover), checkToken("doctor", doctor))
+	if mover, part, isPart := strings.Cut(name, partSeparator); isPart {
+		return firstError(checkMover(mover), checkToken("part of a mover", part))
 	}
 	if len(name) > 128 || !namePattern.MatchString(name) {
 		return &ivd.Error{
