@@ -13,6 +13,7 @@ cp bin/ivd bin/ivd-mover "$out/"
 rm -rf "$out/vddk-lab" && cp -r build/vddk-lab "$out/vddk-lab"
 cp .tools/bin/versitygw "$out/"
 GOBIN=$PWD/$out CGO_ENABLED=0 go install "github.com/nats-io/nats-server/v2@$NATS_VERSION"
+CGO_ENABLED=0 go build -o "$out/nk" github.com/nats-io/nkeys/nk
 
 if [ "${1:-}" = --base ] && ! docker image inspect ivdmover-base >/dev/null 2>&1; then
   root=$(mktemp -d)

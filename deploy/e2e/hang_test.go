@@ -63,29 +63,47 @@ func TestAStoppedChildIsReplaced(t *testing.T) {
 }
 
 // A hung Open holds up no other disk: a second child does what waits, until the first
-// has ended.
+// has ended; also where the queue's server gives a mover no rights but the documented.
 func TestAHungOpenHoldsUpNoOtherDisk(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	t.Run("embedded queue", func(t *testing.T) {
+		t.Parallel()
+		hungOpen(t, newStage(t), func(string) {})
+	})
+	t.Run("NATS with the documented accounts", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t)
+		hungOpen(t, s, natsServer(t, s))
+	})
+}
+
+func hungOpen(t *testing.T, s *stage.Stage, as func(user string)) {
+	t.Helper()
 	ctx := t.Context()
 	s.Config.AckWait, s.Config.Handles, s.Config.Memory = "2s", 3, "160MiB"
 	for n := range 3 {
 		_, err := s.Owner.Create(ctx, "datastore1", fmt.Sprintf("data-%d", n), 8)
 		must(t, err)
 	}
-	coordinator, movers := serve(t, s, "m1")
+	as("coordinator")
+	coordinator, _ := serve(t, s)
+	as("mover")
+	must(t, s.WriteConfig())
+	mover, err := s.StartMover("proxy-1") // as the documents call it
+	must(t, err)
+	must(t, s.AwaitMovers(ctx, coordinator, 1))
 	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "Open", Mode: "nbdssl", Shared: true, Do: script.Hang}))
 	run, err := s.Backup(ctx)
 	must(t, err)
 	happened(t, s, coordinator, 1)
-	first := childOf(t, movers[0])
-	said(t, s, movers[0], "another one takes over what it has not begun")
-	said(t, s, movers[0], "mover=m1/2")
+	first := childOf(t, mover)
+	said(t, s, mover, "another one takes over what it has not begun")
+	said(t, s, mover, "mover=proxy-1/2")
 	// All that the first does not hold is done, while its call still hangs.
-	said(t, s, movers[0], "job done")
+	said(t, s, mover, "job done")
 	must(t, syscall.Kill(first, syscall.SIGKILL))
 	_, err = s.Ended(ctx, coordinator, run, limit)
 	must(t, err)
-	said(t, s, movers[0], "that ran beside another has ended")
+	said(t, s, mover, "that ran beside another has ended")
 	nothingLeft(t, s)
 }

@@ -68,6 +68,11 @@ func (s *Stage) StartCoordinator(ctx context.Context, args ...string) (*Process,
 	})
 }
 
+// StartNATS starts a NATS server and does not wait for it.
+func (s *Stage) StartNATS(program, conf string) (*Process, error) {
+	return s.start("nats", nil, program, "-c", conf)
+}
+
 // StartMover starts an ivd-mover and does not wait for it.
 func (s *Stage) StartMover(name string) (*Process, error) {
 	return s.start(name, nil, s.Program("ivd-mover"), "--config", s.ConfigFile(), "--name", name)
