@@ -21,6 +21,9 @@ type Limits struct {
 	Host map[ivd.SourceID]int
 	// Fleet is the limit over all; see Fleet.
 	Fleet int
+	// Writers is that of the disks that are written to, likewise, for the movers that
+	// write.
+	Writers int
 }
 
 // Fleet is how many disks to have under way where the live movers open handles

@@ -20,11 +20,16 @@ const (
 	slot      kind = iota + 1 // of the fleet
 	datastore                 // of a source
 	host                      // of a source
+	writer                    // of the fleet: a disk that is written to
 	disk                      // of a source: wherever it lies, it may be relocated between two lists
 )
 
 // Slot is one of the disks that the fleet can have under way.
 func Slot() Token { return Token{kind: slot} }
+
+// Writer is one of the disks that the fleet can have under way that are written to,
+// beside its Slot.
+func Writer() Token { return Token{kind: writer} }
 
 // Datastore is one of the disks that may be under way on a datastore.
 func Datastore(source ivd.SourceID, id ivd.DatastoreID) Token {
@@ -92,6 +97,8 @@ func (s *state) limit(t Token) (n int, limited bool) {
 	switch t.kind {
 	case slot:
 		return s.limits.Fleet, true
+	case writer:
+		return s.limits.Writers, true
 	case datastore:
 		n, limited = s.limits.Datastore[t.source]
 		return n, limited
@@ -105,8 +112,9 @@ func (s *state) limit(t Token) (n int, limited bool) {
 }
 
 // pick is the line to serve next, with a want that may start at its head; nil when
-// none may. Full: its want waits for slots of the fleet. Wants whose disk or host
-// is held are dropped from the heads: it stays held for the rest of this decision.
+// none may. Full: its want waits for slots of the fleet. Wants whose disk or host is
+// held, or for which no mover writes, are dropped from the heads: so it stays for the
+// rest of this decision.
 func (s *state) pick(lines []*line) (best *line, full bool) {
 	for again := true; again; { // what one head keeps, another may want
 		again = false
@@ -125,10 +133,10 @@ func (s *state) pick(lines []*line) (best *line, full bool) {
 	return best, best != nil && !s.free(best.wants[0].Tokens, slot)
 }
 
-// here reports whether a want's disks and hosts are free. Where a host is not, all hosts
+// here reports whether a want's disks, its writers and its hosts are free. Where a host is not, all hosts
 // of the want are kept for it, so that smaller wants do not pass it by for ever.
 func (s *state) here(tokens []Token) bool {
-	if !s.free(tokens, disk) {
+	if !s.free(tokens, disk) || !s.free(tokens, writer) {
 		return false
 	}
 	if s.free(tokens, host) {

@@ -15,7 +15,7 @@ func Waits(limits Limits, holding []Holding, waiting []Want) []string {
 
 // lacks is what of the tokens is not free, the narrowest first.
 func (s *state) lacks(tokens []Token) string {
-	for _, k := range []kind{disk, host, datastore, slot} {
+	for _, k := range []kind{disk, host, datastore, writer, slot} {
 		for _, t := range tokens {
 			if t.kind != k || s.enough(t, tokens) {
 				continue
@@ -27,8 +27,12 @@ func (s *state) lacks(tokens []Token) string {
 				return fmt.Sprintf("host %s: %d of its disks at a time (limits.host_handles)", t.name, n)
 			case k == datastore:
 				return fmt.Sprintf("datastore %s: %d of its disks at a time (limits.datastore_handles)", t.name, n)
+			case n == 0 && k == writer && s.limits.Fleet > 0:
+				return "a mover that writes"
 			case n == 0:
 				return "a mover"
+			case k == writer:
+				return fmt.Sprintf("the movers that write: %d disks at a time", n)
 			default:
 				return fmt.Sprintf("the movers: %d disks at a time", n)
 			}

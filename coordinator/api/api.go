@@ -72,7 +72,7 @@ type Archive interface {
 type Movers interface {
 	Movers(ctx context.Context) ([]job.Mover, error)
 	Unread(ctx context.Context) (map[string]error, error)
-	Shortage(ctx context.Context) (why, err error)
+	Shortage(ctx context.Context, k job.Kind) (why, err error)
 }
 
 // Rooms is what the server answers from. All are needed.

@@ -87,7 +87,7 @@ func (h *handler) movers(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) shortage(w http.ResponseWriter, r *http.Request) {
-	why, err := h.rooms.Movers.Shortage(r.Context())
+	why, err := h.rooms.Movers.Shortage(r.Context(), job.Backup)
 	reply(w, Shortage{Failure: ivd.FailureOf(why)}, err)
 }
 

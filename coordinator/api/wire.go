@@ -98,12 +98,14 @@ type Mover struct {
 	VDDK       string       `json:"vddk"`
 	Transports []string     `json:"transports"` // in the order in which it tries them
 	Active     []job.Active `json:"active"`
-	BIOSUUID   string       `json:"bios_uuid,omitempty"` // of its machine, as vCenter knows it where it is a VM
-	LUNs       []string     `json:"luns,omitempty"`      // that its machine sees
-	Paths      []Path       `json:"paths,omitempty"`     // how fast each datastore is by each transport, and which of them rest
-	Lost       int          `json:"lost,omitempty"`      // handles given up, since a call of theirs hung
-	Alone      bool         `json:"alone,omitempty"`     // it does one job that took movers down before, and nothing else
-	Failure    *ivd.Failure `json:"failure,omitempty"`   // why its heartbeat cannot be read
+	BIOSUUID   string       `json:"bios_uuid,omitempty"`  // of its machine, as vCenter knows it where it is a VM
+	LUNs       []string     `json:"luns,omitempty"`       // that its machine sees
+	Paths      []Path       `json:"paths,omitempty"`      // how fast each datastore is by each transport, and which of them rest
+	Lost       int          `json:"lost,omitempty"`       // handles given up, since a call of theirs hung
+	Hangs      bool         `json:"hangs,omitempty"`      // opening a disk hangs in it: it takes nothing new, and ends after what it has begun
+	NoRestore  string       `json:"no_restore,omitempty"` // why it takes no restores
+	Alone      bool         `json:"alone,omitempty"`      // it does one job that took movers down before, and nothing else
+	Failure    *ivd.Failure `json:"failure,omitempty"`    // why its heartbeat cannot be read
 }
 
 // Shortage says why no mover takes jobs.
@@ -173,7 +175,7 @@ func moverOf(m job.Mover, names func(job.Path) (vcenter, datastore string)) Move
 		Name: m.Name, Host: m.Host, Started: m.Started,
 		Handles: m.Handles, Free: m.Free, Draining: m.Draining,
 		VDDK: m.VDDK, Transports: list(m.Modes), Active: list(m.Active),
-		BIOSUUID: m.BIOSUUID, LUNs: m.LUNs, Paths: paths, Lost: m.Lost, Alone: m.Alone,
+		BIOSUUID: m.BIOSUUID, LUNs: m.LUNs, Paths: paths, Lost: m.Lost, Alone: m.Alone, Hangs: m.Hangs, NoRestore: m.NoRestore,
 	}
 }
 

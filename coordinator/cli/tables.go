@@ -210,10 +210,14 @@ func writeMovers(w io.Writer, movers []api.Mover, short *ivd.Failure) error {
 		}
 		state := "ready"
 		switch {
+		case m.Hangs:
+			state = "opening hangs"
 		case m.Draining:
 			state = "draining"
 		case m.Alone:
 			state = "one job alone"
+		case m.NoRestore != "":
+			state = "no restores"
 		}
 		t.Row(m.Name, m.Host, strconv.Itoa(m.Handles), strconv.Itoa(m.Free), state, m.VDDK, strings.Join(m.Transports, ","))
 		for _, x := range m.Active {
@@ -238,6 +242,11 @@ func writeMovers(w io.Writer, movers []api.Mover, short *ivd.Failure) error {
 		fmt.Fprintln(w)
 		if err := paths.Write(w); err != nil {
 			return err
+		}
+	}
+	for _, m := range movers {
+		if m.NoRestore != "" {
+			fmt.Fprintf(w, "\n%s takes no restores: %s\n", telemetry.Safe(m.Name), telemetry.Safe(m.NoRestore))
 		}
 	}
 	if short == nil {

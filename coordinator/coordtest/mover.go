@@ -37,13 +37,17 @@ type Puppet struct {
 	Answer  func(job.Request) error                 // nil: success
 	Work    func(context.Context, job.Record) error // before the job is done; nil: nothing
 	Damaged func(job.Record) []ivd.Damage           // what a job has found that failed; nil: nothing
+	Why     string                                  // why it takes no restores; empty: it does
 	active  []job.Active
 }
 
-// Mover starts a puppet.
-func (b *Bench) Mover(name string) *Puppet {
+// Mover starts a puppet, changed before it begins.
+func (b *Bench) Mover(name string, changes ...func(*Puppet)) *Puppet {
 	b.Helper()
 	p := &Puppet{b: b, q: b.Connect(), name: name, process: uuid.NewString()}
+	for _, change := range changes {
+		change(p)
+	}
 	var err error
 	p.login, err = sealed.NewKey()
 	b.Must(err)
@@ -60,16 +64,18 @@ func (b *Bench) Mover(name string) *Puppet {
 		}
 	})
 	group.Go(func() { p.pull(ctx, job.Backup) })
-	group.Go(func() { p.pull(ctx, job.Restore) })
+	if p.Why == "" {
+		group.Go(func() { p.pull(ctx, job.Restore) })
+	}
 	b.Cleanup(func() { stop(); cancel(); group.Wait() })
 	return p
 }
 
 func (p *Puppet) beat(ctx context.Context, n uint64) {
 	p.mu.Lock()
-	active := p.active
+	active, why := p.active, p.Why
 	p.mu.Unlock()
-	_ = p.q.Beat(ctx, job.Mover{Version: job.Version, Name: p.name, Process: p.process, Beat: n, PublicKey: p.login.Public(), VerifyKey: p.signer.Public().(ed25519.PublicKey), Handles: 2, Free: 2, Active: active})
+	_ = p.q.Beat(ctx, job.Mover{NoRestore: why, Version: job.Version, Name: p.name, Process: p.process, Beat: n, PublicKey: p.login.Public(), VerifyKey: p.signer.Public().(ed25519.PublicKey), Handles: 2, Free: 2, Active: active})
 }
 
 // Set changes the puppet.
@@ -133,19 +139,28 @@ func (p *Puppet) pull(ctx context.Context, kind job.Kind) {
 		}
 		for _, d := range got {
 			group.Go(func() {
-				if p.do(ctx, d.Job) == nil {
+				switch p.do(ctx, d.Job) {
+				case nil:
 					_ = d.Ack(ctx)
+				case errElsewhere:
+					_ = d.Return(ctx, 100*time.Millisecond)
 				}
 			})
 		}
 	}
 }
 
+// errElsewhere: the puppet has found that it cannot do the job.
+var errElsewhere = errors.New("another mover may do it")
+
 // do does a job as a mover does: it counts the attempt, and stores how it ended.
 func (p *Puppet) do(ctx context.Context, j job.Job) error {
 	rec, rev, err := p.q.JobRecord(ctx, j.Run, j.Key(), j.ID)
 	if err != nil || rec.State == job.Done || rec.State == job.Failed {
 		return nil
+	}
+	if rec.CannotBy(p.name, p.process) {
+		return errElsewhere
 	}
 	rec.Attempt++
 	rec.State, rec.Mover, rec.Process = job.Running, p.name, p.process
@@ -172,6 +187,9 @@ func (p *Puppet) do(ctx context.Context, j job.Job) error {
 	}
 	if err != nil {
 		rec.State, rec.Failure = job.Failed, ivd.FailureOf(err)
+		if rec.Failure.Kind == ivd.Unsupported {
+			rec.Unable = append(slices.Clip(rec.Unable), job.Unable{Mover: p.name, Process: p.process, Reason: rec.Failure.Message})
+		}
 		p.mu.Lock()
 		damaged := p.Damaged
 		p.mu.Unlock()

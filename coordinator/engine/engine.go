@@ -45,10 +45,11 @@ type Leases interface {
 
 // Fleet tells of the movers.
 type Fleet interface {
-	Handles(ctx context.Context) (int, error)                                         // disks that they can hold
+	Handles(ctx context.Context, k job.Kind) (int, error)                             // disks that those can hold which take such jobs
 	Holds(ctx context.Context, run ivd.RunID, disk ivd.DiskID) (held bool, err error) // whether one works on a disk
 	Vouched(ctx context.Context, rec job.Record) error                                // refuses a checkpoint that no mover signed (kind Denied)
-	Shortage(ctx context.Context) (why, err error)                                    // why no mover takes jobs; nil: one does
+	Able(ctx context.Context, k job.Kind, rec job.Record) (bool, error)               // whether one takes such jobs that has not found that it cannot do this one
+	Shortage(ctx context.Context, k job.Kind) (why, err error)                        // why no mover takes such jobs; nil: one does
 }
 
 // Deps are what an Engine works with. It owns none of them.
@@ -74,7 +75,7 @@ type Engine struct {
 	Deps
 	start string // names this start of the instance
 	gate  *gate
-	short shortage // of movers
+	short map[job.Kind]*shortage // of movers that take such jobs
 
 	unnoted atomic.Bool // the witness could not be written
 
@@ -118,6 +119,7 @@ func New(d Deps) *Engine {
 		Deps:    d,
 		start:   uuid.NewString(),
 		gate:    newGate(d.Limits),
+		short:   map[job.Kind]*shortage{job.Backup: {}, job.Restore: {}},
 		drivers: map[ivd.RunID]*driver{},
 		begun:   make(chan struct{}),
 		seen:    map[ivd.RunID]beat{},

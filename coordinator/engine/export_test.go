@@ -20,11 +20,11 @@ const (
 func (e *Engine) WatchNothing() (end func()) {
 	life, cancel := context.WithCancelCause(context.Background())
 	e.begin(life)
-	e.gate.setFleet(4)
+	e.gate.setFleet(4, 4)
 	return func() { cancel(errShutdown); e.group.Wait() }
 }
 
-func (e *Engine) SetFleet(handles int)            { e.gate.setFleet(handles) }
+func (e *Engine) SetFleet(handles int)            { e.gate.setFleet(handles, handles) }
 func (e *Engine) Prune(ctx context.Context) error { return e.prune(ctx) }
 func (e *Engine) Start() string                   { return e.start }
 

@@ -149,7 +149,7 @@ func (d *driver) sumLocked() Run {
 	r := d.board.sum(d.run)
 	r.Waiting = ""
 	if d.board.unmoved > 0 && !r.Cancel && !r.State.Ended() {
-		r.Waiting = d.e.short.text()
+		r.Waiting = d.e.short[d.moves()].text()
 	}
 	return r
 }

@@ -36,10 +36,11 @@ func (x *entrant) wait(why string) {
 
 func newGate(l admit.Limits) *gate { return &gate{limits: l, served: admit.Served{}} }
 
-func (g *gate) setFleet(handles int) {
+// setFleet takes how many disks the movers can hold, and how many those that write.
+func (g *gate) setFleet(handles, writing int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.limits.Fleet = admit.Fleet(handles)
+	g.limits.Fleet, g.limits.Writers = admit.Fleet(handles), admit.Fleet(writing)
 	g.letIn()
 }
 

@@ -93,7 +93,7 @@ func TestGateLetsInAsManyAsTheMoversHold(t *testing.T) {
 		if n := count(); n != 0 || !g.stalled() {
 			t.Errorf("%d are in without a mover, stalled: %v", n, g.stalled())
 		}
-		g.setFleet(2)
+		g.setFleet(2, 2)
 		if g.stalled() {
 			t.Error("stalled with movers")
 		}
@@ -104,7 +104,7 @@ func TestGateLetsInAsManyAsTheMoversHold(t *testing.T) {
 		if n := count(); n != admit.Fleet(2)+1 {
 			t.Errorf("after one left %d came in, want one more than %d", n, admit.Fleet(2))
 		}
-		g.setFleet(0)
+		g.setFleet(0, 0)
 		all[1].leave()
 		if n := count(); n != admit.Fleet(2)+1 {
 			t.Errorf("without movers %d came in", n)
@@ -125,7 +125,7 @@ func TestGateLetsInAsManyAsTheMoversHold(t *testing.T) {
 func TestGateHoldsADiskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(admit.Limits{})
-		g.setFleet(10)
+		g.setFleet(10, 10)
 		first := enter(t.Context(), g, want("ds", "a"))
 		ctx, giveUp := context.WithCancel(t.Context())
 		second := enter(ctx, g, want("ds", "a"))
@@ -150,7 +150,7 @@ func TestGateHoldsADiskOnce(t *testing.T) {
 func TestGateForgetsWhoPassed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(admit.Limits{})
-		g.setFleet(1)
+		g.setFleet(1, 1)
 		stays := enter(t.Context(), g, want("ds", "stays"))
 		for i := range 5000 {
 			leave, err := g.enter(t.Context(), want(fmt.Sprint("ds", i%3), fmt.Sprint(i)), func(string) {})

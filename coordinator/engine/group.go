@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"ivdmover/coordinator/admit"
@@ -125,6 +126,9 @@ func (g *Group) enter(ctx context.Context) (leave func(), err error) {
 	tokens, err := g.d.workflow.Tokens(g.items())
 	if err != nil {
 		return nil, err
+	}
+	if g.d.moves() == job.Restore {
+		tokens = append(tokens, slices.Repeat([]admit.Token{admit.Writer()}, len(g.Tasks))...)
 	}
 	return g.d.e.gate.enter(ctx, admit.Want{Tokens: tokens, Urgent: g.Run().Urgent}, g.waits)
 }

@@ -77,7 +77,7 @@ func pairsEngine(t *testing.T, do func(*job.Record)) (*Engine, *pairs) {
 	}})
 	life, end := context.WithCancelCause(context.Background())
 	e.begin(life)
-	e.gate.setFleet(8)
+	e.gate.setFleet(8, 8)
 	var mover sync.WaitGroup
 	mover.Go(func() {
 		for life.Err() == nil {

@@ -83,10 +83,11 @@ func (leases) Leases(context.Context) iter.Seq2[repo.StoredLease, error] {
 
 type noFleet struct{}
 
-func (noFleet) Handles(context.Context) (int, error)                       { return 8, nil }
+func (noFleet) Handles(context.Context, job.Kind) (int, error)             { return 8, nil }
 func (noFleet) Holds(context.Context, ivd.RunID, ivd.DiskID) (bool, error) { return false, nil }
+func (noFleet) Able(context.Context, job.Kind, job.Record) (bool, error)   { return true, nil }
 func (noFleet) Vouched(context.Context, job.Record) error                  { return nil }
-func (noFleet) Shortage(context.Context) (why, err error)                  { return nil, nil }
+func (noFleet) Shortage(context.Context, job.Kind) (why, err error)        { return nil, nil }
 
 // leaseFor is a lease that ends after a while.
 func leaseFor(life time.Duration) repo.Lease {

@@ -44,6 +44,9 @@ func (g *Group) move(ctx context.Context) error {
 				recs, _ := t.records(ctx) // none where it fails: there is a next time
 				for _, rec := range recs {
 					g.d.putJob(rec)
+					if err := t.strands(ctx, rec); err != nil {
+						return err
+					}
 				}
 				t.published = false
 			}
@@ -160,7 +163,11 @@ func (t *Task) look(ctx context.Context, due map[jobKey]time.Time) (wake time.Ti
 			delete(due, key)
 			continue
 		}
-		if kind := rec.Failure.Kind; !kind.Retry() || rec.Attempt >= jobAttempts && kind != ivd.Withheld {
+		another, err := t.worthAnother(ctx, rec)
+		if err != nil {
+			return wake, false, err
+		}
+		if !another {
 			lost = append(lost, rec)
 			if !t.goesOn(rec) {
 				return wake, false, t.givenUp(ctx, lost)
@@ -225,6 +232,9 @@ func (t *Task) givenUp(ctx context.Context, lost []job.Record) error {
 		}
 	}
 	err := rec.Failure.Err()
+	if len(rec.Unable) > 1 || len(rec.Unable) > 0 && rec.State == job.Queued {
+		err = unable(rec, err)
+	}
 	if x, ok := t.g.d.workflow.(Explainer); ok {
 		err = x.Explain(ctx, t, rec, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 )
 
 // shortAfter is how long there must be no mover before it is said: one that is
@@ -63,20 +64,29 @@ func (s *shortage) log() (due bool) {
 	return due
 }
 
-// noteShortage has runs say that no mover takes jobs, once that has lasted, and the log
-// while a run waits for that.
-func (e *Engine) noteShortage(ctx context.Context, handles int) error {
+// moves is the kind of the run's jobs: which movers it needs.
+func (d *driver) moves() job.Kind {
+	if _, writes := d.workflow.(Guard); writes {
+		return job.Restore
+	}
+	return job.Backup
+}
+
+// noteShortage has runs say that no mover takes jobs of a kind, once that has lasted, and
+// the log while a run waits for that.
+func (e *Engine) noteShortage(ctx context.Context, k job.Kind, handles int) error {
+	short := e.short[k]
 	if handles > 0 {
-		if e.short.end() {
-			e.Log.Info("movers take jobs again", "disks_at_once", handles)
+		if short.end() {
+			e.Log.Info("movers take jobs again", "kind", k, "disks_at_once", handles)
 		}
-		e.tellShortage("")
+		e.tellShortage(k, "")
 		return nil
 	}
-	if !e.short.begin(e.Now()) {
+	if !short.begin(e.Now()) {
 		return nil
 	}
-	why, err := e.Fleet.Shortage(ctx)
+	why, err := e.Fleet.Shortage(ctx, k)
 	if why == nil || err != nil {
 		return err // one has come just now
 	}
@@ -84,20 +94,24 @@ func (e *Engine) noteShortage(ctx context.Context, handles int) error {
 	if remedy := ivd.RemedyOf(why); remedy != "" {
 		text += "; " + remedy
 	}
-	waiting := e.tellShortage(text)
-	if waiting > 0 && e.short.log() {
+	waiting := e.tellShortage(k, text)
+	if waiting > 0 && short.log() {
 		e.Log.Warn("runs wait", "runs", waiting, "why", why, "remedy", ivd.RemedyOf(why))
 	}
 	return nil
 }
 
-// tellShortage has whoever watches a run see why it waits, and counts the runs that do.
-func (e *Engine) tellShortage(why string) (waiting int) {
-	changed := e.short.say(why)
+// tellShortage has whoever watches a run see why it waits, and counts the runs of the
+// kind that do.
+func (e *Engine) tellShortage(k job.Kind, why string) (waiting int) {
+	changed := e.short[k].say(why)
 	e.mu.Lock()
 	drivers := slices.Collect(maps.Values(e.drivers))
 	e.mu.Unlock()
 	for _, d := range drivers {
+		if d.moves() != k {
+			continue
+		}
 		d.mu.Lock()
 		if d.sumLocked().Waiting != "" {
 			waiting++

@@ -23,6 +23,7 @@ type Task struct {
 	published bool                     // all that is queued by its record is on the queue
 	under     ivd.LeaseID              // which the jobs' records say; empty: not known
 	vouched   map[ivd.JobID]job.Record // as a mover vouches for them
+	stranded  map[ivd.JobID]int        // looks for which no mover was there that could do it
 	stats     ivd.Stats                // of the work that is being finished
 }
 

@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 )
@@ -81,10 +83,14 @@ func (e *Engine) pace(every time.Duration) time.Duration {
 
 // countFleet tells admission how many disks the movers can hold.
 func (e *Engine) countFleet(ctx context.Context) error {
-	handles, err := e.Fleet.Handles(ctx)
+	reading, err := e.Fleet.Handles(ctx, job.Backup)
 	if err != nil {
 		return err
 	}
-	e.gate.setFleet(handles)
-	return e.noteShortage(ctx, handles)
+	writing, err := e.Fleet.Handles(ctx, job.Restore)
+	if err != nil {
+		return err
+	}
+	e.gate.setFleet(reading, writing)
+	return errors.Join(e.noteShortage(ctx, job.Backup, reading), e.noteShortage(ctx, job.Restore, writing))
 }

@@ -58,19 +58,31 @@ func New(q *queue.Queue, now func() time.Time) *Fleet {
 	return &Fleet{queue: q, now: now, standing: q.StandingMovers(), beats: map[string]pulse{}, keys: map[string]keys{}}
 }
 
-// Handles counts the disks that the movers can hold now.
-func (f *Fleet) Handles(ctx context.Context) (int, error) {
+// Handles counts the disks that the movers can hold now which take jobs of a kind.
+func (f *Fleet) Handles(ctx context.Context, k job.Kind) (int, error) {
 	movers, err := f.standing.All(ctx)
 	if err != nil {
 		return 0, err
 	}
 	handles := 0
 	for i, silent := range f.silence(movers) {
-		if m := movers[i]; usable(m) && silent <= SilentMover {
+		if m := movers[i]; usable(m) && m.Takes(k) && silent <= SilentMover {
 			handles += m.Handles
 		}
 	}
 	return handles, nil
+}
+
+// Able reports whether a mover takes jobs of a kind that has not found that it cannot do
+// this one.
+func (f *Fleet) Able(ctx context.Context, k job.Kind, rec job.Record) (bool, error) {
+	movers, err := f.standing.All(ctx)
+	for i, silent := range f.silence(movers) {
+		if m := movers[i]; usable(m) && m.Takes(k) && m.Handles > 0 && silent <= SilentMover && !rec.CannotBy(m.Name, m.Process) {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // Movers lists the movers whose heartbeat is known. One that has ended is none.

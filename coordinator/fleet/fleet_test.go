@@ -62,7 +62,7 @@ func TestSilentMoverDoesNotCount(t *testing.T) {
 		defer stop()
 		for n := -1; n != want; { // a heartbeat is seen a moment after it is stored
 			var err error
-			n, err = c.Fleet.Handles(ctx)
+			n, err = c.Fleet.Handles(ctx, job.Backup)
 			b.Must(err)
 			b.Must(pause.For(ctx, time.Millisecond))
 		}
@@ -113,7 +113,7 @@ func TestHandlesAskTheServerOnce(t *testing.T) {
 	b := coordtest.New(t)
 	f := b.Coordinator("one").Fleet
 	ask := func() {
-		_, err := f.Handles(t.Context())
+		_, err := f.Handles(t.Context(), job.Backup)
 		b.Must(err)
 		_, err = f.Movers(t.Context())
 		b.Must(err)

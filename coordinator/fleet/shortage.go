@@ -17,14 +17,15 @@ type gone struct {
 	silent bool // it fell silent before; else it left in order
 }
 
-// Shortage returns why no mover takes jobs, with what is known of those that did; nil
-// while one does. Its text changes only when they do.
-func (f *Fleet) Shortage(ctx context.Context) (error, error) {
+// Shortage returns why no mover takes jobs of a kind, with what is known of those that
+// did; nil while one does. Its text changes only when they do.
+func (f *Fleet) Shortage(ctx context.Context, k job.Kind) (error, error) {
 	movers, err := f.standing.All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	connected, notes := 0, []string(nil)
+	what, remedy := "jobs", "start ivd-mover, or look at its log"
 	for i, silent := range f.silence(movers) {
 		m := movers[i]
 		switch {
@@ -32,12 +33,19 @@ func (f *Fleet) Shortage(ctx context.Context) (error, error) {
 			notes = append(notes, ended(m))
 		case silent > SilentMover:
 			notes = append(notes, fmt.Sprintf("mover %s on host %s has fallen silent", m.Name, m.Host))
+		case m.Hangs:
+			connected++
+			notes = append(notes, fmt.Sprintf("mover %s on host %s hangs in opening a disk and takes nothing new", m.Name, m.Host))
 		case m.Draining:
 			connected++
 			notes = append(notes, fmt.Sprintf("mover %s on host %s finishes what it has and takes nothing new", m.Name, m.Host))
 		case m.Handles == 0:
 			connected++
 			notes = append(notes, fmt.Sprintf("mover %s on host %s can open no disk", m.Name, m.Host))
+		case !m.Takes(k):
+			connected++
+			what, remedy = "restores", "start a mover whose VDDK can write and that may use nbdssl or hotadd, or look at `ivd movers`"
+			notes = append(notes, fmt.Sprintf("mover %s on host %s cannot write: %s", m.Name, m.Host, m.NoRestore))
 		default:
 			return nil, nil
 		}
@@ -46,8 +54,8 @@ func (f *Fleet) Shortage(ctx context.Context) (error, error) {
 		notes = f.lastGone()
 	}
 	return &ivd.Error{
-		Kind: ivd.Transient, Err: fmt.Errorf("no mover takes jobs: %s", strings.Join(append([]string{fmt.Sprintf("%d are connected", connected)}, notes...), "; ")),
-		Remedy: "start ivd-mover, or look at its log",
+		Kind: ivd.Transient, Err: fmt.Errorf("no mover takes %s: %s", what, strings.Join(append([]string{fmt.Sprintf("%d are connected", connected)}, notes...), "; ")),
+		Remedy: remedy,
 	}, nil
 }
 

@@ -35,29 +35,44 @@ func TestALibraryThatOnlyReads(t *testing.T) {
 	must(t, err)
 	whole := s.Lab.VDDKLibDir
 	lacking(t, s, "PrepareForAccess EndAccess Cleanup QueryAllocatedBlocks FreeBlockList GetMetadataKeys ReadMetadata WriteMetadata CheckRepair ListTransportModes GetConnectParams WriteAsync Flush")
-	coordinator, movers := serve(t, s, "m1")
+	coordinator, _ := serve(t, s, "m1")
 	point := backup(t, s, coordinator).Disk("data").Point
 	nothingLeft(t, s)
 
 	id, err := s.Restore(ctx, point, "data-back")
 	must(t, err)
-	_, err = s.Ended(ctx, coordinator, id, limit)
-	if err == nil || !strings.Contains(err.Error(), "VixDiskLib_WriteAsync") {
-		t.Errorf("a restore without writes: %v", err)
+	var waiting struct{ Waiting string }
+	must(t, coordinator.Await(ctx, "the restore says for what it waits", limit, func() bool {
+		return s.Quietly(ctx, &waiting, "run", "show", id) == nil && waiting.Waiting != ""
+	}))
+	for _, says := range []string{"no mover takes restores", "VixDiskLib_WriteAsync", "start a mover whose VDDK can write"} {
+		if !strings.Contains(waiting.Waiting, says) {
+			t.Errorf("a restore without writes waits for %q, not %q", waiting.Waiting, says)
+		}
 	}
-	nothingLeft(t, s)
 	log, err := os.ReadFile(s.Path("logs", "m1.log"))
 	must(t, err)
-	for _, says := range []string{"VMs may be relocated", "nothing can be restored", "what is not allocated", "has to be detached"} {
+	for _, says := range []string{"VMs may be relocated", "nothing can be restored", "what is not allocated", "has to be detached", "takes no restores"} {
 		if strings.Count(string(log), says) != 1 {
 			t.Errorf("%d lines of the mover's log say %q", strings.Count(string(log), says), says)
 		}
 	}
 
-	must(t, movers[0].Stop())
+	// One whose library writes does that restore, and all others, although the first is
+	// there.
 	s.Lab.VDDKLibDir = whole
 	must(t, s.WriteConfig())
 	_, err = s.StartMover("m2")
 	must(t, err)
+	_, err = s.Ended(ctx, coordinator, id, limit)
+	must(t, err)
+	restored, err := s.ByName(ctx, "data-back")
+	must(t, err)
+	back, err := s.Flat(restored)
+	must(t, err)
+	if _, err := stage.Compare(flat, back); err != nil {
+		t.Error(err)
+	}
 	restoreAndCompare(t, s, coordinator, point, "data-again", flat)
+	nothingLeft(t, s)
 }

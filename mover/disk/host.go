@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -93,6 +94,17 @@ func NewHost(lib *vddk.Library, o Options) (*Host, error) {
 
 // Modes are the transports that are tried, the best first.
 func (h *Host) Modes() []string { return slices.Clone(h.modes) }
+
+// CannotWrite is why this host can write to no disk, whatever it is; empty: it may.
+func (h *Host) CannotWrite() string {
+	if err := h.needs("", "", writes...); err != nil {
+		return errors.Unwrap(err).Error()
+	}
+	if keep, refused := choose(h.modes, h.machine, wanted{write: true}); len(keep) == 0 {
+		return (&Unserved{refused}).Error()
+	}
+	return ""
+}
 
 // Version is the library's.
 func (h *Host) Version() string { return h.lib.Version() }

@@ -52,8 +52,11 @@ func (h *Host) canWrite(s Spec) error {
 	if !s.Write {
 		return nil
 	}
-	return h.needs(fmt.Sprintf("write to disk %s", s.Disk.Ref.ID()), "restore by a mover whose VDDK can write", "WriteAsync", "Flush")
+	return h.needs(fmt.Sprintf("write to disk %s", s.Disk.Ref.ID()), "restore by a mover whose VDDK can write", writes...)
 }
+
+// writes are the functions without which nothing is written.
+var writes = []string{"WriteAsync", "Flush"}
 
 // canAccess refuses what PrepareForAccess and EndAccess are for. Neither is of use
 // without the other.

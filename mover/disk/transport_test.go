@@ -54,6 +54,30 @@ func TestWhatRulesATransportOut(t *testing.T) {
 	}
 }
 
+// A host that can write to nothing, whatever it is, says why.
+func TestAHostThatCannotWrite(t *testing.T) {
+	vm := Machine{VM: true, BIOSUUID: "abc"}
+	for _, c := range []struct {
+		modes   []string
+		machine Machine
+		missing []string
+		want    string
+	}{
+		{[]string{"san", "nbdssl"}, Machine{}, nil, ""},
+		{[]string{"hotadd"}, vm, nil, ""},
+		{[]string{"san"}, vm, nil, "writing over SAN"},
+		{[]string{"san", "hotadd"}, Machine{}, nil, "this machine is no VM"},
+		{[]string{"nbdssl"}, vm, []string{"Flush"}, "has no VixDiskLib_Flush"},
+		{[]string{"nbdssl"}, vm, []string{"Cleanup"}, ""},
+	} {
+		h, _ := fake(t, c.modes, c.machine, nil)
+		h.missing = c.missing
+		if got := h.CannotWrite(); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%v without %v: %q, want %q", c.modes, c.missing, got, c.want)
+		}
+	}
+}
+
 func TestNoTransportLeftIsSaidWithTheReasons(t *testing.T) {
 	h, asked := fake(t, []string{"san", "hotadd"}, Machine{}, nil)
 	_, err := h.Open(t.Context(), Spec{Allows: &job.Allows{DatastoreType: "VVOL"}})

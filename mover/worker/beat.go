@@ -91,7 +91,7 @@ func (w *Worker) beat(ctx context.Context) error {
 	w.beats++
 	m := job.Mover{
 		Version: job.Version, Name: w.Name, Process: w.process, Host: w.host, Started: w.started, Beat: w.beats,
-		PublicKey: w.key.Public(), VerifyKey: w.signer.public(), Handles: w.Handles, Draining: w.stopping(), VDDK: w.VDDK, Modes: w.Modes,
+		PublicKey: w.key.Public(), VerifyKey: w.signer.public(), Handles: w.Handles, Draining: w.stopping(), VDDK: w.VDDK, Modes: w.Modes, NoRestore: w.NoRestore, Hangs: w.hangs(),
 	}
 	f := w.Facts()
 	m.BIOSUUID, m.LUNs, m.Paths, m.Lost, m.LostKeep = f.Machine.BIOSUUID, f.Machine.LUNs, f.Paths, f.Lost+w.LostSlots, f.LostKeep
@@ -133,8 +133,8 @@ func (w *Worker) tend(ctx context.Context, ended <-chan struct{}) {
 		if f.Lost > w.MaxLost || f.Kept > 0 {
 			w.replaced.Do(func() { close(w.replace) })
 		}
-		if f.Stuck && w.Relieve != nil {
-			w.relief.Do(func() { close(w.relieved); w.Relieve() })
+		if f.Stuck && w.Yield != nil {
+			w.relief.Do(func() { close(w.relieved); w.Yield() })
 		}
 	})
 	beat := func() {

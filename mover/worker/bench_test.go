@@ -103,6 +103,7 @@ type bench struct {
 	lease   repo.Lease
 	facts   func() disk.Facts // of movers started from now on
 	relieve func()            // of movers started from now on
+	cannot  string            // why movers started from now on take no restores
 	disks   Disks             // likewise; nil: files
 	log     slog.Handler      // likewise; nil: the test's output
 	// devices are likewise; nil: none.
@@ -199,8 +200,8 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	}
 	var err error
 	m.Worker, err = New(Options{
-		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(),
-		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: b.server.MoverCreds(), Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts, Relieve: b.relieve,
+		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(), NoRestore: b.cannot,
+		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: b.server.MoverCreds(), Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts, Yield: b.relieve,
 		Log: slog.New(log),
 	})
 	if err != nil {

@@ -119,9 +119,12 @@ func (t *attempt) run(ctx context.Context) error {
 	return t.examine(ctx, suspects, err)
 }
 
-// ready refuses a job whose lease ends too soon, unless it is a restore that reads
+// ready refuses a job that this process cannot do, and one whose lease ends too soon, unless it is a restore that reads
 // without one, and waits where a job is to have no neighbours.
 func (t *attempt) ready(ctx context.Context, rec job.Record) (waited bool, err error) {
+	if rec.CannotBy(t.w.Name, t.w.process) {
+		return false, errElsewhere
+	}
 	if r := t.job.Restore; r == nil || !r.WithoutLease {
 		if err := t.leased(ctx, rec.Lease); err != nil {
 			return false, err

@@ -30,6 +30,8 @@ var (
 	// errSucceeded: the run goes on under another lease, and so does the job, from its
 	// last batch.
 	errSucceeded = errors.New("the run goes on under another lease")
+	// errElsewhere: this process has tried the job and lacks what it needs.
+	errElsewhere = errors.New("this mover cannot do the job, and another one may")
 )
 
 // signer vouches for what this process has sealed.
@@ -173,6 +175,9 @@ const maxDamaged = 1000
 // reads it.
 func (r *record) fail(ctx context.Context, err error) error {
 	r.rec.State, r.rec.Lost, r.rec.Failure = job.Failed, 0, ivd.FailureOf(err)
+	if f := r.rec.Failure; f.Kind == ivd.Unsupported {
+		r.rec.Unable = append(slices.Clip(r.rec.Unable), job.Unable{Mover: r.signer.mover, Process: r.signer.process, Reason: f.Message})
+	}
 	if disk.MayHold(err) {
 		r.rec.Holder = r.rec.Mover
 	}
@@ -192,6 +197,10 @@ func (r *record) back(ctx context.Context) error {
 	r.rec.State, r.rec.Lost = job.Queued, 0
 	return r.write(ctx)
 }
+
+// elsewhere is how long a job waits that this mover never can do, so that another one
+// takes it.
+const elsewhere = 3 * time.Second
 
 // later is how long a job waits that this mover cannot do now and another one may.
 const later = 30 * time.Second

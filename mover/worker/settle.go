@@ -20,6 +20,7 @@ const (
 	wait                   // handed back for later, the record as it is
 	expired                // the record says so already; taken off the queue
 	held                   // likewise, and the record says that it is queued
+	pass                   // handed back for another mover, the record as it is
 	drop                   // nothing is said: it is somebody else's, or nobody can be told
 )
 
@@ -34,6 +35,8 @@ func judge(err error) verdict {
 		return expired
 	case errors.Is(err, pipeline.ErrStopped), errors.Is(err, errEnded), errors.Is(err, errSucceeded), errors.Is(err, disk.ErrYielded):
 		return back
+	case errors.Is(err, errElsewhere):
+		return pass
 	case errors.Is(err, errHeld):
 		return held
 	case errors.Is(err, errLater):
@@ -64,6 +67,8 @@ func (t *attempt) settle(ctx context.Context, err error) {
 		t.w.handBack(ctx, d, 0)
 	case wait, held:
 		t.w.handBack(ctx, d, later)
+	case pass:
+		t.w.handBack(ctx, d, elsewhere)
 	case drop:
 	}
 }
@@ -104,6 +109,8 @@ func (t *attempt) say(v verdict, err error) {
 		t.log.Warn("the disk is held by a process of ours that hangs or has died, and is waited for", telemetry.Err(err))
 	case v == wait:
 		warn("job handed back for later", telemetry.Err(err))
+	case v == pass:
+		t.log.Debug("job handed back for another mover")
 	case v == drop && errors.Is(err, errLost):
 		t.log.Info("job dropped", "why", err)
 	}

@@ -59,6 +59,7 @@ type Options struct {
 	Handles     int    // disks open at once
 	DedupMemory int64
 	VDDK        string   // the library's version, for people
+	NoRestore   string   // why it takes no restores; empty: it does
 	Modes       []string // the transports that are tried
 	Queue       *queue.Queue
 	Repository  *repo.Repository
@@ -73,9 +74,10 @@ type Options struct {
 	// LostSlots are disks that processes before this one hold and do not move: Handles
 	// is without them.
 	LostSlots int
-	// Relieve asks for another process that does what this one has not begun, when an
-	// opening hangs and others wait for it; nil: there is none to be had.
-	Relieve func()
+	// Yield sends those away who wait for an opening that hangs, and asks for another
+	// process that does what this one has not begun, where there can be one. Other movers
+	// may take it, too. nil: they wait.
+	Yield func()
 	// MaxLost is how many calls of the library may be given up before the process
 	// asks to be replaced: each keeps a thread and buffers. 0: 3.
 	MaxLost int
@@ -105,7 +107,7 @@ type Worker struct {
 
 	replace  chan struct{} // closed when another process would do better
 	replaced sync.Once
-	relieved chan struct{} // closed when another process takes over what is not begun
+	relieved chan struct{} // closed when others take over what is not begun
 	relief   sync.Once
 }
 
@@ -179,7 +181,7 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	tending.Go(func() { w.tend(tendingCtx, tended) })
 	left := w.left() // before jobs attach disks of their own
 	pullers.Go(func() { w.release(pulling, left) })
-	for _, kind := range []job.Kind{job.Restore, job.Backup} {
+	for _, kind := range w.takes() {
 		pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
 	}
 	var ending error
@@ -217,6 +219,15 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	return ending
 }
 
+// takes are the kinds of job that it takes.
+func (w *Worker) takes() []job.Kind {
+	if w.NoRestore == "" {
+		return []job.Kind{job.Restore, job.Backup}
+	}
+	w.Log.Warn("this mover takes no restores: it cannot write", "why", w.NoRestore)
+	return []job.Kind{job.Backup}
+}
+
 // begin sends the first heartbeat. It waits for a coordinator that has not set the queue
 // up yet, until stop is closed.
 func (w *Worker) begin(ctx context.Context, stop <-chan struct{}) error {
@@ -247,13 +258,23 @@ func (w *Worker) begin(ctx context.Context, stop <-chan struct{}) error {
 // finish waits until the jobs are done of a process that was relieved, unless it is to
 // end at once.
 func (w *Worker) finish(ctx context.Context, stop <-chan struct{}, jobs *sync.WaitGroup) {
-	w.Log.Warn("opening a disk hangs, and others wait for it: another process takes them over, and this one ends after the jobs that it has begun")
+	w.Log.Warn("opening a disk hangs, and others wait for it: they are handed back for other movers, and for another process of this one where its transports allow that; this process ends after the jobs that it has begun")
 	done := make(chan struct{})
 	go func() { jobs.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-stop:
 	case <-ctx.Done():
+	}
+}
+
+// hangs reports whether the process takes nothing new since opening a disk hangs in it.
+func (w *Worker) hangs() bool {
+	select {
+	case <-w.relieved:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -31,11 +31,20 @@ type Mover struct {
 	LostKeep int64    `json:"lost_keep,omitempty"` // bytes of buffers that stay theirs
 	// Doctor: it tries how its host reaches a disk, and takes neither jobs nor requests.
 	Doctor bool `json:"doctor,omitempty"`
+	// Hangs: opening a disk hangs in it. It takes nothing new, and ends after what it has
+	// begun.
+	Hangs bool `json:"hangs,omitempty"`
+	// NoRestore is why it takes no restores: its library, or every transport that it may
+	// use, cannot write. Empty: it takes them.
+	NoRestore string `json:"no_restore,omitempty"`
 	// Alone: it does one job that took movers down before, and takes nothing else.
 	Alone bool `json:"alone,omitempty"`
 	// Ended: this is its last heartbeat: the process has ended, with this error.
 	Ended string `json:"ended,omitempty"`
 }
+
+// Takes reports whether the mover takes jobs of a kind.
+func (m Mover) Takes(k Kind) bool { return k != Restore || m.NoRestore == "" }
 
 // Path is how a mover fares with a datastore by one transport.
 type Path struct {

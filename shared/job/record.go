@@ -19,6 +19,13 @@ const (
 	Failed  State = "failed" // this attempt; the coordinator decides about the next
 )
 
+// Unable is a mover that lacks what a job needs.
+type Unable struct {
+	Mover   string `json:"mover"`
+	Process string `json:"process"` // the mover's next one may be able
+	Reason  string `json:"reason"`
+}
+
 // Record is a job's state and its checkpoint in one: everything that outlives
 // a mover. It is changed by compare-and-swap only; who loses the race has lost
 // the job and drops what it holds.
@@ -46,6 +53,10 @@ type Record struct {
 	// is locked then is waited for.
 	Holder string `json:"holder,omitempty"`
 
+	// Unable are the movers that have found that they cannot do the job, and another one
+	// may: none of them takes it again.
+	Unable []Unable `json:"unable,omitempty"`
+
 	// For people: the transports that its attempts have used, each once, and those
 	// that the last one would have preferred, and why not.
 	Transports []string  `json:"transports,omitempty"`
@@ -70,4 +81,14 @@ type Record struct {
 
 	Stats   ivd.Stats    `json:"stats"`
 	Failure *ivd.Failure `json:"failure,omitempty"`
+}
+
+// CannotBy reports whether a mover's process has found that it cannot do the job.
+func (r Record) CannotBy(mover, process string) bool {
+	for _, u := range r.Unable {
+		if u.Mover == mover && u.Process == process {
+			return true
+		}
+	}
+	return false
 }

@@ -337,4 +337,4 @@ func (f *Rooms) Movers(context.Context) ([]job.Mover, error) { return f.MoverLis
 func (f *Rooms) Unread(context.Context) (map[string]error, error) { return f.UnreadMovers, f.Err }
 
 // Shortage gives the reason.
-func (f *Rooms) Shortage(context.Context) (why, err error) { return f.Short, f.Err }
+func (f *Rooms) Shortage(context.Context, job.Kind) (why, err error) { return f.Short, f.Err }
