@@ -26,6 +26,9 @@ func (f *Fleet) Ask(ctx context.Context, q job.Request) (job.Reply, error) {
 	last := noMover(q, errors.New("no mover is running"))
 	tried, failed := 0, false
 	for _, m := range movers {
+		if q.Warrant, err = f.Warrant(ctx, m.Name, q.Run, q.Disk.Ref); err != nil {
+			return job.Reply{}, err
+		}
 		reply, err := f.queue.Ask(ctx, m.Name, q)
 		switch {
 		case ctx.Err() != nil:

@@ -33,6 +33,8 @@ type Fleet struct {
 	now      func() time.Time
 	standing *queue.Mirror[job.Mover]
 
+	issuer issuer
+
 	mu    sync.Mutex
 	beats map[string]pulse // guarded by mu: by the mover's name
 	gone  gone             // guarded by mu

@@ -48,3 +48,31 @@ func TestVouchedWithoutAHeartbeat(t *testing.T) {
 		t.Errorf("%d processes are kept", len(keys))
 	}
 }
+
+// A warrant is good after the start of the coordinator that gave it is over, and not for
+// ever.
+func TestWarrantsOfEarlierStarts(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	ref := ivd.NewDiskRef("lab", "d", "11111111-1111-4111-8111-111111111111")
+	first, err := fleet.New(b.Queue, nil).Warrant(t.Context(), "m", "r", ref)
+	b.Must(err)
+	q := job.LoginRequest{Mover: "m", Run: "r", Disk: ref.On("elsewhere"), Warrant: first}
+	for range 31 {
+		f := fleet.New(b.Queue, nil)
+		_, err := f.Warrant(t.Context(), "m", "r", ref)
+		b.Must(err)
+		b.Must(f.Warranted(t.Context(), q))
+	}
+	f := fleet.New(b.Queue, nil)
+	_, err = f.Warrant(t.Context(), "m", "r", ref)
+	b.Must(err)
+	if err := f.Warranted(t.Context(), q); ivd.KindOf(err) != ivd.Denied {
+		t.Errorf("the first of many: %v", err)
+	}
+	keys, err := b.Queue.State().Keys(t.Context(), "issuer.")
+	b.Must(err)
+	if len(keys) != 32 {
+		t.Errorf("%d are kept", len(keys))
+	}
+}

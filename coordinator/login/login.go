@@ -1,8 +1,9 @@
 // Package login answers movers that ask for a login to a disk's vCenter.
 //
 // What it promises: a login is given only for a disk of a run that is under way, or
-// for which something is left to undo, and for a job only to the process that has
-// claimed it; it says what bears on the transports for the mover that asks, now; and it
+// for which something is left to undo: for a job only to the process that has claimed
+// it, and for anything else only to a mover that was asked to do something with the disk
+// or has had a job of it; it says what bears on the transports for the mover that asks, now; and it
 // travels sealed to the key by which that process has been known from its first
 // question on. The sealing is the queue's work.
 package login
@@ -25,9 +26,11 @@ type Runs interface {
 	Claimed(ctx context.Context, q job.LoginRequest) error               // refuses a job that is not claimed by who asks (kind Transient)
 }
 
-// Fleet knows movers by their keys: it refuses a process that had others (kind Denied).
+// Fleet knows movers.
 type Fleet interface {
-	Know(ctx context.Context, m job.Mover) error
+	Know(ctx context.Context, m job.Mover) error             // refuses a process that had other keys (kind Denied)
+	Warranted(ctx context.Context, q job.LoginRequest) error // refuses who has no warrant (kind Denied)
+	Warrant(ctx context.Context, mover string, run ivd.RunID, disk ivd.DiskRef) (job.Warrant, error)
 }
 
 // Desk is where logins are given. Its methods are safe for concurrent use.
@@ -56,10 +59,17 @@ func (d *Desk) Answer(ctx context.Context, q job.LoginRequest, m job.Mover) (job
 		d.Log.Warn("a login is refused", "mover", q.Mover, "disk", q.Disk.ID(), "err", err)
 		return job.Login{}, err
 	}
+	may := d.Fleet.Warranted
 	if q.Job != "" {
-		if err := d.Runs.Claimed(ctx, q); err != nil {
-			return job.Login{}, err
-		}
+		may = d.Runs.Claimed
 	}
-	return v.LoginFor(ctx, q.Disk, m)
+	if err := may(ctx, q); err != nil {
+		return job.Login{}, err
+	}
+	l, err := v.LoginFor(ctx, q.Disk, m)
+	if err != nil {
+		return job.Login{}, err
+	}
+	l.Warrant, err = d.Fleet.Warrant(ctx, q.Mover, q.Run, q.Disk)
+	return l, err
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"ivdmover/coordinator/backup"
@@ -58,7 +59,9 @@ func TestLogin(t *testing.T) {
 		{"a disk of a run that is over", over.ID, ref, ivd.Denied},
 		{"no run", "none", ref, ivd.NotFound},
 	} {
-		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Run: c.run, Disk: c.disk}, job.Mover{Name: "m", Process: "p"})
+		w, err := s.Fleet.Warrant(t.Context(), "m", c.run, c.disk)
+		b.Must(err)
+		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: "m", Run: c.run, Disk: c.disk, Warrant: w}, job.Mover{Name: "m", Process: "p"})
 		if ivd.KindOf(err) != c.want || (err == nil) != (l.Cookie != "" || l.Password != "") {
 			t.Errorf("%s: %v, want kind %q", c.what, err, c.want)
 		}
@@ -73,7 +76,9 @@ func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 	s, ref, r := moving(b)
 	vm := estate.BIOSUUID("lab-vm-1")
 	for name, uuid := range map[string]string{"late": vm, "other": estate.BIOSUUID("lab-vm-2"), "iron": ""} {
-		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: name, Run: r.ID, Disk: ref}, job.Mover{Name: name, Process: "p", BIOSUUID: uuid})
+		w, err := s.Fleet.Warrant(t.Context(), name, r.ID, ref)
+		b.Must(err)
+		l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: name, Run: r.ID, Disk: ref, Warrant: w}, job.Mover{Name: name, Process: "p", BIOSUUID: uuid})
 		b.Must(err)
 		var want []string
 		if uuid != "" {
@@ -84,7 +89,9 @@ func TestLoginSaysWhatALateMoverMayUse(t *testing.T) {
 		}
 	}
 	gone := ref.On("datastore-gone")
-	if l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: "late", Run: r.ID, Disk: gone}, job.Mover{Name: "late", Process: "p"}); err != nil || l.Allows != nil || l.Cookie == "" {
+	w, err := s.Fleet.Warrant(t.Context(), "late", r.ID, gone)
+	b.Must(err)
+	if l, err := s.Logins.Answer(t.Context(), job.LoginRequest{Mover: "late", Run: r.ID, Disk: gone, Warrant: w}, job.Mover{Name: "late", Process: "p"}); err != nil || l.Allows != nil || l.Cookie == "" {
 		t.Errorf("where vCenter cannot tell: %v, %+v", err, l.Allows)
 	}
 }
@@ -137,5 +144,50 @@ func TestLoginOfAJob(t *testing.T) {
 	_, err = c.Logins.Answer(t.Context(), job.LoginRequest{Mover: "m", Process: "p", Run: r.ID, Disk: ref, Job: "j2"}, m)
 	if ivd.KindOf(err) != ivd.NotFound {
 		t.Errorf("no such job: %v", err)
+	}
+}
+
+// Without a job a login is for who was asked to do something with that disk, or has had
+// a job of it, whichever coordinator answers, and for nobody else.
+func TestLoginWithoutAJob(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c, ref, r := moving(b)
+	var asked atomic.Pointer[job.Request]
+	b.Mover("m", func(p *coordtest.Puppet) {
+		p.Answer = func(q job.Request) error { asked.Store(&q); return nil }
+	})
+	_, err := c.Fleet.Ask(t.Context(), job.Request{Op: job.Inspect, Run: r.ID, Disk: job.IVD(ref)})
+	b.Must(err)
+	got := asked.Load()
+	rec := job.Record{Version: job.Version, ID: "j1", Run: r.ID, Disk: ref.ID(), State: job.Running, Mover: "m", Process: "p"}
+	b.Must(b.Queue.CreateJobRecord(t.Context(), rec))
+	had, err := c.Logins.Answer(t.Context(), job.LoginRequest{Mover: "m", Process: "p", Run: r.ID, Disk: ref, Job: "j1"}, job.Mover{Name: "m", Process: "p"})
+	b.Must(err)
+	other := b.InLab(b.Disk("b", 8).Ref)
+	r2 := b.Run(backup.Kind, engine.Running)
+	b.Store(r2, engine.Item{Key: engine.ItemKey(ref.ID()), Step: engine.Moving, Disk: ref.ID(), Body: coordtest.Body(backup.Disk{Ref: ref})},
+		engine.Item{Key: engine.ItemKey(other.ID()), Step: engine.Moving, Disk: other.ID(), Body: coordtest.Body(backup.Disk{Ref: other})})
+	for what, q := range map[string]struct {
+		ask  job.LoginRequest
+		want ivd.Kind
+	}{
+		"as it was asked to":        {job.LoginRequest{Mover: "m", Run: r.ID, Disk: ref, Warrant: got.Warrant}, ""},
+		"as it had a job":           {job.LoginRequest{Mover: "m", Run: r.ID, Disk: ref, Warrant: had.Warrant}, ""},
+		"with none":                 {job.LoginRequest{Mover: "m", Run: r.ID, Disk: ref}, ivd.Denied},
+		"with another mover's":      {job.LoginRequest{Mover: "thief", Run: r.ID, Disk: ref, Warrant: got.Warrant}, ivd.Denied},
+		"with another run's":        {job.LoginRequest{Mover: "m", Run: r2.ID, Disk: ref, Warrant: got.Warrant}, ivd.Denied},
+		"with another disk's":       {job.LoginRequest{Mover: "m", Run: r2.ID, Disk: other, Warrant: got.Warrant}, ivd.Denied},
+		"with one that is changed":  {job.LoginRequest{Mover: "m", Run: r.ID, Disk: ref, Warrant: got.Warrant + "A"}, ivd.Denied},
+		"with nobody's":             {job.LoginRequest{Mover: "m", Run: r.ID, Disk: ref, Warrant: "6f1c8ae0-6ff4-4e40-9c6f-6a3f7a3c9f10.AAAA"}, ivd.Denied},
+		"with what is no warrant":   {job.LoginRequest{Mover: "m", Run: r.ID, Disk: ref, Warrant: "run.1"}, ivd.Denied},
+		"with one from a wild card": {job.LoginRequest{Mover: "m", Run: r.ID, Disk: ref, Warrant: ">.AAAA"}, ivd.Denied},
+	} {
+		for _, c := range []*coordtest.Coordinator{c, b.Coordinator("two")} {
+			l, err := c.Logins.Answer(t.Context(), q.ask, job.Mover{Name: q.ask.Mover, Process: "p"})
+			if ivd.KindOf(err) != q.want || (err == nil) != (l.Cookie != "") {
+				t.Errorf("%s: %v, want kind %q", what, err, q.want)
+			}
+		}
 	}
 }

@@ -15,10 +15,11 @@ import (
 )
 
 // Attachment is a disk that this machine has hot-added, for a run. Who asks for the
-// login of such a disk gets one for as long as its snapshot is to be deleted.
+// login of such a disk, with its warrant, gets one for as long as its snapshot is to be deleted.
 type Attachment struct {
-	Run  ivd.RunID `json:"run"`
-	Disk job.Disk  `json:"disk"`
+	Run     ivd.RunID   `json:"run"`
+	Disk    job.Disk    `json:"disk"`
+	Warrant job.Warrant `json:"warrant,omitempty"` // with which the login is asked for that releases it
 }
 
 // leftVersion is that of the file; another is ignored, as no file is.

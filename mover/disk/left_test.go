@@ -120,7 +120,7 @@ func TestWhatIsLeftIsAHint(t *testing.T) {
 			t.Errorf("%s: left %+v, said %q", text, h.Left(), log.String())
 		}
 	}
-	a, b := Attachment{"r", job.IVD(ivd.NewDiskRef("a", "", "1"))}, Attachment{"r", job.IVD(ivd.NewDiskRef("b", "", "2"))}
+	a, b := Attachment{"r", job.IVD(ivd.NewDiskRef("a", "", "1")), "w"}, Attachment{"r", job.IVD(ivd.NewDiskRef("b", "", "2")), "x"}
 	l, err := openLeft(filepath.Join(folder, "none"))
 	if err != nil {
 		t.Fatal(err)

@@ -144,7 +144,7 @@ func (h *Host) openBy(ctx context.Context, s Spec, mode string) (*Disk, error) {
 	}
 	end := func() error { return h.EndAccess(ctx, s.Disk, s.Login, s.Identity) }
 	if mode == hotadd {
-		return h.attaching(Attachment{s.Run, s.Disk}, func() (*Disk, error) { return afterEndAccess(open, end) })
+		return h.attaching(Attachment{s.Run, s.Disk, s.Login.Warrant}, func() (*Disk, error) { return afterEndAccess(open, end) })
 	}
 	return afterEndAccess(open, end)
 }

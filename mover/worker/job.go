@@ -154,7 +154,8 @@ func (t *attempt) leased(ctx context.Context, lease ivd.LeaseID) error {
 // open opens the job's disk: read-only at its snapshot for a backup, to be written
 // for a restore.
 func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
-	login, err := t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.job.ID, t.a.touch)
+	question := job.LoginRequest{Run: t.job.Run, Disk: t.job.Disk.Ref, Job: t.job.ID}
+	login, err := t.w.login(ctx, question, t.a.touch)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	d, err := t.w.Disks.Open(ctx, s)
 	if ivd.KindOf(err) == ivd.Expired { // between the answer and its use
 		t.a.touch()
-		if s.Login, err = t.w.login(ctx, t.job.Run, t.job.Disk.Ref, t.job.ID, t.a.touch); err == nil {
+		if s.Login, err = t.w.login(ctx, question, t.a.touch); err == nil {
 			s.Allows = bearing(s.Login, t.job.Allows)
 			d, err = t.w.Disks.Open(ctx, s)
 		}
@@ -183,10 +184,10 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 	return d, nil
 }
 
-// login asks for a disk's login, for a job or for none, for a while where no coordinator answers: it may
-// be starting again.
-func (w *Worker) login(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, id ivd.JobID, touch func()) (job.Login, error) {
-	req := job.LoginRequest{Version: job.Version, Mover: w.Name, Process: w.process, Run: run, Disk: ref, Job: id}
+// login asks for a disk's login, for a job or with a warrant, for a while where no
+// coordinator answers: it may be starting again.
+func (w *Worker) login(ctx context.Context, req job.LoginRequest, touch func()) (job.Login, error) {
+	req.Version, req.Mover, req.Process = job.Version, w.Name, w.process
 	again := pause.Backoff{
 		First: 250 * time.Millisecond, Cap: 5 * time.Second, Patience: loginPatience,
 		Retry: func(err error, _ int) bool { return ivd.KindOf(err) == ivd.Transient },

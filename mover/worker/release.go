@@ -6,6 +6,7 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/telemetry"
 )
@@ -35,7 +36,7 @@ func (w *Worker) release(ctx context.Context, left []disk.Attachment) {
 
 // releaseOne reports whether there is nothing more to try.
 func (w *Worker) releaseOne(ctx context.Context, a disk.Attachment) bool {
-	login, err := w.login(ctx, a.Run, a.Disk.Ref, "", func() {})
+	login, err := w.login(ctx, job.LoginRequest{Run: a.Run, Disk: a.Disk.Ref, Warrant: a.Warrant}, func() {})
 	switch {
 	case err == nil:
 		return w.Devices.Release(ctx, a, login)

@@ -25,7 +25,7 @@ func (w *Worker) answer(ctx context.Context, req job.Request) job.Reply {
 }
 
 func (w *Worker) serve(ctx context.Context, req job.Request, reply *job.Reply) error {
-	login, err := w.login(ctx, req.Run, req.Disk.Ref, "", func() {})
+	login, err := w.login(ctx, job.LoginRequest{Run: req.Run, Disk: req.Disk.Ref, Warrant: req.Warrant}, func() {})
 	if err != nil {
 		return err
 	}

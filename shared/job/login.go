@@ -14,6 +14,9 @@ type Login struct {
 	Password   ivd.Secret // one of the two: a password,
 	Cookie     ivd.Secret // or a live session's cookie
 	Thumbprint string     // SHA-1, "AA:BB:…"
+	// Warrant is for later questions of the same mover for a login to the disk, without a
+	// job.
+	Warrant Warrant
 	// Allows is what bears on the transports for the mover that asked, now: a job's
 	// was written when its run was planned, for the movers there were. nil: not known.
 	Allows *Allows
@@ -27,6 +30,8 @@ type LoginRequest struct {
 	Run     ivd.RunID   `json:"run"`
 	Disk    ivd.DiskRef `json:"disk"`
 	// Job is what it is for: one that this process has claimed. Empty: what a coordinator
-	// has asked for outside of any job, or to release what is left attached.
-	Job ivd.JobID `json:"job,omitempty"`
+	// has asked for outside of any job, or to release what is left attached; with the
+	// warrant for it.
+	Job     ivd.JobID `json:"job,omitempty"`
+	Warrant Warrant   `json:"warrant,omitempty"`
 }

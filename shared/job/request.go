@@ -24,6 +24,7 @@ type Request struct {
 	Snapshot ivd.SnapshotID `json:"snapshot,omitempty"` // of Inspect
 	Identity string         `json:"identity,omitempty"` // of prepare and end: at most 50 characters, the same in both
 	Allows   *Allows        `json:"allows,omitempty"`   // of Inspect
+	Warrant  Warrant        `json:"warrant,omitempty"`  // with which the mover asks for the login
 }
 
 // Reply is the answer.

@@ -27,6 +27,7 @@ type sealedLogin struct {
 	Cookie     string      `json:"cookie"`
 	Thumbprint string      `json:"thumbprint"`
 	Allows     *job.Allows `json:"allows,omitempty"`
+	Warrant    job.Warrant `json:"warrant,omitempty"`
 }
 
 // AskLogin asks the coordinators for the login of a disk; key is the private half
@@ -117,7 +118,7 @@ func sealLogin(req job.LoginRequest, publicKey []byte, l job.Login) ([]byte, err
 	plain, err := json.Marshal(sealedLogin{
 		Server: l.Server, Port: l.Port, NFCPort: l.NFCPort, User: l.User,
 		Password: l.Password.Reveal(), Cookie: l.Cookie.Reveal(), Thumbprint: l.Thumbprint,
-		Allows: l.Allows,
+		Allows: l.Allows, Warrant: l.Warrant,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("seal a login: %w", err)
@@ -141,7 +142,7 @@ func openLogin(req job.LoginRequest, key *sealed.Key, answer []byte) (job.Login,
 	return job.Login{
 		Server: s.Server, Port: s.Port, NFCPort: s.NFCPort, User: s.User,
 		Password: ivd.Secret(s.Password), Cookie: ivd.Secret(s.Cookie), Thumbprint: s.Thumbprint,
-		Allows: s.Allows,
+		Allows: s.Allows, Warrant: s.Warrant,
 	}, nil
 }
 
