@@ -62,7 +62,7 @@ func newCrashing(t *testing.T) *crashing {
 repository: { url: "dir://%s" }
 queue: { url: "%s", creds_file: "%s" }
 mover: { name: p, handles: 2, memory: 128MiB, vddk: { libdir: "%s", transports: [nbdssl], temp_dir: "%s" } }
-`, folder, s.ClientURL(), s.MoverCreds(), c.ward.libdir, filepath.Join(t.TempDir(), "vddk")))
+`, folder, s.ClientURL(), creds(t, s, "proxy-2"), c.ward.libdir, filepath.Join(t.TempDir(), "vddk")))
 	return c
 }
 

@@ -244,7 +244,7 @@ func TestDoctorSaysWhatItNeeds(t *testing.T) {
 	w := newWard(t)
 	away := "queue: { url: \"nats://127.0.0.1:1\" }\n"
 	s, q := newQueue(t)
-	ours := fmt.Sprintf("queue: { creds_file: %q }\n", s.MoverCreds())
+	ours := fmt.Sprintf("queue: { creds_file: %q }\n", creds(t, s, "p"))
 	const setUp = "# the queue is set up\n"
 	whole, err := os.ReadFile(w.config)
 	if err != nil {

@@ -87,7 +87,7 @@ mover:
   handles: 2
   memory: 128MiB
   vddk: { libdir: "%s", transports: [nbdssl], temp_dir: "%s" }
-`, folder, s.ClientURL(), s.MoverCreds(), libdir, filepath.Join(t.TempDir(), "vddk")))
+`, folder, s.ClientURL(), creds(t, s, "proxy-2"), libdir, filepath.Join(t.TempDir(), "vddk")))
 	return p
 }
 
@@ -359,4 +359,14 @@ func TestTheLibrarysPathIsTheChildsAlone(t *testing.T) {
 	if maps(cmd.Process.Pid) || !maps(childOf(t, cmd.Process.Pid)) {
 		t.Error("the library is not in the child alone")
 	}
+}
+
+// creds is the file that lets a mover into a server.
+func creds(t testing.TB, s *broker.Server, mover string) string {
+	t.Helper()
+	file, err := s.MoverCreds(mover)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -49,8 +48,11 @@ func TestAMoverThatIsStartedFirst(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s
 	}
-	start().Close() // makes the credentials
-	p.write(replaceQueue(t, p.config, "nats://"+addr, filepath.Join(dir, "mover.creds")))
+	file, err := broker.MoverCreds(dir, "proxy-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write(replaceQueue(t, p.config, "nats://"+addr, file))
 	cmd, output := p.start()
 	heard(t, output, "waiting for the queue")
 	pid := childOf(t, cmd.Process.Pid)

@@ -24,25 +24,37 @@ import (
 )
 
 // ways are the ways into a server from outside, with the rights of a mover.
-func ways(s *broker.Server, o broker.Options) map[string]queue.Options {
+func ways(t *testing.T, s *broker.Server, o broker.Options, mover string) map[string]queue.Options {
+	t.Helper()
 	return map[string]queue.Options{
-		"listener": {URL: s.ClientURL(), CredsFile: s.MoverCreds()},
+		"listener": {URL: s.ClientURL(), CredsFile: creds(t, s, mover)},
 		"socket":   {URL: queue.SocketURL(o.Socket)},
 	}
 }
 
-// Nobody gets in unknown.
+// creds is the file with a mover's credentials.
+func creds(t *testing.T, s *broker.Server, mover string) string {
+	t.Helper()
+	file, err := s.MoverCreds(mover)
+	must(t, err)
+	return file
+}
+
+// Nobody gets in unknown, nor as another mover than the one that he is.
 func TestStrangersAreRefused(t *testing.T) {
 	dir, other := t.TempDir(), start(t, broker.Options{Dir: t.TempDir()})
 	o := broker.Options{Dir: dir, Socket: filepath.Join(dir, "socket"), Listen: "127.0.0.1:0"}
 	s := start(t, o)
 	for name, o := range map[string]queue.Options{
-		"without credentials":          {URL: s.ClientURL(), Mover: "m"},
-		"another server's credentials": {URL: s.ClientURL(), Mover: "m", CredsFile: other.MoverCreds()},
-		"a coordinator without a word": {URL: s.ClientURL()},
-		"a guessed token":              {URL: strings.Replace(s.ClientURL(), "nats://", "nats://"+url.QueryEscape("token")+"@", 1)},
-		"no mover's name":              {URL: s.ClientURL(), CredsFile: s.MoverCreds(), Name: "somebody"},
-		"no mover's name, by socket":   {URL: queue.SocketURL(o.Socket), Name: "ivd-mover a/b"},
+		"without credentials":           {URL: s.ClientURL(), Mover: "m"},
+		"another server's credentials":  {URL: s.ClientURL(), Mover: "m", CredsFile: creds(t, other, "m")},
+		"a coordinator without a word":  {URL: s.ClientURL()},
+		"a guessed token":               {URL: strings.Replace(s.ClientURL(), "nats://", "nats://"+url.QueryEscape("token")+"@", 1)},
+		"another mover's credentials":   {URL: s.ClientURL(), Mover: "m", CredsFile: creds(t, s, "n")},
+		"as a part of another mover":    {URL: s.ClientURL(), Mover: "m/2", CredsFile: creds(t, s, "n")},
+		"a mover that nobody has added": {URL: s.ClientURL(), Mover: "nobody", CredsFile: creds(t, s, "n")},
+		"no mover's name":               {URL: s.ClientURL(), CredsFile: creds(t, s, "m"), Name: "somebody"},
+		"no mover's name, by socket":    {URL: queue.SocketURL(o.Socket), Name: "ivd-mover a/b"},
 	} {
 		q, err := queue.Connect(t.Context(), o)
 		if err == nil {
@@ -52,7 +64,7 @@ func TestStrangersAreRefused(t *testing.T) {
 			t.Errorf("%s: %v (kind %q)", name, err, ivd.KindOf(err))
 		}
 	}
-	for _, file := range []string{s.MoverCreds(), s.CoordinatorCreds()} {
+	for _, file := range []string{creds(t, s, "m"), s.CoordinatorCreds()} {
 		info, err := os.Stat(file)
 		must(t, err)
 		if info.Mode().Perm() != 0o600 {
@@ -66,20 +78,44 @@ func TestStrangersAreRefused(t *testing.T) {
 func TestCredentialsAreKept(t *testing.T) {
 	o := broker.Options{Dir: t.TempDir(), Creds: t.TempDir(), Listen: "127.0.0.1:0"}
 	s := start(t, o)
-	seed, err := os.ReadFile(s.MoverCreds())
+	file := creds(t, s, "proxy.1")
+	seed, err := os.ReadFile(file)
 	must(t, err)
-	if filepath.Dir(s.MoverCreds()) != o.Creds {
-		t.Errorf("it is %s", s.MoverCreds())
+	if want := filepath.Join(o.Creds, "movers", "proxy.1.creds"); file != want {
+		t.Errorf("it is %s, not %s", file, want)
 	}
 	s.Close()
-	again, err := os.ReadFile(start(t, o).MoverCreds())
+	s = start(t, o)
+	at := queue.Options{URL: s.ClientURL(), Mover: "proxy.1", CredsFile: file}
+	gets := func() {
+		t.Helper()
+		q, err := queue.Connect(t.Context(), at)
+		must(t, err)
+		q.Close()
+	}
+	gets()
+	again, err := os.ReadFile(creds(t, s, "proxy.1"))
 	must(t, err)
 	if string(again) != string(seed) {
 		t.Error("the mover's credentials have changed")
 	}
+	// One whose file is removed is not let in any more, with its copy.
+	at.CredsFile = filepath.Join(t.TempDir(), "copy")
+	must(t, os.WriteFile(at.CredsFile, seed, 0o600))
+	gets()
+	must(t, os.Remove(file))
+	if q, err := queue.Connect(t.Context(), at); ivd.KindOf(err) != ivd.Denied {
+		closeIf(q)
+		t.Errorf("after its file was removed: %v", err)
+	}
+	for _, name := range []string{"", "a/b", "../x", "a b", ".."} {
+		if file, err := s.MoverCreds(name); ivd.KindOf(err) != ivd.Invalid {
+			t.Errorf("a mover %q: %q, %v", name, file, err)
+		}
+	}
 	broken := broker.Options{Dir: t.TempDir()}
-	must(t, os.WriteFile(filepath.Join(broken.Dir, "mover.creds"), []byte("garbage\n"), 0o600))
-	refused(t, broken, ivd.Permanent, "mover.creds", "holds no key")
+	must(t, os.WriteFile(filepath.Join(broken.Dir, "coordinator.creds"), []byte("garbage\n"), 0o600))
+	refused(t, broken, ivd.Permanent, "coordinator.creds", "holds no key")
 }
 
 // A mover may do its work, and nothing in another's name.
@@ -93,7 +129,7 @@ func TestMoverRights(t *testing.T) {
 	_, err := coordinator.State().Create(ctx, "run.r", 1)
 	must(t, err)
 	var tries sync.WaitGroup
-	for way, options := range ways(s, o) {
+	for way, options := range ways(t, s, o, "proxy.1") {
 		options.Mover, options.Patience = "proxy.1", time.Millisecond
 		q, err := queue.Connect(ctx, options)
 		must(t, err)
@@ -183,9 +219,9 @@ func TestListenerWithTLS(t *testing.T) {
 		options queue.Options
 		want    ivd.Kind
 	}{
-		"with its authority":      {queue.Options{URL: "tls://" + address, CAFile: cert, CredsFile: s.MoverCreds()}, ""},
+		"with its authority":      {queue.Options{URL: "tls://" + address, CAFile: cert, CredsFile: creds(t, s, "m")}, ""},
 		"by the socket":           {queue.Options{URL: queue.SocketURL(o.Socket)}, ""},
-		"with another authority":  {queue.Options{URL: "tls://" + address, CredsFile: s.MoverCreds()}, ivd.Denied},
+		"with another authority":  {queue.Options{URL: "tls://" + address, CredsFile: creds(t, s, "m")}, ivd.Denied},
 		"without its credentials": {queue.Options{URL: "tls://" + address, CAFile: cert}, ivd.Denied},
 	} {
 		c.options.Mover = "m"

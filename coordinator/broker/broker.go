@@ -277,8 +277,8 @@ func (s *Server) Traffic() (Traffic, error) {
 // Token lets a connection of this process in, with all rights.
 func (s *Server) Token() string { return s.access.token }
 
-// MoverCreds is the file that lets movers in at the listener.
-func (s *Server) MoverCreds() string { return filepath.Join(s.creds, moverCreds) }
+// MoverCreds is the file that lets a mover in at the listener.
+func (s *Server) MoverCreds(name string) (string, error) { return MoverCreds(s.creds, name) }
 
 // CoordinatorCreds is the file that lets another coordinator in, at the listener and at
 // the socket.

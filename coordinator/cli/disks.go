@@ -90,7 +90,8 @@ func (a *app) movers() *cobra.Command {
 		Short: "List the live movers and what they do",
 		Long:  "Lists the live movers and what they do. Where none takes jobs, the reason stands below\nthe list, with what is known of the last mover that ended.",
 		Example: `  ivd movers
-  ivd movers -o json`,
+  ivd movers -o json
+  ivd movers add proxy-1 --config /etc/ivd/ivd.yaml`,
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, _ []string) error {
 			movers, err := c.Movers(ctx)
 			if err != nil {
@@ -103,6 +104,7 @@ func (a *app) movers() *cobra.Command {
 			return a.showList(movers, func(w io.Writer) error { return writeMovers(w, movers, short.Failure) }, unreadMovers(movers), "not readable")
 		}),
 	}
+	c.AddCommand(a.addMover())
 	return a.withServer(a.withOutput(c))
 }
 

@@ -244,6 +244,11 @@ func queueOptions(c config.Queue) queue.Options {
 	return queue.Options{Name: "ivd serve", URL: c.URL, CredsFile: c.CredsFile, CAFile: c.CAFile, AckWait: c.AckWait.Std()}
 }
 
+// AddMover is the file with the credentials of a mover, which is made where it is missing.
+func AddMover(cfg *config.Config, name string) (file string, err error) {
+	return broker.MoverCreds(cfg.StateDir, name)
+}
+
 // connectQueue connects to the embedded queue or to the one that is configured,
 // and makes sure that streams and buckets are there.
 func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, log *slog.Logger) (*queue.Queue, error) {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ivdmover/deploy/lab/estate"
 	"ivdmover/deploy/lab/script"
 	"ivdmover/deploy/stage"
 )
@@ -106,4 +107,51 @@ func hungOpen(t *testing.T, s *stage.Stage, as func(user string)) {
 	must(t, err)
 	said(t, s, mover, "that ran beside another has ended")
 	nothingLeft(t, s)
+}
+
+// Where no second child can be started, since all is hot-added, what waits behind a hung
+// Open goes to other movers, and the one that hangs is shown.
+func TestAHungOpenByHotAddAloneSendsTheOthersElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ctx := t.Context()
+	const vm = "lab-vm-3"
+	s.Config.Transports, s.Config.BIOSUUID, s.Config.AckWait = "hotadd", estate.BIOSUUID(vm), "2s"
+	must(t, script.WriteHosts(s.Path("lab"), script.Hosts{Proxies: []script.Proxy{{BIOSUUID: estate.BIOSUUID(vm), VM: vm, FreeSlots: 8}}}))
+	for n := range 4 {
+		_, err := s.Owner.Create(ctx, "datastore1", fmt.Sprintf("data-%d", n), 8)
+		must(t, err)
+	}
+	coordinator, movers := serve(t, s, "m1", "m2")
+	must(t, script.WriteFaults(s.Path("lab"), script.Fault{Call: "Open", Mode: "hotadd", Shared: true, Do: script.Hang}))
+	run, err := s.Backup(ctx)
+	must(t, err)
+	var hangs *stage.Process
+	must(t, coordinator.Await(ctx, "one says that it hangs", limit, func() bool {
+		var shown []struct {
+			Name  string
+			Hangs bool
+		}
+		if s.Quietly(ctx, &shown, "movers") != nil {
+			return false
+		}
+		for _, m := range shown {
+			for _, p := range movers {
+				if m.Hangs && m.Name == p.Name {
+					hangs = p
+				}
+			}
+		}
+		return hangs != nil
+	}))
+	said(t, s, hangs, "no other may run beside it")
+	first := childOf(t, hangs)
+	must(t, coordinator.Await(ctx, "the others are done", limit, func() bool {
+		var shown struct{ Counts struct{ Done int } }
+		return s.Quietly(ctx, &shown, "run", "show", run) == nil && shown.Counts.Done == 3
+	}))
+	must(t, syscall.Kill(first, syscall.SIGKILL)) // it has hung all the while
+	_, err = s.Ended(ctx, coordinator, run, limit)
+	must(t, err)
+	released(t, s, coordinator)
 }

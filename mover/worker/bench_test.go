@@ -198,10 +198,13 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	if log == nil {
 		log = slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
 	}
-	var err error
+	creds, err := b.server.MoverCreds(name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	m.Worker, err = New(Options{
 		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(), NoRestore: b.cannot,
-		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: b.server.MoverCreds(), Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts, Yield: b.relieve,
+		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: creds, Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts, Yield: b.relieve,
 		Log: slog.New(log),
 	})
 	if err != nil {

@@ -64,7 +64,7 @@ type Repository struct {
 // Queue says which NATS to use.
 type Queue struct {
 	URL       string `yaml:"url" doc:"nats://HOST:PORT or tls://HOST:PORT, several separated by commas. Empty: embedded in ivd, with its files under state_dir; movers of the same user on the same machine reach it by a socket there, others name the coordinator's queue.listen here."`
-	Listen    string `yaml:"listen" doc:"Address of the embedded queue, for movers of other hosts and users, whose creds_file is a copy of mover.creds below state_dir. Off loopback only with tls. Empty: it has no port."`
+	Listen    string `yaml:"listen" doc:"Address of the embedded queue, for movers of other hosts and users, each of which has as creds_file a copy of the file that ivd movers add makes for it. Off loopback only with tls. Empty: it has no port."`
 	TLS       TLS    `yaml:"tls" doc:"The certificate of listen."`
 	CredsFile string `yaml:"creds_file" doc:"NATS credentials file, or the seed of an nkey, for url. Empty: none."`
 	CAFile    string `yaml:"ca_file" doc:"PEM file with authorities for the server's certificate, for url."`

@@ -128,7 +128,7 @@ func (g *gate) setLocked(o *nats.Options, text []byte) error {
 func (g *gate) useless() error {
 	return &ivd.Error{
 		Kind: ivd.Invalid, Op: "queue.creds_file " + g.file, Err: errors.New("it has neither a user's JWT nor the seed of an nkey"),
-		Remedy: "name a file that nsc or nk has made for a user, or the mover.creds of `ivd serve`",
+		Remedy: "name a file that nsc or nk has made for a user, or the one that `ivd movers add` has made",
 	}
 }
 

@@ -46,8 +46,13 @@ func clientName(mover string) string { return moverClient + moverOf(mover) }
 
 const moverClient = "ivd-mover "
 
+// IsMover reports whether a mover may have that name.
+func IsMover(name string) bool {
+	return !strings.Contains(name, partSeparator) && checkMover(name) == nil
+}
+
 // MoverOf is the mover whose connection has this name. Not ok: no mover's has.
 func MoverOf(client string) (mover string, ok bool) {
 	mover, ok = strings.CutPrefix(client, moverClient)
-	return mover, ok && !strings.Contains(mover, partSeparator) && checkMover(mover) == nil
+	return mover, ok && IsMover(mover)
 }

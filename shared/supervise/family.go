@@ -179,6 +179,8 @@ func (f *family) hear(c *child, said string) {
 		c.slots = slots
 	case said == "relieve" && c == f.current && f.leaving == nil && f.o.Beside != nil && !f.stopping && !c.beside:
 		f.relieve()
+	case said == "relieve" && f.o.Beside == nil:
+		f.o.Log.Warn("child process hangs in a call, and no other may run beside it: what it has not begun waits until it has ended, or goes elsewhere", "pid", c.pid(), "slots", c.slots)
 	}
 }
 
