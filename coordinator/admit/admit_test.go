@@ -280,3 +280,30 @@ func TestNoDatastoreStarves(t *testing.T) {
 		}
 	})
 }
+
+// A want that writes starts while a mover writes, and keeps none waiting that reads.
+func TestWriters(t *testing.T) {
+	wants := []Want{
+		{Tokens: []Token{Slot(), Datastore("lab", "d"), Writer()}, Urgent: true},
+		{Tokens: []Token{Slot(), Datastore("lab", "d"), Writer()}, Urgent: true},
+		{Tokens: []Token{Slot(), Datastore("lab", "d")}},
+	}
+	for _, c := range []struct {
+		fleet, writers int
+		starts         []int
+		waits          string
+	}{
+		{8, 0, []int{2}, "a mover that writes"},
+		{8, 1, []int{0, 2}, ""},
+		{8, 2, []int{0, 1, 2}, ""},
+		{0, 0, nil, "a mover"},
+	} {
+		limits := Limits{Fleet: c.fleet, Writers: c.writers}
+		if got := Next(limits, nil, Served{}, wants); !slices.Equal(got, c.starts) {
+			t.Errorf("%+v: %v start, want %v", limits, got, c.starts)
+		}
+		if got := Waits(limits, nil, wants)[0]; got != c.waits {
+			t.Errorf("%+v: it waits for %q, want %q", limits, got, c.waits)
+		}
+	}
+}

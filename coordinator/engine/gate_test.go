@@ -61,7 +61,7 @@ func TestGateTellsForWhatItWaits(t *testing.T) {
 		}
 		says("without movers", "a mover", "a mover", "a mover", "a mover")
 		const full = "datastore ds: 1 of its disks at a time (limits.datastore_handles)"
-		g.setFleet(1)
+		g.setFleet(1, 1)
 		says("with few movers", "", full, "the disk: another run works on it", "")
 		d := enter(ctx, g, want("fourth", "d"))
 		if synctest.Wait(); d.waits != "the movers: 2 disks at a time" {

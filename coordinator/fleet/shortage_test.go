@@ -46,7 +46,7 @@ func TestShortage(t *testing.T) {
 	const ended = "no mover takes jobs: 0 are connected; mover m on host h has ended: no library; unpack it"
 	until(ended)
 	movers, err := c.Fleet.Movers(t.Context())
-	if n, e := c.Fleet.Handles(t.Context()); err != nil || len(movers) != 0 || n != 0 || e != nil {
+	if n, e := c.Fleet.Handles(t.Context(), job.Backup); err != nil || len(movers) != 0 || n != 0 || e != nil {
 		t.Errorf("%v, %d handles, %v, %v", movers, n, err, e)
 	}
 	c.Clock.Advance(fleet.SilentMover + time.Second)
