@@ -66,6 +66,6 @@ func (r *Record) checkpoint() Record {
 	c := *r
 	c.Version, c.ID, c.Run, c.Disk, c.Snapshot = 0, "", "", "", ""
 	c.Lease, c.State, c.Attempt, c.Lost, c.Mover, c.Process = "", "", 0, 0, "", ""
-	c.Holder, c.Unable, c.Transports, c.Refused, c.Damaged, c.Failure, c.Seal = "", nil, nil, nil, nil, nil, nil
+	c.Holder, c.Unable, c.Transports, c.Refused, c.Damaged, c.Unread, c.Failure, c.Seal = "", nil, nil, nil, nil, 0, nil, nil
 	return c
 }

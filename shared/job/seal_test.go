@@ -19,7 +19,7 @@ func signed(t *testing.T) (job.Record, ed25519.PublicKey) {
 	}
 	r := job.Record{
 		Version: job.Version, ID: "j1", Run: "r", Disk: "d", Snapshot: "s", Lease: "l", SealedUnder: "l", Incarnation: "i", State: job.Running,
-		Attempt: 1, Lost: 1, Mover: "m", Process: "p", Holder: "n", Unable: []job.Unable{{}}, Damaged: []ivd.Damage{{Why: "x"}}, Transports: []string{"san"}, Refused: []job.Refusal{{}}, Next: 3,
+		Attempt: 1, Lost: 1, Mover: "m", Process: "p", Holder: "n", Unable: []job.Unable{{}}, Damaged: []ivd.Damage{{Why: "x"}}, Unread: 1, Transports: []string{"san"}, Refused: []job.Refusal{{}}, Next: 3,
 		Pages: []ivd.PageRef{{Page: 1}}, Nodes: []ivd.NodeRef{{Span: 2}}, Batches: 1,
 		SealedAt: time.Now().In(time.FixedZone("here", 3600)), Stats: ivd.Stats{ReadBytes: 7}, Failure: &ivd.Failure{Message: "x"},
 	}
@@ -32,7 +32,7 @@ func signed(t *testing.T) (job.Record, ed25519.PublicKey) {
 // A checkpoint stays good while the job goes from one mover to another, on its way
 // through the queue, and in no other form.
 func TestSignedCheckpoint(t *testing.T) {
-	good := map[string]bool{"Lease": true, "Attempt": true, "Lost": true, "Mover": true, "Process": true, "Transports": true, "Refused": true, "Failure": true, "Holder": true, "Unable": true, "Damaged": true}
+	good := map[string]bool{"Lease": true, "Attempt": true, "Lost": true, "Mover": true, "Process": true, "Transports": true, "Refused": true, "Failure": true, "Holder": true, "Unable": true, "Damaged": true, "Unread": true}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[job.Record]()) {
 		r, key := signed(t)
 		v := reflect.ValueOf(&r).Elem().FieldByIndex(f.Index)
