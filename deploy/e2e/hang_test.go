@@ -148,7 +148,7 @@ func TestAHungOpenByHotAddAloneSendsTheOthersElsewhere(t *testing.T) {
 	first := childOf(t, hangs)
 	must(t, coordinator.Await(ctx, "the others are done", limit, func() bool {
 		var shown struct{ Counts struct{ Done int } }
-		return s.Quietly(ctx, &shown, "run", "show", run) == nil && shown.Counts.Done == 3
+		return s.Quietly(ctx, &shown, "run", "show", run) == nil && shown.Counts.Done >= 3 // all of them where it hangs in an inspection
 	}))
 	must(t, syscall.Kill(first, syscall.SIGKILL)) // it has hung all the while
 	_, err = s.Ended(ctx, coordinator, run, limit)

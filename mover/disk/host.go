@@ -46,8 +46,9 @@ type Host struct {
 	cleaned map[string]bool // vCenters for which Cleanup was called
 	hotadds int             // disks open by HotAdd
 
-	left    *left
-	devices sync.RWMutex // read by who attaches a disk, written by who calls Cleanup
+	left     *left
+	cleaning sync.Mutex   // held while what was left is looked for: others wait for that
+	devices  sync.RWMutex // read by who attaches a disk, written by who calls Cleanup
 }
 
 // NewHost takes of the allowed transports those that the library has, in the

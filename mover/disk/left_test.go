@@ -15,6 +15,7 @@ import (
 	"ivdmover/mover/disk/disktest"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/vddk"
 )
 
 // hotAdding is a laboratory whose disk may be hot-added here, and a function that
@@ -131,5 +132,30 @@ func TestWhatIsLeftIsAHint(t *testing.T) {
 	l = &left{}
 	if err := errors.Join(l.add(a), l.add(b), l.add(a), l.remove(a), l.forget("b"), l.forget("b"), l.remove(b)); err != nil || !slices.Equal(l.all(), []Attachment{a}) {
 		t.Errorf("%v, left %+v", err, l.all())
+	}
+}
+
+// While a disk is being attached, which may hang, nobody waits to look for what was left:
+// others are opened meanwhile.
+func TestCleanupDoesNotWaitForAnAttachment(t *testing.T) {
+	h, _ := fake(t, []string{"hotadd"}, Machine{VM: true}, nil)
+	_, err := h.attaching(Attachment{}, func() (*Disk, error) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			h.cleanUp(t.Context(), job.Disk{}, job.Login{Server: "other"})
+		}()
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Error("it waits")
+		}
+		if !h.dirty("other") {
+			t.Error("it counts as done")
+		}
+		return nil, vddk.ErrAbandoned
+	})
+	if !errors.Is(err, vddk.ErrAbandoned) {
+		t.Error(err)
 	}
 }

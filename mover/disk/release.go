@@ -67,10 +67,13 @@ func (d *Disk) detached(err error) {
 	switch {
 	case err == nil:
 		h.noted(h.left.remove(*d.attached))
-	case last && !abandoned(err):
-		h.devices.Lock()
+	case last && !abandoned(err) && h.devices.TryLock():
 		defer h.devices.Unlock()
 		h.cleanNow(context.Background(), d.disk, d.login)
+	case last && !abandoned(err): // another is being attached: with the next disk
+		h.mu.Lock()
+		delete(h.cleaned, d.login.Server)
+		h.mu.Unlock()
 	}
 }
 
@@ -82,9 +85,13 @@ func (h *Host) cleanUp(ctx context.Context, d job.Disk, l job.Login) {
 	if !h.hotAdds() || !h.dirty(l.Server) {
 		return
 	}
-	h.devices.Lock()
+	h.cleaning.Lock()
+	defer h.cleaning.Unlock()
+	if !h.dirty(l.Server) || !h.devices.TryLock() { // nobody waits for a disk that is being attached: that may hang
+		return
+	}
 	defer h.devices.Unlock()
-	if h.dirty(l.Server) && h.cleanNow(ctx, d, l) { // else with the next disk again
+	if h.cleanNow(ctx, d, l) { // else with the next disk again
 		h.mu.Lock()
 		h.cleaned[l.Server] = true
 		h.mu.Unlock()
