@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -22,8 +23,11 @@ const silence = time.Minute
 type ear struct {
 	cancel   context.CancelCauseFunc
 	watchdog *time.Timer
-	news     func(line string)
-	heard    bool // news; used by one goroutine at a time
+	news     func(line string) // may be nil
+
+	mu    sync.Mutex // held while news are told
+	heard bool       // guarded by mu: there were news
+	over  bool       // guarded by mu: there are no more; the transport may still hear some of a request that was given up
 }
 
 // listen returns the request with an ear. The caller must call stop.
@@ -32,9 +36,8 @@ func (c *Client) listen(r *http.Request) (*http.Request, *ear) {
 	e := &ear{cancel: cancel, watchdog: time.AfterFunc(silence, func() { cancel(errSilent) }), news: c.news}
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
 		e.sign()
-		if line, err := url.PathUnescape(h.Get(newsHeader)); status == http.StatusProcessing && err == nil && e.news != nil {
-			e.heard = true
-			e.news(line)
+		if line, err := url.PathUnescape(h.Get(newsHeader)); status == http.StatusProcessing && err == nil {
+			e.tell(line)
 		}
 		return nil
 	}}
@@ -52,8 +55,20 @@ func silenced(ctx context.Context) error {
 // sign is a sign of life.
 func (e *ear) sign() { e.watchdog.Reset(silence) }
 
+func (e *ear) tell(line string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.news != nil && !e.over {
+		e.heard = true
+		e.news(line)
+	}
+}
+
 // answered ends the news.
 func (e *ear) answered() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.over = true
 	if e.heard {
 		e.news("")
 	}
