@@ -32,6 +32,7 @@ type ear struct {
 
 // listen returns the request with an ear. The caller must call stop.
 func (c *Client) listen(r *http.Request) (*http.Request, *ear) {
+	r.Header.Set(newsHeader, newsWanted)
 	ctx, cancel := context.WithCancelCause(r.Context())
 	e := &ear{cancel: cancel, watchdog: time.AfterFunc(silence, func() { cancel(errSilent) }), news: c.news}
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {

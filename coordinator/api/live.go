@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ivdmover/coordinator/news"
@@ -13,19 +14,24 @@ import (
 // newsEvery is how often a client hears that its request is still worked on.
 const newsEvery = 2 * time.Second
 
-// newsHeader has, percent-encoded, what is being done for the request.
-const newsHeader = "Ivd-News"
+// newsHeader of a response has, percent-encoded, what is being done for the request; of a
+// request, newsWanted.
+const (
+	newsHeader = "Ivd-News"
+	newsWanted = "wanted"
+)
 
-// live sends interim responses (102, RFC 2518) while a request is worked on. What takes
-// hours is then told from a server that is gone: a client needs no limit but one of
-// silence.
+// live sends interim responses (102, RFC 2518) while a request is worked on, to whoever
+// wants them: many a client takes the first response for the answer. What takes hours is
+// then told from a server that is gone: a client needs no limit but one of silence.
 func live(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !r.ProtoAtLeast(1, 1) { // there are no interim responses
+		if r.Header.Get(newsHeader) != newsWanted || !r.ProtoAtLeast(1, 1) { // before that there are no interim responses
 			next.ServeHTTP(w, r)
 			return
 		}
-		l := &liveWriter{inner: w, header: http.Header{}, line: "at work"}
+		l := &liveWriter{inner: w, header: http.Header{}}
+		l.hear("at work")
 		answered := make(chan struct{})
 		var group sync.WaitGroup
 		group.Go(func() { l.tell(answered) })
@@ -38,10 +44,10 @@ func live(next http.Handler) http.Handler {
 // liveWriter is a response before which there may be interim ones.
 type liveWriter struct {
 	inner  http.ResponseWriter
-	header http.Header // of the response, which is set while interim ones are written
+	header http.Header  // of the response, which is set while interim ones are written
+	line   atomic.Value // a string; whoever works on the request does not wait for its client
 
-	mu    sync.Mutex // held while inner's header is used
-	line  string     // guarded by mu
+	mu    sync.Mutex // held while inner's header is used, and interim responses are written
 	begun bool       // guarded by mu: the response has
 }
 
@@ -66,16 +72,12 @@ func (l *liveWriter) interim() {
 		return
 	}
 	h := l.inner.Header()
-	h.Set(newsHeader, url.PathEscape(l.line))
+	h.Set(newsHeader, url.PathEscape(l.line.Load().(string)))
 	l.inner.WriteHeader(http.StatusProcessing)
 	h.Del(newsHeader)
 }
 
-func (l *liveWriter) hear(line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.line = line
-}
+func (l *liveWriter) hear(line string) { l.line.Store(line) }
 
 // Header is the response's.
 func (l *liveWriter) Header() http.Header { return l.header }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync"
 	"testing"
@@ -152,4 +154,61 @@ func TestInterruptedRequest(t *testing.T) {
 		}
 		<-stopped
 	})
+}
+
+// Only who wants interim responses gets them: other clients take the first response for
+// the answer.
+func TestInterimResponsesForWhoWantsThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := piped(t, live(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(time.Hour)
+			answer(w, http.StatusOK, Repository{ID: "late"})
+		})))
+		interim := 0
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error { interim++; return nil }}
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, "http://pipe/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := c.http.Do(r)
+		if err != nil || response.StatusCode != http.StatusOK || interim != 0 {
+			t.Fatalf("%+v, %v, %d interim responses", response, err, interim)
+		}
+		_ = response.Body.Close()
+	})
+}
+
+// stuck is the way to a client that takes nothing any more.
+type stuck struct {
+	http.ResponseWriter
+	begun, freed chan struct{}
+}
+
+func (s stuck) Header() http.Header { return http.Header{} }
+
+func (s stuck) WriteHeader(int) {
+	close(s.begun)
+	<-s.freed
+}
+
+// What is done for a client does not wait until it has taken the news.
+func TestNewsForAClientThatTakesNone(t *testing.T) {
+	s := stuck{begun: make(chan struct{}), freed: make(chan struct{})}
+	l := &liveWriter{inner: s, header: http.Header{}}
+	l.hear("at work")
+	var group sync.WaitGroup
+	group.Go(l.interim)
+	<-s.begun
+	told := make(chan struct{})
+	group.Go(func() {
+		l.hear("further on")
+		close(told)
+	})
+	select {
+	case <-told:
+	case <-time.After(time.Minute): // it waits for the client, for ever
+		t.Error("what is done waits for the client")
+	}
+	close(s.freed)
+	group.Wait()
 }
