@@ -4,12 +4,14 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ivdmover/shared/ivd"
@@ -121,4 +123,31 @@ func caOf(t *testing.T, server *httptest.Server) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// A check of a configuration asks nobody: neither the service nor whoever gives a role's
+// key.
+func TestCheckAsksNobody(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HOME", t.TempDir())
+	var asked atomic.Int64
+	nobody := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(nobody.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", nobody.URL)
+	if err := s3.Check(s3.Config{Endpoint: nobody.URL, Bucket: "backups"}); err != nil || asked.Load() != 0 {
+		t.Errorf("%v, %d requests", err, asked.Load())
+	}
+	for _, c := range []s3.Config{
+		{Endpoint: nobody.URL, Bucket: "backups", CredentialsFile: "/nowhere/at/all"},
+		{Endpoint: nobody.URL, Bucket: "backups", CAFile: "/nowhere/at/all"},
+	} {
+		if err := s3.Check(c); err == nil || asked.Load() != 0 {
+			t.Errorf("%+v: %v, %d requests", c, err, asked.Load())
+		}
+	}
 }

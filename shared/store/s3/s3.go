@@ -71,11 +71,11 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Check makes of the configuration what Open makes of it before it asks anybody, and
-// reads the files that it names.
+// reads the files that it names. A key that it does not name is not looked for.
 func Check(c Config) error {
 	s := &Store{bucket: c.Bucket, clock: &clock{}, plea: &plea{}}
 	err := s.connect(c)
-	if err == nil && s.keys != nil { // else a network may have to be asked for them
+	if err == nil && (c.AccessKey != "" || c.CredentialsFile != "") { // else a network may have to be asked for it
 		err = s.credentialsFound(c)
 	}
 	if err != nil {
