@@ -111,6 +111,20 @@ func TestSummaryOfARestoreThatIsLost(t *testing.T) {
 	}
 }
 
+// A restore whose record cannot be read leaves its summary all the same.
+func TestSummaryOfARestoreThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	c := b.Coordinator("one")
+	r := b.Run(restore.Kind, engine.Failed)
+	sick := engine.Item{Run: r.ID, Key: "sick", Step: engine.Ended, Result: engine.Failed, Failure: &ivd.Failure{Kind: ivd.Corrupt, Message: "cannot be read"}}
+	b.Must(c.Restore.Conclude(t.Context(), engine.View{Run: r, Items: []engine.ItemView{{Item: sick}}}))
+	x, err := b.Repo.ReadRun(t.Context(), r.ID)
+	if err != nil || len(x.Failed) != 1 || x.Failed[0].Disk != "sick" || x.Failed[0].Reason != "cannot be read" {
+		t.Errorf("%+v, %v", x, err)
+	}
+}
+
 // While a restore is under way, what it relies on may change: it touches no disk
 // that is not its own any more, takes nobody's name, and leaves nothing.
 func TestWhatChangesUnderARestore(t *testing.T) {

@@ -21,8 +21,8 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 	}
 	for _, it := range v.Items {
 		var d Disk
-		if err := it.Decode(&d); err != nil {
-			return err
+		if it.Decode(&d) != nil { // it has failed for that, and says so: no more than its key is known
+			d = Disk{}
 		}
 		if it.Result == engine.Done {
 			r.Restored = append(r.Restored, format.RunRestore{
@@ -31,7 +31,7 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 			})
 			continue
 		}
-		f := format.RunFailure{Source: d.Ref.Source(), Disk: d.From.Disk(), Name: d.Name, State: string(cmp.Or(it.Result, engine.Failed)), Point: d.From}
+		f := format.RunFailure{Source: d.Ref.Source(), Disk: cmp.Or(d.From.Disk(), ivd.DiskID(it.Key)), Name: d.Name, State: string(cmp.Or(it.Result, engine.Failed)), Point: d.From}
 		if it.Failure != nil {
 			f.Reason = it.Failure.Message
 		}
