@@ -157,7 +157,7 @@ func TestChunkWithoutItsCompressedForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, _ := r.filling.slot.Value.Finish()
-	got, err := format.OpenFrame(nil, body[e.offset:e.offset+e.length], e.id)
+	got, err := new(format.Opener).Frame(nil, body[e.offset:e.offset+e.length], e.id)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("what was stored is something else: %v", err)
 	}
@@ -170,7 +170,7 @@ func TestRememberedChunkNamesWhoWroteIt(t *testing.T) {
 	l := b.lease(repo.WriteLease)
 	other, w := b.writer(l), b.writer(l)
 	content := noise(10, cs)
-	pack := format.NewPack(other.PackHeader(format.DataPack))
+	pack := format.NewPack(other.PackHeader(format.DataPack), nil)
 	offset, length := pack.Add(format.ChunkFrame, format.Sum(content), cs, format.CompressionNone, content)
 	ref, _, _, err := other.PutPack(t.Context(), pack)
 	if err != nil {

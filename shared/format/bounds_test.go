@@ -70,12 +70,12 @@ func TestCutOff(t *testing.T) {
 	_, err = format.DecodePage(page[:32], g, 0)
 	wantRefused(t, err, ivd.Corrupt, "span 0: the page is cut off")
 	// A pack that is too short for its parts is not taken for one that says wrong of them.
-	empty, _ := format.NewPack(header(format.DataPack, 0)).Finish()
+	empty, _ := format.NewPack(header(format.DataPack, 0), nil).Finish()
 	for n := format.PackHeaderSize; n < len(empty); n++ {
-		_, _, err := format.DecodePack(empty[:n])
+		_, _, err := format.DecodePack(empty[:n], nil)
 		wantRefused(t, err, ivd.Corrupt, "it is cut off")
 	}
-	_, err = format.ReadTrailer(empty[len(empty)-format.TrailerSize:], int64(len(empty))-1)
+	_, err = format.ReadTrailer(empty[len(empty)-format.TrailerSize:], int64(len(empty))-1, format.CipherNone)
 	wantRefused(t, err, ivd.Corrupt, fmt.Sprintf("pack of %d bytes with %d bytes of trailer", len(empty)-1, format.TrailerSize))
 }
 
@@ -95,7 +95,7 @@ func TestFrameRefused(t *testing.T) {
 	} {
 		b := bytes.Clone(frame)
 		c.lie(b)
-		_, err := format.OpenFrame(nil, b, id)
+		_, err := new(format.Opener).Frame(nil, b, id)
 		wantRefused(t, err, c.kind, c.says)
 	}
 }
@@ -110,10 +110,10 @@ func TestZstdAccepted(t *testing.T) {
 		"an empty last block":       append(append(bytes.Clone(good[:7]), body...), 1, 0, 0),
 		"a window like the content": append([]byte{0x28, 0xb5, 0x2f, 0xfd, 1 << 6, 0, good[5], good[6]}, good[7:]...),
 	} {
-		p := format.NewPack(header(format.DataPack, 0))
+		p := format.NewPack(header(format.DataPack, 0), nil)
 		at, length := p.Add(format.ChunkFrame, format.Sum(plain), len(plain), format.CompressionZstd, stored)
 		b, _ := p.Finish()
-		if got, err := format.OpenFrame(nil, b[at:at+length], format.Sum(plain)); err != nil || !bytes.Equal(got, plain) {
+		if got, err := new(format.Opener).Frame(nil, b[at:at+length], format.Sum(plain)); err != nil || !bytes.Equal(got, plain) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -237,7 +237,7 @@ func TestNodeBounds(t *testing.T) {
 
 // A pack takes MaxFrames frames, and its reader as many.
 func TestPackBounds(t *testing.T) {
-	p := format.NewPack(header(format.DataPack, 0))
+	p := format.NewPack(header(format.DataPack, 0), nil)
 	id := format.Sum(nil)
 	p.Grow(format.MaxFrames * format.FrameOverhead)
 	for range format.MaxFrames {
@@ -248,11 +248,11 @@ func TestPackBounds(t *testing.T) {
 	}
 	wantPanic(t, "a frame too many", func() { p.Add(format.ChunkFrame, id, 0, format.CompressionNone, nil) })
 	body, _ := p.Finish()
-	tr, err := format.ReadTrailer(body[len(body)-format.TrailerSize:], int64(len(body)))
+	tr, err := format.ReadTrailer(body[len(body)-format.TrailerSize:], int64(len(body)), format.CipherNone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if entries, err := format.ReadDirectory(body[tr.Offset:tr.Offset+tr.Length], tr); err != nil || len(entries) != format.MaxFrames {
+	if entries, err := new(format.Opener).Directory(body[tr.Offset:tr.Offset+tr.Length], tr); err != nil || len(entries) != format.MaxFrames {
 		t.Errorf("a directory of %d frames: %v", len(entries), err)
 	}
 }

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"crypto/ed25519"
 	"fmt"
 
 	"ivdmover/shared/ivd"
@@ -45,15 +46,18 @@ const (
 	trailerFields = 32
 )
 
-// signatureNone is the algorithm's byte where there is no signature.
-const signatureNone = 0
+// The algorithms of signatures. Algorithm 2 is kept for Ed25519 and ML-DSA-65, both.
+const (
+	signatureNone    = 0
+	signatureEd25519 = 1
+)
 
 const trailerMagic = "IVDT"
 
-func (t Trailer) append(b []byte) []byte {
-	b = append(b, make([]byte, signatureSize)...)
+// append appends the trailer's fields.
+func (t Trailer) append(b []byte, algorithm byte) []byte {
 	b = append(b, trailerMagic...)
-	b = append(b, Version, signatureNone, 0, 0)
+	b = append(b, Version, algorithm, 0, 0)
 	b = le.AppendUint32(b, t.Frames)
 	b = le.AppendUint32(b, t.Offset)
 	b = le.AppendUint32(b, t.Length)
@@ -62,8 +66,9 @@ func (t Trailer) append(b []byte) []byte {
 }
 
 // ReadTrailer reads the last TrailerSize bytes of a pack that is size bytes long,
-// so that its directory can be read with one more request.
-func ReadTrailer(b []byte, size int64) (Trailer, error) {
+// so that its directory can be read with one more request. C is how packs are sealed
+// where it lies: there, and nowhere else, they are signed.
+func ReadTrailer(b []byte, size int64, c Cipher) (Trailer, error) {
 	if len(b) != TrailerSize || size < PackHeaderSize+FrameOverhead+TrailerSize {
 		return Trailer{}, corrupt("pack of %d bytes with %d bytes of trailer", size, len(b))
 	}
@@ -74,14 +79,18 @@ func ReadTrailer(b []byte, size int64) (Trailer, error) {
 	if err := checkVersion("pack trailer", int(b[4]), Version); err != nil {
 		return Trailer{}, err
 	}
-	if b[5] != signatureNone {
-		return Trailer{}, unsupported("pack with signature algorithm %d: this release reads plain repositories only", b[5])
-	}
 	if err := checkReserved("pack trailer", b[6:8]); err != nil {
 		return Trailer{}, err
 	}
-	if err := checkReserved("pack without a signature algorithm", signature); err != nil {
-		return Trailer{}, err
+	switch algorithm := b[5]; {
+	case algorithm == signatureNone && c != CipherNone:
+		return Trailer{}, corrupt("pack without a signature, in an encrypted repository")
+	case algorithm == signatureNone:
+		if err := checkReserved("pack without a signature algorithm", signature); err != nil {
+			return Trailer{}, err
+		}
+	case algorithm != signatureEd25519 || c == CipherNone:
+		return Trailer{}, unsupported("pack with cipher %d and signature algorithm %d, which this release does not know", c, algorithm)
 	}
 	t := Trailer{Frames: le.Uint32(b[8:]), Offset: le.Uint32(b[12:]), Length: le.Uint32(b[16:])}
 	room := le.Uint32(b[20:])
@@ -111,9 +120,9 @@ func (e Entry) check(reserved []byte) error {
 	return checkReserved("frame", reserved)
 }
 
-// ReadDirectory opens the directory's frame, which the trailer says where to
-// read. Its frames follow each other without a gap from header to directory.
-func ReadDirectory(frame []byte, t Trailer) ([]Entry, error) {
+// Directory opens the directory's frame, which the trailer says where to read. Its
+// frames follow each other without a gap from header to directory.
+func (o *Opener) Directory(frame []byte, t Trailer) ([]Entry, error) {
 	h, err := readFrameHeader(frame)
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
@@ -121,12 +130,12 @@ func ReadDirectory(frame []byte, t Trailer) ([]Entry, error) {
 	if h.kind != DirectoryFrame || h.compression != CompressionNone || h.number != t.Frames || int64(h.plain) != int64(t.Frames)*entrySize {
 		return nil, corrupt("directory of %d frames: found a %s frame, number %d, of %d bytes", t.Frames, h.kind, h.number, h.plain)
 	}
-	b, err := openFrame(nil, frame, h)
+	b, err := o.open(nil, frame, h)
 	if err != nil {
 		return nil, err
 	}
 	entries := make([]Entry, 0, t.Frames)
-	next := int64(PackHeaderSize)
+	next := o.firstFrame()
 	for ; len(b) > 0; b = b[entrySize:] {
 		e := Entry{
 			ID:          ivd.ContentID(b[:32]),
@@ -151,22 +160,30 @@ func ReadDirectory(frame []byte, t Trailer) ([]Entry, error) {
 	return entries, nil
 }
 
-// DecodePack checks everything of a whole pack: header, trailer, directory, and
-// every frame's content against its id. It does not check the pack's own id,
-// which is PackSum of the same bytes.
-func DecodePack(body []byte) (PackHeader, []Entry, error) {
+// DecodePack checks everything of a whole pack: header, trailer, directory, and every
+// frame's content against its id. Open makes what opens a pack with that header; nil:
+// a plain repository's. It does not check the pack's own id, which is PackSum of the
+// same bytes, nor its signature.
+func DecodePack(body []byte, open func(PackHeader) (*Opener, error)) (PackHeader, []Entry, error) {
+	if open == nil {
+		open = func(h PackHeader) (*Opener, error) { return Suite{}.Opener(h, nil) }
+	}
 	h, err := ReadPackHeader(body)
 	if err != nil {
 		return h, nil, err
 	}
-	if len(body) < PackHeaderSize+FrameOverhead+TrailerSize {
-		return h, nil, corrupt("pack of %d bytes: it is cut off", len(body))
-	}
-	t, err := ReadTrailer(body[len(body)-TrailerSize:], int64(len(body)))
+	o, err := open(h)
 	if err != nil {
 		return h, nil, err
 	}
-	entries, err := ReadDirectory(body[t.Offset:t.Offset+t.Length], t)
+	if len(body) < h.Size()+FrameOverhead+TrailerSize {
+		return h, nil, corrupt("pack of %d bytes: it is cut off", len(body))
+	}
+	t, err := ReadTrailer(body[len(body)-TrailerSize:], int64(len(body)), h.Cipher)
+	if err != nil {
+		return h, nil, err
+	}
+	entries, err := o.Directory(body[t.Offset:t.Offset+t.Length], t)
 	if err != nil {
 		return h, nil, err
 	}
@@ -180,9 +197,22 @@ func DecodePack(body []byte) (PackHeader, []Entry, error) {
 		if !h.Kind.holds(fh.kind) || fh.kind != e.Kind || fh.compression != e.Compression || fh.plain != e.Plain || fh.id != e.ID || fh.number != uint32(i) {
 			return h, nil, corrupt("frame %d is not what the directory says: %s %s", i, fh.kind, fh.id)
 		}
-		if plain, err = openFrame(plain, frame, fh); err != nil {
+		if plain, err = o.open(plain, frame, fh); err != nil {
 			return h, nil, fmt.Errorf("frame %d: %w", i, err)
 		}
 	}
 	return h, entries, nil
+}
+
+// VerifyPack checks a pack's signature by its header, its directory's frame and its
+// trailer, all as they are stored; writer is the key of the writer that the header
+// names. Kind Corrupt: it is not that writer's.
+func VerifyPack(header, directory, trailer []byte, writer ed25519.PublicKey) error {
+	if len(header) != PackHeaderSize || len(trailer) != TrailerSize || trailer[signatureSize+5] != signatureEd25519 {
+		return corrupt("pack without a signature")
+	}
+	if !ed25519.Verify(writer, signedOf(header, directory, trailer[signatureSize:]), trailer[:signatureSize]) {
+		return corrupt("the signature is not that of the pack's writer")
+	}
+	return nil
 }

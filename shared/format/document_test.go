@@ -70,7 +70,7 @@ func TestDocument(t *testing.T) {
 	oneSpan := size(page.Encode())
 	span(1)
 	twoSpans := size(page.Encode())
-	p := format.NewPack(header(format.DataPack, 0))
+	p := format.NewPack(header(format.DataPack, 0), nil)
 	header := p.Len()
 	add(p, format.ChunkFrame, nil, 0)
 	frame := p.Len() - header

@@ -35,13 +35,11 @@ const (
 	LargestPackSize = 256 << 20 // that repo.json may say
 )
 
-// cipherNone is the null cipher's byte: content is stored in the clear and the
-// room for tags is zero.
-const cipherNone = 0
-
-// hashBLAKE3 is the byte of BLAKE3-256 without a key: how a pack's name is made,
-// and all ids in it.
-const hashBLAKE3 = 1
+// How a pack's name and the ids in it are made. The name is always BLAKE3-256.
+const (
+	hashBLAKE3 = 1 // ids: BLAKE3-256
+	hashKeyed  = 2 // ids: BLAKE3-256 with the domain's id key
+)
 
 var le = binary.LittleEndian
 
@@ -68,9 +66,9 @@ func checkVersion(what string, version, newest int) error {
 	return nil
 }
 
-func checkCipher(what string, cipher byte) error {
-	if cipher != cipherNone {
-		return unsupported("%s with cipher %d: this release reads plain repositories only", what, cipher)
+func checkCipher(what string, c Cipher) error {
+	if c != CipherNone && c != CipherAES {
+		return unsupported("%s with cipher %d, which this release does not know", what, c)
 	}
 	return nil
 }

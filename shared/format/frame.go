@@ -43,11 +43,14 @@ func (k FrameKind) maxPlain() int {
 // What a frame costs beside its content.
 const (
 	FrameHeaderSize = 56
-	TagSize         = 16 // room for an authentication tag; zero with the null cipher
+	TagSize         = 16 // room for an authentication tag; zero without a cipher
 	FrameOverhead   = FrameHeaderSize + TagSize
 )
 
-const frameMagic = "IVDF"
+const (
+	frameMagic  = "IVDF"
+	frameNumber = 8 // where its number stands
+)
 
 // frameHeader is a frame's header as it is stored.
 type frameHeader struct {
@@ -61,7 +64,7 @@ type frameHeader struct {
 
 func (h frameHeader) append(b []byte) []byte {
 	b = append(b, frameMagic...)
-	b = append(b, Version, byte(h.kind), h.compression, cipherNone)
+	b = append(b, Version, byte(h.kind), h.compression, 0)
 	b = le.AppendUint32(b, h.number)
 	b = le.AppendUint32(b, h.plain)
 	b = le.AppendUint32(b, h.stored)
@@ -82,13 +85,13 @@ func readFrameHeader(frame []byte) (frameHeader, error) {
 	if err := checkVersion("frame", int(frame[4]), Version); err != nil {
 		return h, err
 	}
-	if err := checkCipher("frame", frame[7]); err != nil {
+	if err := checkReserved("frame", frame[7:8]); err != nil {
 		return h, err
 	}
 	h = frameHeader{
 		kind:        FrameKind(frame[5]),
 		compression: frame[6],
-		number:      le.Uint32(frame[8:]),
+		number:      le.Uint32(frame[frameNumber:]),
 		plain:       le.Uint32(frame[12:]),
 		stored:      le.Uint32(frame[16:]),
 		id:          ivd.ContentID(frame[24:56]),
@@ -117,11 +120,11 @@ func (h frameHeader) check(length int) error {
 	return nil
 }
 
-// OpenFrame checks a whole frame, as it lies in its pack from header to tag, and
-// returns its plain content, which is known to be the one that want names. The
-// content is put into dst's memory, growing it where it is too small; nothing of
-// frame is kept. Safe for concurrent use with different dst.
-func OpenFrame(dst, frame []byte, want ivd.ContentID) (plain []byte, err error) {
+// Frame checks a whole frame, as it lies in its pack from header to tag, and returns its
+// plain content, which is known to be the one that want names. The content is put into
+// dst's memory, growing it where it is too small; nothing of frame is kept. Safe for
+// concurrent use with different dst.
+func (o *Opener) Frame(dst, frame []byte, want ivd.ContentID) (plain []byte, err error) {
 	h, err := readFrameHeader(frame)
 	if err != nil {
 		return nil, err
@@ -129,26 +132,40 @@ func OpenFrame(dst, frame []byte, want ivd.ContentID) (plain []byte, err error) 
 	if h.id != want {
 		return nil, corrupt("frame holds %s %s, want %s", h.kind, h.id, want)
 	}
-	return openFrame(dst, frame, h)
+	return o.open(dst, frame, h)
 }
 
-func openFrame(dst, frame []byte, h frameHeader) ([]byte, error) {
-	stored := frame[FrameHeaderSize : FrameHeaderSize+int(h.stored)]
-	if [TagSize]byte(frame[len(frame)-TagSize:]) != [TagSize]byte{} {
-		return nil, unsupported("%s %s: a tag without a cipher", h.kind, h.id)
+func (o *Opener) open(dst, frame []byte, h frameHeader) ([]byte, error) {
+	plain, err := o.plain(dst, frame, h)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", h.kind, h.id, err)
 	}
-	n := int(h.plain)
-	var plain []byte
-	if h.compression == CompressionNone {
-		plain = append(slices.Grow(dst[:0], n), stored...)
-	} else {
-		var err error
-		if plain, err = decompress(slices.Grow(dst[:0], n)[:0:n], stored); err != nil {
-			return nil, fmt.Errorf("%s %s: %w", h.kind, h.id, err)
-		}
-	}
-	if got := Sum(plain); got != h.id {
-		return nil, corrupt("%s %s: its content is %s", h.kind, h.id, got)
+	if got := o.ids.sum(plain); got != h.id {
+		return nil, corrupt("%s %s: its content is %s", h.kind, h.id, ivd.ContentID(got))
 	}
 	return plain, nil
+}
+
+// plain is a frame's content, not yet compared with its id.
+func (o *Opener) plain(dst, frame []byte, h frameHeader) ([]byte, error) {
+	stored, n := frame[FrameHeaderSize:len(frame)-TagSize], int(h.plain)
+	compressed := h.compression != CompressionNone
+	switch c := o.cipherOf(h.kind); {
+	case c != nil && compressed:
+		opened, err := c.open(nil, frame)
+		if err != nil {
+			return nil, err
+		}
+		stored = opened
+	case c != nil:
+		return c.open(slices.Grow(dst[:0], n), frame)
+	case o.sealed:
+		return nil, ivd.Errorf(ivd.Invalid, "it is sealed, and its pack's key was not asked for")
+	case [TagSize]byte(frame[len(frame)-TagSize:]) != [TagSize]byte{}:
+		return nil, unsupported("a tag without a cipher")
+	}
+	if !compressed {
+		return append(slices.Grow(dst[:0], n), stored...), nil
+	}
+	return decompress(slices.Grow(dst[:0], n)[:0:n], stored)
 }

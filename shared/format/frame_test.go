@@ -13,7 +13,7 @@ import (
 
 // frameOf is a frame as it lies in a pack.
 func frameOf(plain []byte, level int) ([]byte, ivd.ContentID) {
-	p := format.NewPack(header(format.DataPack, 0))
+	p := format.NewPack(header(format.DataPack, 0), nil)
 	at := add(p, format.ChunkFrame, plain, level)
 	body, _ := p.Finish()
 	return bytes.Clone(body[at.Offset : at.Offset+at.Length]), format.Sum(plain)
@@ -46,17 +46,17 @@ func TestOpenFrameMemory(t *testing.T) {
 		frame, id := frameOf(plain, level)
 		room := make([]byte, 6000)
 		room[5000] = 0xaa
-		got, err := format.OpenFrame(room[:0], frame, id)
+		got, err := new(format.Opener).Frame(room[:0], frame, id)
 		if err != nil || !bytes.Equal(got, plain) {
 			t.Fatal(err)
 		}
 		if &got[0] != &room[0] || room[5000] != 0xaa {
 			t.Fatalf("level %d: not in the caller's memory, or beyond", level)
 		}
-		if got, err = format.OpenFrame(make([]byte, 0, 10), frame, id); err != nil || !bytes.Equal(got, plain) {
+		if got, err = new(format.Opener).Frame(make([]byte, 0, 10), frame, id); err != nil || !bytes.Equal(got, plain) {
 			t.Fatalf("with too little room: %v", err)
 		}
-		if n := testing.AllocsPerRun(20, func() { _, _ = format.OpenFrame(room[:0], frame, id) }); n > 1 {
+		if n := testing.AllocsPerRun(20, func() { _, _ = new(format.Opener).Frame(room[:0], frame, id) }); n > 1 {
 			t.Errorf("level %d: %.0f allocations to open a frame", level, n)
 		}
 	}
@@ -66,7 +66,7 @@ func TestOpenFrameMemory(t *testing.T) {
 func TestSealAllocations(t *testing.T) {
 	plain := content(5, ivd.DefaultChunkSize, false)
 	room := make([]byte, 0, 2*len(plain))
-	p := format.NewPack(header(format.DataPack, 0))
+	p := format.NewPack(header(format.DataPack, 0), nil)
 	seal := func() {
 		stored, compression := format.Compress(room, plain, 1)
 		p.Add(format.ChunkFrame, format.Sum(plain), len(plain), compression, stored)
@@ -75,7 +75,7 @@ func TestSealAllocations(t *testing.T) {
 		seal()
 	}
 	p.Finish()
-	p.Reset(header(format.DataPack, 0))
+	p.Reset(header(format.DataPack, 0), nil)
 	if n := testing.AllocsPerRun(50, seal); n > 0 {
 		t.Errorf("%.1f allocations to seal a chunk", n)
 	}
@@ -87,7 +87,7 @@ func TestFrameBomb(t *testing.T) {
 	if len(frame) > 10_000 {
 		t.Fatalf("zeros take %d bytes", len(frame))
 	}
-	if _, err := format.OpenFrame(nil, frame, id); err != nil {
+	if _, err := new(format.Opener).Frame(nil, frame, id); err != nil {
 		t.Fatal(err)
 	}
 	for plain, kind := range map[uint32]ivd.Kind{
@@ -97,7 +97,7 @@ func TestFrameBomb(t *testing.T) {
 		lying := bytes.Clone(frame)
 		binary.LittleEndian.PutUint32(lying[12:], plain)
 		bounded(t, len(lying), 4*uint64(min(plain, format.MaxChunk))+1<<16, 1, func() {
-			if _, err := format.OpenFrame(nil, lying, id); ivd.KindOf(err) != kind {
+			if _, err := new(format.Opener).Frame(nil, lying, id); ivd.KindOf(err) != kind {
 				t.Fatalf("8 MiB that call themselves %d bytes: %v", plain, err)
 			}
 		})
@@ -109,7 +109,7 @@ func BenchmarkSeal(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			plain := content(5, ivd.DefaultChunkSize, random)
 			room := make([]byte, 0, 2*len(plain))
-			p := format.NewPack(header(format.DataPack, 0))
+			p := format.NewPack(header(format.DataPack, 0), nil)
 			b.SetBytes(int64(len(plain)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -117,7 +117,7 @@ func BenchmarkSeal(b *testing.B) {
 				stored, compression := format.Compress(room, plain, 1)
 				if p.Len() >= format.PackSize {
 					p.Finish()
-					p.Reset(header(format.DataPack, 0))
+					p.Reset(header(format.DataPack, 0), nil)
 				}
 				p.Add(format.ChunkFrame, id, len(plain), compression, stored)
 			}
@@ -132,7 +132,7 @@ func BenchmarkOpen(b *testing.B) {
 	b.SetBytes(int64(len(plain)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := format.OpenFrame(room[:0], frame, id); err != nil {
+		if _, err := new(format.Opener).Frame(room[:0], frame, id); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -86,7 +86,7 @@ func seeds(f *testing.F, object string, add func(b []byte)) {
 func FuzzOpenFrame(f *testing.F) {
 	seeds(f, "frame", func(b []byte) { f.Add(b) })
 	pack := readGolden(f, "data.pack")
-	_, entries, err := format.DecodePack(pack)
+	_, entries, err := format.DecodePack(pack, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func FuzzOpenFrame(f *testing.F) {
 			want = ivd.ContentID(frame[24:56])
 		}
 		bounded(t, len(frame), frameMemory, 16, func() {
-			plain, err := format.OpenFrame(nil, frame, want)
+			plain, err := new(format.Opener).Frame(nil, frame, want)
 			if err != nil {
 				refused(t, err)
 			} else if format.Sum(plain) != want {
@@ -117,7 +117,7 @@ func FuzzDecodePack(f *testing.F) {
 	seeds(f, "trailer", func(b []byte) { f.Add(append(bytes.Clone(whole[:len(whole)-len(b)]), b...)) })
 	f.Fuzz(func(t *testing.T, pack []byte) {
 		bounded(t, len(pack), 2*frameMemory, 16, func() {
-			if _, _, err := format.DecodePack(pack); err != nil {
+			if _, _, err := format.DecodePack(pack, nil); err != nil {
 				refused(t, err)
 			}
 		})
@@ -130,7 +130,7 @@ func FuzzReadDirectory(f *testing.F) {
 	seeds(f, "directory entry", func(b []byte) { f.Add(b, uint32(format.PackHeaderSize)+format.FrameOverhead+500) })
 	for _, name := range []string{"data.pack", "index.pack"} {
 		pack := readGolden(f, name)
-		tr, err := format.ReadTrailer(pack[len(pack)-format.TrailerSize:], int64(len(pack)))
+		tr, err := format.ReadTrailer(pack[len(pack)-format.TrailerSize:], int64(len(pack)), format.CipherNone)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func FuzzReadDirectory(f *testing.F) {
 		if len(entries)%48 != 0 || len(entries) > format.MaxChunk {
 			return
 		}
-		p := format.NewPack(header(format.DataPack, 0))
+		p := format.NewPack(header(format.DataPack, 0), nil)
 		add(p, format.ChunkFrame, entries, 0)
 		frame, _ := p.Finish()
 		frame = frame[format.PackHeaderSize : format.PackHeaderSize+len(entries)+format.FrameOverhead]
@@ -148,7 +148,7 @@ func FuzzReadDirectory(f *testing.F) {
 		frame[9], frame[10] = byte(len(entries)/48>>8), byte(len(entries)/48>>16)
 		tr := format.Trailer{Frames: uint32(len(entries) / 48), Offset: offset, Length: uint32(len(frame))}
 		bounded(t, len(frame), 1<<16, 16, func() {
-			got, err := format.ReadDirectory(frame, tr)
+			got, err := new(format.Opener).Directory(frame, tr)
 			if err != nil {
 				refused(t, err)
 				return

@@ -52,10 +52,10 @@ func makeGolden(t *testing.T) golden {
 	}
 	g := golden{
 		chunks: [][]byte{content(1, 4096, true), content(2, 70_000, false), content(3, 777, false)},
-		data:   format.NewPack(header(format.DataPack, 1)),
+		data:   format.NewPack(header(format.DataPack, 1), nil),
 		node:   format.NewNode(goldenGeometry, 1),
 		page:   format.NewPage(goldenGeometry, 0),
-		index:  format.NewPack(header(format.IndexPack, 4)),
+		index:  format.NewPack(header(format.IndexPack, 4), nil),
 	}
 	places := make([]ivd.Place, len(g.chunks))
 	for i, c := range g.chunks {
@@ -271,12 +271,12 @@ func TestGoldenRead(t *testing.T) {
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)
 	check("page", page.Ref(1).Place.PackRef, format.OwnPack, err)
 	data := readGolden(t, "data.pack")
-	h, entries, err := format.DecodePack(data)
+	h, entries, err := format.DecodePack(data, nil)
 	check("data.pack", h, header(format.DataPack, 1), err)
 	for i, e := range entries {
-		plain, err := format.OpenFrame(nil, data[e.Offset:e.Offset+e.Length], format.Sum(g.chunks[i]))
+		plain, err := new(format.Opener).Frame(nil, data[e.Offset:e.Offset+e.Length], format.Sum(g.chunks[i]))
 		check("chunk", plain, g.chunks[i], err)
 	}
-	_, entries, err = format.DecodePack(readGolden(t, "index.pack"))
+	_, entries, err = format.DecodePack(readGolden(t, "index.pack"), nil)
 	check("index.pack", len(entries), 3, err)
 }

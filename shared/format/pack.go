@@ -41,32 +41,47 @@ func (k PackKind) holds(f FrameKind) bool {
 }
 
 const (
-	// PackHeaderSize is where a pack's first frame begins. In an encrypted data pack
-	// the sealed frame key will lie between the two, 1,168 bytes.
+	// PackHeaderSize is the bytes of a pack's header.
 	PackHeaderSize = 96
-	packMagic      = "IVDPACK\x00"
-	packEnd        = "IVDPEND\x00"
+	// SealedKeySize is the bytes of a frame key that is sealed to a data key; it lies
+	// between the header and the first frame of an encrypted data pack.
+	SealedKeySize = 1168
+	packMagic     = "IVDPACK\x00"
+	packEnd       = "IVDPEND\x00"
 )
 
 // PackHeader is what a pack says of itself.
 type PackHeader struct {
 	Kind       PackKind
+	Cipher     Cipher
 	Repository string // a UUID
 	Domain     ivd.DomainID
 	Writer     ivd.WriterID
 	Nonce      ivd.Nonce // random, and no other pack's
+	DataKey    ivd.KeyID // what the frame key of an encrypted data pack is sealed to; else zero
 }
+
+// Size is where the pack's first frame begins.
+func (h PackHeader) Size() int {
+	if h.sealedKey() {
+		return PackHeaderSize + SealedKeySize
+	}
+	return PackHeaderSize
+}
+
+// sealedKey reports whether a sealed frame key follows the header.
+func (h PackHeader) sealedKey() bool { return h.Kind == DataPack && h.Cipher != CipherNone }
 
 func (h PackHeader) append(b []byte) []byte {
 	repository := uuid.MustParse(h.Repository)
 	b = append(b, packMagic...)
 	b = le.AppendUint16(b, Version)
-	b = append(b, byte(h.Kind), cipherNone, hashBLAKE3, 0, 0, 0)
+	b = append(b, byte(h.Kind), byte(h.Cipher), h.Cipher.hash(), 0, 0, 0)
 	b = append(b, repository[:]...)
 	b = append(b, h.Domain[:]...)
 	b = append(b, h.Writer[:]...)
 	b = append(b, h.Nonce[:]...)
-	return append(b, make([]byte, 16)...)
+	return append(b, h.DataKey[:]...)
 }
 
 // ReadPackHeader reads a pack's first PackHeaderSize bytes.
@@ -80,27 +95,32 @@ func ReadPackHeader(b []byte) (PackHeader, error) {
 	if err := checkVersion("pack", int(le.Uint16(b[8:])), Version); err != nil {
 		return PackHeader{}, err
 	}
-	if err := checkCipher("pack", b[11]); err != nil {
-		return PackHeader{}, err
-	}
 	h := PackHeader{
 		Kind:       PackKind(b[10]),
+		Cipher:     Cipher(b[11]),
 		Repository: uuid.UUID(b[16:32]).String(),
 		Domain:     ivd.DomainID(b[32:48]),
 		Writer:     ivd.WriterID(b[48:64]),
 		Nonce:      ivd.Nonce(b[64:80]),
+		DataKey:    ivd.KeyID(b[80:96]),
+	}
+	if err := checkCipher("pack", h.Cipher); err != nil {
+		return h, err
 	}
 	if h.Kind != DataPack && h.Kind != IndexPack {
 		return h, unsupported("%s, which this release does not know", h.Kind)
 	}
-	if b[12] != hashBLAKE3 {
-		return h, unsupported("pack with hash %d, which this release does not know", b[12])
+	if b[12] != h.Cipher.hash() {
+		return h, unsupported("pack with cipher %d and hash %d, which this release does not know", h.Cipher, b[12])
 	}
 	if err := checkReserved("pack header", b[13:16]); err != nil {
 		return h, err
 	}
-	if key := b[80:96]; [16]byte(key) != [16]byte{} {
-		return h, unsupported("pack with data key %x: this release reads plain repositories only", key)
+	switch {
+	case h.sealedKey() && h.DataKey.IsZero():
+		return h, corrupt("encrypted data pack without a data key")
+	case !h.sealedKey() && !h.DataKey.IsZero():
+		return h, unsupported("%s with cipher %d and data key %s, which this release does not know", h.Kind, h.Cipher, h.DataKey)
 	}
 	return h, nil
 }
@@ -109,22 +129,29 @@ func ReadPackHeader(b []byte) (PackHeader, error) {
 // use; one goroutine fills it, and then hands it on.
 type Pack struct {
 	header  PackHeader
+	keys    *WriterKeys
+	opener  *Opener // what opens it: its ciphers seal too
 	entries []Entry
 	buf     []byte
 	id      ivd.PackID // zero until it is finished
 }
 
-// NewPack begins a pack. It panics when the header's repository is not a UUID.
-func NewPack(h PackHeader) *Pack {
+// NewPack begins a pack that is sealed with a writer's keys; nil in a plain repository.
+// It panics when the header's repository is not a UUID, or the keys are not those that
+// the header says.
+func NewPack(h PackHeader, keys *WriterKeys) *Pack {
 	p := new(Pack)
-	p.Reset(h)
+	p.Reset(h, keys)
 	return p
 }
 
 // Reset begins another pack in the same memory. What Finish returned before is
 // overwritten then.
-func (p *Pack) Reset(h PackHeader) {
-	*p = Pack{header: h, entries: p.entries[:0], buf: h.append(p.buf[:0])}
+func (p *Pack) Reset(h PackHeader, keys *WriterKeys) {
+	*p = Pack{header: h, keys: keys, opener: keys.opener(h), entries: p.entries[:0], buf: h.append(p.buf[:0])}
+	if h.sealedKey() {
+		p.buf = append(p.buf, keys.SealedFrame[:]...)
+	}
 }
 
 // Add appends a frame and returns where it lies; length is the whole frame's. It
@@ -153,6 +180,9 @@ func (p *Pack) add(kind FrameKind, id ivd.ContentID, plainLen int, compression b
 	p.buf = h.append(p.buf)
 	p.buf = append(p.buf, stored...)
 	p.buf = append(p.buf, make([]byte, TagSize)...)
+	if c := p.opener.cipherOf(kind); c != nil {
+		c.seal(p.buf[e.Offset:])
+	}
 	return e
 }
 
@@ -176,8 +206,8 @@ func (p *Pack) Entries() []Entry { return p.entries }
 func (p *Pack) Finish() (body []byte, ref ivd.PackRef) {
 	if p.id.IsZero() {
 		dir := appendDirectory(make([]byte, 0, len(p.entries)*entrySize), p.entries)
-		e := p.add(DirectoryFrame, Sum(dir), len(dir), CompressionNone, dir)
-		p.buf = Trailer{Frames: uint32(len(p.entries)), Offset: e.Offset, Length: e.Length}.append(p.buf)
+		e := p.add(DirectoryFrame, p.opener.ids.sum(dir), len(dir), CompressionNone, dir)
+		p.buf = p.keys.trailer(p.buf, Trailer{Frames: uint32(len(p.entries)), Offset: e.Offset, Length: e.Length})
 		p.id = PackSum(p.buf)
 	}
 	return p.buf, ivd.PackRef{Pack: p.id, Writer: p.header.Writer, Nonce: p.header.Nonce}

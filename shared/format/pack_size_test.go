@@ -15,7 +15,7 @@ func TestPackSize(t *testing.T) {
 	// What follows the frames so far: this frame, a directory of four, and the trailer.
 	after := FrameOverhead + len(stored) + FrameOverhead + 4*entrySize + TrailerSize
 	for more, fits := range map[int]bool{0: true, 1: false} {
-		p := &Pack{header: PackHeader{Kind: DataPack}, entries: entries, buf: memory[:MaxPackSize-after+more]}
+		p := &Pack{header: PackHeader{Kind: DataPack}, opener: new(Opener), entries: entries, buf: memory[:MaxPackSize-after+more]}
 		func() {
 			defer func() {
 				if refused := recover() != nil; refused == fits {

@@ -51,7 +51,7 @@ func TestPackRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := header(format.DataPack, 0)
 		want.Nonce = ivd.Nonce(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "nonce"))
-		p := format.NewPack(want)
+		p := format.NewPack(want, nil)
 		var plains [][]byte
 		var places []ivd.Place
 		for i := range rapid.IntRange(0, 8).Draw(t, "frames") {
@@ -74,7 +74,7 @@ func TestPackRoundTrip(t *testing.T) {
 		if want := before + format.FrameOverhead + 48*len(plains) + format.TrailerSize; len(body) != want {
 			t.Fatalf("pack of %d bytes, want %d", len(body), want)
 		}
-		h, entries, err := format.DecodePack(body)
+		h, entries, err := format.DecodePack(body, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestPackRoundTrip(t *testing.T) {
 			if e.ID != format.Sum(plains[i]) || e.Offset != places[i].Offset || e.Length != places[i].Length {
 				t.Fatalf("entry %d is %+v, want %+v", i, e, places[i])
 			}
-			dst, err = format.OpenFrame(dst, body[e.Offset:e.Offset+e.Length], e.ID)
+			dst, err = new(format.Opener).Frame(dst, body[e.Offset:e.Offset+e.Length], e.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func TestPackRoundTrip(t *testing.T) {
 
 // Whatever single byte of a pack changes, decoding it or its id tells.
 func TestPackDamage(t *testing.T) {
-	p := format.NewPack(header(format.IndexPack, 7))
+	p := format.NewPack(header(format.IndexPack, 7), nil)
 	add(p, format.NodeFrame, content(1, 500, false), 1)
 	add(p, format.PageFrame, content(2, 300, true), 1)
 	body, ref := p.Finish()
@@ -113,7 +113,7 @@ func TestPackDamage(t *testing.T) {
 		if format.PackSum(b) == ref.Pack {
 			t.Fatalf("byte %d is not in the pack's id", i)
 		}
-		_, _, err := format.DecodePack(b)
+		_, _, err := format.DecodePack(b, nil)
 		if err == nil {
 			free++ // repository, domain, writer, nonce: another pack, as good as this one
 			continue
@@ -126,7 +126,7 @@ func TestPackDamage(t *testing.T) {
 		t.Fatalf("%d bytes can change unseen", free)
 	}
 	for n := range body {
-		if _, _, err := format.DecodePack(body[:n]); ivd.KindOf(err) != ivd.Corrupt {
+		if _, _, err := format.DecodePack(body[:n], nil); ivd.KindOf(err) != ivd.Corrupt {
 			t.Fatalf("a pack cut off at %d: %v", n, err)
 		}
 	}
@@ -138,34 +138,34 @@ func TestPackReset(t *testing.T) {
 		_, ref := p.Finish()
 		return ref
 	}
-	p := format.NewPack(header(format.IndexPack, 1))
+	p := format.NewPack(header(format.IndexPack, 1), nil)
 	add(p, format.NodeFrame, content(9, 90000, true), 0)
 	p.Finish()
-	p.Reset(header(format.DataPack, 2))
-	if got, want := fill(p), fill(format.NewPack(header(format.DataPack, 2))); got != want {
+	p.Reset(header(format.DataPack, 2), nil)
+	if got, want := fill(p), fill(format.NewPack(header(format.DataPack, 2), nil)); got != want {
 		t.Fatalf("a pack in used memory is %+v, want %+v", got, want)
 	}
 }
 
 func TestPackMisuse(t *testing.T) {
 	id := format.Sum(nil)
-	finished := format.NewPack(header(format.DataPack, 0))
+	finished := format.NewPack(header(format.DataPack, 0), nil)
 	finished.Finish()
 	for name, f := range map[string]func(){
 		"a chunk in an index pack": func() {
-			format.NewPack(header(format.IndexPack, 0)).Add(format.ChunkFrame, id, 0, 0, nil)
+			format.NewPack(header(format.IndexPack, 0), nil).Add(format.ChunkFrame, id, 0, 0, nil)
 		},
 		"stored larger than plain": func() {
-			format.NewPack(header(format.DataPack, 0)).Add(format.ChunkFrame, id, 1, 1, make([]byte, 2))
+			format.NewPack(header(format.DataPack, 0), nil).Add(format.ChunkFrame, id, 1, 1, make([]byte, 2))
 		},
-		"a pack of no kind":   func() { format.NewPack(header(3, 0)).Add(format.ChunkFrame, id, 0, 0, nil) },
+		"a pack of no kind":   func() { format.NewPack(header(3, 0), nil).Add(format.ChunkFrame, id, 0, 0, nil) },
 		"a finished pack":     func() { finished.Add(format.ChunkFrame, id, 0, 0, nil) },
-		"a repository's name": func() { format.NewPack(format.PackHeader{Kind: format.DataPack, Repository: "mine"}) },
+		"a repository's name": func() { format.NewPack(format.PackHeader{Kind: format.DataPack, Repository: "mine"}, nil) },
 		"a chunk beyond bounds": func() {
-			format.NewPack(header(format.DataPack, 0)).Add(format.ChunkFrame, id, format.MaxChunk+1, 1, nil)
+			format.NewPack(header(format.DataPack, 0), nil).Add(format.ChunkFrame, id, format.MaxChunk+1, 1, nil)
 		},
 		"a node beyond bounds": func() {
-			format.NewPack(header(format.IndexPack, 0)).Add(format.NodeFrame, id, format.MaxPlain+1, 1, nil)
+			format.NewPack(header(format.IndexPack, 0), nil).Add(format.NodeFrame, id, format.MaxPlain+1, 1, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -113,13 +113,14 @@ func SealRecord(magic Magic, body []byte) ([]byte, error) {
 	b := make([]byte, RecordHeaderSize, RecordHeaderSize+len(body))
 	copy(b, magic)
 	le.PutUint16(b[8:], RecordVersion)
-	b[recordCipher], b[recordAlgorithm] = cipherNone, signatureNone
+	b[recordCipher], b[recordAlgorithm] = byte(CipherNone), signatureNone
 	le.PutUint64(b[recordBody:], uint64(len(body)))
 	copy(b[recordSum:], sum[:])
 	return append(b, body...), nil
 }
 
-// OpenRecord checks an object's envelope and returns the body, a part of b.
+// OpenRecord checks the envelope of a record in the clear and returns the body, a part
+// of b. Kind Corrupt, too: the record is protected, as none of a plain repository is.
 func OpenRecord(magic Magic, b []byte) ([]byte, error) {
 	if len(b) < RecordHeaderSize {
 		return nil, corrupt("record of %d bytes: want at least %d", len(b), RecordHeaderSize)
@@ -127,16 +128,29 @@ func OpenRecord(magic Magic, b []byte) ([]byte, error) {
 	if err := checkRecordHeader(magic, b[:RecordHeaderSize]); err != nil {
 		return nil, err
 	}
-	body := b[RecordHeaderSize:]
-	if n := le.Uint64(b[recordBody:]); n != uint64(len(body)) {
-		return nil, corrupt("record body of %d bytes where its header says %d", len(body), n)
+	if b[recordCipher] != byte(CipherNone) || b[recordAlgorithm] != signatureNone {
+		return nil, corrupt("record %q with cipher %d and signature algorithm %d, in a plain repository", magic, b[recordCipher], b[recordAlgorithm])
 	}
-	if blake3Sum(body) != [32]byte(b[recordSum:RecordHeaderSize]) {
-		return nil, corrupt("record body does not match its checksum")
-	}
-	return body, nil
+	body, _, err := splitRecord(b)
+	return body, err
 }
 
+// splitRecord is the body as it is stored, which matches its checksum, and the
+// signature behind it.
+func splitRecord(b []byte) (body, signature []byte, err error) {
+	n, s := le.Uint64(b[recordBody:]), uint64(le.Uint32(b[recordSignature:]))
+	rest := b[RecordHeaderSize:]
+	if s > uint64(len(rest)) || n != uint64(len(rest))-s {
+		return nil, nil, corrupt("record of %d bytes where its header says a body of %d and a signature of %d", len(b), n, s)
+	}
+	body, signature = rest[:n], rest[n:]
+	if blake3Sum(body) != [32]byte(b[recordSum:RecordHeaderSize]) {
+		return nil, nil, corrupt("record body does not match its checksum")
+	}
+	return body, signature, nil
+}
+
+// checkRecordHeader refuses what is not known, and what cannot be.
 func checkRecordHeader(magic Magic, h []byte) error {
 	what := fmt.Sprintf("record %q", magic)
 	if got := Magic(h[:8]); got != magic {
@@ -148,22 +162,25 @@ func checkRecordHeader(magic Magic, h []byte) error {
 	if err := checkVersion(what, int(le.Uint16(h[8:])), RecordVersion); err != nil {
 		return err
 	}
-	if err := checkCipher(what, h[recordCipher]); err != nil {
+	if err := checkCipher(what, Cipher(h[recordCipher])); err != nil {
 		return err
 	}
-	if h[recordAlgorithm] != signatureNone {
+	zero := map[string][]byte{"header": h[recordReserved:recordSum]}
+	if h[recordCipher] == byte(CipherNone) {
+		zero["key id and nonce without a cipher"] = h[recordKey:recordBody]
+	}
+	switch h[recordAlgorithm] {
+	case signatureNone:
+		zero["signature without an algorithm"] = h[recordSignature:recordKey]
+	case signatureEd25519:
+		if n := le.Uint32(h[recordSignature:]); n != signatureBlock {
+			return corrupt("%s with a signature of %d bytes, want %d", what, n, signatureBlock)
+		}
+	default:
 		return unsupported("%s with signature algorithm %d, which this release does not know", what, h[recordAlgorithm])
 	}
-	for _, f := range []struct {
-		name     string
-		from, to int
-	}{
-		{"signature without an algorithm", recordSignature, recordKey},
-		{"key id without a cipher", recordKey, recordNonce},
-		{"nonce without a cipher", recordNonce, recordBody},
-		{"header", recordReserved, recordSum},
-	} {
-		if err := checkReserved(what+": "+f.name, h[f.from:f.to]); err != nil {
+	for where, reserved := range zero {
+		if err := checkReserved(what+": "+where, reserved); err != nil {
 			return err
 		}
 	}

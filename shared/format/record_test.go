@@ -26,7 +26,7 @@ func TestRecordHeaderRefused(t *testing.T) {
 		"another kind":                {func(b []byte) { copy(b, format.RingMagic) }, ivd.Corrupt, "IVDRING"},
 		"version 0":                   {func(b []byte) { b[8] = 0 }, ivd.Unsupported, "version 0"},
 		"a newer version":             {func(b []byte) { b[9] = 1 }, ivd.Unsupported, "version 257"},
-		"a cipher":                    {func(b []byte) { b[10] = 1 }, ivd.Unsupported, "cipher 1"},
+		"a cipher":                    {func(b []byte) { b[10] = 2 }, ivd.Unsupported, "cipher 2"},
 		"a signature's algorithm":     {func(b []byte) { b[11] = 2 }, ivd.Unsupported, "signature algorithm 2"},
 		"a signature without any":     {func(b []byte) { b[12] = 64 }, ivd.Unsupported, "signature without an algorithm"},
 		"a signature of 16 MiB":       {func(b []byte) { b[15] = 1 }, ivd.Unsupported, "signature"},

@@ -132,7 +132,7 @@ func TestPageRefused(t *testing.T) {
 
 // A directory is sealed by its sum; what it says is still not believed.
 func TestDirectoryRefused(t *testing.T) {
-	p := format.NewPack(header(format.DataPack, 0))
+	p := format.NewPack(header(format.DataPack, 0), nil)
 	add(p, format.ChunkFrame, content(1, 200, true), 0)
 	add(p, format.ChunkFrame, content(2, 300, true), 0)
 	good, _ := p.Finish()
@@ -156,21 +156,21 @@ func TestDirectoryRefused(t *testing.T) {
 		c.lie(b)
 		sum := format.Sum(b[directory+56 : directory+56+96])
 		copy(b[directory+24:], sum[:])
-		_, _, err := format.DecodePack(b)
+		_, _, err := format.DecodePack(b, nil)
 		if err == nil {
 			t.Errorf("%s is accepted", name)
 			continue
 		}
 		wantRefused(t, err, c.kind, c.says)
 	}
-	if _, _, err := format.DecodePack(good); err != nil {
+	if _, _, err := format.DecodePack(good, nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // What the end of a pack says is compared with the pack.
 func TestTrailerRefused(t *testing.T) {
-	p := format.NewPack(header(format.DataPack, 0))
+	p := format.NewPack(header(format.DataPack, 0), nil)
 	add(p, format.ChunkFrame, content(1, 200, true), 0)
 	body, _ := p.Finish()
 	size := int64(len(body))
@@ -188,14 +188,14 @@ func TestTrailerRefused(t *testing.T) {
 	} {
 		b := bytes.Clone(good)
 		c.lie(b)
-		_, err := format.ReadTrailer(b, size)
+		_, err := format.ReadTrailer(b, size, format.CipherNone)
 		if err == nil {
 			t.Errorf("%s is accepted", name)
 			continue
 		}
 		wantRefused(t, err, c.kind, c.says)
 	}
-	if _, err := format.ReadTrailer(good, size); err != nil {
+	if _, err := format.ReadTrailer(good, size, format.CipherNone); err != nil {
 		t.Fatal(err)
 	}
 	// More than a reader takes is no damage, where all figures agree.
@@ -209,7 +209,7 @@ func TestTrailerRefused(t *testing.T) {
 		le.PutUint32(b[fields+8:], frames)
 		le.PutUint32(b[fields+12:], uint32(size)-length-format.TrailerSize)
 		le.PutUint32(b[fields+16:], length)
-		_, err := format.ReadTrailer(b, size)
+		_, err := format.ReadTrailer(b, size, format.CipherNone)
 		if name != "" {
 			wantRefused(t, err, ivd.Unsupported, "takes at most")
 		} else if err != nil {
@@ -227,10 +227,10 @@ func TestZstdRefused(t *testing.T) {
 	}
 	skippable := append([]byte{0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0}, 1, 2, 3, 4)
 	open := func(stored []byte) error {
-		p := format.NewPack(header(format.DataPack, 0))
+		p := format.NewPack(header(format.DataPack, 0), nil)
 		at, length := p.Add(format.ChunkFrame, format.Sum(plain), len(plain), format.CompressionZstd, stored)
 		body, _ := p.Finish()
-		_, err := format.OpenFrame(nil, body[at:at+length], format.Sum(plain))
+		_, err := new(format.Opener).Frame(nil, body[at:at+length], format.Sum(plain))
 		return err
 	}
 	if err := open(good); err != nil {
@@ -313,6 +313,6 @@ func TestPageCheck(t *testing.T) {
 func TestFrameOfOtherContent(t *testing.T) {
 	frame, _ := frameOf(content(1, 500, true), 0)
 	_, other := frameOf(content(2, 500, true), 0)
-	_, err := format.OpenFrame(nil, frame, other)
+	_, err := new(format.Opener).Frame(nil, frame, other)
 	wantRefused(t, err, ivd.Corrupt, "want "+other.String())
 }

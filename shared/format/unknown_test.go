@@ -26,14 +26,14 @@ var unknowns = []unknown{
 	{"pack header", "version's second byte", 9, 1, []byte{1, 255}, "pack: version"},
 	{"pack header", "kind", 10, 1, []byte{0, 3, 255}, "pack of kind"},
 	{"pack header", "cipher", 11, 1, []byte{1, 255}, "pack with cipher"},
-	{"pack header", "hash", 12, 1, []byte{0, 2, 255}, "pack with hash"},
+	{"pack header", "hash", 12, 1, []byte{0, 2, 255}, "and hash"},
 	{"pack header", "reserved", 13, 3, []byte{1}, "pack header: reserved"},
-	{"pack header", "data key's id", 80, 16, []byte{1}, "pack with data key"},
+	{"pack header", "data key's id", 80, 16, []byte{1}, "and data key"},
 
 	{"frame", "version", 4, 1, []byte{0, 2, 255}, "frame"},
 	{"frame", "kind", 5, 1, []byte{0, 5, 255}, "frame of kind"},
 	{"frame", "compression", 6, 1, []byte{2, 255}, "frame with compression"},
-	{"frame", "cipher", 7, 1, []byte{1, 255}, "frame with cipher"},
+	{"frame", "reserved", 7, 1, []byte{1, 255}, "frame: reserved"},
 	{"frame", "dictionary", 20, 4, []byte{1}, "frame with dictionary"},
 	{"frame", "tag", -16, 16, []byte{1}, "a tag without a cipher"},
 
@@ -70,7 +70,7 @@ type reader struct {
 func readers(t testing.TB) map[string]reader {
 	t.Helper()
 	plain := content(1, 500, true)
-	p := format.NewPack(header(format.DataPack, 1))
+	p := format.NewPack(header(format.DataPack, 1), nil)
 	at := add(p, format.ChunkFrame, plain, 0)
 	pack, _ := p.Finish()
 	end := len(pack) - format.TrailerSize
@@ -95,7 +95,7 @@ func readers(t testing.TB) map[string]reader {
 			return err
 		}},
 		"frame": {pack[at.Offset : at.Offset+at.Length], func(b []byte) error {
-			_, err := format.OpenFrame(nil, b, format.Sum(plain))
+			_, err := new(format.Opener).Frame(nil, b, format.Sum(plain))
 			return err
 		}},
 		"directory entry": {pack[entry : entry+48], func(b []byte) error {
@@ -103,11 +103,11 @@ func readers(t testing.TB) map[string]reader {
 			copy(frame[format.FrameHeaderSize:], b)
 			sum := format.Sum(b)
 			copy(frame[24:], sum[:])
-			_, err := format.ReadDirectory(frame, format.Trailer{Frames: 1, Offset: uint32(directory), Length: uint32(len(frame))})
+			_, err := new(format.Opener).Directory(frame, format.Trailer{Frames: 1, Offset: uint32(directory), Length: uint32(len(frame))})
 			return err
 		}},
 		"trailer": {pack[end:], func(b []byte) error {
-			_, err := format.ReadTrailer(b, int64(len(pack)))
+			_, err := format.ReadTrailer(b, int64(len(pack)), format.CipherNone)
 			return err
 		}},
 		"node": {node, func(b []byte) error {

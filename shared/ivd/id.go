@@ -144,6 +144,20 @@ func (n Nonce) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 // UnmarshalText reads what MarshalText wrote.
 func (n *Nonce) UnmarshalText(b []byte) error { return unhex(n[:], b, "nonce") }
 
+// KeyID tells keys apart, and tells nothing of them. The zero KeyID is that of no key.
+type KeyID [16]byte
+
+func (k KeyID) String() string { return hex.EncodeToString(k[:]) }
+
+// IsZero reports whether it is that of no key.
+func (k KeyID) IsZero() bool { return k == KeyID{} }
+
+// MarshalText writes 32 lower-case hexadecimal digits.
+func (k KeyID) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (k *KeyID) UnmarshalText(b []byte) error { return unhex(k[:], b, "key id") }
+
 // ContentID is the BLAKE3-256 of the plain content of a chunk, a node or a page.
 type ContentID [32]byte
 

@@ -21,7 +21,7 @@ func writerOf(t *testing.T, r *repo.Repository) *repo.Writer {
 }
 
 func newPack(w *repo.Writer, kind format.PackKind) *format.Pack {
-	return format.NewPack(w.PackHeader(kind))
+	return format.NewPack(w.PackHeader(kind), nil)
 }
 
 func addFrame(p *format.Pack, kind format.FrameKind, plain []byte) (ivd.ContentID, ivd.Place) {
@@ -150,7 +150,7 @@ func TestPutPack(t *testing.T) {
 	} {
 		foreign := w.PackHeader(format.DataPack)
 		change(&foreign)
-		_, _, _, err = w.PutPack(t.Context(), format.NewPack(foreign))
+		_, _, _, err = w.PutPack(t.Context(), format.NewPack(foreign, nil))
 		wantKind(t, err, ivd.Invalid)
 	}
 	if one, two := w.PackHeader(format.DataPack), w.PackHeader(format.DataPack); one.Nonce == two.Nonce {
