@@ -1,0 +1,172 @@
+// Package keys holds an encrypted repository's keys: it makes them, seals them into
+// slots and the ring, and gives each process what it may have.
+//
+// Who opens a slot (Master) can do everything. A coordinator that only backs up has an
+// export (Export): it can name contents, seal and sign points, and open no chunk. What
+// a process works with is an Access. The package promises that nothing that opens a
+// chunk is in an export or a grant, and that a ring that another root signed is
+// refused. It knows no store: package repo reads and writes the objects. Values do not
+// change once they are made, and are safe for concurrent use.
+package keys
+
+import (
+	"crypto/ed25519"
+	"crypto/hpke"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// Master is what a slot opens to: all of a repository's keys.
+type Master struct {
+	content format.SlotContent
+	ring    format.Ring
+	secrets secrets
+}
+
+// secrets is what the ring holds sealed.
+type secrets struct {
+	Signers []secretSigner `json:"signers"`
+	Domains []secretDomain `json:"domains"`
+}
+
+type secretSigner struct {
+	ID   ivd.KeyID     `json:"id"`
+	Seed format.Binary `json:"seed"` // of an Ed25519 key
+}
+
+type secretDomain struct {
+	Domain   ivd.DomainID  `json:"domain"`
+	Content  format.Binary `json:"content"` // makes ids
+	Metadata format.Binary `json:"metadata"`
+	Record   format.Binary `json:"record"`
+	Data     []secretData  `json:"data"`
+}
+
+type secretData struct {
+	ID      ivd.KeyID     `json:"id"`
+	Private format.Binary `json:"private"`
+}
+
+// New makes the keys of a new repository with one domain. Head is the ring's.
+func New(head format.Head, now time.Time) (*Master, error) {
+	m := &Master{content: format.SlotContent{Master: ivd.NewKey(), Root: ivd.NewKey()}}
+	m.ring = format.Ring{Head: head, Created: now.UTC().Truncate(time.Second), Root: format.Binary(format.RootPublic(m.content.Root))}
+	m.addSigner("repository", []format.Role{format.Commit, format.Retain, format.Collect, format.Verify}, now)
+	return m, m.addDomain(head.Domain, now)
+}
+
+// addSigner makes a signing key, and says who has it.
+func (m *Master) addSigner(name string, roles []format.Role, now time.Time) secretSigner {
+	seed := ivd.NewKey()
+	public := format.RootPublic(seed)
+	s := secretSigner{ID: format.KeyOf(public), Seed: seed.Reveal()}
+	m.ring.Signers = append(m.ring.Signers, format.Signer{ID: s.ID, Public: format.Binary(public), Roles: roles, Name: name, Created: now.UTC().Truncate(time.Second)})
+	m.secrets.Signers = append(m.secrets.Signers, s)
+	return s
+}
+
+func (m *Master) addDomain(id ivd.DomainID, now time.Time) error {
+	d := secretDomain{Domain: id, Content: ivd.NewKey().Reveal(), Metadata: ivd.NewKey().Reveal(), Record: ivd.NewKey().Reveal()}
+	m.secrets.Domains = append(m.secrets.Domains, d)
+	m.ring.Domains = append(m.ring.Domains, format.Keyring{Domain: id, Metadata: format.KeyOf(d.Metadata), Record: format.KeyOf(d.Record)})
+	return m.Rotate(id, now)
+}
+
+// Rotate gives a domain another data key, for the writers to come. What was stored
+// stays as it is, and is opened with the keys before.
+func (m *Master) Rotate(id ivd.DomainID, now time.Time) error {
+	i := slices.IndexFunc(m.ring.Domains, func(k format.Keyring) bool { return k.Domain == id })
+	if i < 0 {
+		return ivd.Errorf(ivd.NotFound, "the ring has no domain %s", id)
+	}
+	private, err := kem().GenerateKey()
+	if err != nil {
+		return fmt.Errorf("make a data key: %w", err)
+	}
+	seed, err := private.Bytes()
+	if err != nil {
+		return fmt.Errorf("make a data key: %w", err)
+	}
+	public := private.PublicKey().Bytes()
+	key := format.KeyOf(public)
+	m.secrets.Domains[i].Data = append(m.secrets.Domains[i].Data, secretData{ID: key, Private: seed})
+	m.ring.Domains[i].Data = append(m.ring.Domains[i].Data, format.DataKey{ID: key, Public: public, Created: now.UTC().Truncate(time.Second)})
+	m.ring.Generation++
+	return nil
+}
+
+func kem() hpke.KEM { return hpke.MLKEM768X25519() }
+
+// Ring is the object keys/ring as it is to be stored now.
+func (m *Master) Ring() ([]byte, error) {
+	r := m.ring
+	plain, err := json.Marshal(m.secrets)
+	if err != nil {
+		return nil, fmt.Errorf("encode the ring's secrets: %w", err)
+	}
+	r.Nonce = make([]byte, 12)
+	_, _ = rand.Read(r.Nonce) // it never fails
+	if r.Secrets, err = format.SealSecrets(m.content.Master, r, plain); err != nil {
+		return nil, err
+	}
+	b, err := r.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return m.protect(b, r.Object)
+}
+
+// Slot is the object of a slot that opens with a secret.
+func (m *Master) Slot(s format.Slot, secret []byte) ([]byte, error) {
+	s.Salt = ivd.NewKey().Reveal()
+	if err := s.Close(secret, m.content); err != nil {
+		return nil, err
+	}
+	b, err := s.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return m.protect(b, s.Object)
+}
+
+// protect signs what the root signs.
+func (m *Master) protect(record []byte, object string) ([]byte, error) {
+	return format.Protect(record, object, format.Protection{Signer: format.KeyOf(m.ring.Root), Sign: ed25519.NewKeyFromSeed(m.content.Root.Reveal())})
+}
+
+// Open opens the keys of a repository with a slot's content. Kind Corrupt: the ring is
+// not that of the slot's root.
+func Open(c format.SlotContent, ring []byte, at format.At) (*Master, error) {
+	r, err := ReadRing(ring, at, format.RootPublic(c.Root))
+	if err != nil {
+		return nil, err
+	}
+	plain, err := format.OpenSecrets(c.Master, r)
+	if err != nil {
+		return nil, err
+	}
+	m := &Master{content: c, ring: r}
+	if err := format.DecodeJSON(plain, &m.secrets); err != nil {
+		return nil, fmt.Errorf("%s: its secrets: %w", at.Object, err)
+	}
+	return m, nil
+}
+
+// ReadRing reads keys/ring, which must be signed by the root that the caller pins.
+func ReadRing(object []byte, at format.At, root ed25519.PublicKey) (format.Ring, error) {
+	record, err := format.Unprotect(object, format.RingMagic, format.RootOnly(root))
+	if err != nil {
+		return format.Ring{}, fmt.Errorf("%s: %w", at.Object, err)
+	}
+	r, err := format.DecodeRing(record, at)
+	if err == nil && !slices.Equal(r.Root, format.Binary(root)) {
+		err = ivd.Errorf(ivd.Corrupt, "%s names another root than the one that signed it", at.Object)
+	}
+	return r, err
+}
