@@ -228,7 +228,7 @@ func (p *Puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 	w := p.b.Repo.NewWriter(lease, ivd.NewWriterID(), "")
 	g, page := j.Geometry, j.Backup.Pages[0]
 	put := func(pk format.PackKind, fk format.FrameKind, plain []byte) (id ivd.ContentID, place ivd.Place, at time.Time, err error) {
-		pack := format.NewPack(w.PackHeader(pk))
+		pack := w.NewPack(pk)
 		id = format.Sum(plain)
 		stored, how := format.Compress(nil, plain, 1)
 		place.Offset, place.Length = pack.Add(fk, id, len(plain), how, stored)

@@ -170,7 +170,7 @@ func TestRememberedChunkNamesWhoWroteIt(t *testing.T) {
 	l := b.lease(repo.WriteLease)
 	other, w := b.writer(l), b.writer(l)
 	content := noise(10, cs)
-	pack := format.NewPack(other.PackHeader(format.DataPack), nil)
+	pack := other.NewPack(format.DataPack)
 	offset, length := pack.Add(format.ChunkFrame, format.Sum(content), cs, format.CompressionNone, content)
 	ref, _, _, err := other.PutPack(t.Context(), pack)
 	if err != nil {

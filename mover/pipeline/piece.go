@@ -125,7 +125,7 @@ func (b *backup) prepare(s *span, i ivd.ChunkIndex, plain, out []byte) chunk {
 	if bytes.Equal(plain, zeros[:len(plain)]) {
 		return chunk{zero: true, plain: len(plain)}
 	}
-	c := chunk{id: format.Sum(plain), plain: len(plain)}
+	c := chunk{id: b.Repository.Suite().ID(plain), plain: len(plain)}
 	if place, known := b.stored(s, i, c.id); known {
 		c.known, c.place = true, place
 		return c

@@ -101,7 +101,7 @@ func (b *backup) indexSpan(ctx context.Context, x *indexPack, s *built) error {
 	if err != nil {
 		return err
 	}
-	id := format.Sum(plain)
+	id := b.Repository.Suite().ID(plain)
 	if !state.parent.zero(span) && state.parent.page.Ref(span).ID == id {
 		if state.parent.takeable(span) { // it was read, and is what it was
 			state.page.Take(state.parent.page.Page, span)
@@ -173,7 +173,7 @@ func (b *backup) indexPage(ctx context.Context, x *indexPack) error {
 			return err
 		}
 	}
-	id := format.Sum(plain)
+	id := b.Repository.Suite().ID(plain)
 	place, err := b.addIndex(ctx, x, format.PageFrame, id, plain)
 	if err != nil {
 		return err
@@ -195,7 +195,7 @@ func (b *backup) addIndex(ctx context.Context, x *indexPack, kind format.FrameKi
 		}
 	}
 	if x.pack == nil {
-		x.pack = format.NewPack(b.Writer.PackHeader(format.IndexPack))
+		x.pack = b.Writer.NewPack(format.IndexPack)
 	}
 	stored, compression := format.Compress(nil, plain, level)
 	off, length := x.pack.Add(kind, id, len(plain), compression, stored)

@@ -184,7 +184,7 @@ func (b *backup) room(ctx context.Context, stored int) error {
 	if err != nil {
 		return err
 	}
-	slot.Value.Reset(b.Writer.PackHeader(format.DataPack))
+	b.Writer.Begin(slot.Value, format.DataPack)
 	b.filling = &pack{slot: slot, stored: make(chan struct{})}
 	return nil
 }

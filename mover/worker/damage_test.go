@@ -483,7 +483,7 @@ func (e *estate) writer() store.Name {
 	lease, err := e.Repo.OpenLease(e.Context(), repo.LeaseSpec{Kind: repo.WriteLease, Owner: "another mover"})
 	e.Must(err)
 	w := e.Repo.NewWriter(lease, ivd.NewWriterID(), "another")
-	_, _, _, err = w.PutPack(e.Context(), format.NewPack(w.PackHeader(format.DataPack), nil))
+	_, _, _, err = w.PutPack(e.Context(), w.NewPack(format.DataPack))
 	e.Must(err)
 	e.Must(e.Repo.EndLease(e.Context(), lease.ID))
 	return e.writer()

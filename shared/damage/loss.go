@@ -198,8 +198,12 @@ func (s *search) chunk(ctx context.Context, c format.Chunk) (bool, error) {
 		s.gone[c.Place.Pack] = true
 		s.mu.Unlock()
 	}
+	var o *format.Opener
 	if err == nil {
-		_, err = format.OpenFrame(nil, frame, c.ID)
+		o, err = s.r.Opener(ctx, format.DataPack, c.Place.PackRef)
+	}
+	if err == nil {
+		_, err = o.Frame(nil, frame, c.ID)
 	}
 	if isLost(err) {
 		return true, nil

@@ -11,7 +11,7 @@ import (
 // unit is some chunks whose frames lie together in one pack: they are fetched with one
 // request. Between its chunks may be chunks of zeros.
 type unit struct {
-	pack   ivd.PackID
+	pack   ivd.PackRef
 	offset uint32 // of the range
 	length uint32
 	chunks []frame
@@ -28,14 +28,14 @@ type frame struct {
 
 // newUnit begins a unit with a chunk.
 func newUnit(e ivd.Extent, c format.Chunk) *unit {
-	u := &unit{pack: c.Place.Pack, offset: c.Place.Offset}
+	u := &unit{pack: c.Place.PackRef, offset: c.Place.Offset}
 	u.take(e, c, 0)
 	return u
 }
 
 // add adds a chunk, unless its frame does not follow or it would be too much.
 func (u *unit) add(e ivd.Extent, c format.Chunk, limit int64) bool {
-	if u.pack != c.Place.Pack || u.plain+e.Length > limit {
+	if u.pack != c.Place.PackRef || u.plain+e.Length > limit {
 		return false
 	}
 	last := u.chunks[len(u.chunks)-1]
@@ -68,8 +68,12 @@ func (im *Image) fetch(ctx context.Context, u *unit, dst func(i int) []byte, kee
 		return err
 	}
 	raw := slot.Value.raw[:u.length]
-	if err := im.repository.ReadData(ctx, raw, u.pack, u.offset); err != nil {
-		return im.suspect(format.DataPack, u.pack, err)
+	if err := im.repository.ReadData(ctx, raw, u.pack.Pack, u.offset); err != nil {
+		return im.suspect(format.DataPack, u.pack.Pack, err)
+	}
+	opener, err := im.repository.Opener(ctx, format.DataPack, u.pack)
+	if err != nil {
+		return err
 	}
 	return im.memory.Compute(ctx, func() error {
 		for i, c := range u.chunks {
@@ -78,7 +82,7 @@ func (im *Image) fetch(ctx context.Context, u *unit, dst func(i int) []byte, kee
 			if partial {
 				to = slot.Value.plain[:c.extent.Length]
 			}
-			if err := im.open(u, c, raw, to); err != nil {
+			if err := im.open(opener, u, c, raw, to); err != nil {
 				return err
 			}
 			if partial {
@@ -90,16 +94,16 @@ func (im *Image) fetch(ctx context.Context, u *unit, dst func(i int) []byte, kee
 }
 
 // open checks a chunk and unpacks it into memory of its length.
-func (im *Image) open(u *unit, c frame, raw, to []byte) error {
+func (im *Image) open(opener *format.Opener, u *unit, c frame, raw, to []byte) error {
 	n := len(to)
-	got, err := format.OpenFrame(to[:0:n], raw[c.at:c.at+c.length], c.id)
+	got, err := opener.Frame(to[:0:n], raw[c.at:c.at+c.length], c.id)
 	if err == nil && len(got) != n {
 		err = ivd.Errorf(ivd.Corrupt, "chunk %s has %d bytes where the disk has %d", c.id, len(got), n)
 	}
 	if err != nil {
-		return im.suspect(format.DataPack, u.pack, &ivd.Error{
+		return im.suspect(format.DataPack, u.pack.Pack, &ivd.Error{
 			Kind: ivd.KindOf(err), Err: err,
-			Op: fmt.Sprintf("open the chunk at %d of the disk, in %s at %d", c.extent.Offset, im.repository.PackName(format.DataPack, u.pack), u.offset+c.at),
+			Op: fmt.Sprintf("open the chunk at %d of the disk, in %s at %d", c.extent.Offset, im.repository.PackName(format.DataPack, u.pack.Pack), u.offset+c.at),
 		})
 	}
 	return nil

@@ -39,9 +39,9 @@ func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) (i
 	if p.SealedAt.IsZero() {
 		p.SealedAt = r.Now().UTC().Truncate(time.Second)
 	}
-	body, err := p.Encode()
+	body, err := r.encode(pointName(p.ID), p)
 	if err != nil {
-		return ivd.ContentID{}, &ivd.Error{Kind: ivd.Invalid, Err: err}
+		return ivd.ContentID{}, err
 	}
 	return format.Sum(body), r.commit(ctx, lease, p.ID, body)
 }

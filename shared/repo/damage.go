@@ -109,7 +109,7 @@ func (r *Repository) wrongLength(ctx context.Context, name store.Name, size int6
 		}
 		return "", fmt.Errorf("read the end of %s: %w", name, err)
 	}
-	if _, err := format.ReadTrailer(end, size); ivd.KindOf(err) == ivd.Corrupt {
+	if _, err := format.ReadTrailer(end, size, r.Suite().Cipher()); ivd.KindOf(err) == ivd.Corrupt {
 		return fmt.Sprintf("is not as long as it was stored, or was overwritten: its %d bytes do not end as a pack does", size), nil
 	}
 	return "", nil

@@ -72,7 +72,7 @@ func (r *Repository) OpenLease(ctx context.Context, s LeaseSpec) (Lease, error) 
 		Opened: now, Deadline: now.Add(s.Life),
 	}
 	l.Head = r.head(leaseName(l.ID))
-	body, err := l.Encode()
+	body, err := r.encode(leaseName(l.ID), l)
 	if err != nil {
 		return Lease{}, err
 	}
@@ -133,7 +133,11 @@ func (r *Repository) readLease(ctx context.Context, id ivd.LeaseID) (Lease, time
 	if err := timed(o.Name, o.Now); err != nil {
 		return Lease{}, time.Time{}, err
 	}
-	l, err := format.DecodeLease(o.Body, r.info.ID, id)
+	var l Lease
+	body, err := r.plain(o, format.LeaseMagic)
+	if err == nil {
+		l, err = format.DecodeLease(body, r.info.ID, id)
+	}
 	if err != nil {
 		return Lease{}, time.Time{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

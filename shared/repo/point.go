@@ -74,7 +74,11 @@ func (r *Repository) ReadPoint(ctx context.Context, id ivd.PointID) (format.Poin
 	if err != nil {
 		return format.Point{}, ivd.ContentID{}, fmt.Errorf("restore point %s: %w", id, err)
 	}
-	p, err := format.DecodePoint(o.Body, r.info.ID, id)
+	var p format.Point
+	body, err := r.plain(o, format.PointMagic)
+	if err == nil {
+		p, err = format.DecodePoint(body, r.info.ID, id)
+	}
 	if err != nil {
 		return format.Point{}, ivd.ContentID{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

@@ -51,7 +51,7 @@ func (r *Repository) PointForReading(ctx context.Context, lease ivd.LeaseID, id 
 }
 
 // ReadData fills p with bytes of a data pack, usually several frames that lie
-// together, by one request. The caller checks each frame (format.OpenFrame).
+// together, by one request. The caller checks each frame (Opener).
 func (r *Repository) ReadData(ctx context.Context, p []byte, pack ivd.PackID, offset uint32) error {
 	name := r.PackName(format.DataPack, pack)
 	if err := r.st.ReadAt(ctx, name, p, int64(offset)); err != nil {

@@ -31,6 +31,8 @@ type Repository struct {
 	info  Info // as it was when the repository was opened; what says where things lie never changes
 	clock clock
 
+	secrecy secrecy
+
 	mu     sync.Mutex
 	latest Info   // guarded by mu: as it was read last
 	proof  *proof // guarded by mu: of the store, once it was asked for

@@ -18,9 +18,9 @@ import (
 func (r *Repository) PutRestored(ctx context.Context, end format.Restored) error {
 	name := r.restoredName(end.Run, end.Item)
 	end.Head, end.Ended = r.head(name), r.Now().UTC().Truncate(time.Second)
-	body, err := end.Encode()
+	body, err := r.encode(name, end)
 	if err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Err: err}
+		return err
 	}
 	err = create(ctx, r.st, name, body)
 	if ivd.KindOf(err) == ivd.Exists {
@@ -45,7 +45,11 @@ func (r *Repository) ReadRestored(ctx context.Context, run ivd.RunID, item strin
 	if err != nil {
 		return format.Restored{}, err
 	}
-	end, err := format.DecodeRestored(o.Body, r.at(o.Name))
+	var end format.Restored
+	body, err := r.plain(o, format.RestoredMagic)
+	if err == nil {
+		end, err = format.DecodeRestored(body, r.at(o.Name))
+	}
 	if err != nil {
 		return format.Restored{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

@@ -59,7 +59,7 @@ func (r *Repository) Retired(ctx context.Context) (*Retired, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = r.each(ctx, names, func(o store.Object) error { return x.judge(kind.magic, r.at(o.Name), o) })
+		err = r.each(ctx, names, func(o store.Object) error { return x.judge(r, kind.magic, o) })
 		if err != nil {
 			return nil, fmt.Errorf("read the lists of %s packs: %w", strings.TrimSuffix(kind.dir, "/"), err)
 		}
@@ -70,8 +70,12 @@ func (r *Repository) Retired(ctx context.Context) (*Retired, error) {
 
 // judge takes a list's word where it is the newest. At the same moment, retired
 // counts.
-func (x *Retired) judge(kind format.Magic, at format.At, o store.Object) error {
-	list, err := format.DecodePackList(kind, o.Body, at)
+func (x *Retired) judge(r *Repository, kind format.Magic, o store.Object) error {
+	var list format.PackList
+	body, err := r.plain(o, kind)
+	if err == nil {
+		list, err = format.DecodePackList(kind, body, r.at(o.Name))
+	}
 	if err != nil { // to build on a damaged pack costs a backup, and to stop here all of them
 		x.Ignored = append(x.Ignored, o.Name)
 		return nil
@@ -118,7 +122,7 @@ func (r *Repository) putPackLists(ctx context.Context, dir string, list format.P
 	for part := range slices.Chunk(list.Packs, format.MaxEntries) {
 		name := store.Name(r.folder(dir) + uuid.NewString())
 		list.Head, list.Packs = r.head(name), part
-		body, err := list.Encode()
+		body, err := r.encode(name, list)
 		if err == nil {
 			err = r.st.Put(ctx, name, body)
 		}

@@ -15,9 +15,9 @@ import (
 func (r *Repository) PutRun(ctx context.Context, run format.Run) error {
 	name := r.runName(run.ID)
 	run.Head, run.Incarnation = r.head(name), r.Incarnation()
-	body, err := run.Encode()
+	body, err := r.encode(name, run)
 	if err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Err: err}
+		return err
 	}
 	if err := r.st.Put(ctx, name, body); err != nil {
 		return fmt.Errorf("store %s: %w", name, err)
@@ -31,7 +31,11 @@ func (r *Repository) ReadRun(ctx context.Context, id ivd.RunID) (format.Run, err
 	if err != nil {
 		return format.Run{}, err
 	}
-	run, err := format.DecodeRun(o.Body, r.at(o.Name))
+	var run format.Run
+	body, err := r.plain(o, format.RunMagic)
+	if err == nil {
+		run, err = format.DecodeRun(body, r.at(o.Name))
+	}
 	if err != nil {
 		return format.Run{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

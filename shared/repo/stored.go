@@ -68,9 +68,9 @@ func (r *Repository) measure(ctx context.Context, packs map[ivd.PackID]format.Pa
 
 func (r *Repository) putStored(ctx context.Context, name store.Name, list format.StoredPacks) (ivd.ContentID, error) {
 	list.Head = r.head(name)
-	body, err := list.Encode()
+	body, err := r.encode(name, list)
 	if err != nil {
-		return ivd.ContentID{}, &ivd.Error{Kind: ivd.Invalid, Err: err}
+		return ivd.ContentID{}, err
 	}
 	if err := r.st.Put(ctx, name, body); err != nil {
 		return ivd.ContentID{}, fmt.Errorf("store %s: %w", name, err)
@@ -118,7 +118,11 @@ func (r *Repository) readStored(ctx context.Context, name store.Name, into map[i
 	if err != nil {
 		return format.StoredPacks{}, ivd.ContentID{}, err
 	}
-	list, err := format.DecodeStoredPacks(o.Body, r.at(name))
+	var list format.StoredPacks
+	body, err := r.plain(o, format.StoredMagic)
+	if err == nil {
+		list, err = format.DecodeStoredPacks(body, r.at(name))
+	}
 	if err != nil {
 		return list, ivd.ContentID{}, fmt.Errorf("%s: %w", name, err)
 	}

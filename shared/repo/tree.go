@@ -61,7 +61,11 @@ func (r *Repository) frame(ctx context.Context, at ivd.Place, id ivd.ContentID) 
 	if err := r.st.ReadAt(ctx, name, b, int64(at.Offset)); err != nil {
 		return nil, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
 	}
-	plain, err := format.OpenFrame(nil, b, id)
+	var plain []byte
+	o, err := r.Opener(ctx, format.IndexPack, at.PackRef)
+	if err == nil {
+		plain, err = o.Frame(nil, b, id)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s at %d: %w", name, at.Offset, err)
 	}

@@ -21,7 +21,7 @@ func writerOf(t *testing.T, r *repo.Repository) *repo.Writer {
 }
 
 func newPack(w *repo.Writer, kind format.PackKind) *format.Pack {
-	return format.NewPack(w.PackHeader(kind), nil)
+	return w.NewPack(kind)
 }
 
 func addFrame(p *format.Pack, kind format.FrameKind, plain []byte) (ivd.ContentID, ivd.Place) {
@@ -148,12 +148,12 @@ func TestPutPack(t *testing.T) {
 		func(h *format.PackHeader) { h.Domain = ivd.NewDomainID() },
 		func(h *format.PackHeader) { h.Repository = ivd.NewWriterID().String() },
 	} {
-		foreign := w.PackHeader(format.DataPack)
+		foreign := w.NewPack(format.DataPack).Header()
 		change(&foreign)
 		_, _, _, err = w.PutPack(t.Context(), format.NewPack(foreign, nil))
 		wantKind(t, err, ivd.Invalid)
 	}
-	if one, two := w.PackHeader(format.DataPack), w.PackHeader(format.DataPack); one.Nonce == two.Nonce {
+	if one, two := w.NewPack(format.DataPack).Header(), w.NewPack(format.DataPack).Header(); one.Nonce == two.Nonce {
 		t.Fatal("two packs with one nonce")
 	}
 	b.fail("put", "data/")

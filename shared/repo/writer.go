@@ -16,6 +16,7 @@ type Writer struct {
 	lease Lease
 	id    ivd.WriterID
 	mover string
+	keys  *format.WriterKeys // nil in a plain repository
 
 	record  sync.Mutex // held while the writer's record is stored
 	written bool
@@ -37,18 +38,32 @@ func (w *Writer) Lease() ivd.LeaseID { return w.lease.ID }
 // counts.
 func (w *Writer) Incarnation() ivd.IncarnationID { return w.lease.Incarnation }
 
-// PackHeader is the header of a new pack of this writer: its nonce is like no other.
-func (w *Writer) PackHeader(kind format.PackKind) format.PackHeader {
-	return format.PackHeader{Kind: kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.id, Nonce: ivd.NewNonce()}
+// Begin begins a pack of this writer in the memory of another one, whose nonce is like
+// no other.
+func (w *Writer) Begin(p *format.Pack, kind format.PackKind) {
+	p.Reset(w.header(kind, ivd.NewNonce()), w.keys)
+}
+
+// NewPack begins a pack of this writer.
+func (w *Writer) NewPack(kind format.PackKind) *format.Pack {
+	return format.NewPack(w.header(kind, ivd.NewNonce()), w.keys)
+}
+
+func (w *Writer) header(kind format.PackKind, n ivd.Nonce) format.PackHeader {
+	h := format.PackHeader{Kind: kind, Cipher: w.r.Suite().Cipher(), Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.id, Nonce: n}
+	if w.keys != nil && kind == format.DataPack {
+		h.DataKey = w.keys.DataKey
+	}
+	return h
 }
 
 // PutPack finishes a pack and stores it, the writer's own record before its first
 // one (W5). When it returns the pack is durable; at is a moment at which it
-// existed, by the store's clock. P's header must be this writer's (PackHeader), and
+// existed, by the store's clock. P's header must be this writer's (NewPack), and
 // p must not be used again until PutPack returns.
 func (w *Writer) PutPack(ctx context.Context, p *format.Pack) (ref ivd.PackRef, size int, at time.Time, err error) {
 	h := p.Header()
-	if want := (format.PackHeader{Kind: h.Kind, Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.id, Nonce: h.Nonce}); h != want {
+	if want := w.header(h.Kind, h.Nonce); h != want {
 		return ref, 0, at, ivd.Errorf(ivd.Invalid, "store a pack of writer %s in domain %s of repository %s as writer %s in domain %s of repository %s",
 			h.Writer, h.Domain, h.Repository, want.Writer, want.Domain, want.Repository)
 	}
@@ -73,10 +88,10 @@ func (w *Writer) putRecord(ctx context.Context) error {
 		return nil
 	}
 	name := w.r.writerName(w.id)
-	body, err := format.Writer{
+	body, err := w.r.encode(name, format.Writer{
 		Head: w.r.head(name), ID: w.id, Mover: w.mover, Lease: w.lease.ID,
 		Incarnation: w.lease.Incarnation, Created: w.r.Now().UTC().Truncate(time.Second),
-	}.Encode()
+	})
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func (r *Repository) Writers(ctx context.Context) ([]StoredWriter, error) {
 	}
 	var all []StoredWriter
 	err = r.each(ctx, names, func(o store.Object) error {
-		w, err := format.DecodeWriter(o.Body, r.at(o.Name))
+		w, err := r.writer(o)
 		if err == nil {
 			all = append(all, StoredWriter{Writer: w})
 			return nil
@@ -47,6 +47,27 @@ func (r *Repository) Writers(ctx context.Context) ([]StoredWriter, error) {
 		return strings.Compare(a.ID.String(), b.ID.String())
 	})
 	return all, err
+}
+
+// ReadWriter reads a writer's record. Kind NotFound: there is none.
+func (r *Repository) ReadWriter(ctx context.Context, id ivd.WriterID) (format.Writer, error) {
+	o, err := r.get(ctx, r.writerName(id), format.MaxRecord)
+	if err != nil {
+		return format.Writer{}, err
+	}
+	w, err := r.writer(o)
+	if err != nil {
+		return w, fmt.Errorf("%s: %w", o.Name, err)
+	}
+	return w, nil
+}
+
+func (r *Repository) writer(o store.Object) (format.Writer, error) {
+	body, err := r.plain(o, format.WriterMagic)
+	if err != nil {
+		return format.Writer{}, err
+	}
+	return format.DecodeWriter(body, r.at(o.Name))
 }
 
 // Packs yields all packs that are stored, of both kinds, in no order.

@@ -134,7 +134,7 @@ func (s *saver) putChunks() {
 
 // dataPack is a new pack of chunks, and where they lie in it.
 func (s *saver) dataPack(chunks []ivd.ChunkIndex) (*format.Pack, map[ivd.ContentID]ivd.Place) {
-	p := format.NewPack(s.w.PackHeader(format.DataPack))
+	p := s.w.NewPack(format.DataPack)
 	places := map[ivd.ContentID]ivd.Place{}
 	for _, i := range chunks {
 		id, at := frame(p, format.ChunkFrame, s.disk.chunks[i])
@@ -159,7 +159,7 @@ func (s *saver) putNodes() []ivd.PageRef {
 	spans := slices.Sorted(maps.Keys(nodes))
 	pages := map[ivd.PageIndex]*format.Page{}
 	for part := range slices.Chunk(spans, atLeastOne(s.layout.NodesPerPack, len(spans))) {
-		p := format.NewPack(s.w.PackHeader(format.IndexPack))
+		p := s.w.NewPack(format.IndexPack)
 		for _, span := range part {
 			plain, err := nodes[span].Encode()
 			must(s.r.t, err)
@@ -187,7 +187,7 @@ func (s *saver) putNodes() []ivd.PageRef {
 	for _, index := range slices.Sorted(maps.Keys(pages)) {
 		plain, err := pages[index].Encode()
 		must(s.r.t, err)
-		p := format.NewPack(s.w.PackHeader(format.IndexPack))
+		p := s.w.NewPack(format.IndexPack)
 		id, at := frame(p, format.PageFrame, plain)
 		at.PackRef = s.putPack(p)
 		refs = append(refs, ivd.PageRef{Page: index, ID: id, Place: at})

@@ -1,0 +1,117 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/keys"
+	"ivdmover/shared/store"
+)
+
+// PackKeys answers for keys of data packs, where this process cannot open them itself:
+// a mover asks a coordinator. Kind Denied: it is not given.
+type PackKeys interface {
+	// ChunkKey is the key of one pack's chunks, and what its frame key was sealed to.
+	ChunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, ivd.Key, error)
+}
+
+// secrecy is how a repository's objects are sealed and signed, and opened again. The
+// zero secrecy is a plain repository's.
+type secrecy struct {
+	access *keys.Access
+	packs  PackKeys
+
+	mu     sync.Mutex
+	frames map[ivd.WriterID]frameKey // guarded by mu: of writers whose packs were read
+}
+
+// frameKey is a writer's, opened.
+type frameKey struct {
+	data ivd.KeyID
+	key  ivd.Key
+}
+
+// Suite is how contents are named, and packs sealed, in the repository's domain.
+func (r *Repository) Suite() format.Suite {
+	if r.secrecy.access == nil {
+		return format.Suite{}
+	}
+	return r.secrecy.access.Suite()
+}
+
+// encoder is a record in the clear.
+type encoder interface{ Encode() ([]byte, error) }
+
+// encode makes the object that a record is stored as under a name.
+func (r *Repository) encode(name store.Name, record encoder) ([]byte, error) {
+	b, err := record.Encode()
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Err: err}
+	}
+	if r.secrecy.access == nil {
+		return b, nil
+	}
+	return r.secrecy.access.Protect(b, string(name))
+}
+
+// plain is the record in the clear that an object was made of.
+func (r *Repository) plain(o store.Object, magic format.Magic) ([]byte, error) {
+	if r.secrecy.access == nil {
+		return o.Body, nil
+	}
+	return format.Unprotect(o.Body, magic, r.secrecy.access)
+}
+
+// Opener is what opens frames of a pack that is known by its reference. For a data pack
+// of an encrypted repository the key is asked for.
+func (r *Repository) Opener(ctx context.Context, kind format.PackKind, ref ivd.PackRef) (*format.Opener, error) {
+	suite := r.Suite()
+	if suite.Cipher() == format.CipherNone {
+		return new(format.Opener), nil
+	}
+	h := suite.IndexHeader(r.info.ID, r.info.Domain, ref)
+	if kind == format.IndexPack {
+		return suite.Opener(h, nil)
+	}
+	h.Kind = kind
+	var key ivd.Key
+	var err error
+	if h.DataKey, key, err = r.chunkKey(ctx, ref); err != nil {
+		return nil, fmt.Errorf("the key of %s: %w", r.PackName(kind, ref.Pack), err)
+	}
+	return suite.Opener(h, &key)
+}
+
+// chunkKey is the key of a data pack's chunks.
+func (r *Repository) chunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, ivd.Key, error) {
+	s := &r.secrecy
+	if s.packs != nil {
+		return s.packs.ChunkKey(ctx, ref)
+	}
+	s.mu.Lock()
+	f, known := s.frames[ref.Writer]
+	s.mu.Unlock()
+	if !known {
+		w, err := r.ReadWriter(ctx, ref.Writer)
+		if err != nil {
+			return ivd.KeyID{}, ivd.Key{}, err
+		}
+		if f.key, err = s.access.FrameKey(format.PackHeader{Writer: ref.Writer, DataKey: w.DataKey}, w.FrameKey); err != nil {
+			return ivd.KeyID{}, ivd.Key{}, err
+		}
+		f.data = w.DataKey
+		s.mu.Lock()
+		if len(s.frames) >= maxFrameKeys || s.frames == nil {
+			s.frames = map[ivd.WriterID]frameKey{} // they are read again
+		}
+		s.frames[ref.Writer] = f
+		s.mu.Unlock()
+	}
+	return f.data, format.ChunkKey(f.key, ref.Writer, ref.Nonce), nil
+}
+
+// maxFrameKeys bounds what is kept of writers.
+const maxFrameKeys = 4096
