@@ -56,7 +56,10 @@ func twoMovers(t *testing.T) *written {
 		}
 		w.points[i] = r.Save(d, repotest.Layout{Mover: mover, NodesPerPack: 1})
 	}
-	at := r.NewWriter(r.Lease(repo.WriteLease), ivd.NewWriterID(), "stolen") // is at work
+	at, err := r.NewWriter(r.Lease(repo.WriteLease), ivd.NewWriterID(), "stolen") // is at work
+	if err != nil {
+		t.Fatal(err)
+	}
 	ref, _, _, err := at.PutPack(t.Context(), at.NewPack(format.DataPack))
 	if err != nil {
 		t.Fatal(err)

@@ -225,11 +225,14 @@ func (p *Puppet) store(ctx context.Context, j job.Job, rec *job.Record) error {
 	if err != nil {
 		return err
 	}
-	w := p.b.Repo.NewWriter(lease, ivd.NewWriterID(), "")
+	w, err := p.b.Repo.NewWriter(lease, ivd.NewWriterID(), "")
+	if err != nil {
+		return err
+	}
 	g, page := j.Geometry, j.Backup.Pages[0]
 	put := func(pk format.PackKind, fk format.FrameKind, plain []byte) (id ivd.ContentID, place ivd.Place, at time.Time, err error) {
 		pack := w.NewPack(pk)
-		id = format.Sum(plain)
+		id = p.b.Repo.Suite().ID(plain)
 		stored, how := format.Compress(nil, plain, 1)
 		place.Offset, place.Length = pack.Add(fk, id, len(plain), how, stored)
 		place.PackRef, _, at, err = w.PutPack(ctx, pack)

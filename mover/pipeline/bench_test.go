@@ -85,7 +85,11 @@ func (b *bench) writerWith(l repo.Lease, memory int64) writer {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return writer{b.repo.NewWriter(t.Lease(), ivd.NewWriterID(), "test"), t, index.New(memory)}
+	w, err := b.repo.NewWriter(t.Lease(), ivd.NewWriterID(), "test")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return writer{w, t, index.New(memory)}
 }
 
 func allPages(g ivd.Geometry) []ivd.PageIndex {

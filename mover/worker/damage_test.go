@@ -482,7 +482,8 @@ func (e *estate) writer() store.Name {
 	}
 	lease, err := e.Repo.OpenLease(e.Context(), repo.LeaseSpec{Kind: repo.WriteLease, Owner: "another mover"})
 	e.Must(err)
-	w := e.Repo.NewWriter(lease, ivd.NewWriterID(), "another")
+	w, err := e.Repo.NewWriter(lease, ivd.NewWriterID(), "another")
+	e.Must(err)
 	_, _, _, err = w.PutPack(e.Context(), w.NewPack(format.DataPack))
 	e.Must(err)
 	e.Must(e.Repo.EndLease(e.Context(), lease.ID))

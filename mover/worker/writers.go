@@ -73,10 +73,11 @@ func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID) (*leased, e
 	if err != nil {
 		return nil, err
 	}
-	l := &leased{
-		writer: s.repository.NewWriter(t.Lease(), ivd.NewWriterID(), s.mover),
-		trust:  t, index: index.New(left / 2), dedup: left / 2,
+	w, err := s.repository.NewWriter(t.Lease(), ivd.NewWriterID(), s.mover)
+	if err != nil {
+		return nil, err
 	}
+	l := &leased{writer: w, trust: t, index: index.New(left / 2), dedup: left / 2}
 	s.open[lease] = l
 	return l, nil
 }

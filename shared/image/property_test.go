@@ -58,8 +58,10 @@ func drawRange(t *rapid.T, size int64) ivd.Extent {
 // However a disk was stored, the image is the disk: at random, in order, of some
 // ranges, and in what it says of data and zeros; with memory to the byte or plenty.
 func TestImageIsTheDisk(t *testing.T) {
-	r := repotest.New(t) // one for all: what is stored already is shared
+	// One for all: what is stored already is shared.
+	repositories := map[bool]*repotest.Repository{false: repotest.New(t), true: repotest.Sealed(t)}
 	rapid.Check(t, func(rt *rapid.T) {
+		r := repositories[rapid.Bool().Draw(rt, "encrypted")]
 		d := drawDisk(rt)
 		p := r.Save(d, drawLayout(rt))
 		o := image.Options{

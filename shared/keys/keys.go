@@ -170,3 +170,6 @@ func ReadRing(object []byte, at format.At, root ed25519.PublicKey) (format.Ring,
 	}
 	return r, err
 }
+
+// Root is the id of the root key.
+func (m *Master) Root() ivd.KeyID { return format.KeyOf(m.ring.Root) }

@@ -10,6 +10,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/keys"
 )
 
 // FormatVersion is the newest format of a repository that is read, and the one
@@ -30,6 +31,7 @@ type Info struct {
 	PackSize  int64        `json:"pack_size"`  // a pack is finished when another frame would make it larger
 	Hash      string       `json:"hash"`
 	Cipher    string       `json:"cipher"`
+	Root      ivd.KeyID    `json:"root,omitzero"` // the id of an encrypted repository's root key
 	Created   time.Time    `json:"created"`
 
 	Features    Features          `json:"features"`
@@ -81,6 +83,9 @@ func (i Info) Allows(use Use) error {
 	return nil
 }
 
+// sealed reports whether the repository is encrypted.
+func (i Info) sealed() bool { return i.Cipher != cipherNone }
+
 func (i Info) check() error {
 	unsupported := func(format string, args ...any) error {
 		return &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf(format, args...), Remedy: "use a release of ivd that knows this format"}
@@ -90,10 +95,12 @@ func (i Info) check() error {
 		return unsupported("format version %d is newer than this release, which reads up to %d", i.Version, FormatVersion)
 	case i.Version < 1:
 		return unsupported("format version %d", i.Version)
-	case i.Hash != hashBLAKE3:
-		return unsupported("hash %q", i.Hash)
-	case i.Cipher != cipherNone:
-		return unsupported("cipher %q: this release reads plain repositories only", i.Cipher)
+	case i.Cipher != cipherNone && i.Cipher != keys.Cipher:
+		return unsupported("cipher %q", i.Cipher)
+	case i.sealed() && i.Hash != keys.Hash, !i.sealed() && i.Hash != hashBLAKE3:
+		return unsupported("hash %q with cipher %q", i.Hash, i.Cipher)
+	case i.sealed() == i.Root.IsZero():
+		return ivd.Errorf(ivd.Corrupt, "cipher %q and root key %s", i.Cipher, i.Root)
 	}
 	if u, err := uuid.Parse(i.ID); err != nil || u.String() != i.ID {
 		return ivd.Errorf(ivd.Corrupt, "id %q is no UUID", i.ID)

@@ -40,9 +40,11 @@ type Repository struct {
 
 // InitOptions are a new repository's choices.
 type InitOptions struct {
-	ChunkSize    int64 // 0: by the disk's capacity
-	PackSize     int64 // 0: by what is expected
-	ExpectedSize int64 // bytes that will be stored, as far as that can be told; 0: not much
+	ChunkSize    int64         // 0: by the disk's capacity
+	PackSize     int64         // 0: by what is expected
+	ExpectedSize int64         // bytes that will be stored, as far as that can be told; 0: not much
+	Argon2       format.Argon2 // of the passphrase; zero: format.DefaultArgon2
+	Passphrase   ivd.Secret    // the repository is encrypted, and opens with it; empty: it is plain
 }
 
 // packSize is the size of packs that the options ask for.
@@ -73,6 +75,14 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 	if err := checkPackSize(info.PackSize); err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
 	}
+	if o.Passphrase != "" {
+		if _, err := st.Stat(ctx, repoName); err == nil {
+			return nil, there(st)
+		}
+		if err := makeKeys(ctx, st, &info, o); err != nil {
+			return nil, fmt.Errorf("make a repository at %s: %w", st, err)
+		}
+	}
 	body, err := encodeInfo(info, nil)
 	if err != nil {
 		return nil, err
@@ -80,14 +90,19 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 	err = create(ctx, st, repoName, body)
 	// Whatever the answer was, what is stored now decides: a creation that was
 	// answered with an error may have happened.
-	r, openErr := Open(ctx, st)
+	r, openErr := OpenWith(ctx, st, Keys{Passphrase: o.Passphrase})
 	switch {
 	case err == nil || openErr == nil && r.info.ID == info.ID:
 		return r, openErr
 	case openErr == nil || ivd.KindOf(err) == ivd.Exists:
-		return nil, &ivd.Error{Kind: ivd.Exists, Op: fmt.Sprintf("make a repository at %s", st), Err: errors.New("there is one already"), Remedy: "use it, or choose another bucket or prefix"}
+		return nil, there(st)
 	}
 	return nil, fmt.Errorf("make a repository at %s: %w", st, err)
+}
+
+// there is why no repository is made.
+func there(st store.Store) error {
+	return &ivd.Error{Kind: ivd.Exists, Op: fmt.Sprintf("make a repository at %s", st), Err: errors.New("there is one already"), Remedy: "use it, or choose another bucket or prefix"}
 }
 
 // create makes an object once, on behalf of no lease.
@@ -100,9 +115,15 @@ func create(ctx context.Context, st store.Store, name store.Name, body []byte) e
 	return p.Send(ctx)
 }
 
-// Open opens the repository of a store. Kind NotFound: there is none. Kind
-// Unsupported: it is of a newer format.
+// Open opens the plain repository of a store. Kinds as of OpenWith.
 func Open(ctx context.Context, st store.Store) (*Repository, error) {
+	return OpenWith(ctx, st, Keys{})
+}
+
+// OpenWith opens the repository of a store, with its keys where it is encrypted. Kind
+// NotFound: there is none. Kind Unsupported: it is of a newer format. Kind Denied: the
+// keys are not its. Kind Corrupt: it is not what the keys were made for.
+func OpenWith(ctx context.Context, st store.Store, k Keys) (*Repository, error) {
 	r := &Repository{st: st}
 	info, _, err := r.read(ctx)
 	if ivd.KindOf(err) == ivd.NotFound {
@@ -112,6 +133,9 @@ func Open(ctx context.Context, st store.Store) (*Repository, error) {
 		return nil, fmt.Errorf("open the repository at %s: %w", st, err)
 	}
 	r.info, r.latest = info, info
+	if err := r.unlock(ctx, k); err != nil {
+		return nil, fmt.Errorf("open the repository at %s: %w", st, err)
+	}
 	return r, nil
 }
 

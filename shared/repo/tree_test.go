@@ -17,7 +17,11 @@ var geometry = ivd.Geometry{Capacity: 3*ivd.ChunksPerSpan*ivd.DefaultChunkSize +
 func writerOf(t *testing.T, r *repo.Repository) *repo.Writer {
 	t.Helper()
 	l := lease(t, r, repo.LeaseSpec{Kind: repo.WriteLease})
-	return r.NewWriter(l, ivd.NewWriterID(), "proxy-1")
+	w, err := r.NewWriter(l, ivd.NewWriterID(), "proxy-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 func newPack(w *repo.Writer, kind format.PackKind) *format.Pack {

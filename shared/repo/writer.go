@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"sync"
 	"time"
@@ -23,9 +24,17 @@ type Writer struct {
 }
 
 // NewWriter makes a writer under a lease that was seen to stand. Its id is of this
-// process and this lease only; mover tells people whose it is.
-func (r *Repository) NewWriter(lease Lease, id ivd.WriterID, mover string) *Writer {
-	return &Writer{r: r, lease: lease, id: id, mover: mover}
+// process and this lease only; mover tells people whose it is. In an encrypted
+// repository it gets keys of its own.
+func (r *Repository) NewWriter(lease Lease, id ivd.WriterID, mover string) (*Writer, error) {
+	w := &Writer{r: r, lease: lease, id: id, mover: mover}
+	if a := r.secrecy.access; a != nil {
+		var err error
+		if w.keys, err = a.Writer(id); err != nil {
+			return nil, fmt.Errorf("make the keys of writer %s: %w", id, err)
+		}
+	}
+	return w, nil
 }
 
 // ID is the writer id that all of its packs carry.
@@ -88,10 +97,14 @@ func (w *Writer) putRecord(ctx context.Context) error {
 		return nil
 	}
 	name := w.r.writerName(w.id)
-	body, err := w.r.encode(name, format.Writer{
+	record := format.Writer{
 		Head: w.r.head(name), ID: w.id, Mover: w.mover, Lease: w.lease.ID,
 		Incarnation: w.lease.Incarnation, Created: w.r.Now().UTC().Truncate(time.Second),
-	})
+	}
+	if k := w.keys; k != nil {
+		record.Public, record.DataKey, record.FrameKey = format.Binary(k.Sign.Public().(ed25519.PublicKey)), k.DataKey, k.SealedFrame[:]
+	}
+	body, err := w.r.encode(name, record)
 	if err != nil {
 		return err
 	}

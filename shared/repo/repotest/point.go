@@ -40,7 +40,9 @@ const Source ivd.SourceID = "source"
 func (r *Repository) Save(d *Disk, l Layout) Point {
 	r.t.Helper()
 	lease := r.Lease(repo.WriteLease)
-	s := &saver{r: r, w: r.NewWriter(lease, ivd.NewWriterID(), cmp.Or(l.Mover, "a test")), layout: l, disk: d, nodes: map[ivd.SpanIndex]ivd.NodeRef{}}
+	w, err := r.NewWriter(lease, ivd.NewWriterID(), cmp.Or(l.Mover, "a test"))
+	must(r.t, err)
+	s := &saver{r: r, w: w, layout: l, disk: d, nodes: map[ivd.SpanIndex]ivd.NodeRef{}}
 	s.putChunks()
 	pages := s.putNodes()
 	r.points++
@@ -51,7 +53,7 @@ func (r *Repository) Save(d *Disk, l Layout) Point {
 		Tracking: format.Tracking{CBT: format.CBTOff, Mode: format.ReadAllocated}, Consistency: format.CrashConsistent,
 		Geometry: d.Geometry, Run: "run-1", Time: at, Pages: pages,
 	}
-	_, err := r.Commit(r.t.Context(), lease, p)
+	_, err = r.Commit(r.t.Context(), lease, p)
 	must(r.t, err)
 	p, _, err = r.ReadPoint(r.t.Context(), p.ID)
 	must(r.t, err)
@@ -62,7 +64,7 @@ func (r *Repository) Save(d *Disk, l Layout) Point {
 // Place is where a chunk of a disk lies that was saved.
 func (r *Repository) Place(d *Disk, i ivd.ChunkIndex) ivd.Place {
 	r.t.Helper()
-	place, ok := r.places[format.Sum(d.chunks[i])]
+	place, ok := r.places[r.Suite().ID(d.chunks[i])]
 	if !ok {
 		r.t.Fatalf("chunk %d is not stored", i)
 	}
@@ -90,9 +92,9 @@ func (s *saver) stored() []ivd.ChunkIndex {
 }
 
 // frame adds a frame to a pack.
-func frame(p *format.Pack, kind format.FrameKind, plain []byte) (ivd.ContentID, ivd.Place) {
+func (s *saver) frame(p *format.Pack, kind format.FrameKind, plain []byte) (ivd.ContentID, ivd.Place) {
 	stored, compression := format.Compress(nil, plain, 1)
-	id := format.Sum(plain)
+	id := s.r.Suite().ID(plain)
 	off, n := p.Add(kind, id, len(plain), compression, stored)
 	return id, ivd.Place{PackRef: format.OwnPack, Offset: off, Length: n}
 }
@@ -113,7 +115,7 @@ func (s *saver) putChunks() {
 	var fresh []ivd.ChunkIndex
 	seen := map[ivd.ContentID]bool{}
 	for _, i := range order {
-		id := format.Sum(s.disk.chunks[i])
+		id := s.r.Suite().ID(s.disk.chunks[i])
 		if _, known := s.r.places[id]; !known && !seen[id] {
 			fresh, seen[id] = append(fresh, i), true
 		}
@@ -137,7 +139,7 @@ func (s *saver) dataPack(chunks []ivd.ChunkIndex) (*format.Pack, map[ivd.Content
 	p := s.w.NewPack(format.DataPack)
 	places := map[ivd.ContentID]ivd.Place{}
 	for _, i := range chunks {
-		id, at := frame(p, format.ChunkFrame, s.disk.chunks[i])
+		id, at := s.frame(p, format.ChunkFrame, s.disk.chunks[i])
 		places[id] = at
 	}
 	return p, places
@@ -153,7 +155,7 @@ func (s *saver) putNodes() []ivd.PageRef {
 			n = format.NewNode(s.disk.Geometry, i.Span())
 			nodes[i.Span()] = n
 		}
-		id := format.Sum(s.disk.chunks[i])
+		id := s.r.Suite().ID(s.disk.chunks[i])
 		n.Set(int(i-i.Span().FirstChunk()), id, s.r.places[id])
 	}
 	spans := slices.Sorted(maps.Keys(nodes))
@@ -163,7 +165,7 @@ func (s *saver) putNodes() []ivd.PageRef {
 		for _, span := range part {
 			plain, err := nodes[span].Encode()
 			must(s.r.t, err)
-			id, at := frame(p, format.NodeFrame, plain)
+			id, at := s.frame(p, format.NodeFrame, plain)
 			s.nodes[span] = ivd.NodeRef{Span: span, ID: id, Place: at}
 		}
 		ref := s.putPack(p)
@@ -188,7 +190,7 @@ func (s *saver) putNodes() []ivd.PageRef {
 		plain, err := pages[index].Encode()
 		must(s.r.t, err)
 		p := s.w.NewPack(format.IndexPack)
-		id, at := frame(p, format.PageFrame, plain)
+		id, at := s.frame(p, format.PageFrame, plain)
 		at.PackRef = s.putPack(p)
 		refs = append(refs, ivd.PageRef{Page: index, ID: id, Place: at})
 	}

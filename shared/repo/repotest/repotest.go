@@ -29,8 +29,19 @@ type Repository struct {
 	places map[ivd.ContentID]ivd.Place // of all chunks that are stored
 }
 
-// New makes an empty repository.
-func New(t testing.TB) *Repository {
+// New makes an empty repository, which is plain.
+func New(t testing.TB) *Repository { return NewWith(t, repo.InitOptions{}) }
+
+// Sealed makes an empty repository that is encrypted.
+func Sealed(t testing.TB) *Repository {
+	return NewWith(t, repo.InitOptions{Passphrase: Passphrase, Argon2: format.Argon2{Time: 1, Memory: 8 << 10, Threads: 1}})
+}
+
+// Passphrase opens an encrypted repository.
+const Passphrase ivd.Secret = "correct horse battery staple"
+
+// NewWith makes an empty repository.
+func NewWith(t testing.TB, o repo.InitOptions) *Repository {
 	t.Helper()
 	folder := t.TempDir()
 	st, err := dir.Open(folder)
@@ -38,7 +49,7 @@ func New(t testing.TB) *Repository {
 	t.Cleanup(func() { _ = st.Close() })
 	r := &Repository{Clock: &storetest.Clock{Store: st}, Dir: folder, t: t, places: map[ivd.ContentID]ivd.Place{}}
 	r.Store = storetest.NewFaulty(t, r.Clock)
-	r.Repository, err = repo.Init(t.Context(), r.Store, repo.InitOptions{})
+	r.Repository, err = repo.Init(t.Context(), r.Store, o)
 	must(t, err)
 	return r
 }
