@@ -73,9 +73,9 @@ type Writer struct {
 	Created     time.Time         `json:"created"`
 
 	// Of an encrypted repository; else they are absent.
-	Public   Binary     `json:"public,omitempty"`    // checks the signatures of the writer's packs (Ed25519)
+	Public   Binary    `json:"public,omitempty"`    // checks the signatures of the writer's packs (Ed25519)
 	DataKey  ivd.KeyID `json:"data_key,omitzero"`   // what the frame key is sealed to
-	FrameKey Binary     `json:"frame_key,omitempty"` // sealed, as in each of the writer's data packs
+	FrameKey Binary    `json:"frame_key,omitempty"` // sealed, as in each of the writer's data packs
 }
 
 // Encode is the writer's object.

@@ -17,6 +17,7 @@ type Access struct {
 	ring       format.Ring
 	keyring    format.Keyring
 	suite      format.Suite
+	content    ivd.Key
 	sealing    map[format.Secrecy]sealing
 	signing    []signing
 	private    map[ivd.KeyID]hpke.PrivateKey // of data keys; none where chunks are not for this process
@@ -68,7 +69,8 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 	if len(d.Content) != 32 {
 		return nil, ivd.Errorf(ivd.Corrupt, "an id key of %d bytes", len(d.Content))
 	}
-	a.suite = format.NewSuite(ivd.Key(d.Content), a.sealing[format.ByMetadata].key)
+	a.content = ivd.Key(d.Content)
+	a.suite = format.NewSuite(a.content, a.sealing[format.ByMetadata].key)
 	for _, k := range d.Data {
 		private, err := kem().NewPrivateKey(k.Private)
 		if err != nil {
@@ -133,6 +135,23 @@ func (a *Access) Signer(id ivd.KeyID, m format.Magic) (ed25519.PublicKey, error)
 	return ed25519.PublicKey(s.Public), err
 }
 
+// MaySign reports whether this process holds a key that may sign such records.
+func (a *Access) MaySign(m format.Magic) bool {
+	_, ok := a.signer(m)
+	return ok
+}
+
+func (a *Access) signer(m format.Magic) (signing, bool) {
+	for _, s := range a.signing {
+		for _, role := range m.Roles() {
+			if slices.Contains(s.roles, role) {
+				return s, true
+			}
+		}
+	}
+	return signing{}, false
+}
+
 // Protect makes the object that is stored of a record in the clear. Kind Denied: this
 // process may not sign such records.
 func (a *Access) Protect(record []byte, object string) ([]byte, error) {
@@ -146,13 +165,11 @@ func (a *Access) Protect(record []byte, object string) ([]byte, error) {
 		p.Key, p.KeyID = k.key, k.id
 	}
 	if roles := m.Roles(); len(roles) > 0 {
-		i := slices.IndexFunc(a.signing, func(s signing) bool {
-			return slices.ContainsFunc(roles, func(r format.Role) bool { return slices.Contains(s.roles, r) })
-		})
-		if i < 0 {
+		s, ok := a.signer(m)
+		if !ok {
 			return nil, &ivd.Error{Kind: ivd.Denied, Op: "store " + object, Err: fmt.Errorf("this process has no key with role %s", roles[0]), Remedy: "do it where repository.passphrase_file is set"}
 		}
-		p.Signer, p.Sign = a.signing[i].id, a.signing[i].key
+		p.Signer, p.Sign = s.id, s.key
 	}
 	return format.Protect(record, object, p)
 }

@@ -39,7 +39,9 @@ func must[T any](t testing.TB) func(v T, err error) T {
 	}
 }
 
-func newMaster(t testing.TB) *keys.Master { return must[*keys.Master](t)(keys.New(head(at.Object), now)) }
+func newMaster(t testing.TB) *keys.Master {
+	return must[*keys.Master](t)(keys.New(head(at.Object), now))
+}
 
 func slotOf(t testing.TB, m *keys.Master, passphrase string) []byte {
 	s := format.Slot{Head: head(slotAt.Object), Kind: format.PassphraseSlot, Name: "me", Created: now, Argon2: quick}

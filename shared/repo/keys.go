@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"ivdmover/shared/format"
@@ -21,8 +22,9 @@ type PackKeys interface {
 // secrecy is how a repository's objects are sealed and signed, and opened again. The
 // zero secrecy is a plain repository's.
 type secrecy struct {
-	access *keys.Access
-	packs  PackKeys
+	access   *keys.Access
+	packs    PackKeys
+	register func(ctx context.Context, w format.Writer) error
 
 	mu     sync.Mutex
 	frames map[ivd.WriterID]frameKey // guarded by mu: of writers whose packs were read
@@ -65,6 +67,36 @@ func (r *Repository) plain(o store.Object, magic format.Magic) ([]byte, error) {
 	return format.Unprotect(o.Body, magic, r.secrecy.access)
 }
 
+// Grant is what movers get of the keys of an encrypted repository; nil of a plain one.
+func (r *Repository) Grant() *keys.Grant {
+	if r.secrecy.access == nil {
+		return nil
+	}
+	g := r.secrecy.access.Grant()
+	return &g
+}
+
+// Register signs and stores the record of a writer that has no right to: a mover's. Its
+// caller has seen that the mover works under that lease. To store it again is no error,
+// and another one under its id is of kind Exists.
+func (r *Repository) Register(ctx context.Context, w format.Writer) error {
+	name := r.writerName(w.ID)
+	w.Head = r.head(name)
+	body, err := r.encode(name, w)
+	if err != nil {
+		return err
+	}
+	err = create(ctx, r.st, name, body)
+	if ivd.KindOf(err) != ivd.Exists {
+		return err
+	}
+	stored, readErr := r.ReadWriter(ctx, w.ID)
+	if stored.Head = w.Head; readErr == nil && reflect.DeepEqual(stored, w) {
+		return nil
+	}
+	return err
+}
+
 // Opener is what opens frames of a pack that is known by its reference. For a data pack
 // of an encrypted repository the key is asked for.
 func (r *Repository) Opener(ctx context.Context, kind format.PackKind, ref ivd.PackRef) (*format.Opener, error) {
@@ -91,6 +123,13 @@ func (r *Repository) chunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, 
 	if s.packs != nil {
 		return s.packs.ChunkKey(ctx, ref)
 	}
+	return r.ChunkKey(ctx, ref)
+}
+
+// ChunkKey is the key of one data pack's chunks, opened here: with it the pack can be
+// read, and no other. Kind Denied: this process has no data key.
+func (r *Repository) ChunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, ivd.Key, error) {
+	s := &r.secrecy
 	s.mu.Lock()
 	f, known := s.frames[ref.Writer]
 	s.mu.Unlock()

@@ -26,10 +26,15 @@ const (
 type Keys struct {
 	Passphrase ivd.Secret   // of a slot: everything may be done
 	Export     *keys.Export // backups only
-	Packs      PackKeys     // beside an export: who is asked for the keys of chunks
+	Grant      *keys.Grant  // what a mover got of its coordinator
+
+	// Beside a grant, and for reading beside an export: who is asked for what this
+	// process cannot do.
+	Packs    PackKeys
+	Register func(ctx context.Context, w format.Writer) error // sign and store a writer's record
 }
 
-func (k Keys) any() bool { return k.Passphrase != "" || k.Export != nil }
+func (k Keys) any() bool { return k.Passphrase != "" || k.Export != nil || k.Grant != nil }
 
 // unlock opens the keys of the repository that r.info describes.
 func (r *Repository) unlock(ctx context.Context, k Keys) error {
@@ -47,32 +52,35 @@ func (r *Repository) unlock(ctx context.Context, k Keys) error {
 			Remedy: "set repository.passphrase_file, or repository.backup_key_file for a coordinator that only backs up",
 		}
 	}
+	r.secrecy.packs, r.secrecy.register = k.Packs, k.Register
 	var err error
-	if k.Export != nil {
-		r.secrecy.access, err = r.exported(ctx, *k.Export)
-	} else {
+	switch {
+	case k.Export != nil:
+		r.secrecy.access, err = r.pinned(ctx, k.Export.Repository, k.Export.Domain, k.Export.Root, k.Export.Access)
+	case k.Grant != nil:
+		r.secrecy.access, err = r.pinned(ctx, k.Grant.Repository, k.Grant.Domain, k.Grant.Root, k.Grant.Access)
+	default:
 		var m *keys.Master
 		if m, err = r.Master(ctx, k.Passphrase); err == nil {
 			r.secrecy.access, err = m.Access(r.info.Domain)
 		}
 	}
-	r.secrecy.packs = k.Packs
 	return err
 }
 
-// exported is what an export's holder works with.
-func (r *Repository) exported(ctx context.Context, e keys.Export) (*keys.Access, error) {
-	if e.Repository != r.info.ID || e.Domain != r.info.Domain {
+// pinned is what who holds keys of this repository, domain and root works with.
+func (r *Repository) pinned(ctx context.Context, repository string, domain ivd.DomainID, root []byte, access func(format.Ring) (*keys.Access, error)) (*keys.Access, error) {
+	if repository != r.info.ID || domain != r.info.Domain || format.KeyOf(root) != r.info.Root {
 		return nil, &ivd.Error{
-			Kind: ivd.Denied, Err: fmt.Errorf("the keys are of domain %s of repository %s, and here is domain %s of repository %s", e.Domain, e.Repository, r.info.Domain, r.info.ID),
-			Remedy: "correct repository.url or repository.backup_key_file",
+			Kind: ivd.Denied, Err: fmt.Errorf("the keys are of domain %s of repository %s, and here is domain %s of repository %s", domain, repository, r.info.Domain, r.info.ID),
+			Remedy: "correct repository.url or repository.backup_key_file; where neither is wrong, find out who changed " + string(repoName),
 		}
 	}
-	ring, err := r.ring(ctx, ed25519.PublicKey(e.Root))
+	ring, err := r.ring(ctx, ed25519.PublicKey(root))
 	if err != nil {
 		return nil, err
 	}
-	return e.Access(ring)
+	return access(ring)
 }
 
 // ring reads keys/ring, which must be signed by that root.

@@ -104,6 +104,13 @@ func (w *Writer) putRecord(ctx context.Context) error {
 	if k := w.keys; k != nil {
 		record.Public, record.DataKey, record.FrameKey = format.Binary(k.Sign.Public().(ed25519.PublicKey)), k.DataKey, k.SealedFrame[:]
 	}
+	if a := w.r.secrecy.access; a != nil && !a.MaySign(format.WriterMagic) && w.r.secrecy.register != nil {
+		if err := w.r.secrecy.register(ctx, record); err != nil {
+			return fmt.Errorf("register writer %s: %w", w.id, err)
+		}
+		w.written = true
+		return nil
+	}
 	body, err := w.r.encode(name, record)
 	if err != nil {
 		return err
