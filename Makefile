@@ -102,6 +102,7 @@ bench: build ## benchmarks: they report, they judge nothing
 .PHONY: golden
 golden: ## write the format's golden files, its test vectors and the golden repository anew
 	go test -count=1 -run TestGoldenUpdate ./shared/format ./shared/repo -update
+	go test -count=1 -run TestGoldenSealed ./shared/format -update
 
 .PHONY: tools
 tools: versitygw linters gremlins govulncheck ## install the pinned tools below .tools/

@@ -34,11 +34,19 @@ type bench struct {
 
 func newBench(t testing.TB, memory int64) *bench {
 	t.Helper()
+	return newBenchWith(t, memory, repo.InitOptions{})
+}
+
+// encrypted are a repository's options whose passphrase costs little.
+var encrypted = repo.InitOptions{Passphrase: "a test", Argon2: format.Argon2{Time: 1, Memory: 8 << 10, Threads: 1}}
+
+func newBenchWith(t testing.TB, memory int64, o repo.InitOptions) *bench {
+	t.Helper()
 	st, err := dir.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := repo.Init(t.Context(), st, repo.InitOptions{})
+	r, err := repo.Init(t.Context(), st, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,8 @@ func TestWhatIsBackedUpComesBack(t *testing.T) {
 			capacity += ivd.SpansPerPage * ivd.ChunksPerSpan * cs
 		}
 		request := rapid.SampledFrom([]int64{0, 64 << 10, 192 << 10, 1 << 20, 2 << 20, 4 << 20}).Draw(rt, "request")
-		b := newBench(t, rapid.Int64Range(NeedMemory(ivd.Geometry{ChunkSize: cs}, request, format.PackSize), 100<<20).Draw(rt, "memory"))
+		options := rapid.SampledFrom([]repo.InitOptions{{}, encrypted}).Draw(rt, "repository")
+		b := newBenchWith(t, rapid.Int64Range(NeedMemory(ivd.Geometry{ChunkSize: cs}, request, format.PackSize), 100<<20).Draw(rt, "memory"), options)
 		b.request = request
 		b.limits = Limits{Bytes: rapid.Int64Range(1, 8<<20).Draw(rt, "batch")}
 		g := ivd.Geometry{Capacity: capacity, ChunkSize: cs}
