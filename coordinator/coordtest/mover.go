@@ -139,10 +139,10 @@ func (p *Puppet) pull(ctx context.Context, kind job.Kind) {
 		}
 		for _, d := range got {
 			group.Go(func() {
-				switch p.do(ctx, d.Job) {
-				case nil:
+				err := p.do(ctx, d.Job)
+				if err == nil {
 					_ = d.Ack(ctx)
-				case errElsewhere:
+				} else if errors.Is(err, errElsewhere) {
 					_ = d.Return(ctx, 100*time.Millisecond)
 				}
 			})
