@@ -2,13 +2,13 @@ package keys
 
 import (
 	"crypto/ed25519"
-	"crypto/hpke"
 	"crypto/rand"
 	"fmt"
 	"slices"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/sealed"
 )
 
 // Access is what one process works with in one domain.
@@ -18,9 +18,9 @@ type Access struct {
 	keyring    format.Keyring
 	suite      format.Suite
 	content    ivd.Key
-	sealing    map[format.Secrecy]sealing
+	seals      map[format.Secrecy]sealing
 	signing    []signing
-	private    map[ivd.KeyID]hpke.PrivateKey // of data keys; none where chunks are not for this process
+	private    map[ivd.KeyID]*sealed.Key // of data keys; none where chunks are not for this process
 }
 
 // sealing is a key that records are sealed with.
@@ -48,7 +48,7 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 	if i < 0 {
 		return nil, ivd.Errorf(ivd.NotFound, "%s has no domain %s", ring.Object, d.Domain)
 	}
-	a := &Access{repository: ring.Repository, ring: ring, keyring: ring.Domains[i], sealing: map[format.Secrecy]sealing{}, private: map[ivd.KeyID]hpke.PrivateKey{}}
+	a := &Access{repository: ring.Repository, ring: ring, keyring: ring.Domains[i], seals: map[format.Secrecy]sealing{}, private: map[ivd.KeyID]*sealed.Key{}}
 	for _, k := range []struct {
 		what  string
 		key   format.Binary
@@ -64,15 +64,15 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 		if len(k.key) != 32 || format.KeyOf(k.key) != k.id {
 			return nil, ivd.Errorf(ivd.Corrupt, "the %s is not the one of %s", k.what, ring.Object)
 		}
-		a.sealing[k.seals] = sealing{k.id, ivd.Key(k.key)}
+		a.seals[k.seals] = sealing{k.id, ivd.Key(k.key)}
 	}
 	if len(d.Content) != 32 {
 		return nil, ivd.Errorf(ivd.Corrupt, "an id key of %d bytes", len(d.Content))
 	}
 	a.content = ivd.Key(d.Content)
-	a.suite = format.NewSuite(a.content, a.sealing[format.ByMetadata].key)
+	a.suite = format.NewSuite(a.content, a.seals[format.ByMetadata].key)
 	for _, k := range d.Data {
-		private, err := kem().NewPrivateKey(k.Private)
+		private, err := sealed.KeyFrom(k.Private)
 		if err != nil {
 			return nil, ivd.Errorf(ivd.Corrupt, "data key %s: %w", k.ID, err)
 		}
@@ -89,7 +89,7 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 func (a *Access) addSigner(s secretSigner) error {
 	i := slices.IndexFunc(a.ring.Signers, func(r format.Signer) bool { return r.ID == s.ID })
 	if i < 0 {
-		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("%s no longer has the signing key %s", a.ring.Object, s.ID), Remedy: "export the keys again: `ivd repo key export --backup`"}
+		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("%s no longer has the signing key %s", a.ring.Object, s.ID), Remedy: "have the keys exported again by who has the passphrase"}
 	}
 	if len(s.Seed) != ed25519.SeedSize {
 		return ivd.Errorf(ivd.Corrupt, "signing key %s of %d bytes", s.ID, len(s.Seed))
@@ -116,7 +116,7 @@ func (a *Access) Suite() format.Suite { return a.suite }
 
 // Opens is a key that records are sealed with.
 func (a *Access) Opens(id ivd.KeyID, s format.Secrecy) (ivd.Key, error) {
-	k, held := a.sealing[s]
+	k, held := a.seals[s]
 	switch {
 	case !held:
 		return ivd.Key{}, &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("this process has no key for such records"), Remedy: "read it where repository.passphrase_file or repository.backup_key_file is set"}
@@ -158,7 +158,7 @@ func (a *Access) Protect(record []byte, object string) ([]byte, error) {
 	m := format.Magic(record[:8])
 	p := format.Protection{Random: ivd.NewKey()}
 	if s := m.Secrecy(); s != format.Clear {
-		k, held := a.sealing[s]
+		k, held := a.seals[s]
 		if !held {
 			return nil, ivd.Errorf(ivd.Denied, "store %s: this process has no key for such records", object)
 		}
@@ -177,23 +177,22 @@ func (a *Access) Protect(record []byte, object string) ([]byte, error) {
 // Writer makes the keys of a new writer: a frame key, sealed to the domain's data key.
 func (a *Access) Writer(id ivd.WriterID) (*format.WriterKeys, error) {
 	data := a.keyring.Data[len(a.keyring.Data)-1]
-	public, err := kem().NewPublicKey(data.Public)
-	if err != nil {
-		return nil, ivd.Errorf(ivd.Corrupt, "data key %s: %w", data.ID, err)
-	}
 	k := &format.WriterKeys{Suite: a.suite, Frame: ivd.NewKey(), DataKey: data.ID}
-	sealed, err := hpke.Seal(public, hpke.HKDFSHA256(), hpke.AES256GCM(), a.frameKeyInfo(id, data.ID), k.Frame.Reveal())
-	if err != nil || len(sealed) != len(k.SealedFrame) {
-		return nil, fmt.Errorf("seal a frame key of %d bytes: %w", len(sealed), err)
+	b, err := sealed.Seal(data.Public, a.frameKeyInfo(id, data.ID), k.Frame.Reveal())
+	if err == nil && len(b) != len(k.SealedFrame) {
+		err = fmt.Errorf("%d bytes, want %d", len(b), len(k.SealedFrame))
 	}
-	copy(k.SealedFrame[:], sealed)
+	if err != nil {
+		return nil, fmt.Errorf("seal a frame key to data key %s: %w", data.ID, err)
+	}
+	copy(k.SealedFrame[:], b)
 	_, k.Sign, err = ed25519.GenerateKey(rand.Reader)
 	return k, err
 }
 
 // FrameKey opens a writer's frame key, as it lies behind the headers of its data packs.
 // Kind Denied: this process has no data key.
-func (a *Access) FrameKey(h format.PackHeader, sealed []byte) (ivd.Key, error) {
+func (a *Access) FrameKey(h format.PackHeader, frame []byte) (ivd.Key, error) {
 	private, held := a.private[h.DataKey]
 	switch {
 	case len(a.private) == 0:
@@ -201,7 +200,7 @@ func (a *Access) FrameKey(h format.PackHeader, sealed []byte) (ivd.Key, error) {
 	case !held:
 		return ivd.Key{}, &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("the pack is sealed to data key %s, which %s does not know", h.DataKey, a.ring.Object), Remedy: "use a release of ivd that knows this format"}
 	}
-	b, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), a.frameKeyInfo(h.Writer, h.DataKey), sealed)
+	b, err := private.Open(a.frameKeyInfo(h.Writer, h.DataKey), frame)
 	if err != nil || len(b) != 32 {
 		return ivd.Key{}, ivd.Errorf(ivd.Corrupt, "the frame key of writer %s does not open", h.Writer)
 	}
@@ -209,6 +208,6 @@ func (a *Access) FrameKey(h format.PackHeader, sealed []byte) (ivd.Key, error) {
 }
 
 // frameKeyInfo is what a sealed frame key is bound to.
-func (a *Access) frameKeyInfo(w ivd.WriterID, key ivd.KeyID) []byte {
+func (a *Access) frameKeyInfo(w ivd.WriterID, key ivd.KeyID) sealed.Question {
 	return fmt.Appendf(nil, "ivdmover 2026 format 1: frame key %s %s %s %s", a.repository, a.keyring.Domain, w, key)
 }

@@ -24,7 +24,7 @@ type Grant struct {
 func (a *Access) Grant() Grant {
 	return Grant{
 		Repository: a.repository, Domain: a.keyring.Domain, Root: a.ring.Root,
-		Content: a.content.Reveal(), Metadata: a.sealing[format.ByMetadata].key.Reveal(),
+		Content: a.content.Reveal(), Metadata: a.seals[format.ByMetadata].key.Reveal(),
 	}
 }
 

@@ -11,7 +11,6 @@ package keys
 
 import (
 	"crypto/ed25519"
-	"crypto/hpke"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/sealed"
 )
 
 // Master is what a slot opens to: all of a repository's keys.
@@ -85,23 +85,21 @@ func (m *Master) Rotate(id ivd.DomainID, now time.Time) error {
 	if i < 0 {
 		return ivd.Errorf(ivd.NotFound, "the ring has no domain %s", id)
 	}
-	private, err := kem().GenerateKey()
+	private, err := sealed.NewKey()
 	if err != nil {
 		return fmt.Errorf("make a data key: %w", err)
 	}
-	seed, err := private.Bytes()
+	seed, err := private.Seed()
 	if err != nil {
 		return fmt.Errorf("make a data key: %w", err)
 	}
-	public := private.PublicKey().Bytes()
+	public := private.Public()
 	key := format.KeyOf(public)
 	m.secrets.Domains[i].Data = append(m.secrets.Domains[i].Data, secretData{ID: key, Private: seed})
 	m.ring.Domains[i].Data = append(m.ring.Domains[i].Data, format.DataKey{ID: key, Public: public, Created: now.UTC().Truncate(time.Second)})
 	m.ring.Generation++
 	return nil
 }
-
-func kem() hpke.KEM { return hpke.MLKEM768X25519() }
 
 // Ring is the object keys/ring as it is to be stored now.
 func (m *Master) Ring() ([]byte, error) {

@@ -3,7 +3,7 @@
 //
 // Who asks makes a key pair (RFC 9180, with the hybrid of ML-KEM-768 and X25519:
 // what is recorded today stays closed to machines to come) and shows its public
-// half; the private half never leaves the process. The package promises that an
+// half; the private half leaves the process only by Seed. The package promises that an
 // answer opens with that key only, unchanged, and only as the answer to the
 // question that it was sealed for. It does not say who sealed it: that the
 // answer comes from a coordinator is for the connection to make sure. Nothing of
@@ -34,6 +34,26 @@ func NewKey() (*Key, error) {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	return &Key{private}, nil
+}
+
+// KeyFrom makes a key pair again of what Seed has told. Kind Invalid: it is no seed.
+func KeyFrom(seed []byte) (*Key, error) {
+	kem, _, _ := suite()
+	private, err := kem.NewPrivateKey(seed)
+	if err != nil {
+		return nil, ivd.Errorf(ivd.Invalid, "a key's seed: %w", err)
+	}
+	return &Key{private}, nil
+}
+
+// Seed is the private half, for who keeps it: a repository's data keys outlive the
+// process that made them.
+func (k *Key) Seed() ([]byte, error) {
+	seed, err := k.private.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("a key's seed: %w", err)
+	}
+	return seed, nil
 }
 
 // Public returns the half that answers are sealed to.
