@@ -229,3 +229,42 @@ func TestSnapshotsOfOthersAreInNobodysWay(t *testing.T) {
 		t.Errorf("%s, %d snapshots", v.State, b.Snapshots(d))
 	}
 }
+
+// What the ledger still has to undo of a disk gets its login, although the queue has lost
+// the records of the item or of the whole run: nobody else ends that access. Nothing else
+// of such a run does.
+func TestLoginForWhatARunWithoutRecordsHasLeft(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]func(run ivd.RunID, item string) []string{
+		"its item": func(run ivd.RunID, item string) []string { return []string{"item." + string(run) + "." + item} },
+		"all of it": func(run ivd.RunID, item string) []string {
+			return []string{"item." + string(run) + "." + item, "run." + string(run)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := coordtest.New(t)
+			c := b.Coordinator("one")
+			ref, other := b.InLab(b.Disk("a", 8).Ref), b.InLab(b.Disk("b", 8).Ref)
+			m := b.Mover("m1")
+			m.Set(func(p *coordtest.Puppet) {
+				p.Answer = func(q job.Request) error { return c.Engine.Entitled(t.Context(), q.Run, q.Disk.Ref) }
+			})
+			run := b.Abandoned(c, ref, false)
+			for _, key := range lost(run, string(ref.ID())) {
+				b.Must(b.Queue.State().Delete(t.Context(), key))
+			}
+			if err := c.Engine.Entitled(t.Context(), run, other); err == nil {
+				t.Error("a disk of which nothing is left gets a login")
+			}
+			b.Must(c.Engine.Entitled(t.Context(), run, ref))
+			b.Settle(c)
+			if m.Times(job.EndAccess) != 1 || len(b.Ledger()) != 0 {
+				t.Errorf("access was ended %d times, the ledger has %v", m.Times(job.EndAccess), b.Ledger())
+			}
+			if err := c.Engine.Entitled(t.Context(), run, ref); err == nil {
+				t.Error("a login is given when nothing is left to undo")
+			}
+		})
+	}
+}

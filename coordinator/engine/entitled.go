@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"ivdmover/coordinator/admit"
@@ -11,11 +12,15 @@ import (
 )
 
 // Entitled refuses a disk that is none of a run's, or whose run is over, unless the
-// ledger still has something to undo for it. A disk is a run's where one of its
-// items needs it for itself: one that a restore makes, too, once it is made, as long
-// as its workflow lets it be written to.
+// ledger still has something to undo for it, which the queue may remember when it has
+// lost the records of the item or the run. A disk is a run's where one of its items
+// needs it for itself: one that a restore makes, too, once it is made, as long as its
+// workflow lets it be written to.
 func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) error {
 	r, _, err := e.getRun(ctx, run)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return e.owed(ctx, run, ref, err, slices.Collect(maps.Values(e.Workflows)))
+	}
 	if err != nil {
 		return err
 	}
@@ -24,6 +29,9 @@ func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) e
 		return ivd.Errorf(ivd.Unsupported, "run %s is a %q, which this program does not know", run, r.Kind)
 	}
 	it, err := e.itemOf(ctx, run, w, ref)
+	if ivd.KindOf(err) == ivd.Denied {
+		return e.owed(ctx, run, ref, err, []Workflow{w})
+	}
 	if err != nil {
 		return err
 	}
@@ -40,6 +48,23 @@ func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) e
 		return g.MayOpen(ctx, it)
 	}
 	return nil
+}
+
+// owed returns refusal, unless the ledger has something to undo for the disk, whose item
+// is known by the disk.
+func (e *Engine) owed(ctx context.Context, run ivd.RunID, ref ivd.DiskRef, refusal error, workflows []Workflow) error {
+	for _, w := range workflows {
+		k, ok := w.(Keyer)
+		if !ok {
+			continue
+		}
+		for _, key := range k.Keys(ref) {
+			if left, err := e.Ledger.Has(ctx, run, string(key)); left || err != nil {
+				return err
+			}
+		}
+	}
+	return refusal
 }
 
 // itemOf is the item that needs a disk for itself: read by its key where that is known
