@@ -218,6 +218,9 @@ func keyTaken(err error) bool {
 	if !errors.As(err, &answer) {
 		return err == nil
 	}
+	if keyRefused(err) { // some say with 404 that they do not know it
+		return false
+	}
 	switch answer.StatusCode {
 	case http.StatusNotFound, http.StatusPreconditionFailed, http.StatusConflict, http.StatusRequestedRangeNotSatisfiable:
 		return !foreign(answer)

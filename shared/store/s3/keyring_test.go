@@ -28,6 +28,8 @@ type front struct {
 	*httptest.Server
 	sent   atomic.Int64
 	locked atomic.Bool
+	status int    // of a refusal
+	code   string // likewise
 }
 
 func newFront(t *testing.T, service storetest.Service) *front {
@@ -39,12 +41,12 @@ func newFront(t *testing.T, service storetest.Service) *front {
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host // the host that was signed stays
 	}}
-	f := &front{}
+	f := &front{status: http.StatusForbidden, code: "InvalidAccessKeyId"}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.sent.Add(1)
 		if f.locked.Load() {
-			w.WriteHeader(http.StatusForbidden)
-			_, _ = w.Write([]byte(`<Error><Code>InvalidAccessKeyId</Code><Message>not known</Message></Error>`))
+			w.WriteHeader(f.status)
+			_, _ = w.Write([]byte(`<Error><Code>` + f.code + `</Code><Message>not known</Message></Error>`))
 			return
 		}
 		proxy.ServeHTTP(w, r)
@@ -66,12 +68,16 @@ func (f *front) sends(t *testing.T, what string, want int64, do func()) {
 // A key that the service refuses in the middle is read again from its file: while that
 // holds the same one, nothing is sent with it, whoever asks; another one is tried by one
 // request, and used by all when it is taken. So it is with a pair of files and with a
-// file of the AWS CLI. Whoever can wait is told to, and the log has one line.
+// file of the AWS CLI, and where the service says with 404 that it does not know the key.
+// Whoever can wait is told to, and the log has one line.
 func TestKeyThatIsRefusedLater(t *testing.T) {
 	service := storetest.S3(t)
-	for _, how := range []string{"pair", "credentials file"} {
+	for _, how := range []string{"pair", "pair, refused with 404", "credentials file"} {
 		t.Run(how, func(t *testing.T) {
 			f := newFront(t, service)
+			if how == "pair, refused with 404" {
+				f.status, f.code = http.StatusNotFound, "XAdminUserNotFound"
+			}
 			c := configOf(service)
 			c.Endpoint = f.URL
 			var log syncBuffer
@@ -89,7 +95,7 @@ func TestKeyThatIsRefusedLater(t *testing.T) {
 				}
 			}
 			hold(secret.Reveal())
-			if how == "pair" {
+			if how != "credentials file" {
 				c.KeyFiles = file
 				c.ReadKeys = func() (ivd.Secret, ivd.Secret, error) {
 					mu.Lock()
