@@ -155,6 +155,14 @@ func TestCredentialsThatAreRefusedLater(t *testing.T) {
 			if err := q.Setup(ctx); ivd.KindOf(err) != ivd.Withheld {
 				t.Errorf("without its file: %v", err)
 			}
+			must(t, os.WriteFile(file, []byte("nonsense"), 0o600))
+			for said.count("level=ERROR", "neither a user's JWT", "remedy=") == 0 {
+				must(t, ctx.Err())
+				time.Sleep(10 * time.Millisecond)
+			}
+			if err := q.Setup(ctx); ivd.KindOf(err) != ivd.Withheld || !strings.Contains(err.Error(), "neither a user's JWT") || said.count("neither a user's JWT") != 1 {
+				t.Errorf("with a file of something else: %v", err)
+			}
 			d.know(credentials(t, file, c.jwt))
 			for said.count("takes the credentials again") == 0 {
 				must(t, ctx.Err())

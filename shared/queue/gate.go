@@ -66,16 +66,19 @@ func (g *gate) open() error {
 		return errTrying
 	}
 	text, err := g.read()
+	defer clear(text)
+	if err == nil && g.refusal != nil && sha256.Sum256(text) == g.of && g.now().Before(g.until) {
+		return g.refusal
+	}
+	if err == nil {
+		err = g.setLocked(&g.nc.Opts, text)
+	}
 	if err != nil {
 		tell := g.refusal == nil || g.refusal.Err.Error() != err.Error()
 		g.closeLocked(tell, &ivd.Error{Kind: ivd.Withheld, Op: "queue", Err: err, Remedy: ivd.RemedyOf(err)}, [sha256.Size]byte{})
 		return g.refusal
 	}
-	defer clear(text)
-	if g.refusal != nil && sha256.Sum256(text) == g.of && g.now().Before(g.until) {
-		return g.refusal
-	}
-	return g.setLocked(&g.nc.Opts, text)
+	return nil
 }
 
 // read reads the file; nothing where there is none.
