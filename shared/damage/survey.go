@@ -2,6 +2,7 @@ package damage
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -35,8 +36,8 @@ const (
 // missing or wrong, and of how much of the disk not all packs were looked at. Packs and not
 // frames: what is retired is a pack, other points need its other frames, and a pack that
 // is what its name says needs nothing unpacked. It costs what it would to read the pages,
-// and what their packs hold of older points. An outage ends it, with what was found until
-// then.
+// and what their packs hold of older points. An outage, or the end of ctx, ends it with an
+// error, and what was found until then.
 func (s *Survey) Run(ctx context.Context, r *repo.Repository, pages []ivd.PageRef, g ivd.Geometry) (found []ivd.Damage, unread int64, err error) {
 	seen := map[ivd.PackID]bool{}
 	for _, id := range s.Known {
@@ -56,28 +57,20 @@ func (s *Survey) Run(ctx context.Context, r *repo.Repository, pages []ivd.PageRe
 
 // page looks at the packs of a page. All: none was left out.
 func (s *Survey) page(ctx context.Context, r *repo.Repository, ref ivd.PageRef, g ivd.Geometry, seen map[ivd.PackID]bool) (all bool, err error) {
-	packs := map[ivd.PackID]format.PackKind{}
 	page, err := r.Page(ctx, ref, g)
 	if err != nil && !isLost(err) {
 		return false, err
 	}
-	if err == nil {
-		for _, p := range page.Packs {
-			packs[p.Pack] = format.DataPack
-		}
-		for _, span := range page.Spans {
-			if span.State == format.SpanNode {
-				packs[span.Place.Pack] = format.IndexPack
-			}
-		}
+	if err != nil {
+		page = &format.Page{} // which packs it needs is not known
 	}
-	packs[ref.Place.Pack] = format.IndexPack
+	packs := page.Kinds(ref)
 	maps.DeleteFunc(packs, func(id ivd.PackID, _ format.PackKind) bool { return seen[id] })
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(surveyedAtOnce)
 	for _, id := range Sorted(slices.Collect(maps.Keys(packs))) {
 		if gctx.Err() != nil || s.over() {
-			return false, group.Wait()
+			return false, errors.Join(group.Wait(), context.Cause(ctx))
 		}
 		seen[id] = true
 		group.Go(func() error {

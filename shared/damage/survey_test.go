@@ -1,6 +1,8 @@
 package damage_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -51,6 +53,12 @@ func TestSurvey(t *testing.T) {
 		if found, unread, err := survey(s); err != nil || unread != geometry.Capacity || len(found) != 0 {
 			t.Errorf("%s: %v, %d, %v", name, found, unread, err)
 		}
+	}
+	why := errors.New("nobody waits")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	givenUp := &damage.Survey{Room: 9, Over: func() bool { cancel(why); return true }}
+	if _, unread, err := givenUp.Run(ctx, r.Repository, p.Pages, geometry); !errors.Is(err, why) || unread != geometry.Capacity {
+		t.Errorf("of one that was given up: %d, %v", unread, err)
 	}
 	r.Damage(format.IndexPack, home.Pack, home.Offset+60) // which packs it needs is not known any more
 	if found, unread, err := survey(&damage.Survey{Room: 9}); err != nil || unread != 0 || !slices.Equal(found, []ivd.PackID{home.Pack}) {
