@@ -52,7 +52,8 @@ type loan struct {
 func (k *keyring) Retrieve() (credentials.Value, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.value, k.fillLocked()
+	err := k.fillLocked()
+	return k.value, err
 }
 
 // RetrieveWithCredContext is Retrieve.
@@ -128,7 +129,8 @@ func (k *keyring) look() (loan, error) {
 	if k.refusedLocked() {
 		return loan{}, k.refusal
 	}
-	return loan{key: k.value}, k.fillLocked()
+	err := k.fillLocked()
+	return loan{key: k.value}, err
 }
 
 // refusedLocked reports whether there is nothing but a key that was refused.
