@@ -53,16 +53,6 @@ func final(err error) bool {
 // work loads the library, opens the repository, connects to the queue, and does jobs
 // until a signal. It must run on the main thread, as the library requires.
 func work(f flags, l *life) (err error) {
-	s, err := begin(&f)
-	if err != nil {
-		return err
-	}
-	defer s.end()
-	c, log, host := s.config, s.log, s.host
-	l.loaded.Store(true)
-	// Go returns memory to the system before the process exceeds its bounds by much.
-	debug.SetMemoryLimit(int64(c.Mover.Memory) + int64(c.Mover.DedupMemory) + overhead)
-
 	stop := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -72,6 +62,16 @@ func work(f flags, l *life) (err error) {
 		<-signals
 		os.Exit(exitFailed)
 	}()
+
+	s, err := begin(&f)
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	c, log, host := s.config, s.log, s.host
+	l.loaded.Store(true)
+	// Go returns memory to the system before the process exceeds its bounds by much.
+	debug.SetMemoryLimit(int64(c.Mover.Memory) + int64(c.Mover.DedupMemory) + overhead)
 
 	have, err := reach(c, log, stop)
 	if errors.Is(err, errStopped) {
