@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -16,8 +17,12 @@ const endTimeout = 5 * time.Second
 
 // tellEnd sends a last heartbeat with the error that a process ends with: where it runs on
 // another host than the coordinator, nothing else says that there. What the queue cannot
-// be told the log has.
+// be told the log has. Where there is no queue none is asked again: credentials that it
+// refuses are sent once.
 func tellEnd(f flags, why error) {
+	if errors.As(why, new(noQueue)) {
+		return
+	}
 	c, log, err := f.load()
 	if err != nil {
 		return

@@ -48,13 +48,22 @@ func reach(c *config.Config, log *slog.Logger, stop <-chan struct{}) (r reached,
 	if err := checkMemory(c, r.repository.PackSize()); err != nil {
 		return r, err
 	}
-	return r, await(ctx, log, "the queue", func(ctx context.Context) (err error) {
+	err = await(ctx, log, "the queue", func(ctx context.Context) (err error) {
 		o := queueOptions(c)
 		o.Log = log
 		r.queue, err = queue.Connect(ctx, o)
 		return err
 	})
+	if err != nil {
+		err = noQueue{err}
+	}
+	return r, err
 }
+
+// noQueue is why there is no queue.
+type noQueue struct{ error }
+
+func (e noQueue) Unwrap() error { return e.error }
 
 func queueOptions(c *config.Config) queue.Options {
 	return queue.Options{URL: c.Queue.URL, CredsFile: c.Queue.CredsFile, CAFile: c.Queue.CAFile, Mover: c.Mover.Name}

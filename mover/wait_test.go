@@ -8,6 +8,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -94,6 +96,51 @@ func TestAMoverIsEndedWhileItWaits(t *testing.T) {
 		}
 	case <-ctx.Done():
 		t.Error("it did not end")
+	}
+}
+
+// A mover whose credentials the queue refuses sends them once: it does not ask the queue to
+// tell that.
+func TestCredentialsThatAreRefusedAreSentOnce(t *testing.T) {
+	p := newPlace(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent atomic.Int64
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, `INFO {"server_id":"X","version":"2.12.0","proto":1,"auth_required":true,"nonce":"abc","max_payload":1048576}`+"\r\n")
+			for lines := bufio.NewScanner(c); lines.Scan(); {
+				if strings.HasPrefix(lines.Text(), "CONNECT") {
+					sent.Add(1)
+					_, _ = io.WriteString(c, "-ERR 'Authorization Violation'\r\n")
+					break
+				}
+			}
+			_ = c.Close()
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		served.Wait()
+	})
+	file, err := broker.MoverCreds(t.TempDir(), "proxy-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write(replaceQueue(t, p.config, "nats://"+l.Addr().String(), file))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := program(ctx, "--config", p.config, "--log-level", "error")
+	said, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(said), file) || sent.Load() != 1 {
+		t.Errorf("%v, %q; sent %d times", err, said, sent.Load())
 	}
 }
 
