@@ -123,7 +123,7 @@ func (g *Group) enter(ctx context.Context) (leave func(), err error) {
 			return nil, errCancelled
 		}
 	}
-	tokens, err := g.d.workflow.Tokens(g.items())
+	tokens, err := g.tokens(ctx)
 	if err != nil {
 		return nil, err
 	}

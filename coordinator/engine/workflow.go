@@ -15,7 +15,8 @@ import (
 // method has to remember it saves as the body of its items.
 type Workflow interface {
 	// Tokens says what must be free for the items to be under way, by what is stored
-	// of them; it asks nobody. An error: this coordinator cannot work on them.
+	// of them; it asks nobody. An error: this coordinator cannot work on them; kind
+	// Transient: it may be able to later, and they wait.
 	Tokens(items []Item) ([]admit.Token, error)
 	// Prepare does what comes before a group's plans: its obligations first, then
 	// what they name.
