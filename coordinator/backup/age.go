@@ -22,8 +22,11 @@ func (t *task) age(made time.Time) {
 // bound has the disk's attempt end when its snapshot is too old: the longer it lives, the
 // more its datastore fills, and the longer its deletion takes.
 func (t *task) bound() {
-	limit := t.w.SnapshotAge[t.disk.Ref.Source()]
-	if limit <= 0 || t.disk.SnappedAt.IsZero() {
+	if t.w.SnapshotAge == nil || t.disk.SnappedAt.IsZero() {
+		return
+	}
+	limit := t.w.SnapshotAge(t.disk.Ref.Source())
+	if limit <= 0 {
 		return
 	}
 	t.g.EndAt(t.disk.SnappedAt.Add(limit), &ivd.Error{

@@ -40,7 +40,7 @@ func TestASnapshotThatGrowsTooOldEndsItsAttempt(t *testing.T) {
 			})
 			c := b.Coordinator("one")
 			if !restart {
-				c.Backup.SnapshotAge = map[ivd.SourceID]time.Duration{b.VC.Source(): 3 * time.Second}
+				c.Backup.SnapshotAge = always(3 * time.Second)
 			}
 			stop := b.Serve(c)
 			id := b.Begin(c, backup.Request{All: true}).ID
@@ -52,7 +52,7 @@ func TestASnapshotThatGrowsTooOldEndsItsAttempt(t *testing.T) {
 			if restart {
 				stop()
 				c = b.Coordinator("one")
-				c.Backup.SnapshotAge = map[ivd.SourceID]time.Duration{b.VC.Source(): time.Millisecond}
+				c.Backup.SnapshotAge = always(time.Millisecond)
 				b.Serve(c)
 			}
 			v := b.Until(c, id, coordtest.Ended)
@@ -77,4 +77,9 @@ func TestASnapshotThatGrowsTooOldEndsItsAttempt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// always is an age of snapshots in any source.
+func always(age time.Duration) func(ivd.SourceID) time.Duration {
+	return func(ivd.SourceID) time.Duration { return age }
 }

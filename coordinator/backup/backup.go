@@ -46,13 +46,13 @@ type Fleet interface {
 // Deps are what the workflow works with. It owns none of them.
 type Deps struct {
 	Repo     *repo.Repository
-	Sources  inventory.Sources
+	Sources  *inventory.Sources
 	Policies []config.Policy
 	Ledger   *ledger.Ledger
 	Fleet    Fleet
-	// SnapshotAge is the age of a snapshot at which its disk's attempt ends, by its
-	// source. Of a source that is not named snapshots may grow as old as they do.
-	SnapshotAge map[ivd.SourceID]time.Duration
+	// SnapshotAge is the age of a snapshot at which its disk's attempt ends, in a
+	// source. Where it is 0 snapshots may grow as old as they do. Nil: it is 0.
+	SnapshotAge func(ivd.SourceID) time.Duration
 	Log         *slog.Logger
 }
 
@@ -271,9 +271,11 @@ func (w *Workflow) task(g *engine.Group, et *engine.Task) (*task, error) {
 		return nil, err
 	}
 	var err error
-	t.vc, err = w.Sources.Of(t.disk.Ref.Source())
+	if t.vc, err = w.Sources.Of(t.disk.Ref.Source()); err != nil {
+		return nil, err
+	}
 	t.bound()
-	return t, err
+	return t, nil
 }
 
 // save stores what is known of the disk.

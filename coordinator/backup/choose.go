@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -28,11 +27,16 @@ func (w *Workflow) choose(ctx context.Context, q Request, p config.Policy) (chos
 		return nil, nil, err
 	}
 	c := chooser{request: q, policy: p, seen: map[catalogue.Disk]int{}}
-	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		c.list(ctx, sources[source])
-		c.settleTwice(ctx, sources[source])
+	for _, v := range sources.All() {
+		c.list(ctx, v)
+		c.settleTwice(ctx, v)
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
+		}
+	}
+	if len(q.Disks) == 0 || len(c.wantedOf("")) > 0 { // else all are known to be elsewhere
+		for _, a := range sources.Away() {
+			c.unlisted = append(c.unlisted, a.Err)
 		}
 	}
 	if len(q.Disks) > 0 {
@@ -155,12 +159,12 @@ func (c *chooser) settleTwice(ctx context.Context, v *inventory.VCenter) {
 }
 
 // ambiguous is an error where a disk that was asked for in any vCenter is in several.
-func (c *chooser) ambiguous(sources inventory.Sources) error {
+func (c *chooser) ambiguous(sources *inventory.Sources) error {
 	for _, asked := range c.request.Disks {
 		var in []string
 		for _, d := range c.chosen {
 			if isAsked(asked, d) {
-				in = append(in, sources[d.Ref.Source()].Name())
+				in = append(in, sources.Label(d.Ref.Source()))
 			}
 		}
 		if len(in) > 1 {
@@ -173,7 +177,8 @@ func (c *chooser) ambiguous(sources inventory.Sources) error {
 	return nil
 }
 
-// wantedOf are the disks of a source that were asked for.
+// wantedOf are the disks of a source that were asked for; of no source, those that may be
+// of any.
 func (c *chooser) wantedOf(source ivd.SourceID) (ids []ivd.DiskID) {
 	for _, d := range c.request.Disks {
 		if (d.Source == "" || d.Source == source) && !slices.Contains(ids, d.ID) {

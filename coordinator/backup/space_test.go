@@ -35,7 +35,7 @@ func TestNoSnapshotOnADatastoreThatIsTooFull(t *testing.T) {
 	})
 	vc := b.VCenter(inventory.Config{Name: "lab", FreeSpace: 10})
 	b.Mover("m1")
-	c := b.CoordinatorOf("one", inventory.Sources{vc.Source(): vc})
+	c := b.CoordinatorOf("one", inventory.NewSources(vc))
 	b.Serve(c)
 
 	shown := int64(tib / 20)

@@ -25,8 +25,8 @@ const (
 // stands, unless the run is known to be under way. Every other one stays: it goes when a person says so.
 func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
 	s := sweep{w: w, records: r}
-	for source, v := range w.Sources {
-		whole, err := r.Due(ctx, "snapshots of "+string(source), wholeEvery)
+	for _, v := range w.Sources.All() {
+		whole, err := r.Due(ctx, "snapshots of "+string(v.Source()), wholeEvery)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s *sweep) recent(ctx context.Context) error {
 		if it.Decode(&d) != nil {
 			continue // it has failed for that; the sweep of all disks finds what it has left
 		}
-		if v := s.w.Sources[d.Ref.Source()]; v != nil {
+		if v, err := s.w.Sources.Of(d.Ref.Source()); err == nil {
 			s.look(ctx, v, d.Ref)
 		}
 		if ctx.Err() != nil {

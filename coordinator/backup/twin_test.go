@@ -30,7 +30,7 @@ func TestReplicatedDisk(t *testing.T) {
 	before := b.Backup(b.Until(s, b.Begin(s, backup.Request{All: true}).ID, coordtest.Ended).Items[0])
 
 	east := b.Replica("east")
-	sources := inventory.Sources{b.VC.Source(): b.VC, east.VC.Source(): east.VC}
+	sources := inventory.NewSources(b.VC, east.VC)
 	c := b.CoordinatorOf("one", sources)
 	stop := b.Serve(c)
 	night := func(what string, want map[ivd.SourceID]plan.Mode) map[ivd.SourceID]backup.Disk {
@@ -49,7 +49,7 @@ func TestReplicatedDisk(t *testing.T) {
 			x := b.Backup(it)
 			disks[x.Ref.Source()] = x
 			if x.Mode != want[x.Ref.Source()] {
-				t.Errorf("%s: %s is read by %q: %s", what, sources[x.Ref.Source()].Name(), x.Mode, x.Note)
+				t.Errorf("%s: %s is read by %q: %s", what, sources.Label(x.Ref.Source()), x.Mode, x.Note)
 			}
 			p, _, err := b.Repo.ReadPoint(t.Context(), x.Point)
 			b.Must(err)
@@ -120,7 +120,7 @@ func TestReplicatedDiskByItsID(t *testing.T) {
 	d := b.Disk("a", 8)
 	b.Mover("m1")
 	east := b.Replica("east")
-	c := b.CoordinatorOf("one", inventory.Sources{b.VC.Source(): b.VC, east.VC.Source(): east.VC})
+	c := b.CoordinatorOf("one", inventory.NewSources(b.VC, east.VC))
 	b.Serve(c)
 	_, err := c.StartBackup(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: d.Ref.ID()}}})
 	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), "lab") || !strings.Contains(err.Error(), "east") || !strings.Contains(ivd.RemedyOf(err), "--vcenter") {

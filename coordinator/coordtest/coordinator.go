@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/examine"
@@ -55,11 +54,11 @@ func (c *Clock) Advance(by time.Duration) { c.by.Add(int64(by)) }
 // Coordinator is one that does not serve yet.
 func (b *Bench) Coordinator(instance string) *Coordinator {
 	b.Helper()
-	return b.CoordinatorOf(instance, inventory.Sources{b.VC.Source(): b.VC})
+	return b.CoordinatorOf(instance, inventory.NewSources(b.VC))
 }
 
 // CoordinatorOf is a coordinator with other vCenters.
-func (b *Bench) CoordinatorOf(instance string, sources inventory.Sources) *Coordinator {
+func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coordinator {
 	b.Helper()
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(b.Output(), &b.Said), nil))
 	c := &Coordinator{b: b, Clock: &Clock{}, Queue: b.Connect()}
@@ -73,7 +72,7 @@ func (b *Bench) CoordinatorOf(instance string, sources inventory.Sources) *Coord
 	c.Engine = engine.New(engine.Deps{
 		Queue: c.Queue, Leases: leases{b.Repo, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet, Witness: witness.At(filepath.Join(b.StateDir, instance)),
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: c.Backup, restore.Kind: c.Restore},
-		Limits:    admit.Limits{}, Instance: instance, Log: log, Now: c.Clock.Now,
+		Instance:  instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Logins = &login.Desk{Sources: sources, Runs: c.Engine, Fleet: c.Fleet, Log: log}
 	return c
@@ -100,7 +99,7 @@ func (b *Bench) Serving(instance string) (c *Coordinator, stop func()) {
 func (b *Bench) Serve(c *Coordinator) (stop func()) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	logins, err := c.Logins.Serve(ctx, c.Queue)
+	logins, err := c.Logins.Serve(ctx, c.Queue, c.Logins.Sources.All()...)
 	b.Must(err)
 	doctors, err := c.Doctors.Serve(ctx, c.Queue)
 	b.Must(err)

@@ -60,7 +60,6 @@ type Deps struct {
 	Fleet     Fleet
 	Witness   *witness.Witness // nil: what the queue loses is not noticed
 	Workflows map[Kind]Workflow
-	Limits    admit.Limits // the fleet's part is filled in from the movers' heartbeats
 
 	// Instance names this coordinator and is the same after a restart; whoever
 	// starts under it is alone (its state folder is locked).
@@ -118,7 +117,7 @@ func New(d Deps) *Engine {
 	e := &Engine{
 		Deps:    d,
 		start:   uuid.NewString(),
-		gate:    newGate(d.Limits),
+		gate:    newGate(admit.Limits{}),
 		short:   map[job.Kind]*shortage{job.Backup: {}, job.Restore: {}},
 		drivers: map[ivd.RunID]*driver{},
 		begun:   make(chan struct{}),
@@ -129,6 +128,12 @@ func New(d Deps) *Engine {
 		d.Queue.State().Observe(e.observe)
 	}
 	return e
+}
+
+// Limit says how many disks of a source may be under way at once, on each datastore and
+// through each host. A source of which nothing is said has no limit.
+func (e *Engine) Limit(source ivd.SourceID, datastore, host int) {
+	e.gate.limit(source, datastore, host)
 }
 
 // Serve takes up the runs that this instance left and drives runs until ctx ends.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"ivdmover/coordinator/admit"
+	"ivdmover/shared/ivd"
 )
 
 // gate is admission with memory: it keeps who waits and who is in, and asks admit
@@ -34,7 +35,23 @@ func (x *entrant) wait(why string) {
 	}
 }
 
-func newGate(l admit.Limits) *gate { return &gate{limits: l, served: admit.Served{}} }
+// newGate has these limits; those of the fleet and of sources are said later.
+func newGate(l admit.Limits) *gate {
+	for _, of := range []*map[ivd.SourceID]int{&l.Datastore, &l.Host} {
+		if *of == nil {
+			*of = map[ivd.SourceID]int{}
+		}
+	}
+	return &gate{limits: l, served: admit.Served{}}
+}
+
+// limit says what the limits of a source's datastores and hosts are.
+func (g *gate) limit(source ivd.SourceID, datastore, host int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.limits.Datastore[source], g.limits.Host[source] = datastore, host
+	g.letIn()
+}
 
 // setFleet takes how many disks the movers can hold, and how many those that write.
 func (g *gate) setFleet(handles, writing int) {

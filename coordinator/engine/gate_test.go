@@ -167,3 +167,22 @@ func TestGateForgetsWhoPassed(t *testing.T) {
 		}
 	})
 }
+
+// The limits of a source count from when they are said.
+func TestGateKeepsToALimitThatIsSaidLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(admit.Limits{})
+		g.setFleet(8, 8)
+		g.limit("lab", 1, 1)
+		first, second := enter(t.Context(), g, want("ds", "one")), enter(t.Context(), g, want("ds", "two"))
+		if first.inside() == second.inside() {
+			t.Fatal("the datastore's limit is one disk")
+		}
+		g.limit("lab", 2, 2)
+		if !first.inside() || !second.inside() {
+			t.Error("both may be in now")
+		}
+		first.leave()
+		second.leave()
+	})
+}

@@ -56,7 +56,7 @@ type Leases interface {
 
 // Deps are what a Room works with. It owns none of them.
 type Deps struct {
-	Sources  inventory.Sources
+	Sources  *inventory.Sources
 	Ledger   *ledger.Ledger
 	Fleet    Fleet
 	Leases   Leases
@@ -65,7 +65,7 @@ type Deps struct {
 	Instance string        // names this coordinator; the same after a restart
 	Log      *slog.Logger
 
-	SnapshotAge map[ivd.SourceID]time.Duration // how old snapshots may grow; 0: as they like
+	SnapshotAge func(ivd.SourceID) time.Duration // how old snapshots may grow; 0, and nil: as they like
 
 	Now func() time.Time // nil: time.Now
 }
@@ -141,10 +141,10 @@ func (r *Room) begin(ctx context.Context, q job.ExamineRequest, doctor job.Mover
 
 // limit is how long an examination of a disk of a vCenter may take.
 func (r *Room) limit(source ivd.SourceID) time.Duration {
-	if age := r.SnapshotAge[source]; age > 0 {
-		return min(limit, age)
+	if r.SnapshotAge == nil || r.SnapshotAge(source) <= 0 {
+		return limit
 	}
-	return limit
+	return min(limit, r.SnapshotAge(source))
 }
 
 func (r *Room) describe(q job.ExamineRequest, v *inventory.VCenter, d inventory.Disk) job.Examination {

@@ -250,7 +250,7 @@ func TestOneOfTheCoordinatorsExamines(t *testing.T) {
 	t.Parallel()
 	b := coordtest.New(t)
 	d := b.Disk("a", 8)
-	blind := b.CoordinatorOf("blind", inventory.Sources{})
+	blind := b.CoordinatorOf("blind", inventory.NewSources())
 	stop, err := blind.Doctors.Serve(t.Context(), blind.Queue)
 	b.Must(err)
 	defer stop()
@@ -317,7 +317,7 @@ func TestExaminationKeepsToTheSnapshotAge(t *testing.T) {
 	b := coordtest.New(t)
 	d := b.Disk("a", 8)
 	s := b.Coordinator("one")
-	s.Doctors.SnapshotAge = map[ivd.SourceID]time.Duration{b.VC.Source(): 10 * time.Minute}
+	s.Doctors.SnapshotAge = func(ivd.SourceID) time.Duration { return 10 * time.Minute }
 	stop, err := s.Doctors.Serve(t.Context(), s.Queue)
 	b.Must(err)
 	defer stop()

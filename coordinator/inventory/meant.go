@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -16,14 +14,17 @@ import (
 // Meant is the disk that somebody means: by its id, by a name that no other disk
 // has, or else by the beginning of an id that no other disk's has; each may have its
 // vCenter's name and a slash before it.
-func (s Sources) Meant(ctx context.Context, text string) (*VCenter, Disk, error) {
+func (s *Sources) Meant(ctx context.Context, text string) (*VCenter, Disk, error) {
 	sources, text, err := s.In(text)
 	if err != nil {
 		return nil, Disk{}, err
 	}
 	var m meant
-	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		m.lookIn(ctx, sources[source], text)
+	for _, v := range sources.All() {
+		m.lookIn(ctx, v, text)
+	}
+	for _, a := range sources.Away() {
+		m.unknown = append(m.unknown, a.Err)
 	}
 	found := m.named
 	if len(found) == 0 {
@@ -36,7 +37,7 @@ func (s Sources) Meant(ctx context.Context, text string) (*VCenter, Disk, error)
 		return v, d, err
 	case len(found) > 1 && found[0].Ref.ID() == found[1].Ref.ID():
 		return nil, Disk{}, &ivd.Error{
-			Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s and %s: an array has copied it", found[0].Ref.ID(), s[found[0].Ref.Source()].Name(), s[found[1].Ref.Source()].Name()),
+			Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s and %s: an array has copied it", found[0].Ref.ID(), s.Label(found[0].Ref.Source()), s.Label(found[1].Ref.Source())),
 			Remedy: "give it as VCENTER/ID",
 		}
 	case len(found) > 1:
@@ -54,16 +55,16 @@ func (s Sources) Meant(ctx context.Context, text string) (*VCenter, Disk, error)
 
 // In are those of the sources in which a disk is looked for that is named by this text,
 // and the text without its vCenter's name and the slash, where it begins with them.
-func (s Sources) In(text string) (Sources, string, error) {
+func (s *Sources) In(text string) (*Sources, string, error) {
 	name, rest, ok := strings.Cut(text, "/")
 	if !ok {
 		return s, text, nil
 	}
 	v, err := s.Named(name)
 	if err == nil {
-		return Sources{v.Source(): v}, rest, nil
+		return NewSources(v), rest, nil
 	}
-	if _, notID := ivd.ParseDiskID(rest); notID == nil {
+	if _, notID := ivd.ParseDiskID(rest); notID == nil || ivd.KindOf(err) == ivd.Transient {
 		return nil, "", err
 	}
 	return s, text, nil // a disk may have a slash in its name

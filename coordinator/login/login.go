@@ -11,8 +11,6 @@ package login
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/ivd"
@@ -35,15 +33,19 @@ type Fleet interface {
 
 // Desk is where logins are given. Its methods are safe for concurrent use.
 type Desk struct {
-	Sources inventory.Sources
+	Sources *inventory.Sources
 	Runs    Runs
 	Fleet   Fleet
 	Log     *slog.Logger
 }
 
-// Serve answers movers until stop is called.
-func (d *Desk) Serve(ctx context.Context, q *queue.Queue) (stop func(), err error) {
-	return q.ServeLogins(ctx, d.Answer, slices.Collect(maps.Keys(d.Sources))...)
+// Serve answers movers that ask for disks of these vCenters, until stop is called.
+func (d *Desk) Serve(ctx context.Context, q *queue.Queue, vcenters ...*inventory.VCenter) (stop func(), err error) {
+	sources := make([]ivd.SourceID, len(vcenters))
+	for i, v := range vcenters {
+		sources[i] = v.Source()
+	}
+	return q.ServeLogins(ctx, d.Answer, sources...)
 }
 
 // Answer answers one question of the mover with that heartbeat.

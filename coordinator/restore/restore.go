@@ -39,7 +39,7 @@ type Fleet interface {
 // Deps are what the workflow works with. It owns none of them.
 type Deps struct {
 	Repo    *repo.Repository
-	Sources inventory.Sources
+	Sources *inventory.Sources
 	Ledger  *ledger.Ledger
 	Fleet   Fleet
 	Log     *slog.Logger

@@ -26,14 +26,14 @@ const askAtOnce = 8
 // estate answers for all vCenters together. What one of them cannot tell is named in
 // the list, which has the rest: one that is short without saying so misleads.
 type estate struct {
-	vcenters  inventory.Sources
+	vcenters  *inventory.Sources
 	catalogue *catalogue.Catalogue
 	house     *house // who knows which snapshots are worked with
 	names     *names
 	now       func() time.Time
 }
 
-func newEstate(vcenters inventory.Sources, points *catalogue.Catalogue, h *house) *estate {
+func newEstate(vcenters *inventory.Sources, points *catalogue.Catalogue, h *house) *estate {
 	e := &estate{vcenters: vcenters, catalogue: points, house: h, now: time.Now}
 	e.names = newNames(e.datastores)
 	return e
@@ -42,7 +42,7 @@ func newEstate(vcenters inventory.Sources, points *catalogue.Catalogue, h *house
 // Names is what a source and a datastore of it are called; the latter is empty
 // where that is not known.
 func (e *estate) Names(ctx context.Context, source ivd.SourceID, id ivd.DatastoreID) (vcenter, datastore string) {
-	return labels(e.vcenters)(source), e.names.of(ctx, source, id)
+	return e.vcenters.Label(source), e.names.of(ctx, source, id)
 }
 
 func (e *estate) datastores(ctx context.Context, source ivd.SourceID) ([]inventory.Datastore, error) {
@@ -69,7 +69,7 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 		if q.Unprotected && (protected || d.Unfinished != "") {
 			continue
 		}
-		out := diskOf(d, e.vcenters[d.Ref.Source()].Name())
+		out := diskOf(d)
 		if protected {
 			out.LastPoint, out.LastPointTime = &point, point.Time()
 		}
@@ -83,9 +83,9 @@ func (e *estate) Disks(ctx context.Context, q api.DiskQuery) ([]api.Disk, error)
 	return disks, nil
 }
 
-func diskOf(d listed, vcenter string) api.Disk {
+func diskOf(d listed) api.Disk {
 	out := api.Disk{
-		ID: d.Ref.ID(), Name: d.Name, Datastore: d.DatastoreName, DatastoreID: d.Ref.Datastore(), VCenter: vcenter,
+		ID: d.Ref.ID(), Name: d.Name, Datastore: d.DatastoreName, DatastoreID: d.Ref.Datastore(), VCenter: d.vcenter,
 		Capacity: d.Capacity, CBT: d.CBT, Thin: d.Thin, Encrypted: d.Encrypted, Created: d.Created, Metadata: d.Metadata, Unfinished: d.Unfinished,
 		Unsure: ivd.FailureOf(d.Unsure), Failure: ivd.FailureOf(d.err),
 	}
@@ -99,7 +99,16 @@ func diskOf(d listed, vcenter string) api.Disk {
 // listed is a disk, or with an error what could not be listed.
 type listed struct {
 	inventory.Disk
-	err error
+	vcenter string
+	err     error
+}
+
+// at is the vCenter of a disk that could be listed.
+func (e *estate) at(d listed) (*inventory.VCenter, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
+	return e.vcenters.Of(d.Ref.Source())
 }
 
 // list asks all vCenters at once, and puts their disks in order. Only a datastore that
@@ -109,13 +118,16 @@ func (e *estate) list(ctx context.Context, datastore string) ([]listed, error) {
 	var all []listed // guarded by mu, like found
 	found := datastore == ""
 	var group errgroup.Group
-	for source, v := range e.vcenters {
+	for _, a := range e.vcenters.Away() {
+		all = append(all, listed{vcenter: a.Name, err: a.Err})
+	}
+	for _, v := range e.vcenters.All() {
 		group.Go(func() error {
 			stores, err := v.Datastores(ctx)
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
-				all = append(all, listed{inventory.Disk{Ref: ivd.NewDiskRef(source, "", "")}, err})
+				all = append(all, listed{inventory.Disk{Ref: ivd.NewDiskRef(v.Source(), "", "")}, v.Name(), err})
 				return nil
 			}
 			for _, store := range stores {
@@ -127,7 +139,7 @@ func (e *estate) list(ctx context.Context, datastore string) ([]listed, error) {
 				mu.Unlock()
 				for d, err := range v.DisksOf(ctx, store) {
 					mu.Lock()
-					all = append(all, listed{d, err})
+					all = append(all, listed{d, v.Name(), err})
 					mu.Unlock()
 				}
 			}
@@ -142,7 +154,7 @@ func (e *estate) list(ctx context.Context, datastore string) ([]listed, error) {
 		return nil, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no vCenter has a datastore %q", datastore), Remedy: "give the name or the id of one, as `ivd disks` shows it"}
 	}
 	slices.SortFunc(all, func(a, b listed) int {
-		return cmp.Or(cmp.Compare(a.Ref.Source(), b.Ref.Source()), cmp.Compare(a.DatastoreName, b.DatastoreName),
+		return cmp.Or(cmp.Compare(a.Ref.Source(), b.Ref.Source()), cmp.Compare(a.vcenter, b.vcenter), cmp.Compare(a.DatastoreName, b.DatastoreName),
 			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Ref.ID(), b.Ref.ID()))
 	})
 	return all, nil
@@ -176,16 +188,15 @@ func (e *estate) Snapshots(ctx context.Context) ([]api.Snapshot, error) {
 }
 
 func (e *estate) snapshotsOf(ctx context.Context, d listed) []api.Snapshot {
-	v := e.vcenters[d.Ref.Source()]
 	var list []inventory.Snapshot
-	err := d.err
+	v, err := e.at(d)
 	if err == nil {
 		list, err = v.ListSnapshots(ctx, d.Ref)
 	}
 	if d.err == nil && ivd.KindOf(err) == ivd.NotFound {
 		return nil // the disk went meanwhile
 	}
-	of := api.Snapshot{Disk: d.Ref.ID(), Name: d.Name, VCenter: v.Name(), Datastore: d.DatastoreName}
+	of := api.Snapshot{Disk: d.Ref.ID(), Name: d.Name, VCenter: d.vcenter, Datastore: d.DatastoreName}
 	if err != nil {
 		of.Failure = ivd.FailureOf(err)
 		return []api.Snapshot{of}

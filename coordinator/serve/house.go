@@ -23,6 +23,8 @@ import (
 type house struct {
 	queue   *queue.Queue
 	log     *slog.Logger
+	sources *inventory.Sources
+	limits  map[string]config.Limits // by the vCenters' names
 	fleet   crew
 	engine  *engine.Engine
 	backup  *backup.Workflow
@@ -34,27 +36,33 @@ type house struct {
 	err   error         // set before begun is closed
 }
 
-func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources inventory.Sources, cfg *config.Config, movers *localMovers, log *slog.Logger) *house {
-	h := &house{queue: q, log: log, fleet: crew{fleet.New(q, nil), movers}, begun: make(chan struct{})}
+func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inventory.Sources, cfg *config.Config, movers *localMovers, log *slog.Logger) *house {
+	h := &house{queue: q, log: log, sources: sources, limits: map[string]config.Limits{}, fleet: crew{fleet.New(q, nil), movers}, begun: make(chan struct{})}
+	for _, c := range cfg.VCenters {
+		h.limits[c.Name] = c.Limits
+	}
 	l := ledger.New(q.State(), log, nil)
-	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: ages(cfg.VCenters, sources), Log: log})
+	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Log: log})
 	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
 	h.doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: l, Fleet: h.fleet, Leases: r, Here: backup.Here(r), Silent: fleet.SilentMover, Instance: instance,
-		SnapshotAge: ages(cfg.VCenters, sources), Log: log,
+		SnapshotAge: h.snapshotAge, Log: log,
 	})
 	h.engine = engine.New(engine.Deps{
 		Queue: q, Leases: r, Ledger: l, Fleet: h.fleet, Witness: witness.At(filepath.Join(cfg.StateDir, "under-way")),
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: h.backup, restore.Kind: h.restore},
-		Limits:    limits(cfg.VCenters, sources), Instance: instance, Log: log,
+		Instance:  instance, Log: log,
 	})
+	for _, v := range sources.All() {
+		h.limit(v)
+	}
 	h.logins = &login.Desk{Sources: sources, Runs: h.engine, Fleet: h.fleet, Log: log}
 	return h
 }
 
 // serve answers movers and doctors and drives runs until ctx ends.
 func (h *house) serve(ctx context.Context) error {
-	stop, err := await(ctx, start{h.log, func(error) {}}, "the queue", h.answer)
+	stop, err := await(ctx, start{h.log, func(string, error) {}}, "the queue", h.answer)
 	h.err = err
 	close(h.begun)
 	if err != nil {
@@ -67,7 +75,7 @@ func (h *house) serve(ctx context.Context) error {
 
 // answer answers what is asked over the queue until stop is called.
 func (h *house) answer(ctx context.Context) (stop func(), err error) {
-	logins, err := h.logins.Serve(ctx, h.queue)
+	logins, err := h.logins.Serve(ctx, h.queue, h.sources.All()...)
 	if err != nil {
 		return nil, err
 	}

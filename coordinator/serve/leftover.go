@@ -60,12 +60,11 @@ func (e *estate) findSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter st
 	var unknown []error
 	for i, d := range disks {
 		news.Tell(ctx, "looked for the snapshot on %d of %d disks", i, len(disks))
-		v := e.vcenters[d.Ref.Source()]
-		if vcenter != "" && v.Name() != vcenter {
+		if vcenter != "" && d.vcenter != vcenter {
 			continue
 		}
 		var s inventory.Snapshot
-		err := d.err
+		v, err := e.at(d)
 		if err == nil {
 			s, err = v.Snapshot(ctx, d.Ref, id)
 		}

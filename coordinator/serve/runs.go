@@ -19,7 +19,7 @@ import (
 // runs shows runs as the API has them.
 type runs struct {
 	house   *house
-	sources inventory.Sources
+	sources *inventory.Sources
 	past    *summaries
 	label   func(ivd.SourceID) string // what a source is called here
 }
@@ -48,7 +48,7 @@ func (r *runs) asked(ctx context.Context, q api.BackupRequest) ([]catalogue.Disk
 			return nil, err
 		}
 		in = in.And(only)
-		if len(in) == 0 {
+		if len(in.All()) == 0 {
 			return nil, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is not in vCenter %s", text, q.VCenter), Remedy: "leave --vcenter out, or name the same vCenter"}
 		}
 		if id, err := ivd.ParseDiskID(rest); err == nil {

@@ -10,15 +10,12 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"ivdmover/coordinator/admit"
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/broker"
 	"ivdmover/coordinator/catalogue"
@@ -43,8 +40,9 @@ type Options struct {
 }
 
 // Run serves until ctx ends, which is no error. What it needs may be started later: it
-// waits for a store, a queue or a vCenter that is away, and ends where it gets an answer
-// that will be the same tomorrow.
+// waits for a store or a queue that is away, and until one of the vCenters is there, of
+// which the others join later. It ends where it gets an answer that will be the same
+// tomorrow.
 func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -86,7 +84,7 @@ func run(ctx context.Context, cfg *config.Config, o Options) error {
 // work opens what the coordinator needs and serves until ctx ends. Silence ends the API's
 // answers and waits for those under way, which need what is closed then.
 func work(ctx context.Context, cfg *config.Config, o Options, state *state, face *api.Server, silence func()) error {
-	s := start{o.Log, face.Waits}
+	s := start{o.Log, func(what string, why error) { face.Waits(starting(what, why)) }}
 	repository, err := await(ctx, s, "the repository", func(ctx context.Context) (*repo.Repository, error) { return openRepository(ctx, cfg.Repository, o.Log) })
 	if err != nil {
 		return err
@@ -104,8 +102,9 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 	}
 	defer jobs.Close()
 
-	vcenters, err := connectAll(ctx, cfg.VCenters, s)
+	vcenters := inventory.NewSources()
 	defer disconnect(vcenters, o.Log)
+	away, err := connect(ctx, cfg.VCenters, vcenters, s)
 	if err != nil {
 		return err
 	}
@@ -116,19 +115,22 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
 	points := catalogue.New(repository)
 	face.Answer(api.Rooms{
-		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: labels(vcenters)}, Estate: newEstate(vcenters, points, h),
-		Archive: &archive{repo: repository, catalogue: points, label: labels(vcenters)}, Movers: h.fleet,
+		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: vcenters.Label}, Estate: newEstate(vcenters, points, h),
+		Archive: &archive{repo: repository, catalogue: points, label: vcenters.Label}, Movers: h.fleet,
 	})
 	defer silence()
-	return live(ctx, repository, h, face, movers, o)
+	return live(ctx, repository, h, face, movers, away, o)
 }
 
 // live runs the parts until ctx ends or one of them fails, and waits for all.
-func live(ctx context.Context, repository *repo.Repository, h *house, face *api.Server, movers *localMovers, o Options) error {
+func live(ctx context.Context, repository *repo.Repository, h *house, face *api.Server, movers *localMovers, away []config.VCenter, o Options) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return prove(gctx, repository, o.Log) })
 	group.Go(func() error { return h.serve(gctx) })
 	group.Go(func() error { return movers.run(gctx) })
+	for _, c := range away {
+		group.Go(func() error { return h.awaitVCenter(gctx, c) })
+	}
 	if h.serving(gctx) == nil { // or what is wrong comes from the group
 		o.Log.Info("the coordinator is ready", "api", face.URL(), "movers", len(movers.names))
 		if o.Ready != nil {
@@ -266,82 +268,4 @@ func connectQueue(ctx context.Context, c config.Queue, server *broker.Server, lo
 		return nil, err
 	}
 	return q, nil
-}
-
-// connectAll logs in to every vCenter. What it returns is to be disconnected,
-// with an error too.
-func connectAll(ctx context.Context, list []config.VCenter, s start) (inventory.Sources, error) {
-	log := s.log
-	vcenters := inventory.Sources{}
-	for _, c := range list {
-		v, err := await(ctx, s, "vCenter "+c.Name, func(ctx context.Context) (*inventory.VCenter, error) {
-			return inventory.Connect(ctx, inventory.Config{
-				Name: c.Name, URL: c.URL, Username: c.Username,
-				ReadPassword: func() (ivd.Secret, error) { return config.ReadSecret(c.PasswordFile, log) },
-				Thumbprint:   string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks,
-				FreeSpace: float64(c.Limits.FreeSpace), Log: log,
-			})
-		})
-		if err != nil {
-			return vcenters, err
-		}
-		if other := vcenters[v.Source()]; other != nil {
-			return vcenters, errors.Join(sameSource(other, v), v.Close())
-		}
-		vcenters[v.Source()] = v
-		log.Info("logged in", "vcenter", c.Name, "source", v.Source(), "version", v.Version())
-	}
-	return vcenters, nil
-}
-
-// sameSource is the error of two entries of the configuration that are one vCenter.
-func sameSource(a, b *inventory.VCenter) error {
-	return &ivd.Error{
-		Kind: ivd.Invalid, Err: fmt.Errorf("vCenters %q and %q of the configuration are the same: both are %s", a.Name(), b.Name(), a.Source()),
-		Remedy: "remove one of the two",
-	}
-}
-
-// labels is what the configuration calls a source; one that it does not have is
-// shown as itself.
-func labels(vcenters inventory.Sources) func(ivd.SourceID) string {
-	return func(source ivd.SourceID) string {
-		if v := vcenters[source]; v != nil {
-			return v.Name()
-		}
-		return string(source)
-	}
-}
-
-func disconnect(vcenters inventory.Sources, log *slog.Logger) {
-	for _, v := range vcenters {
-		if err := v.Close(); err != nil {
-			log.Warn("logging out failed", "vcenter", v.Name(), "err", err)
-		}
-	}
-}
-
-// limits are the configuration's, by the vCenters that its names stand for.
-func limits(list []config.VCenter, vcenters inventory.Sources) admit.Limits {
-	l := admit.Limits{Datastore: map[ivd.SourceID]int{}, Host: map[ivd.SourceID]int{}}
-	for source, v := range vcenters {
-		c := limitsOf(list, v)
-		l.Datastore[source], l.Host[source] = c.DatastoreHandles, c.HostHandles
-	}
-	return l
-}
-
-// ages are how old snapshots may grow, by the configuration.
-func ages(list []config.VCenter, vcenters inventory.Sources) map[ivd.SourceID]time.Duration {
-	m := map[ivd.SourceID]time.Duration{}
-	for source, v := range vcenters {
-		m[source] = limitsOf(list, v).SnapshotAge.Std()
-	}
-	return m
-}
-
-// limitsOf are the configuration's for a vCenter.
-func limitsOf(list []config.VCenter, v *inventory.VCenter) config.Limits {
-	i := slices.IndexFunc(list, func(c config.VCenter) bool { return c.Name == v.Name() })
-	return list[i].Limits
 }

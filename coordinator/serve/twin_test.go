@@ -1,7 +1,6 @@
 package serve_test
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,15 +30,8 @@ func twins(t *testing.T) (client *api.Client, disks map[string]api.Disk, sources
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	vcenter := func(name string, r lab.Ready) string {
-		return fmt.Sprintf("{ name: %s, url: %q, username: %q, password_file: %q, thumbprint: %q }", name, r.URL, r.Username, filepath.Join(w.dir, name+".password"), r.Thumbprint)
-	}
 	at := map[string]lab.Ready{"lab": w.lab, "east": l.Ready()}
-	for name, r := range at {
-		w.write(t, name+".password", r.Password)
-	}
-	_, rest, _ := strings.Cut(w.text, "]\n")
-	w.text = "vcenters: [" + vcenter("lab", at["lab"]) + ", " + vcenter("east", at["east"]) + "]\n" + rest
+	w.addVCenter(t, "east", "", l.Ready())
 
 	client, _ = w.start(t, serve.Options{})
 	st, err := open.Open(t.Context(), w.config(t, "").Repository)

@@ -13,7 +13,7 @@ import (
 // start is what begins, and who is told for what it waits.
 type start struct {
 	log  *slog.Logger
-	tell func(error)
+	tell func(what string, why error) // why is nil where it has only been asked for
 }
 
 // starting is what to say while `ivd serve` begins; why is nil where it has only been
@@ -30,10 +30,10 @@ func starting(what string, why error) error {
 // pass, and says for what it waits.
 func await[T any](ctx context.Context, s start, what string, do func(context.Context) (T, error)) (v T, err error) {
 	waited, log := false, s.log
-	s.tell(starting(what, nil))
+	s.tell(what, nil)
 	err = pause.Starting(func(err error, wait time.Duration) {
 		waited = true
-		s.tell(starting(what, err))
+		s.tell(what, err)
 		log.Warn("waiting for "+what, "err", err, "remedy", ivd.RemedyOf(err), "again_in", wait.Round(time.Second))
 	}).Do(ctx, func(ctx context.Context) (err error) {
 		v, err = do(ctx)

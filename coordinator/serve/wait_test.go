@@ -68,17 +68,23 @@ func startEarly(t *testing.T, cfg *config.Config) *early {
 // waits waits until it says that it waits for something.
 func (e *early) waits(what string) {
 	e.Helper()
+	e.says("waiting for " + what)
+}
+
+// says waits until its log has a text.
+func (e *early) says(text string) {
+	e.Helper()
 	ctx, cancel := context.WithTimeout(e.Context(), time.Minute)
 	defer cancel()
-	for !e.said.has("waiting for " + what) {
+	for !e.said.has(text) {
 		select {
 		case err := <-e.ended:
 			e.ended <- err
-			e.Fatalf("it did not wait for %s: %v", what, err)
+			e.Fatalf("it has ended, and never said %q: %v", text, err)
 		default:
 		}
 		if pause.For(ctx, 20*time.Millisecond) != nil {
-			e.Fatalf("it never said that it waits for %s: %s", what, e.said.text.String())
+			e.Fatalf("it never said %q: %s", text, e.said.text.String())
 		}
 	}
 }
