@@ -120,6 +120,9 @@ func (w *Workflow) MayDelete(ctx context.Context, r engine.Records, ref ivd.Disk
 			Kind: ivd.Locked, Err: fmt.Errorf("run %s is under way, or its lease still stands", m.Run),
 			Remedy: "wait for its end, or end it with `ivd run cancel " + string(m.Run) + "`",
 		}
+		if !s.known {
+			e.Remedy = "end it where it is known; if nobody knows it any more, its snapshot goes by itself when the lease is over, about a day after the run has opened it"
+		}
 		if strings.HasPrefix(string(m.Run), examinationName) {
 			e.Remedy = "wait for the end of `ivd-mover doctor`: an examination takes half an hour at most, and its lease is over after an hour and a half"
 		}

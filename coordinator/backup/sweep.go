@@ -24,7 +24,7 @@ const (
 // goes whose mark names this repository, in which no lease of its run, or examination,
 // stands, unless the run is known to be under way. Every other one stays: it goes when a person says so.
 func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
-	s := sweep{w: w, records: r}
+	s := sweep{w: w, records: r, looked: map[ivd.DiskRef]bool{}, withheld: map[ivd.SourceID]bool{}}
 	for _, v := range w.Sources.All() {
 		whole, err := r.Due(ctx, "snapshots of "+string(v.Source()), wholeEvery)
 		if err != nil {
@@ -44,12 +44,12 @@ func (w *Workflow) Sweep(ctx context.Context, r engine.Records) error {
 func (s *sweep) source(ctx context.Context, v *inventory.VCenter) {
 	stores, err := v.Datastores(ctx)
 	if err != nil {
-		s.w.Log.Warn("looking for snapshots that came late failed", "vcenter", v.Name(), "err", err)
+		s.tell(v, err)
 	}
 	for _, store := range stores {
 		ids, err := v.IDs(ctx, store)
 		if err != nil {
-			s.w.Log.Warn("looking for snapshots that came late failed", "vcenter", v.Name(), "datastore", store.Name, "err", err)
+			s.tell(v, err, "datastore", store.Name)
 		}
 		for _, id := range ids {
 			s.look(ctx, v, ivd.NewDiskRef(v.Source(), store.ID, id))
@@ -81,15 +81,34 @@ func (s *sweep) recent(ctx context.Context) error {
 	return nil
 }
 
+// look looks at a disk once, whatever the number of its runs.
 func (s *sweep) look(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef) {
+	if s.looked[ref] {
+		return
+	}
+	s.looked[ref] = true
 	if err := s.disk(ctx, v, ref); err != nil && ctx.Err() == nil {
-		s.w.Log.Warn("looking for snapshots that came late failed", "disk", ref.ID(), "err", err)
+		s.tell(v, err, "disk", ref.ID())
 	}
 }
 
+// tell has the log say what failed. That a vCenter's login is withheld is one fact for all
+// of its disks.
+func (s *sweep) tell(v *inventory.VCenter, err error, args ...any) {
+	if ivd.KindOf(err) == ivd.Withheld {
+		if s.withheld[v.Source()] {
+			return
+		}
+		s.withheld[v.Source()] = true
+	}
+	s.w.Log.Warn("looking for snapshots that came late failed", append([]any{"vcenter", v.Name(), "err", err}, args...)...)
+}
+
 type sweep struct {
-	w       *Workflow
-	records engine.Records
+	w        *Workflow
+	records  engine.Records
+	looked   map[ivd.DiskRef]bool
+	withheld map[ivd.SourceID]bool // that the login is, has been told
 }
 
 func (s *sweep) disk(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef) error {

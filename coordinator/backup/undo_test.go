@@ -2,6 +2,7 @@ package backup_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -266,5 +267,33 @@ func TestLoginForWhatARunWithoutRecordsHasLeft(t *testing.T) {
 				t.Error("a login is given when nothing is left to undo")
 			}
 		})
+	}
+}
+
+// Of a vCenter that refuses the login a sweep has one line, whatever the number of disks
+// and of their runs.
+func TestSweepOfAVCenterThatRefusesTheLogin(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	s := b.Coordinator("one")
+	for i := range 3 {
+		ref := b.InLab(b.Disk(fmt.Sprint("disk-", i), 8).Ref)
+		for range 2 {
+			r := b.Run(backup.Kind, engine.Done)
+			r.Ended = time.Now()
+			b.Store(r, engine.Item{Key: engine.ItemKey(ref.ID()), Step: engine.Ended, Ended: time.Now(), Body: coordtest.Body(backup.Disk{Ref: ref})})
+		}
+	}
+	b.Lab.SetPassword("new")
+	_, err := b.Owner.EndLogins(t.Context())
+	b.Must(err)
+	b.Must(s.Backup.Sweep(t.Context(), s.Engine))
+	if l := b.Said.Lines("looking for snapshots that came late failed"); len(l) != 1 {
+		t.Errorf("%d lines, want one: %q", len(l), l)
+	}
+	b.SetPassword("new")
+	b.Must(s.Backup.Sweep(t.Context(), s.Engine))
+	if l := b.Said.Lines("looking for snapshots that came late failed"); len(l) != 1 {
+		t.Errorf("with the right password: %q", l)
 	}
 }

@@ -143,6 +143,16 @@ func TestListsThatLackSomething(t *testing.T) {
 	}
 }
 
+// What a failure says itself of where it was is not said twice.
+func TestListsNameAVCenterOnce(t *testing.T) {
+	rooms := estate()
+	rooms.DiskList = append(rooms.DiskList, api.Disk{VCenter: "other", Failure: &ivd.Failure{Kind: ivd.Transient, Message: "vCenter other: list datastores: away"}})
+	code, out, errs := do(t.Context(), cli.Extra{}, "disks", "--server", serve(t, rooms))
+	if code != 3 || errs != "ivd: the list lacks vCenter other: list datastores: away\n" || !strings.Contains(out, "\n  vCenter other: list datastores: away") {
+		t.Errorf("exit code %d, %q\n%s", code, errs, out)
+	}
+}
+
 // A run names the disks whose records cannot be read, in every format, and the exit code
 // says so; the rest is there.
 func TestRunThatLacksADisk(t *testing.T) {

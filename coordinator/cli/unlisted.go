@@ -15,7 +15,8 @@ type unlisted []string
 
 // add notes a member by what it is, such as "disk X of datastore Y".
 func (u *unlisted) add(what string, f *ivd.Failure) {
-	*u = append(*u, telemetry.Safe(what)+": "+progress.Failure(f))
+	name := telemetry.Safe(what) + ": "
+	*u = append(*u, name+strings.TrimPrefix(progress.Failure(f), name)) // which may name it itself
 }
 
 // write names them below the list, if there are any.

@@ -35,6 +35,9 @@ func (e *Engine) recall(ctx context.Context) error {
 	if l.why == "" && len(l.runs) == 0 && l.obligations == 0 && l.records == 0 {
 		return nil
 	}
+	if l.why == "" {
+		l.why = "it does not know what was under way: the repository's leases and state_dir/under-way do"
+	}
 	ids := make([]ivd.RunID, len(l.runs))
 	for i, r := range l.runs {
 		ids[i] = r.ID

@@ -67,7 +67,8 @@ func (p *password) use(ctx context.Context, login func(ivd.Secret) error) error 
 	case ivd.KindOf(err) == ivd.Denied:
 		p.refused, p.until = secret, p.now().Add(refusedRest)
 		if p.good { // else it is the start that fails
-			p.log.Error("the vCenter refuses the login: it is not tried again, and what needs it waits, until its password_file changes or this time", "vcenter", p.name, "until", p.until, "err", err)
+			p.log.Error("the vCenter refuses the login: it is not tried again, and what needs it waits, until its password_file changes or this time", "vcenter", p.name, "until", p.until, "err", err,
+				"remedy", ivd.RemedyOf(p.withheld()))
 			return fmt.Errorf("%w: %w", p.withheld(), err)
 		}
 	}

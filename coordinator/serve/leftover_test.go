@@ -71,6 +71,9 @@ func TestSnapshotsThatAreLeft(t *testing.T) {
 		if ivd.KindOf(err) != want || (err == nil) != (want == "") || err != nil && ivd.RemedyOf(err) == "" {
 			t.Errorf("%q: %v, want kind %q", mark, err, want)
 		}
+		if want == ivd.Locked && strings.Contains(ivd.RemedyOf(err), "cancel") { // it is none of ours
+			t.Errorf("%q: %s", mark, ivd.RemedyOf(err))
+		}
 	}
 	left, err := v.Snapshots(t.Context(), ref)
 	if err != nil || len(left) != 2 {
