@@ -55,7 +55,7 @@ func TestStateThatIsPutBackFromAnOlderCopy(t *testing.T) {
 	two := b.Coordinator("one")
 	m.Set(func(p *coordtest.Puppet) {
 		p.Work = func(ctx context.Context, rec job.Record) error {
-			_, err := two.Logins.Answer(ctx, job.LoginRequest{Run: rec.Run, Disk: disk}, job.Mover{Name: "m", Process: "p"})
+			err := login(ctx, two, "m", rec.Run, disk)
 			mu.Lock()
 			defer mu.Unlock()
 			asked = append(asked, err)
@@ -70,7 +70,7 @@ func TestStateThatIsPutBackFromAnOlderCopy(t *testing.T) {
 	putBack(b.StateDir, filepath.Join(copied, "state"))
 	late := func() { // a mover that wakes with its job in hand
 		t.Helper()
-		_, err := two.Logins.Answer(t.Context(), job.LoginRequest{Run: id, Disk: disk}, job.Mover{Name: "m1", Process: "p"})
+		err := login(t.Context(), two, "m1", id, disk)
 		if k := ivd.KindOf(err); k != ivd.Denied && k != ivd.Permanent {
 			t.Errorf("a mover that came late got a login: %v (%s)", err, k)
 		}
@@ -98,4 +98,14 @@ func TestStateThatIsPutBackFromAnOlderCopy(t *testing.T) {
 	if d, err := b.VC.Disk(t.Context(), disk); err != nil || d.Name != "back" {
 		t.Errorf("after the ledger was settled the disk is %+v, %v", d, err)
 	}
+}
+
+// login asks for one as a mover that a coordinator has asked to.
+func login(ctx context.Context, c *coordtest.Coordinator, mover string, run ivd.RunID, disk ivd.DiskRef) error {
+	w, err := c.Fleet.Warrant(ctx, mover, run, disk)
+	if err != nil {
+		return err
+	}
+	_, err = c.Logins.Answer(ctx, job.LoginRequest{Mover: mover, Run: run, Disk: disk, Warrant: w}, job.Mover{Name: mover, Process: "p"})
+	return err
 }
