@@ -16,7 +16,7 @@ func statusOf(k ivd.Kind) int {
 		return http.StatusForbidden
 	case ivd.NotFound:
 		return http.StatusNotFound
-	case ivd.Exists, ivd.Conflict:
+	case ivd.Exists, ivd.Conflict, ivd.Unmet:
 		return http.StatusConflict
 	case ivd.Locked:
 		return http.StatusLocked

@@ -123,7 +123,7 @@ func TestPathsHaveNames(t *testing.T) {
 
 func TestStatusFollowsKind(t *testing.T) {
 	for kind, want := range map[ivd.Kind]int{
-		ivd.Invalid: 400, ivd.Denied: 403, ivd.NotFound: 404, ivd.Exists: 409, ivd.Locked: 423,
+		ivd.Invalid: 400, ivd.Denied: 403, ivd.NotFound: 404, ivd.Exists: 409, ivd.Unmet: 409, ivd.Locked: 423,
 		ivd.Full: 507, ivd.Unsupported: 501, ivd.Transient: 503, ivd.Permanent: 500, ivd.Corrupt: 500, ivd.Unknown: 500,
 	} {
 		rooms := &apitest.Rooms{Err: &ivd.Error{Kind: kind, Err: errors.New("so it is"), Remedy: "do this"}}

@@ -47,7 +47,7 @@ func (w *Workflow) choose(ctx context.Context, q Request, p config.Policy) (chos
 		return nil, nil, fmt.Errorf("list the disks to back up: %w", errors.Join(c.unlisted...))
 	}
 	if len(c.chosen) == 0 {
-		return nil, nil, &ivd.Error{Kind: ivd.Invalid, Err: errors.New("there is no disk to back up"), Remedy: "`ivd disks` lists them; look at the policy's select"}
+		return nil, nil, &ivd.Error{Kind: ivd.NotFound, Err: errors.New("there is no disk to back up"), Remedy: "`ivd disks` lists them; look at the policy's select"}
 	}
 	return c.chosen, leftOut(c.unlisted), nil
 }
@@ -144,7 +144,7 @@ func (c *chooser) settleTwice(ctx context.Context, v *inventory.VCenter) {
 			continue
 		}
 		c.twice = append(c.twice, &ivd.Error{
-			Kind:   ivd.Invalid,
+			Kind:   ivd.Unmet,
 			Err:    fmt.Errorf("vCenter %s has disk %s twice, on datastore %s, which is backed up, and on %s, which is not", v.Name(), d.Ref.ID(), first.DatastoreName, d.DatastoreName),
 			Remedy: "make a new disk of the copy: a disk is known by its id",
 		})
@@ -169,7 +169,7 @@ func (c *chooser) ambiguous(sources *inventory.Sources) error {
 		}
 		if len(in) > 1 {
 			return &ivd.Error{
-				Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s: an array has copied it", asked.ID, strings.Join(in, " and ")),
+				Kind: ivd.Unmet, Err: fmt.Errorf("disk %s is in the vCenters %s: an array has copied it", asked.ID, strings.Join(in, " and ")),
 				Remedy: "give it as VCENTER/ID, or say which vCenter with --vcenter",
 			}
 		}

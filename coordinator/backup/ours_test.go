@@ -61,7 +61,7 @@ func TestUnfinishedDisksAreNotTheEstate(t *testing.T) {
 				}
 				c.Clock.Advance(time.Second)
 			}
-			if _, err := c.StartBackup(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: half.ID()}}}); ivd.KindOf(err) != ivd.Invalid || ivd.RemedyOf(err) == "" {
+			if _, err := c.StartBackup(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: half.ID()}}}); ivd.KindOf(err) != ivd.Unmet || ivd.RemedyOf(err) == "" {
 				t.Errorf("by its id: %v", err)
 			}
 			if d, err := b.VC.Disk(t.Context(), half); err != nil || d.CBT || d.Unfinished != "20261124t231500z-1f0c2a9b" {

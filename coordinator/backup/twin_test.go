@@ -123,7 +123,7 @@ func TestReplicatedDiskByItsID(t *testing.T) {
 	c := b.CoordinatorOf("one", inventory.NewSources(b.VC, east.VC))
 	b.Serve(c)
 	_, err := c.StartBackup(t.Context(), backup.Request{Disks: []catalogue.Disk{{ID: d.Ref.ID()}}})
-	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), "lab") || !strings.Contains(err.Error(), "east") || !strings.Contains(ivd.RemedyOf(err), "--vcenter") {
+	if ivd.KindOf(err) != ivd.Unmet || !strings.Contains(err.Error(), "lab") || !strings.Contains(err.Error(), "east") || !strings.Contains(ivd.RemedyOf(err), "--vcenter") {
 		t.Errorf("%v: %s", err, ivd.RemedyOf(err))
 	}
 	for name, source := range map[string]ivd.SourceID{"lab": b.VC.Source(), "east": east.VC.Source()} {

@@ -98,7 +98,7 @@ func diskNamed(points []Point, text string, label Label) (Disk, error) {
 		}
 		if len(found) > 1 {
 			slices.Sort(found)
-			return key, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are called %s: %s", len(found), text, join(found)), Remedy: "name one as VCENTER/ID, or give a point's id"}
+			return key, &ivd.Error{Kind: ivd.Unmet, Err: fmt.Errorf("%d disks are called %s: %s", len(found), text, join(found)), Remedy: "name one as VCENTER/ID, or give a point's id"}
 		}
 	}
 	return Disk{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point is of a disk called %s", text), Remedy: "`ivd points` lists them"}

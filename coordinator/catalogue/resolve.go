@@ -35,8 +35,8 @@ var shortID = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
 
 // Resolve finds the point that a text means: its long name; the beginning of its
 // short id; or NAME@latest and NAME@<RFC 3339>, the newest not after that moment, of
-// the disk of that name or id. Kind NotFound: there is none. Kind Invalid: the text
-// means nothing, or too much.
+// the disk of that name or id. Kind NotFound: there is none. Kind Unmet: it means
+// several. Kind Invalid: it means nothing, whatever points there are.
 func Resolve(points []Point, text string, label Label) (ivd.PointID, error) {
 	if id, err := ivd.ParsePointID(text); err == nil {
 		return id, nil
@@ -59,7 +59,7 @@ func Resolve(points []Point, text string, label Label) (ivd.PointID, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%d restore points begin with %s: %s", len(found), text, join(Shorts(found))), Remedy: "give more digits"}
+	return "", &ivd.Error{Kind: ivd.Unmet, Err: fmt.Errorf("%d restore points begin with %s: %s", len(found), text, join(Shorts(found))), Remedy: "give more digits"}
 }
 
 func resolveMoment(points []Point, name, text string, label Label) (ivd.PointID, error) {

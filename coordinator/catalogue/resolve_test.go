@@ -54,9 +54,9 @@ func TestResolve(t *testing.T) {
 		"log@2@latest":                             renamed[1].ID,
 		"web@latest":                               taken[2].ID, // which is called so now
 		"web-old@latest":                           taken[1].ID,
-		"twin@latest":                              ivd.Invalid,
+		"twin@latest":                              ivd.Unmet,
 		"aaaa@latest":                              twins[0].ID,
-		"cccc@latest":                              ivd.Invalid,
+		"cccc@latest":                              ivd.Unmet,
 		"x@latest":                                 copied[0].ID,
 		"vc-two/cccc@latest":                       copied[1].ID,
 		"two/cccc@latest":                          copied[1].ID,
@@ -110,7 +110,7 @@ func TestShortsThatCollide(t *testing.T) {
 		if id, err := Resolve(points, s, label); err != nil || id != ids[i] {
 			t.Errorf("%s is %s, want %s: %v", s, id, ids[i], err)
 		}
-		if _, err := Resolve(points, s[:shortDigits], label); ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), s) {
+		if _, err := Resolve(points, s[:shortDigits], label); ivd.KindOf(err) != ivd.Unmet || !strings.Contains(err.Error(), s) {
 			t.Errorf("%s: %v", s[:shortDigits], err)
 		}
 	}

@@ -121,7 +121,7 @@ func (e *Engine) Cancel(ctx context.Context, id ivd.RunID) error {
 			return err
 		}
 		if r.State.Ended() {
-			return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("run %s is over: %s", id, r.State)}
+			return &ivd.Error{Kind: ivd.Unmet, Err: fmt.Errorf("run %s is over: %s", id, r.State)}
 		}
 		r.Cancel = true
 		_, err = e.Queue.State().Update(ctx, runKey(id), r, rev)

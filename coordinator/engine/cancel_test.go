@@ -84,7 +84,7 @@ func TestCancelAtEachStep(t *testing.T) {
 			if err != nil || len(recs) != 0 {
 				t.Errorf("jobs %v, %v", recs, err)
 			}
-			if err := s.Engine.Cancel(t.Context(), id); ivd.KindOf(err) != ivd.Invalid {
+			if err := s.Engine.Cancel(t.Context(), id); ivd.KindOf(err) != ivd.Unmet {
 				t.Errorf("a run that is over is cancelled: %v", err)
 			}
 		})

@@ -172,7 +172,7 @@ func hasSnapshot(ctx context.Context, v *inventory.VCenter, ref ivd.DiskRef, id 
 		return nil
 	}
 	return &ivd.Error{
-		Kind: ivd.Invalid, Err: fmt.Errorf("disk %s has no snapshot %s, but %d others", ref.ID(), id, len(snaps)),
+		Kind: ivd.NotFound, Err: fmt.Errorf("disk %s has no snapshot %s, but %d others", ref.ID(), id, len(snaps)),
 		Remedy: "leave --snapshot out, and one is made and deleted",
 	}
 }

@@ -133,9 +133,9 @@ func TestExaminationThatCannotBegin(t *testing.T) {
 		says       string
 	}{
 		{"nobody's", "33333333-3333-4333-8333-333333333333", "", false, ivd.NotFound, "`ivd disks`"},
-		{"a name of two", "data", "", false, ivd.Invalid, "whole id"},
+		{"a name of two", "data", "", false, ivd.Unmet, "whole id"},
 		{"nothing", "", "", false, ivd.NotFound, "`ivd disks`"},
-		{"no such snapshot", string(d.Ref.ID()), "gone", false, ivd.Invalid, "leave --snapshot out"},
+		{"no such snapshot", string(d.Ref.ID()), "gone", false, ivd.NotFound, "leave --snapshot out"},
 		{"vSphere makes none", string(d.Ref.ID()), "", true, ivd.Transient, ""},
 	} {
 		full = c.full

@@ -175,7 +175,7 @@ func (v *VCenter) Datastore(ctx context.Context, nameOrID string) (Datastore, er
 	for _, d := range named {
 		ids = append(ids, fmt.Sprintf("%s in %s", d.ID, d.Datacenter))
 	}
-	return Datastore{}, &ivd.Error{Kind: ivd.Invalid, Op: op, Err: fmt.Errorf("%d datastores have this name", len(named)), Remedy: "give the id: " + strings.Join(ids, ", ")}
+	return Datastore{}, &ivd.Error{Kind: ivd.Unmet, Op: op, Err: fmt.Errorf("%d datastores have this name", len(named)), Remedy: "give the id: " + strings.Join(ids, ", ")}
 }
 
 // nearest is the up to five names that are most like the one given.

@@ -56,7 +56,7 @@ func TestDatastoresOfAllDatacenters(t *testing.T) {
 		t.Errorf("%+v, want %+v", byID, all[2])
 	}
 	_, err := v.Datastore(t.Context(), all[0].Name)
-	wantKind(t, "a name in two datacenters", err, ivd.Invalid, string(all[0].ID), string(all[1].ID), all[1].Datacenter)
+	wantKind(t, "a name in two datacenters", err, ivd.Unmet, string(all[0].ID), string(all[1].ID), all[1].Datacenter)
 
 	v = connect(t, vcsim(t, simulator.VPX()))
 	only := must[[]Datastore](t)(v.Datastores(t.Context()))[0]

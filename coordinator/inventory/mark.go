@@ -123,7 +123,7 @@ func (d Disk) Estate() error {
 		return nil
 	}
 	return &ivd.Error{
-		Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is what restore %s makes, or has left", d.Ref.ID(), d.Unfinished),
+		Kind: ivd.Unmet, Err: fmt.Errorf("disk %s is what restore %s makes, or has left", d.Ref.ID(), d.Unfinished),
 		Remedy: "look at `ivd run show " + string(d.Unfinished) + "`: the disk gets its name when that is done",
 	}
 }

@@ -37,12 +37,12 @@ func (s *Sources) Meant(ctx context.Context, text string) (*VCenter, Disk, error
 		return v, d, err
 	case len(found) > 1 && found[0].Ref.ID() == found[1].Ref.ID():
 		return nil, Disk{}, &ivd.Error{
-			Kind: ivd.Invalid, Err: fmt.Errorf("disk %s is in the vCenters %s and %s: an array has copied it", found[0].Ref.ID(), s.Label(found[0].Ref.Source()), s.Label(found[1].Ref.Source())),
+			Kind: ivd.Unmet, Err: fmt.Errorf("disk %s is in the vCenters %s and %s: an array has copied it", found[0].Ref.ID(), s.Label(found[0].Ref.Source()), s.Label(found[1].Ref.Source())),
 			Remedy: "give it as VCENTER/ID",
 		}
 	case len(found) > 1:
 		return nil, Disk{}, &ivd.Error{
-			Kind: ivd.Invalid, Err: fmt.Errorf("%d disks are meant by %q, such as %s and %s", len(found), text, found[0].Ref.ID(), found[1].Ref.ID()),
+			Kind: ivd.Unmet, Err: fmt.Errorf("%d disks are meant by %q, such as %s and %s", len(found), text, found[0].Ref.ID(), found[1].Ref.ID()),
 			Remedy: "give the whole id, as `ivd disks` lists it",
 		}
 	case len(m.ours) > 0:

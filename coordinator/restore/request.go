@@ -37,7 +37,7 @@ func (w *Workflow) spec(ctx context.Context, q Request) (engine.Spec, error) {
 		return engine.Spec{}, err
 	}
 	if p.Partial != nil {
-		return engine.Spec{}, &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("restore point %s is partial: only spans before %d of its disk are done", p.ID, p.Partial.Next), Remedy: "choose another one of `ivd points`"}
+		return engine.Spec{}, &ivd.Error{Kind: ivd.Unmet, Err: fmt.Errorf("restore point %s is partial: only spans before %d of its disk are done", p.ID, p.Partial.Next), Remedy: "choose another one of `ivd points`"}
 	}
 	if err := w.lost(ctx, p.ID, nil, 0); err != nil {
 		return engine.Spec{}, err

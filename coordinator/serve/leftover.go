@@ -30,7 +30,7 @@ func (e *estate) DeleteSnapshot(ctx context.Context, id ivd.SnapshotID, vcenter 
 	x := all[0]
 	if len(all) > 1 {
 		return &ivd.Error{
-			Kind: ivd.Invalid, Err: fmt.Errorf("snapshot %s is in the vCenters %s and %s: an array has copied its disk", id, x.v.Name(), all[1].v.Name()),
+			Kind: ivd.Unmet, Err: fmt.Errorf("snapshot %s is in the vCenters %s and %s: an array has copied its disk", id, x.v.Name(), all[1].v.Name()),
 			Remedy: "say which one with --vcenter",
 		}
 	}

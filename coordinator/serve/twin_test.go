@@ -127,9 +127,9 @@ func TestBackupOfOneOfTwoTwins(t *testing.T) {
 		kind    ivd.Kind
 		says    string
 	}{
-		"of any":                     {api.BackupRequest{Disks: []string{string(id)}}, ivd.Invalid, "VCENTER/"},
-		"by the name of both":        {api.BackupRequest{Disks: []string{name}}, ivd.Invalid, "VCENTER/"},
-		"of any, and of one":         {api.BackupRequest{Disks: []string{string(id), "east/" + string(id)}}, ivd.Invalid, "VCENTER/"},
+		"of any":                     {api.BackupRequest{Disks: []string{string(id)}}, ivd.Unmet, "VCENTER/"},
+		"by the name of both":        {api.BackupRequest{Disks: []string{name}}, ivd.Unmet, "VCENTER/"},
+		"of any, and of one":         {api.BackupRequest{Disks: []string{string(id), "east/" + string(id)}}, ivd.Unmet, "VCENTER/"},
 		"of one that is not there":   {api.BackupRequest{Disks: []string{"north/" + string(id)}}, ivd.NotFound, "north"},
 		"by both, which differ":      {api.BackupRequest{Disks: []string{"east/" + string(id)}, VCenter: "lab"}, ivd.Invalid, "east"},
 		"a flag of none":             {api.BackupRequest{Disks: []string{string(id)}, VCenter: "north"}, ivd.NotFound, "north"},
@@ -177,7 +177,7 @@ func TestPointsOfOneOfTwoTwins(t *testing.T) {
 		}
 	}
 	_, err := client.Point(t.Context(), ivd.PointID(id)+"@latest")
-	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), " of east") || !strings.Contains(ivd.RemedyOf(err), "VCENTER/") {
+	if ivd.KindOf(err) != ivd.Unmet || !strings.Contains(err.Error(), " of east") || !strings.Contains(ivd.RemedyOf(err), "VCENTER/") {
 		t.Errorf("of both: %v; %s", err, ivd.RemedyOf(err))
 	}
 }

@@ -233,7 +233,7 @@ func TestStoreThatAsksForTime(t *testing.T) {
 	answers.Store(true)
 	err := <-e.ended
 	e.ended <- err
-	if ivd.KindOf(err) != ivd.Invalid || !strings.Contains(err.Error(), "does not exist") {
+	if ivd.KindOf(err) != ivd.Unmet || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("%v (%s), not that there is no such bucket", err, ivd.KindOf(err))
 	}
 }

@@ -152,7 +152,11 @@ func (l *Lab) listen(ctx context.Context) error {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", l.o.Listen)
 	if err != nil {
-		return &ivd.Error{Kind: ivd.Invalid, Op: "listen for the vSphere API", Err: err, Remedy: "give another --listen"}
+		kind := ivd.Exists
+		if bad := (*net.AddrError)(nil); errors.As(err, &bad) { // it is no address, whatever machine this is
+			kind = ivd.Invalid
+		}
+		return &ivd.Error{Kind: kind, Op: "listen for the vSphere API", Err: err, Remedy: "end what listens there, or give another --listen"}
 	}
 	address := l.address(listener.Addr().(*net.TCPAddr))
 	l.vc, err = vcenter.Start(ctx, vcenter.Options{

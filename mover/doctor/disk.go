@@ -106,7 +106,7 @@ func (e *examination) look(ctx context.Context, h *disk.Host, d *disk.Disk) {
 		var err error
 		if diff := e.Capacity - r.Capacity; diff <= -mib || diff >= mib { // vSphere counts whole MiB
 			err = &ivd.Error{
-				Kind:   ivd.Invalid,
+				Kind:   ivd.Unmet,
 				Err:    fmt.Errorf("VDDK says %d bytes, vSphere %d", r.Capacity, e.Capacity),
 				Remedy: "look whether the disk was resized after its snapshot",
 			}

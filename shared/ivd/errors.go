@@ -16,7 +16,8 @@ const (
 	Unknown     Kind = ""            // not classified: retried, but not for ever
 	Transient   Kind = "transient"   // the same call may succeed later
 	Permanent   Kind = "permanent"   // the same call fails again
-	Invalid     Kind = "invalid"     // what the user or the caller gave is wrong
+	Invalid     Kind = "invalid"     // what the user or the caller gave is wrong, whatever there is
+	Unmet       Kind = "unmet"       // what was asked makes sense, but not with what there is now: that has to change, or the request
 	NotFound    Kind = "not_found"   // definitely absent, not "could not ask"
 	Exists      Kind = "exists"      // the name is taken
 	Conflict    Kind = "conflict"    // somebody else was first; read again and decide anew

@@ -117,7 +117,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	for path, remedy := range map[string]string{file + "/x": "name a folder", file: "name a folder", t.TempDir() + "/absent": "mkdir -p"} {
 		_, err := dir.Open(path)
-		wantKind(t, path, err, ivd.Invalid)
+		wantKind(t, path, err, ivd.Unmet)
 		if !strings.Contains(ivd.RemedyOf(err), remedy) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v; %s", path, err, ivd.RemedyOf(err))
 		}

@@ -78,9 +78,9 @@ func openError(op, folder string, err error) error {
 	kind, remedy := classify(err, folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		kind, remedy = ivd.Invalid, "create the folder (mkdir -p "+folder+"), or mount what should be there"
+		kind, remedy = ivd.Unmet, "create the folder (mkdir -p "+folder+"), or mount what should be there"
 	case errors.Is(err, syscall.ENOTDIR):
-		kind, remedy = ivd.Invalid, "name a folder: "+folder+" is something else"
+		kind, remedy = ivd.Unmet, "name a folder: "+folder+" is something else"
 	}
 	return &ivd.Error{Kind: kind, Op: op, Err: err, Remedy: remedy}
 }

@@ -111,7 +111,7 @@ type meaning struct {
 // codes are S3's error codes and those that MinIO, Ceph and Versity add.
 var codes = map[string]meaning{
 	"NoSuchKey":         {ivd.NotFound, ""},
-	"NoSuchBucket":      {ivd.Invalid, "create it, or correct repository.url"},
+	"NoSuchBucket":      {ivd.Unmet, "create it, or correct repository.url"},
 	"InvalidBucketName": {ivd.Invalid, "correct the bucket in repository.url"},
 
 	"AccessDenied":          {ivd.Denied, "give these credentials the rights to list the bucket and to read and write its objects"},
@@ -176,7 +176,7 @@ func (s *Store) classifyNetwork(err error) (ivd.Kind, string) {
 	case errors.As(err, &name):
 		return ivd.Invalid, "name the host in repository.endpoint as its certificate does"
 	case errors.As(err, &expired):
-		return ivd.Invalid, "renew the service's certificate, or set this host's clock"
+		return ivd.Unmet, "renew the service's certificate, or set this host's clock"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return ivd.Invalid, "begin repository.endpoint with http://, or turn TLS on at the service"
 	case endpoint.Scheme == "http" && strings.Contains(err.Error(), "malformed HTTP response"):

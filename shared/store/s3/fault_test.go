@@ -356,9 +356,9 @@ func TestNotFoundIsOneThing(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask("the bucket has been removed")
-	wantKind(t, "put", s.Put(t.Context(), "a", nil), ivd.Invalid)
+	wantKind(t, "put", s.Put(t.Context(), "a", nil), ivd.Unmet)
 	for _, err := range s.List(t.Context(), "") {
-		wantKind(t, "list", err, ivd.Invalid)
+		wantKind(t, "list", err, ivd.Unmet)
 	}
 }
 

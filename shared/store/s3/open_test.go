@@ -35,7 +35,7 @@ func TestOpenRefuses(t *testing.T) {
 		kind         ivd.Kind
 		says, remedy string
 	}{
-		{"no bucket", func(c *s3.Config) { c.Bucket = "absent" }, ivd.Invalid, "bucket absent does not exist", "create it"},
+		{"no bucket", func(c *s3.Config) { c.Bucket = "absent" }, ivd.Unmet, "bucket absent does not exist", "create it"},
 		{"odd bucket", func(c *s3.Config) { c.Bucket = "a_B" }, ivd.Invalid, "", ""},
 		{"access key", func(c *s3.Config) { c.AccessKey = "nobody" }, ivd.Denied, "access key", "correct the access key"},
 		{"secret key", func(c *s3.Config) { c.SecretKey = "wrong" }, ivd.Denied, "SignatureDoesNotMatch", "correct the secret key"},
