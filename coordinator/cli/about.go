@@ -79,10 +79,10 @@ ivd serve does.`,
 				err = serve.Check(cfg, o)
 			}
 			switch {
-			case mover || movers > 0:
+			case mover, movers > 0 && cfg.ValidateMover() == nil: // else each would only say again what is said
 				err = errors.Join(err, serve.CheckMovers(cmd.Context(), cfg, o, a.errs))
-			case cfg.Mover.VDDK.LibDir != "":
-				err = errors.Join(err, cfg.ValidateMover())
+			case movers == 0 && cfg.Mover.VDDK.LibDir != "":
+				err = errors.Join(err, cfg.ValidateVDDK()) // the rest is what ivd serve uses, too
 			}
 			if err != nil {
 				return err

@@ -182,10 +182,13 @@ func Check(cfg *config.Config, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if err := check(cfg); err != nil {
+	wrong := []error{check(cfg)}
+	if o.Movers > 0 {
+		wrong = append(wrong, cfg.ValidateVDDK()) // the rest of what they use, ivd serve does, too
+	}
+	if err := errors.Join(wrong...); err != nil {
 		return err
 	}
-	var wrong []error
 	for _, c := range cfg.VCenters {
 		_, err := config.ReadSecret(c.PasswordFile, o.Log)
 		wrong = append(wrong, err, inventory.Check(inventory.Config{Name: c.Name, URL: c.URL, Thumbprint: string(c.Thumbprint)}))
@@ -198,23 +201,16 @@ func Check(cfg *config.Config, o Options) error {
 	}
 	_, err := newLocalMovers(cfg, o)
 	wrong = append(wrong, err)
-	if o.Movers > 0 {
-		wrong = append(wrong, cfg.ValidateMover())
-	}
 	return errors.Join(wrong...)
 }
 
 // check finds what is wrong with a configuration before anything is opened.
 func check(cfg *config.Config) error {
-	if err := cfg.ValidateCoordinator(); err != nil {
-		return err
-	}
+	wrong := []error{cfg.ValidateCoordinator()}
 	for _, p := range cfg.Policies {
-		if err := policy.Check(p); err != nil {
-			return err
-		}
+		wrong = append(wrong, policy.Check(p))
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func openRepository(ctx context.Context, c config.Repository, log *slog.Logger) (*repo.Repository, error) {

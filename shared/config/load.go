@@ -23,25 +23,26 @@ type where struct {
 	lines map[string]int
 }
 
+const remedyFile = "name the file with --config; `ivd config reference` prints one with every key"
+
 // Load reads a file; keys that it does not have keep their defaults. The caller
 // validates the parts that it uses.
 func Load(path string) (*Config, error) {
-	const remedy = "name the file with --config; `ivd config reference` prints one with every key"
 	f, err := os.Open(path)
 	if err != nil {
 		kind := ivd.Invalid
 		if errors.Is(err, fs.ErrPermission) {
 			kind = ivd.Denied
 		}
-		return nil, &ivd.Error{Kind: kind, Op: "read configuration", Err: err, Remedy: remedy}
+		return nil, &ivd.Error{Kind: kind, Op: "read configuration", Err: err, Remedy: remedyFile}
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "read configuration", Err: err, Remedy: remedy}
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "read configuration", Err: err, Remedy: remedyFile}
 	}
 	if len(data) > maxFile {
-		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "read configuration " + path, Err: fmt.Errorf("larger than %d bytes", maxFile), Remedy: remedy}
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "read configuration " + path, Err: fmt.Errorf("larger than %d bytes", maxFile), Remedy: remedyFile}
 	}
 	return Parse(path, data)
 }
@@ -58,7 +59,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	case errors.Is(err, io.EOF):
 		return c, nil
 	case err != nil:
-		return nil, c.where.problem("", ivd.Invalid, "not YAML: %s", oneLine(err))
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: name, Err: fmt.Errorf("not YAML: %s", oneLine(err)), Remedy: "correct it there; `ivd config reference` prints a whole one"}
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, c.where.problem("", ivd.Invalid, "more than one document: remove what follows the second ---")

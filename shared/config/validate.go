@@ -46,7 +46,8 @@ func (c *Config) ValidateQueue() error {
 	return errors.Join(v.problems...)
 }
 
-// ValidateVDDK checks the parts that a mover's host uses without taking jobs.
+// ValidateVDDK checks the part that only movers use, which is all that a mover's host
+// uses without taking jobs.
 func (c *Config) ValidateVDDK() error {
 	v := &validator{where: c.where}
 	v.mover(c.Mover)
