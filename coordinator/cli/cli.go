@@ -5,8 +5,8 @@
 //
 // Results go to standard output, everything else to standard error. An error is one
 // line with its remedy. The exit code is 0 when everything is done, 1 when it failed,
-// 2 when the command line or the configuration is wrong, 3 when some disks failed or a
-// list lacks something.
+// 2 when the command line or the configuration is wrong, whatever there is, 3 when some
+// disks failed or a list lacks something.
 // It never asks questions, and it never shows a secret.
 package cli
 

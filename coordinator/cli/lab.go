@@ -96,7 +96,7 @@ func (a *app) labWrite() *cobra.Command {
 			if file != "" {
 				f, err := os.Open(file)
 				if err != nil {
-					return &ivd.Error{Kind: ivd.Invalid, Op: "--file", Err: err}
+					return &ivd.Error{Kind: ivd.Invalid, Op: "--file", Err: err, Remedy: "name a file that this user can read"}
 				}
 				defer f.Close()
 				o.Content = f

@@ -55,12 +55,12 @@ exit code is 3.`,
 		Args: oneArg("RUN"),
 		RunE: a.withClient(func(ctx context.Context, c *api.Client, args []string) error {
 			id := ivd.RunID(args[0])
+			v, err := c.RunDetail(ctx, id)
+			if err != nil { // also before it follows: only a server that was there is waited for
+				return err
+			}
 			if follow {
 				return a.toEnd(ctx, c, id)
-			}
-			v, err := c.RunDetail(ctx, id)
-			if err != nil {
-				return err
 			}
 			return a.showRun(v)
 		}),

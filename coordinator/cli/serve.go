@@ -77,6 +77,10 @@ cannot replace an object conditionally is told of: ivd repo adopt needs that.`,
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo init --config /etc/ivd/ivd.yaml --expected-size 200TiB`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o := repo.InitOptions{ChunkSize: int64(chunk), PackSize: int64(pack), ExpectedSize: int64(expected)}
+			if err := o.Validate(); err != nil { // before anything is made
+				return err
+			}
 			cfg, err := loadForStore(file)
 			if err != nil {
 				return err
@@ -88,7 +92,7 @@ cannot replace an object conditionally is told of: ivd repo adopt needs that.`,
 			if err := repo.Prove(cmd.Context(), st); err != nil {
 				return err
 			}
-			r, err := repo.Init(cmd.Context(), st, repo.InitOptions{ChunkSize: int64(chunk), PackSize: int64(pack), ExpectedSize: int64(expected)})
+			r, err := repo.Init(cmd.Context(), st, o)
 			if err != nil {
 				return err
 			}

@@ -65,15 +65,17 @@ func noArgs(c *cobra.Command, args []string) error {
 		return nil
 	}
 	if !c.HasAvailableSubCommands() {
-		return usagef("%s takes no argument, and got %q", c.CommandPath(), args[0])
+		return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("%s takes no argument, and got %q", c.CommandPath(), args[0]), Remedy: seeHelp(c)}
 	}
-	err := &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("unknown command %q", c.CommandPath()+" "+args[0])}
+	err := &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("unknown command %q", c.CommandPath()+" "+args[0]), Remedy: seeHelp(c)}
 	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		err.Remedy = "did you mean `" + c.CommandPath() + " " + near[0] + "`?"
 	}
 	return err
 }
+
+func seeHelp(c *cobra.Command) string { return "see `" + c.CommandPath() + " --help`" }
 
 // help is cobra's command of that name, which refuses what is no command.
 func help() *cobra.Command {

@@ -19,6 +19,7 @@ import (
 
 	"ivdmover/deploy/lab/owner"
 	"ivdmover/deploy/stage"
+	"ivdmover/shared/ivd"
 )
 
 // Options of a demonstration.
@@ -47,6 +48,9 @@ type show struct {
 // Run plays the demonstration. Its error is nil only when every comparison came
 // out identical and nothing was left behind.
 func Run(ctx context.Context, o Options) (err error) {
+	if r := o.Repository; r != "" && r != "dir" && r != "s3" && !strings.HasPrefix(r, "dir://") {
+		return ivd.Errorf(ivd.Invalid, "--repository %q: want dir, s3 or a dir:// URL", r)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -120,8 +124,6 @@ func (s *show) startService(ctx context.Context) (err error) {
 		}
 	case strings.HasPrefix(s.Repository, "dir://"):
 		s.Config.Repository = s.Repository
-	case s.Repository != "" && s.Repository != "dir":
-		return fmt.Errorf("--repository %q: want dir, s3 or a dir:// URL", s.Repository)
 	}
 	if err := s.WriteConfig(); err != nil {
 		return err

@@ -58,22 +58,30 @@ func (o InitOptions) packSize() int64 {
 	return format.PackSize
 }
 
+// Validate refuses choices that no repository can have, kind Invalid.
+func (o InitOptions) Validate() error {
+	if o.ChunkSize != 0 {
+		if err := (ivd.Geometry{ChunkSize: o.ChunkSize}).Validate(); err != nil {
+			return &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
+		}
+	}
+	if err := checkPackSize(o.packSize()); err != nil {
+		return &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
+	}
+	return nil
+}
+
 // Init makes a repository on an empty store. Kind Exists: there is one already. What
 // the store refuses is not looked at here: see Prove.
 func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, error) {
-	if o.ChunkSize != 0 {
-		if err := (ivd.Geometry{ChunkSize: o.ChunkSize}).Validate(); err != nil {
-			return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
-		}
+	if err := o.Validate(); err != nil {
+		return nil, err
 	}
 	info := Info{
 		Version: FormatVersion, ID: uuid.NewString(), Domain: ivd.NewDomainID(), ChunkSize: o.ChunkSize, PackSize: o.packSize(),
 		Hash: hashBLAKE3, Cipher: cipherNone, Created: time.Now().UTC().Truncate(time.Second),
 		Features:   Features{Read: []string{}, Write: []string{}, Collect: []string{}},
 		Generation: 1, Incarnation: ivd.NewIncarnationID(), Program: program(),
-	}
-	if err := checkPackSize(info.PackSize); err != nil {
-		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
 	}
 	if o.Passphrase != "" {
 		if _, err := st.Stat(ctx, repoName); err == nil {
