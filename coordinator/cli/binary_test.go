@@ -26,7 +26,7 @@ type process struct {
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // it has long ended, unless it hangs
 	t.Cleanup(cancel)
 	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
 	out, err := p.cmd.StdoutPipe()
