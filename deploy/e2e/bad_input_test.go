@@ -77,7 +77,7 @@ func TestWrongSetUpIsOneClearLine(t *testing.T) {
 		{"a feature that is not built", "cbt: enable", "schedule: daily", 1, []string{"schedule"}},
 		{"wrong password file", "vcenter.password", "no.password", 2, []string{"no.password"}},
 		{"wrong thumbprint", s.Lab.Thumbprint, wrong, 2, []string{wrong, s.Lab.Thumbprint}},
-		{"no bucket", "s3://backups", "s3://nowhere", 2, []string{"nowhere"}},
+		{"no bucket", "s3://backups", "s3://nowhere", 1, []string{"nowhere"}},
 	}
 	for _, c := range cases {
 		rewrite(t, s, c.from, c.to, func() {
