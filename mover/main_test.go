@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 // place is a queue, a repository and a configuration that names them.
 type place struct {
 	t      *testing.T
+	server *broker.Server
 	queue  *queue.Queue
 	config string
 	libdir string
@@ -78,7 +79,7 @@ func newPlace(t *testing.T) *place {
 	if _, err := repo.Init(t.Context(), st, repo.InitOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	p := &place{t: t, queue: q, libdir: libdir, config: filepath.Join(t.TempDir(), "ivd.yaml")}
+	p := &place{t: t, server: s, queue: q, libdir: libdir, config: filepath.Join(t.TempDir(), "ivd.yaml")}
 	p.write(fmt.Sprintf(`
 repository: { url: "dir://%s" }
 queue: { url: "%s", creds_file: "%s" }
@@ -120,6 +121,7 @@ func program(ctx context.Context, args ...string) *exec.Cmd {
 
 func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 	p := newPlace(t)
+	p.change(creds(t, p.server, "proxy-2"), creds(t, p.server, "proxy-1")) // it is not called otherwise here
 	onPath(t)
 	bad := newBadLibraries(t, p.libdir)
 	library := func(folder string) func() { return func() { p.change(p.libdir, folder) } }
