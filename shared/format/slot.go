@@ -183,7 +183,7 @@ func OpenSlot(object []byte, at At, secret []byte) (SlotContent, error) {
 	if err != nil {
 		return SlotContent{}, err
 	}
-	_, err = Unprotect(object, SlotMagic, RootOnly(RootPublic(c.Root)))
+	_, err = Unprotect(object, SlotMagic, RootOnly(PublicOf(c.Root)))
 	return c, err
 }
 
@@ -207,8 +207,8 @@ func ReadSlot(object []byte, at At) (*Slot, error) {
 	return DecodeSlot(record, at)
 }
 
-// RootPublic is the public half of a root key.
-func RootPublic(seed ivd.Key) ed25519.PublicKey {
+// PublicOf is the public half of the signing key that a seed makes.
+func PublicOf(seed ivd.Key) ed25519.PublicKey {
 	return ed25519.NewKeyFromSeed(seed.Reveal()).Public().(ed25519.PublicKey)
 }
 

@@ -104,11 +104,20 @@ func (a *Access) addSigner(s secretSigner) error {
 
 // Access is what who opened a slot works with in a domain: everything.
 func (m *Master) Access(domain ivd.DomainID) (*Access, error) {
-	i := slices.IndexFunc(m.secrets.Domains, func(d secretDomain) bool { return d.Domain == domain })
-	if i < 0 {
-		return nil, ivd.Errorf(ivd.NotFound, "%s has no domain %s", m.ring.Object, domain)
+	d, err := m.domain(domain)
+	if err != nil {
+		return nil, err
 	}
-	return newAccess(m.ring, holdings{m.secrets.Domains[i], m.secrets.Signers})
+	return newAccess(m.ring, holdings{d, m.secrets.Signers})
+}
+
+// domain is what is secret of a domain's keys.
+func (m *Master) domain(id ivd.DomainID) (secretDomain, error) {
+	i := slices.IndexFunc(m.secrets.Domains, func(d secretDomain) bool { return d.Domain == id })
+	if i < 0 {
+		return secretDomain{}, ivd.Errorf(ivd.NotFound, "%s has no domain %s", m.ring.Object, id)
+	}
+	return m.secrets.Domains[i], nil
 }
 
 // Suite is how contents of the domain are named and sealed.

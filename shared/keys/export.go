@@ -38,11 +38,10 @@ const (
 // Export makes an export for a domain with a signing key of its own, which the ring
 // then knows: the ring must be stored before the export is used.
 func (m *Master) Export(domain ivd.DomainID, name string, now time.Time) (Export, error) {
-	i := slices.IndexFunc(m.secrets.Domains, func(d secretDomain) bool { return d.Domain == domain })
-	if i < 0 {
-		return Export{}, ivd.Errorf(ivd.NotFound, "%s has no domain %s", m.ring.Object, domain)
+	d, err := m.domain(domain)
+	if err != nil {
+		return Export{}, err
 	}
-	d := m.secrets.Domains[i]
 	e := Export{
 		Version: 1, Repository: m.ring.Repository, Domain: domain, Cipher: Cipher, Hash: Hash, Root: m.ring.Root, Name: name, Created: now.UTC().Truncate(time.Second),
 		Content: d.Content, Metadata: d.Metadata, Record: d.Record, Signer: m.addSigner(name, []format.Role{format.Commit}, now),

@@ -56,7 +56,7 @@ type secretData struct {
 // New makes the keys of a new repository with one domain. Head is the ring's.
 func New(head format.Head, now time.Time) (*Master, error) {
 	m := &Master{content: format.SlotContent{Master: ivd.NewKey(), Root: ivd.NewKey()}}
-	m.ring = format.Ring{Head: head, Created: now.UTC().Truncate(time.Second), Root: format.Binary(format.RootPublic(m.content.Root))}
+	m.ring = format.Ring{Head: head, Created: now.UTC().Truncate(time.Second), Root: format.Binary(format.PublicOf(m.content.Root))}
 	m.addSigner("repository", []format.Role{format.Commit, format.Retain, format.Collect, format.Verify}, now)
 	return m, m.addDomain(head.Domain, now)
 }
@@ -64,7 +64,7 @@ func New(head format.Head, now time.Time) (*Master, error) {
 // addSigner makes a signing key, and says who has it.
 func (m *Master) addSigner(name string, roles []format.Role, now time.Time) secretSigner {
 	seed := ivd.NewKey()
-	public := format.RootPublic(seed)
+	public := format.PublicOf(seed)
 	s := secretSigner{ID: format.KeyOf(public), Seed: seed.Reveal()}
 	m.ring.Signers = append(m.ring.Signers, format.Signer{ID: s.ID, Public: format.Binary(public), Roles: roles, Name: name, Created: now.UTC().Truncate(time.Second)})
 	m.secrets.Signers = append(m.secrets.Signers, s)
@@ -141,7 +141,7 @@ func (m *Master) protect(record []byte, object string) ([]byte, error) {
 // Open opens the keys of a repository with a slot's content. Kind Corrupt: the ring is
 // not that of the slot's root.
 func Open(c format.SlotContent, ring []byte, at format.At) (*Master, error) {
-	r, err := ReadRing(ring, at, format.RootPublic(c.Root))
+	r, err := ReadRing(ring, at, format.PublicOf(c.Root))
 	if err != nil {
 		return nil, err
 	}

@@ -59,12 +59,15 @@ func (r *Repository) encode(name store.Name, record encoder) ([]byte, error) {
 	return r.secrecy.access.Protect(b, string(name))
 }
 
-// plain is the record in the clear that an object was made of.
-func (r *Repository) plain(o store.Object, magic format.Magic) ([]byte, error) {
-	if r.secrecy.access == nil {
-		return o.Body, nil
+// decode reads the record that an object was made of, in the clear or not.
+func decode[T any](r *Repository, o store.Object, magic format.Magic, read func(b []byte, at format.At) (T, error)) (record T, err error) {
+	b := o.Body
+	if r.secrecy.access != nil {
+		if b, err = format.Unprotect(b, magic, r.secrecy.access); err != nil {
+			return record, err
+		}
 	}
-	return format.Unprotect(o.Body, magic, r.secrecy.access)
+	return read(b, r.at(o.Name))
 }
 
 // Grant is what movers get of the keys of an encrypted repository; nil of a plain one.

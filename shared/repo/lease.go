@@ -133,11 +133,7 @@ func (r *Repository) readLease(ctx context.Context, id ivd.LeaseID) (Lease, time
 	if err := timed(o.Name, o.Now); err != nil {
 		return Lease{}, time.Time{}, err
 	}
-	var l Lease
-	body, err := r.plain(o, format.LeaseMagic)
-	if err == nil {
-		l, err = format.DecodeLease(body, r.info.ID, id)
-	}
+	l, err := decode(r, o, format.LeaseMagic, func(b []byte, _ format.At) (Lease, error) { return format.DecodeLease(b, r.info.ID, id) })
 	if err != nil {
 		return Lease{}, time.Time{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

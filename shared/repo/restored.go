@@ -45,11 +45,7 @@ func (r *Repository) ReadRestored(ctx context.Context, run ivd.RunID, item strin
 	if err != nil {
 		return format.Restored{}, err
 	}
-	var end format.Restored
-	body, err := r.plain(o, format.RestoredMagic)
-	if err == nil {
-		end, err = format.DecodeRestored(body, r.at(o.Name))
-	}
+	end, err := decode(r, o, format.RestoredMagic, format.DecodeRestored)
 	if err != nil {
 		return format.Restored{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

@@ -71,11 +71,7 @@ func (r *Repository) Retired(ctx context.Context) (*Retired, error) {
 // judge takes a list's word where it is the newest. At the same moment, retired
 // counts.
 func (x *Retired) judge(r *Repository, kind format.Magic, o store.Object) error {
-	var list format.PackList
-	body, err := r.plain(o, kind)
-	if err == nil {
-		list, err = format.DecodePackList(kind, body, r.at(o.Name))
-	}
+	list, err := decode(r, o, kind, func(b []byte, at format.At) (format.PackList, error) { return format.DecodePackList(kind, b, at) })
 	if err != nil { // to build on a damaged pack costs a backup, and to stop here all of them
 		x.Ignored = append(x.Ignored, o.Name)
 		return nil

@@ -31,11 +31,7 @@ func (r *Repository) ReadRun(ctx context.Context, id ivd.RunID) (format.Run, err
 	if err != nil {
 		return format.Run{}, err
 	}
-	var run format.Run
-	body, err := r.plain(o, format.RunMagic)
-	if err == nil {
-		run, err = format.DecodeRun(body, r.at(o.Name))
-	}
+	run, err := decode(r, o, format.RunMagic, format.DecodeRun)
 	if err != nil {
 		return format.Run{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

@@ -140,7 +140,7 @@ func (r *Repository) readCondemned(ctx context.Context, name store.Name) ([]form
 	if err != nil {
 		return nil, err
 	}
-	list, err := r.decodeCondemned(o)
+	list, err := decode(r, o, format.CondemnedMagic, format.DecodeCondemned)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -180,7 +180,7 @@ func (r *Repository) readPart(ctx context.Context, list store.Name, number int, 
 	if format.Sum(o.Body) != sum {
 		return format.Condemned{}, ivd.Errorf(ivd.Corrupt, "%s is not the part that its list names", name)
 	}
-	part, err := r.decodeCondemned(o)
+	part, err := decode(r, o, format.CondemnedMagic, format.DecodeCondemned)
 	if err == nil && len(part.Parts) > 0 {
 		err = ivd.Errorf(ivd.Corrupt, "a part has %d parts", len(part.Parts))
 	}
@@ -188,14 +188,6 @@ func (r *Repository) readPart(ctx context.Context, list store.Name, number int, 
 		return format.Condemned{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return part, nil
-}
-
-func (r *Repository) decodeCondemned(o store.Object) (format.Condemned, error) {
-	body, err := r.plain(o, format.CondemnedMagic)
-	if err != nil {
-		return format.Condemned{}, err
-	}
-	return format.DecodeCondemned(body, r.at(o.Name))
 }
 
 // names lists the objects below a folder.

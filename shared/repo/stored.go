@@ -118,11 +118,7 @@ func (r *Repository) readStored(ctx context.Context, name store.Name, into map[i
 	if err != nil {
 		return format.StoredPacks{}, ivd.ContentID{}, err
 	}
-	var list format.StoredPacks
-	body, err := r.plain(o, format.StoredMagic)
-	if err == nil {
-		list, err = format.DecodeStoredPacks(body, r.at(name))
-	}
+	list, err := decode(r, o, format.StoredMagic, format.DecodeStoredPacks)
 	if err != nil {
 		return list, ivd.ContentID{}, fmt.Errorf("%s: %w", name, err)
 	}

@@ -29,7 +29,7 @@ func (r *Repository) Writers(ctx context.Context) ([]StoredWriter, error) {
 	}
 	var all []StoredWriter
 	err = r.each(ctx, names, func(o store.Object) error {
-		w, err := r.writer(o)
+		w, err := decode(r, o, format.WriterMagic, format.DecodeWriter)
 		if err == nil {
 			all = append(all, StoredWriter{Writer: w})
 			return nil
@@ -55,19 +55,11 @@ func (r *Repository) ReadWriter(ctx context.Context, id ivd.WriterID) (format.Wr
 	if err != nil {
 		return format.Writer{}, err
 	}
-	w, err := r.writer(o)
+	w, err := decode(r, o, format.WriterMagic, format.DecodeWriter)
 	if err != nil {
 		return w, fmt.Errorf("%s: %w", o.Name, err)
 	}
 	return w, nil
-}
-
-func (r *Repository) writer(o store.Object) (format.Writer, error) {
-	body, err := r.plain(o, format.WriterMagic)
-	if err != nil {
-		return format.Writer{}, err
-	}
-	return format.DecodeWriter(body, r.at(o.Name))
 }
 
 // Packs yields all packs that are stored, of both kinds, in no order.
