@@ -1,10 +1,7 @@
 package script
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -48,18 +45,5 @@ func WriteAnswers(dir string, rules ...Answer) error {
 
 // ReadAnswers reads answers.json; without one, every answer is true.
 func ReadAnswers(dir string) ([]Answer, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "answers.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var rules []Answer
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&rules); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "answers.json"), err)
-	}
-	return rules, nil
+	return read[[]Answer](dir, "answers.json")
 }

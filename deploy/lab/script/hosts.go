@@ -65,20 +65,26 @@ func WriteHosts(dir string, h Hosts) error { return write(dir, "hosts.json", h) 
 
 // ReadHosts reads hosts.json; without one, there are no limits.
 func ReadHosts(dir string) (Hosts, error) {
-	var h Hosts
-	text, err := os.ReadFile(filepath.Join(dir, "hosts.json"))
+	return read[Hosts](dir, "hosts.json")
+}
+
+// read reads a file of a laboratory's folder; without it, nothing is said.
+func read[T any](dir, name string) (said T, err error) {
+	path := filepath.Join(dir, name)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return h, nil
+		return said, nil
 	}
 	if err != nil {
-		return h, err
+		return said, err
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&h); err != nil {
-		return Hosts{}, fmt.Errorf("%s: %w", filepath.Join(dir, "hosts.json"), err)
+	var v T
+	if err := d.Decode(&v); err != nil {
+		return said, fmt.Errorf("%s: %w", path, err)
 	}
-	return h, nil
+	return v, nil
 }
 
 func write(dir, name string, v any) error {

@@ -1,14 +1,5 @@
 package script
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-)
-
 // Space is one entry of datastores.json: how large a datastore is and how much of it is
 // free, in bytes.
 type Space struct {
@@ -24,18 +15,5 @@ func WriteSpaces(dir string, spaces ...Space) error { return write(dir, "datasto
 
 // ReadSpaces reads datastores.json; without one, nothing is said.
 func ReadSpaces(dir string) ([]Space, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "datastores.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var spaces []Space
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&spaces); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "datastores.json"), err)
-	}
-	return spaces, nil
+	return read[[]Space](dir, "datastores.json")
 }
