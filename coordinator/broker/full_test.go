@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +29,7 @@ func TestFullFileSystem(t *testing.T) {
 	}
 	t.Cleanup(func() { must(t, unix.Unmount(mount, 0)) })
 	dir := filepath.Join(mount, "queue")
-	said := &lines{}
+	said := &heard{}
 	s := start(t, broker.Options{Dir: dir, Listen: "127.0.0.1:0", Logger: slog.New(slog.NewTextHandler(said, nil))})
 	url := s.ClientURL()
 	inside := connect(t, queue.Options{InProcess: s, Patience: time.Second})
@@ -93,22 +91,4 @@ func fill(t *testing.T, dir string) (empty func()) {
 	}
 	_ = f.Close()
 	return func() { must(t, os.Remove(name)) }
-}
-
-// lines keeps what is logged.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
