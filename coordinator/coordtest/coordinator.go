@@ -23,6 +23,7 @@ import (
 	"ivdmover/coordinator/witness"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 )
@@ -158,6 +159,19 @@ func (b *Bench) Until(c *Coordinator, id ivd.RunID, want func(engine.View) bool)
 		b.Fatalf("the run is %s: %+v", v.State, v.Items)
 	}
 	return v
+}
+
+// Await waits for something that no run tells of, and fails the test with what is wrong
+// when it has not come after a long time.
+func (b *Bench) Await(done func() bool, wrong func() string) {
+	b.Helper()
+	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
+	defer stop()
+	for !done() {
+		if pause.For(ctx, 100*time.Millisecond) != nil {
+			b.Fatal(wrong())
+		}
+	}
 }
 
 // Changed is a view after a change, its items in the order of their keys.

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
+	"ivdmover/deploy/lab/owner"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/pause"
@@ -158,16 +160,19 @@ func TestDamagedFilesOfTheQueue(t *testing.T) {
 				if !c.loses && v.State != engine.Done {
 					t.Errorf("%s: %+v", v.State, v.Items)
 				}
-				ctx, end := context.WithTimeout(t.Context(), time.Minute)
-				defer end()
-				for b.Snapshots(d) > 0 || len(b.Ledger()) > 0 {
-					if pause.For(ctx, 100*time.Millisecond) != nil {
-						t.Fatalf("%d snapshots are left, and of the ledger %v", b.Snapshots(d), b.Ledger())
-					}
-				}
+				nothingStays(b, d)
 			})
 		}
 	}
+}
+
+// nothingStays waits until no snapshot of a disk is left, and nothing is owed.
+func nothingStays(b *coordtest.Bench, d owner.Disk) {
+	b.Helper()
+	b.Await(func() bool { return b.Snapshots(d) == 0 && len(b.Ledger()) == 0 },
+		func() string {
+			return fmt.Sprintf("%d snapshots are left, and of the ledger %v", b.Snapshots(d), b.Ledger())
+		})
 }
 
 // A server that is not ours trusts its index, and serves a stream no more of which a
@@ -188,26 +193,16 @@ func TestDamagedFilesOfAForeignServer(t *testing.T) {
 	})
 	letGo()
 	c2 := b.Coordinator("one")
-	await := func(what string, done func() bool) {
-		t.Helper()
-		ctx, end := context.WithTimeout(t.Context(), time.Minute)
-		defer end()
-		for !done() {
-			if pause.For(ctx, 100*time.Millisecond) != nil {
-				t.Fatal(what)
-			}
-		}
-	}
 	served := make(chan struct{})
 	go func() { defer close(served); b.Serve(c2) }()
-	await("nothing is said of the damage", func() bool {
+	b.Await(func() bool {
 		return len(b.Said.Lines("level=ERROR", "does not hand out", "index.db", "KV_IVD_STATE")) > 0
-	})
+	}, func() string { return "nothing is said of the damage" })
 	b.RestartForeign(func(h *coordtest.Home) { remove("msgs/index.db")(b, h.StreamDir("KV_IVD_STATE")) })
 	<-served
 	if len(b.Said.Lines("level=ERROR", "the queue has lost", "missing")) == 0 {
 		t.Error("nothing is said of what was lost")
 	}
 	b.Until(c2, id, coordtest.Ended)
-	await("something is left", func() bool { return b.Snapshots(d) == 0 && len(b.Ledger()) == 0 })
+	nothingStays(b, d)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/coordtest"
@@ -14,7 +13,6 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
-	"ivdmover/shared/pause"
 )
 
 // Of a disk that is restored by several jobs, of which each finds something, all of that
@@ -57,13 +55,8 @@ func TestDamageThatSeveralJobsFind(t *testing.T) {
 			})
 			id := b.BeginRestore(c, restore.Request{Point: point, Name: "back"}).ID
 			if damaged {
-				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-				defer stop()
-				for len(b.Said.Lines("level=WARN", "followed to their ends")) == 0 {
-					if pause.For(ctx, 100*time.Millisecond) != nil {
-						t.Fatal("nothing is said of the job that failed")
-					}
-				}
+				b.Await(func() bool { return len(b.Said.Lines("level=WARN", "followed to their ends")) > 0 },
+					func() string { return "nothing is said of the job that failed" })
 				close(second)
 			}
 			v = b.Until(c, id, coordtest.Ended)
