@@ -37,19 +37,25 @@ func connect(ctx context.Context, list []config.VCenter, vcenters *inventory.Sou
 	return await(ctx, s, what, func(ctx context.Context) ([]config.VCenter, error) { return connectOnce(ctx, list, vcenters, s.log) })
 }
 
-// connectOnce tries all of them once. Kind Transient: none is there yet.
+// connectOnce tries all of them once, at the same time, and takes them in by their order in
+// the configuration. Kind Transient: none is there yet.
 func connectOnce(ctx context.Context, list []config.VCenter, vcenters *inventory.Sources, log *slog.Logger) (away []config.VCenter, err error) {
-	errs := make([]error, len(list))
+	there, errs := make([]*inventory.VCenter, len(list)), make([]error, len(list))
 	var group errgroup.Group
 	for i, c := range list {
 		group.Go(func() error {
 			ctx, stop := context.WithTimeout(ctx, firstAnswer)
 			defer stop()
-			_, errs[i] = logIn(ctx, c, vcenters, log)
+			there[i], errs[i] = logIn(ctx, c, log)
 			return nil
 		})
 	}
 	_ = group.Wait() // none returns an error
+	for i, v := range there {
+		if v != nil {
+			errs[i] = takeIn(v, vcenters, log)
+		}
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -69,22 +75,23 @@ func connectOnce(ctx context.Context, list []config.VCenter, vcenters *inventory
 	return away, nil
 }
 
-// logIn connects to one that the configuration names, and adds it to the others.
-func logIn(ctx context.Context, c config.VCenter, vcenters *inventory.Sources, log *slog.Logger) (*inventory.VCenter, error) {
-	v, err := inventory.Connect(ctx, inventory.Config{
+// logIn connects to one that the configuration names.
+func logIn(ctx context.Context, c config.VCenter, log *slog.Logger) (*inventory.VCenter, error) {
+	return inventory.Connect(ctx, inventory.Config{
 		Name: c.Name, URL: c.URL, Username: c.Username,
 		ReadPassword: func() (ivd.Secret, error) { return config.ReadSecret(c.PasswordFile, log) },
 		Thumbprint:   string(c.Thumbprint), NFCPort: c.NFCPort, Tasks: c.Limits.Tasks,
 		FreeSpace: float64(c.Limits.FreeSpace), Log: log,
 	})
-	if err != nil {
-		return nil, err
-	}
+}
+
+// takeIn adds one that is connected to the others. An error: it is closed.
+func takeIn(v *inventory.VCenter, vcenters *inventory.Sources, log *slog.Logger) error {
 	if err := vcenters.Join(v); err != nil {
-		return nil, errors.Join(err, v.Close())
+		return errors.Join(err, v.Close())
 	}
 	log.Info("logged in", "vcenter", v.Name(), "source", v.Source(), "version", v.Version())
-	return v, nil
+	return nil
 }
 
 // awaitVCenter tries one that is away until it is there: then its disks are the estate's,
@@ -97,7 +104,10 @@ func (h *house) awaitVCenter(ctx context.Context, c config.VCenter) error {
 		}
 	}
 	for {
-		v, err := await(ctx, start{h.log, miss}, "vCenter "+c.Name, func(ctx context.Context) (*inventory.VCenter, error) { return logIn(ctx, c, h.sources, h.log) })
+		v, err := await(ctx, start{h.log, miss}, "vCenter "+c.Name, func(ctx context.Context) (*inventory.VCenter, error) { return logIn(ctx, c, h.log) })
+		if err == nil {
+			err = takeIn(v, h.sources, h.log)
+		}
 		if err == nil {
 			h.limit(v)
 			return h.giveLogins(ctx, v)
