@@ -162,6 +162,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 			p.change(" }", ", endpoint: 'http://127.0.0.1:1', credentials_file: /nowhere }")
 		}, nil, exitUsage, []string{"/nowhere"}},
 		{"a folder of VDDK's that cannot be made", func() { p.change("temp_dir: \"", "temp_dir: \"/dev/null/") }, nil, exitFailed, []string{"/dev/null/"}},
+		{"a repository of another root", func() { p.change(" }", ", root: 00112233445566778899aabbccddeeff }") }, nil, exitFailed, []string{"repo.json says that the repository is plain, and repository.root is 00112233445566778899aabbccddeeff"}},
 		{"no repository", func() { p.change("dir://", "dir:///nowhere") }, nil, exitFailed, []string{"nowhere"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -187,7 +188,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 			if cmd.ProcessState.ExitCode() != c.code || strings.Count(text, "\n") != 1 || !strings.HasPrefix(text, "ivd-mover: ") {
 				t.Errorf("status %d, want %d; it said %q", cmd.ProcessState.ExitCode(), c.code, text)
 			}
-			if c.args == nil && c.name != "no repository" {
+			if c.args == nil && !strings.Contains(c.name, "repository") {
 				p.checks(ctx, c.code, text)
 			}
 			for _, s := range c.says {

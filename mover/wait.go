@@ -40,7 +40,7 @@ func reach(c *config.Config, log *slog.Logger, stop <-chan struct{}) (r reached,
 		if err != nil {
 			return err
 		}
-		r.repository, err = repo.Open(ctx, st)
+		r.repository, err = repo.OpenWith(ctx, st, repo.Keys{Root: c.Repository.Root.ID()})
 		return err
 	}); err != nil {
 		return r, err

@@ -57,6 +57,7 @@ type Repository struct {
 	CredentialsFile string   `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`
 	Recheck         Duration `yaml:"recheck" doc:"Within which time every pack that backups build on is asked for: whether it is there, in its length. What they read the disk for is asked for each time. 0: all of it, each time."`
 
+	Root           KeyID  `yaml:"root" doc:"The id of an encrypted repository's root key, as ivd repo init and ivd repo info show it. Set: a repository of another root, or one that is not encrypted, is refused. Each mover's own configuration should name it: what else a mover is told of the repository comes from elsewhere."`
 	BackupKeyFile  string `yaml:"backup_key_file" doc:"The key that a coordinator needs to back up to an encrypted repository. Not built yet."`
 	PassphraseFile string `yaml:"passphrase_file" doc:"The passphrase, needed to restore, to rotate keys and to add key slots. Not built yet."`
 }

@@ -111,6 +111,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"negative duration", "policies: [ { window: -3h } ]\n", []string{`duration "-3h"`}},
 		{"percent", "vcenters: [ { limits: { free_space: 110% } } ]\n", []string{`f:1: vcenters[0].limits.free_space: percentage "110%"`}},
 		{"percent without its sign", "vcenters: [ { limits: { free_space: 10 } } ]\n", []string{`percentage "10"`}},
+		{"root", "repository: { root: abc }\n", []string{`f:1: repository.root: key id "abc": want 32`}},
 		{"thumbprint", "vcenters:\n  - thumbprint: AA:BB\n", []string{`f:2: vcenters[0].thumbprint: thumbprint "AA:BB": want a certificate's SHA-1`}},
 		{"merge key", "mover: &a { handles: 1 }\nqueue:\n  <<: *a\n", []string{"f:3: queue.<<: unknown key"}},
 		{"not YAML", "mover: [\n", []string{"f: not YAML: "}},

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ivdmover/shared/ivd"
 )
 
 // Size is a number of bytes, written "256MiB".
@@ -159,4 +161,23 @@ func ParseThumbprint(s string) (Thumbprint, error) {
 func (t *Thumbprint) UnmarshalText(b []byte) (err error) {
 	*t, err = ParseThumbprint(string(b))
 	return err
+}
+
+// KeyID is the id of a key, 32 hexadecimal digits. Empty is none.
+type KeyID string
+
+// ID is the id; the zero id where there is none.
+func (k KeyID) ID() (id ivd.KeyID) {
+	_ = id.UnmarshalText([]byte(k)) // checked when the file was read
+	return id
+}
+
+// UnmarshalText reads one, in upper or lower case.
+func (k *KeyID) UnmarshalText(b []byte) error {
+	text := strings.ToLower(string(b))
+	if id := new(ivd.KeyID); text != "" && (id.UnmarshalText([]byte(text)) != nil || id.IsZero()) {
+		return fmt.Errorf("key id %q: want 32 hexadecimal digits, as `ivd repo info` shows them", b)
+	}
+	*k = KeyID(text)
+	return nil
 }

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,21 @@ func TestTextForms(t *testing.T) {
 			t.Fatalf("%s: %s, %v", p, got, err)
 		}
 	})
+}
+
+func TestKeyIDs(t *testing.T) {
+	const id = "00112233445566778899aabbccddeeff"
+	for text, want := range map[string]string{"": strings.Repeat("0", 32), id: id, strings.ToUpper(id): id} {
+		var k config.KeyID
+		if err := k.UnmarshalText([]byte(text)); err != nil || k.ID().String() != want {
+			t.Errorf("%q: %s, %v", text, k.ID(), err)
+		}
+	}
+	for _, text := range []string{"0", id[1:], id + "0", "g" + id[1:], strings.Repeat("0", 32), " " + id} {
+		if err := new(config.KeyID).UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), "want 32 hexadecimal digits") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 }
 
 func TestLocations(t *testing.T) {

@@ -86,6 +86,14 @@ func (i Info) Allows(use Use) error {
 // sealed reports whether the repository is encrypted.
 func (i Info) sealed() bool { return i.Cipher != cipherNone }
 
+// rooted says what the repository's root key is.
+func (i Info) rooted() string {
+	if !i.sealed() {
+		return "the repository is plain"
+	}
+	return "its root key is " + i.Root.String()
+}
+
 func (i Info) check() error {
 	unsupported := func(format string, args ...any) error {
 		return &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf(format, args...), Remedy: "use a release of ivd that knows this format"}
@@ -191,6 +199,12 @@ func (r *Repository) refresh(ctx context.Context) (Info, time.Time, error) {
 func (r *Repository) saw(info Info) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if info.Cipher != r.info.Cipher || info.Hash != r.info.Hash || info.Root != r.info.Root {
+		return &ivd.Error{
+			Kind: ivd.Corrupt, Op: fmt.Sprintf("%s of %s", repoName, r.st), Err: fmt.Errorf("it says now that %s, and before that %s", info.rooted(), r.info.rooted()),
+			Remedy: "find out who changed it",
+		}
+	}
 	if info.ID != r.info.ID || info.Domain != r.info.Domain {
 		return &ivd.Error{
 			Kind: ivd.Permanent, Op: r.st.String(), Err: fmt.Errorf("repository %s, domain %s, is there now instead of %s, domain %s", info.ID, info.Domain, r.info.ID, r.info.Domain),

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,42 @@ func TestOpenWithKeys(t *testing.T) {
 	}
 	_, err = repo.Init(t.Context(), r.Store, repo.InitOptions{Passphrase: "mine"})
 	refused(t, "made where its making was broken off", err, ivd.Exists)
+}
+
+// Who pins the root key takes no repo.json that names another one, or none.
+func TestRootIsPinned(t *testing.T) {
+	r, _ := sealedDisk(t)
+	root := r.Info().Root
+	openWith(t, r, repo.Keys{Passphrase: repotest.Passphrase, Root: root})
+	openWith(t, r, repo.Keys{Grant: r.Grant(), Root: root})
+	_, err := repo.OpenWith(t.Context(), r.Store, repo.Keys{Passphrase: repotest.Passphrase, Root: ivd.KeyID{1}})
+	refused(t, "another root", err, ivd.Corrupt)
+	_, err = repo.OpenWith(t.Context(), repotest.New(t).Store, repo.Keys{Root: root})
+	refused(t, "a plain repository", err, ivd.Corrupt)
+}
+
+// A repo.json that is put there while a repository is open is not taken for it.
+func TestRepositoryIsNotDowngradedWhileOpen(t *testing.T) {
+	for what, changes := range map[string]func(root string) []string{
+		"no cipher": func(root string) []string {
+			return []string{`"aes-256-gcm"`, `"none"`, `"blake3-256-keyed"`, `"blake3-256"`, `"root": "` + root + `",`, ""}
+		},
+		"another root": func(root string) []string { return []string{root, ivd.KeyID{1}.String()} },
+	} {
+		t.Run(what, func(t *testing.T) {
+			r, _ := sealedDisk(t)
+			path := filepath.Join(r.Dir, "repo.json")
+			b, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(path, []byte(strings.NewReplacer(changes(r.Info().Root.String())...).Replace(string(b))), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.OpenLease(t.Context(), repo.LeaseSpec{})
+			refused(t, "a lease", err, ivd.Corrupt)
+		})
+	}
 }
 
 // Who can write to the bucket cannot put keys of its own there.

@@ -28,6 +28,8 @@ type Keys struct {
 	Export     *keys.Export // backups only
 	Grant      *keys.Grant  // what a mover got of its coordinator
 
+	Root ivd.KeyID // of the only root key that is taken; zero: any, and none
+
 	// Beside a grant, and for reading beside an export: who is asked for what this
 	// process cannot do.
 	Packs    PackKeys
@@ -38,6 +40,12 @@ func (k Keys) any() bool { return k.Passphrase != "" || k.Export != nil || k.Gra
 
 // unlock opens the keys of the repository that r.info describes.
 func (r *Repository) unlock(ctx context.Context, k Keys) error {
+	if !k.Root.IsZero() && k.Root != r.info.Root {
+		return &ivd.Error{
+			Kind: ivd.Corrupt, Err: fmt.Errorf("%s says that %s, and repository.root is %s", repoName, r.info.rooted(), k.Root),
+			Remedy: "correct repository.url or repository.root; where neither is wrong, find out who changed " + string(repoName),
+		}
+	}
 	switch sealed := r.info.sealed(); {
 	case !sealed && !k.any():
 		return nil
