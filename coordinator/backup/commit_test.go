@@ -7,7 +7,7 @@ import (
 	"ivdmover/coordinator/coordtest"
 	"ivdmover/coordinator/engine"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // Where the answer to a commit is lost, and nobody can say whether the point is
@@ -15,15 +15,15 @@ import (
 // well and the lease is ended.
 func TestCommitWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
-	lost := storetest.Fault{On: storetest.Send, Prefix: "points/", After: storetest.ErrInjected}
-	blind := storetest.Fault{On: storetest.Get, Prefix: "points/", Before: ivd.Errorf(ivd.Denied, "no right to read"), Times: 1}
+	lost := faults.Fault{On: faults.Send, Prefix: "points/", After: faults.ErrInjected}
+	blind := faults.Fault{On: faults.Get, Prefix: "points/", Before: ivd.Errorf(ivd.Denied, "no right to read"), Times: 1}
 	for name, c := range map[string]struct {
-		faults []storetest.Fault
+		faults []faults.Fault
 		state  engine.State
 		leases int
 	}{
-		"seen":     {[]storetest.Fault{lost}, engine.Done, 0},
-		"in doubt": {[]storetest.Fault{lost, blind}, engine.Failed, 1},
+		"seen":     {[]faults.Fault{lost}, engine.Done, 0},
+		"in doubt": {[]faults.Fault{lost, blind}, engine.Failed, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,7 +19,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/repo/repotest"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // scrub compares what a store lists with the runs' lists of packs, as somebody does
@@ -110,7 +110,7 @@ func TestPackListIsRefused(t *testing.T) {
 			t.Parallel()
 			b := coordtest.New(t)
 			b.Disk("a", 8)
-			b.Faulty(storetest.Fault{On: storetest.Put, Prefix: "runs/", Before: ivd.Errorf(c.kind, "no")})
+			b.Faulty(faults.Fault{On: faults.Put, Prefix: "runs/", Before: ivd.Errorf(c.kind, "no")})
 			b.Mover("m1")
 			s, _ := b.Serving("one")
 			v := b.Until(s, b.Begin(s, backup.Request{All: true}).ID, coordtest.Ended)

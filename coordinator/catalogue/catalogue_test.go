@@ -10,8 +10,8 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store/faults"
 	"ivdmover/shared/store/open"
-	"ivdmover/shared/store/storetest"
 )
 
 const disk = ivd.DiskID("0b7c9d4e-1111-4222-8333-444455556666")
@@ -162,7 +162,7 @@ func TestPointThatCannotBeReadNow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := storetest.NewFaulty(t, folder)
+	st := faults.New(t, folder)
 	r, err := repo.Init(t.Context(), st, repo.InitOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestPointThatCannotBeReadNow(t *testing.T) {
 	evening := time.Date(2026, 11, 24, 23, 15, 2, 0, time.UTC)
 	first := commit(t, r, evening, "")
 	second := commit(t, r, evening.Add(24*time.Hour), first.ID)
-	st.Add(storetest.Fault{On: storetest.Get, Prefix: "points/" + string(second.ID), Times: 2, Before: storetest.ErrInjected})
+	st.Add(faults.Fault{On: faults.Get, Prefix: "points/" + string(second.ID), Times: 2, Before: faults.ErrInjected})
 	a := New(r)
 	points, err := a.Points(t.Context(), Disk{})
 	if err != nil || len(points) != 2 || points[0].Name != "data" || points[1].ID != second.ID || points[1].Failure == nil || points[1].Failure.Kind != ivd.Transient {

@@ -12,7 +12,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo/repotest"
 	"ivdmover/shared/store"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // two makes a point with a data pack of its own, and a child that needs that and one
@@ -52,17 +52,17 @@ func TestMark(t *testing.T) {
 		points := listed(t, c, func(p []catalogue.Point) error { return c.Mark(t.Context(), p, false) })
 		return [2]int{len(points[0].Damaged), len(points[1].Damaged)}
 	}
-	reads := r.Store.Calls(storetest.ReadAt)
-	if got := mark(); got != [2]int{} || r.Store.Calls(storetest.ReadAt) != reads {
-		t.Errorf("nothing is retired: %v, %d reads", got, r.Store.Calls(storetest.ReadAt)-reads)
+	reads := r.Store.Calls(faults.ReadAt)
+	if got := mark(); got != [2]int{} || r.Store.Calls(faults.ReadAt) != reads {
+		t.Errorf("nothing is retired: %v, %d reads", got, r.Store.Calls(faults.ReadAt)-reads)
 	}
 	r.Retire(data[1])
 	if got := mark(); got != [2]int{0, 1} {
 		t.Errorf("the child's pack is retired: %v", got)
 	}
-	reads = r.Store.Calls(storetest.ReadAt)
-	if got := mark(); got != [2]int{0, 1} || r.Store.Calls(storetest.ReadAt) != reads {
-		t.Errorf("again: %v, %d reads", got, r.Store.Calls(storetest.ReadAt)-reads)
+	reads = r.Store.Calls(faults.ReadAt)
+	if got := mark(); got != [2]int{0, 1} || r.Store.Calls(faults.ReadAt) != reads {
+		t.Errorf("again: %v, %d reads", got, r.Store.Calls(faults.ReadAt)-reads)
 	}
 	r.Retire(data[0])
 	if got := mark(); got != [2]int{1, 2} {
@@ -80,7 +80,7 @@ func TestMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.ReadAt, Before: faults.ErrInjected})
 	if err := c.Mark(t.Context(), points, false); ivd.KindOf(err) != ivd.Transient {
 		t.Errorf("an outage: %v", err)
 	}
@@ -125,7 +125,7 @@ func TestCheck(t *testing.T) {
 				p, data := two(t, r)
 				bad, hurt := damage(r, p, data)
 				if readOnly && bad != (ivd.PackID{}) {
-					r.Store.Add(storetest.Fault{On: storetest.Put, Prefix: "retired/", Before: storetest.ErrInjected})
+					r.Store.Add(faults.Fault{On: faults.Put, Prefix: "retired/", Before: faults.ErrInjected})
 				}
 				c := catalogue.New(r.Repository)
 				var told []string // by one goroutine, until all points are checked
@@ -170,8 +170,8 @@ func TestCheckLists(t *testing.T) {
 	gone := r.Place(d, 3).Pack
 	r.Delete(format.DataPack, gone)
 	c := catalogue.New(r.Repository)
-	stats := r.Store.Calls(storetest.Stat)
-	r.Store.Add(storetest.Fault{On: storetest.List, Prefix: "data/", Do: func(store.Name) {}}) // a test fails where it does not happen
+	stats := r.Store.Calls(faults.Stat)
+	r.Store.Add(faults.Fault{On: faults.List, Prefix: "data/", Do: func(store.Name) {}}) // a test fails where it does not happen
 	points := listed(t, c, func(p []catalogue.Point) error { return c.Check(t.Context(), p) })
 	for i := range points {
 		if !slices.Equal(points[i].Damaged, []ivd.PackID{gone}) {
@@ -179,7 +179,7 @@ func TestCheckLists(t *testing.T) {
 		}
 	}
 	// The one that is gone, twice, and each point's two index packs.
-	if n := r.Store.Calls(storetest.Stat) - stats; n != 2+4 {
+	if n := r.Store.Calls(faults.Stat) - stats; n != 2+4 {
 		t.Errorf("%d HEADs", n)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/faults"
 	"ivdmover/shared/store/storetest"
 )
 
@@ -220,9 +221,9 @@ func (b *Bench) Condemn(packs ...ivd.PackID) {
 
 // Faulty has the coordinators made from now on work with a store that fails as
 // scripted.
-func (b *Bench) Faulty(faults ...storetest.Fault) {
+func (b *Bench) Faulty(script ...faults.Fault) {
 	b.Helper()
 	var err error
-	b.Repo, err = repo.Open(b.Context(), storetest.NewFaulty(b, b.StoreClock, faults...))
+	b.Repo, err = repo.Open(b.Context(), faults.New(b, b.StoreClock, script...))
 	b.Must(err)
 }

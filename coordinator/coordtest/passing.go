@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"ivdmover/shared/repo"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // Passing counts the calls to the vCenter and to the store, and has one of them fail, as
@@ -24,8 +24,8 @@ func (b *Bench) Passing() *Passing {
 	b.Helper()
 	p := &Passing{}
 	b.Wire.Intercept(func(method, _ string) error { return p.next(method, errors.New("away for a moment")) })
-	st := storetest.NewFaulty(b, b.StoreClock)
-	st.Each = func(m storetest.Method, name string) error { return p.next(string(m)+" "+name, storetest.ErrInjected) }
+	st := faults.New(b, b.StoreClock)
+	st.Each = func(m faults.Method, name string) error { return p.next(string(m)+" "+name, faults.ErrInjected) }
 	var err error
 	b.Repo, err = repo.Open(b.Context(), st)
 	b.Must(err)

@@ -15,7 +15,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // half is a little more than half of a lease's life.
@@ -125,7 +125,7 @@ func TestNextLeaseCannotBeOpened(t *testing.T) {
 	b.Disk("a", 8)
 	m := b.Mover("m1")
 	release := hold(m)
-	b.Faulty(storetest.Fault{On: storetest.Put, Prefix: "leases/", Call: 2, Before: storetest.ErrInjected})
+	b.Faulty(faults.Fault{On: faults.Put, Prefix: "leases/", Call: 2, Before: faults.ErrInjected})
 	c, _ := b.Serving("one")
 	v := b.Begin(c, backup.Request{All: true})
 	b.Until(c, v.ID, func(v engine.View) bool { return coordtest.AtStep(engine.Moving)(v) && len(m.Began()) > 0 })
@@ -171,7 +171,7 @@ func TestLeaseThatIsGoneAndNoOther(t *testing.T) {
 	m := b.Mover("m1")
 	release := hold(m)
 	no := &ivd.Error{Kind: ivd.Denied, Err: errors.New("no rights to write leases")}
-	b.Faulty(storetest.Fault{On: storetest.Put, Prefix: "leases/", Call: 2, Times: storetest.Always, Before: no})
+	b.Faulty(faults.Fault{On: faults.Put, Prefix: "leases/", Call: 2, Times: faults.Always, Before: no})
 	c, _ := b.Serving("one")
 	v := b.Begin(c, backup.Request{All: true})
 	b.Until(c, v.ID, func(v engine.View) bool { return coordtest.AtStep(engine.Moving)(v) && len(m.Began()) > 0 })

@@ -16,7 +16,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/store"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // The coordinator dies around each call with which a restore ends, and is started
@@ -27,10 +27,10 @@ func TestCoordinatorDiesAtTheEndOfARestore(t *testing.T) {
 	nobody := errors.New("nobody waits any more")
 	for name, arm := range map[string]func(b *coordtest.Bench, die func()){
 		"before the record is stored": func(b *coordtest.Bench, die func()) {
-			b.Faulty(storetest.Fault{On: storetest.Send, Prefix: "restores/", Do: func(store.Name) { die() }, Delay: time.Hour})
+			b.Faulty(faults.Fault{On: faults.Send, Prefix: "restores/", Do: func(store.Name) { die() }, Delay: time.Hour})
 		},
 		"when the record is stored, unknown to it": func(b *coordtest.Bench, die func()) {
-			b.Faulty(storetest.Fault{On: storetest.Send, Prefix: "restores/", Do: func(store.Name) { die() }, After: storetest.ErrInjected})
+			b.Faulty(faults.Fault{On: faults.Send, Prefix: "restores/", Do: func(store.Name) { die() }, After: faults.ErrInjected})
 		},
 		"before the marks are removed": func(b *coordtest.Bench, die func()) { dieBefore(b, "VCenterUpdateVStorageObjectMetadataEx_Task", die) },
 		"when the marks are removed": func(b *coordtest.Bench, die func()) {

@@ -8,7 +8,7 @@ import (
 	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/dir"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // Whichever request of the store fails, the attempt fails with that error, never
@@ -18,7 +18,7 @@ func TestEveryRequestMayFail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	faulty := storetest.NewFaulty(t, st)
+	faulty := faults.New(t, st)
 	r, err := repo.Init(t.Context(), faulty, repo.InitOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestEveryRequestMayFail(t *testing.T) {
 	attempt := func(l repo.Lease, rec *job.Record) error {
 		return b.attempt(t.Context(), b.writer(l), b.job(l, g, spec), rec, d, nil)
 	}
-	for _, m := range []storetest.Method{storetest.Put, storetest.ReadAt} {
+	for _, m := range []faults.Method{faults.Put, faults.ReadAt} {
 		for call := 1; ; call++ {
 			l := b.lease(repo.WriteLease)
 			j := b.job(l, g, spec)
@@ -55,7 +55,7 @@ func TestEveryRequestMayFail(t *testing.T) {
 			}
 			l = b.lease(repo.WriteLease)
 			rec = b.record(b.job(l, g, spec))
-			faulty.Add(storetest.Fault{On: m, Call: call, Before: down})
+			faulty.Add(faults.Fault{On: m, Call: call, Before: down})
 			if err := attempt(l, &rec); ivd.KindOf(err) != ivd.Transient || rec.State == job.Done {
 				t.Fatalf("%s %d failed: %v, the job is %q", m, call, err, rec.State)
 			}
@@ -70,10 +70,10 @@ func TestEveryRequestMayFail(t *testing.T) {
 	}
 
 	p, _ := b.backup(d, cs, spec)
-	before := faulty.Calls(storetest.ReadAt)
+	before := faulty.Calls(faults.ReadAt)
 	b.restore(p)
-	for call := range faulty.Calls(storetest.ReadAt) - before {
-		faulty.Add(storetest.Fault{On: storetest.ReadAt, Call: call + 1, Before: down})
+	for call := range faulty.Calls(faults.ReadAt) - before {
+		faulty.Add(faults.Fault{On: faults.ReadAt, Call: call + 1, Before: down})
 		target, rec := newMemoryDisk(d.capacity), job.Record{}
 		if err := b.restoreAttempt(t.Context(), *b.restoreJob(p, true), &rec, target, nil); ivd.KindOf(err) != ivd.Transient || rec.State == job.Done {
 			t.Fatalf("read %d failed: %v, the job is %q", call+1, err, rec.State)

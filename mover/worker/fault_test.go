@@ -32,7 +32,7 @@ func always(call string, code int) []script.Fault {
 	return []script.Fault{{Call: call, Do: script.Code(code), Times: script.Always}}
 }
 
-var faults = []fault{
+var libraryFaults = []fault{
 	{name: "the login expired, and the next is good", rules: []script.Fault{{Call: "Open", Do: script.Code(3047)}}, by: "nbdssl", asked: 2},
 	{name: "each login has expired", rules: always("Open", 3046), kind: ivd.Expired, asked: 2, healed: true},
 	{name: "host goes into maintenance, at the opening", rules: always("Open", 14014), kind: ivd.Transient, healed: true},
@@ -64,7 +64,7 @@ func TestFaultsEndJobsAsTheyShould(t *testing.T) {
 	w := newWard(t, 2)
 	w.host(disk.Options{Transports: []string{"nbdssl"}})
 	w.occupy()() // the library learns with the first disk where the script lies
-	for i, f := range faults {
+	for i, f := range libraryFaults {
 		t.Run(f.name, func(t *testing.T) {
 			w.host(disk.Options{Transports: []string{"nbdssl"}})
 			m := w.start(fmt.Sprintf("m%d", i), 1, pipeline.Limits{})

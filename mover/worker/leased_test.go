@@ -8,7 +8,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/repo/repotest"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // What may not be built on is read once for all jobs of a lease, and counts in the
@@ -21,7 +21,7 @@ func TestListsAreReadOncePerLease(t *testing.T) {
 	m := budget.NewMemory(1<<20, nil)
 	w := writers{repository: r.Repository, mover: "m", dedup: 1 << 20, memory: m, open: map[ivd.LeaseID]*leased{}}
 	first := r.Lease(repo.WriteLease)
-	before := r.Store.Calls(storetest.List)
+	before := r.Store.Calls(faults.List)
 	use := func(lease ivd.LeaseID) (l *leased, release func()) {
 		t.Helper()
 		l, release, err := w.get(t.Context(), lease)
@@ -31,7 +31,7 @@ func TestListsAreReadOncePerLease(t *testing.T) {
 		return l, release
 	}
 	a, release := use(first.ID)
-	lists := r.Store.Calls(storetest.List) - before
+	lists := r.Store.Calls(faults.List) - before
 	for range 20 {
 		b, release := use(first.ID)
 		release()
@@ -39,7 +39,7 @@ func TestListsAreReadOncePerLease(t *testing.T) {
 			t.Fatal("another writer under the same lease")
 		}
 	}
-	if n := r.Store.Calls(storetest.List) - before; n != lists {
+	if n := r.Store.Calls(faults.List) - before; n != lists {
 		t.Errorf("21 jobs list %d folders, one lists %d", n, lists)
 	}
 	const size = 3 * int64(len(ivd.PackID{}))
@@ -69,12 +69,12 @@ func TestPointIsOpenedOncePerLease(t *testing.T) {
 	lease := r.LeaseOf(repo.ReadLease, 2*time.Hour)
 	get := func(lease ivd.LeaseID) int {
 		t.Helper()
-		before := r.Store.Calls(storetest.List)
+		before := r.Store.Calls(faults.List)
 		l, got, err := s.get(t.Context(), lease, p.ID)
 		if err != nil || l.ID != lease || got.ID != p.ID {
 			t.Fatalf("%+v, %+v, %v", l, got.ID, err)
 		}
-		return r.Store.Calls(storetest.List) - before
+		return r.Store.Calls(faults.List) - before
 	}
 	if n := get(lease.ID); n != 1 {
 		t.Errorf("the first job lists %d folders", n)

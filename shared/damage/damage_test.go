@@ -11,7 +11,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/repo/repotest"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 var geometry = ivd.Geometry{Capacity: 2*ivd.ChunksPerSpan*ivd.MinChunkSize + 1000, ChunkSize: ivd.MinChunkSize}
@@ -59,9 +59,9 @@ func TestOf(t *testing.T) {
 	look(of(data[0]), []ivd.Extent{at(6, 1)}, data[0])
 	look(of(data[1]), nil)
 	r.Delete(format.DataPack, data[0])
-	asked := r.Store.Calls(storetest.ReadAt)
+	asked := r.Store.Calls(faults.ReadAt)
 	look(of(data[0]), []ivd.Extent{at(5, 2), at(9, 1)}, data[0])
-	if n := r.Store.Calls(storetest.ReadAt) - asked; n != 3 { // the page, a node, and once for the pack
+	if n := r.Store.Calls(faults.ReadAt) - asked; n != 3 { // the page, a node, and once for the pack
 		t.Errorf("%d reads", n)
 	}
 	node := p.Nodes[1].Place
@@ -70,7 +70,7 @@ func TestOf(t *testing.T) {
 	home := p.Pages[0].Place
 	r.Damage(format.IndexPack, home.Pack, home.Offset+60)
 	look(of(), []ivd.Extent{{Length: geometry.Capacity}}, home.Pack)
-	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.ReadAt, Before: faults.ErrInjected})
 	if _, err := damage.Of(t.Context(), r.Repository, p.Point, of()); ivd.KindOf(err) != ivd.Transient {
 		t.Errorf("an outage: %v", err)
 	}
@@ -125,9 +125,9 @@ func TestRetire(t *testing.T) {
 		t.Errorf("since %s: %q", since, why)
 	}
 	// Again: nothing is stored.
-	puts := r.Store.Calls(storetest.Put)
-	if c, err := damage.Retire(t.Context(), r.Repository, "mover two", found[:1]); err != nil || len(c.Damaged) != 1 || r.Store.Calls(storetest.Put) != puts {
-		t.Errorf("again: %+v, %v, %d puts", c, err, r.Store.Calls(storetest.Put)-puts)
+	puts := r.Store.Calls(faults.Put)
+	if c, err := damage.Retire(t.Context(), r.Repository, "mover two", found[:1]); err != nil || len(c.Damaged) != 1 || r.Store.Calls(faults.Put) != puts {
+		t.Errorf("again: %+v, %v, %d puts", c, err, r.Store.Calls(faults.Put)-puts)
 	}
 	// A mistake is lifted, in whichever second, and so is that.
 	for range 2 {
@@ -139,11 +139,11 @@ func TestRetire(t *testing.T) {
 		}
 	}
 	// An outage retires nothing, and what cannot be stored is told.
-	r.Store.Add(storetest.Fault{On: storetest.Stat, Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.Stat, Before: faults.ErrInjected})
 	if _, err := damage.Retire(t.Context(), r.Repository, "x", []ivd.Damage{{Pack: ivd.PackID{8}}}); ivd.KindOf(err) != ivd.Transient || retired().Pack(ivd.PackID{8}) {
 		t.Errorf("an outage: %v", err)
 	}
-	r.Store.Add(storetest.Fault{On: storetest.Put, Prefix: "retired/", Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.Put, Prefix: "retired/", Before: faults.ErrInjected})
 	if c, err := damage.Retire(t.Context(), r.Repository, "x", []ivd.Damage{{Pack: ivd.PackID{8}}}); err == nil || len(c.Damaged) != 1 {
 		t.Errorf("not stored: %+v, %v", c, err)
 	}

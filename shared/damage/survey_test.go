@@ -11,7 +11,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo/repotest"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // A survey finds all that is wrong with what a point needs, reads nothing twice, and says
@@ -42,11 +42,11 @@ func TestSurvey(t *testing.T) {
 		t.Errorf("found %v, want %v; %d, %v", found, want, unread, err)
 	}
 	known := []ivd.PackID{data[0], node.Pack}
-	asked := r.Store.Calls(storetest.Stat)
+	asked := r.Store.Calls(faults.Stat)
 	if found, unread, err := survey(&damage.Survey{Room: 9, Known: known, Tick: func() { ticks.Add(1) }}); err != nil || unread != 0 || !slices.Equal(found, data[1:]) {
 		t.Errorf("beside those that are known: %v, %d, %v", found, unread, err)
 	}
-	if n := r.Store.Calls(storetest.Stat) - asked; n != 3 || ticks.Load() == 0 { // one is missing, and there are the other node and the page
+	if n := r.Store.Calls(faults.Stat) - asked; n != 3 || ticks.Load() == 0 { // one is missing, and there are the other node and the page
 		t.Errorf("%d packs were asked for, %d ticks", n, ticks.Load())
 	}
 	for name, s := range map[string]*damage.Survey{"no room": {}, "no time": {Room: 9, Over: func() bool { return true }}} {
@@ -64,7 +64,7 @@ func TestSurvey(t *testing.T) {
 	if found, unread, err := survey(&damage.Survey{Room: 9}); err != nil || unread != 0 || !slices.Equal(found, []ivd.PackID{home.Pack}) {
 		t.Errorf("without its page: %v, %d, %v", found, unread, err)
 	}
-	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.ReadAt, Before: faults.ErrInjected})
 	if found, unread, err := survey(&damage.Survey{Room: 9}); ivd.KindOf(err) != ivd.Transient || unread != geometry.Capacity || len(found) != 0 {
 		t.Errorf("an outage: %v, %d, %v", found, unread, err)
 	}

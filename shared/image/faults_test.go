@@ -17,7 +17,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo/repotest"
 	"ivdmover/shared/store"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 )
 
 // full is a disk of noise with a hole, in packs of many chunks.
@@ -117,15 +117,15 @@ func TestEveryRequestMayFail(t *testing.T) {
 			return b, err
 		},
 	} {
-		before := r.Store.Calls(storetest.ReadAt)
+		before := r.Store.Calls(faults.ReadAt)
 		if _, err := read(); err != nil {
 			t.Fatal(err)
 		}
-		calls := r.Store.Calls(storetest.ReadAt) - before
+		calls := r.Store.Calls(faults.ReadAt) - before
 		for call := range calls {
 			fresh := open(t, r, p)
-			r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "data/", Before: storetest.ErrInjected, Call: min(call+1, 3)})
-			if _, err := readAll(t.Context(), fresh, fresh.Whole()); !errors.Is(err, storetest.ErrInjected) {
+			r.Store.Add(faults.Fault{On: faults.ReadAt, Prefix: "data/", Before: faults.ErrInjected, Call: min(call+1, 3)})
+			if _, err := readAll(t.Context(), fresh, fresh.Whole()); !errors.Is(err, faults.ErrInjected) {
 				t.Fatalf("read %d failed: %v", call+1, err)
 			}
 			got, err := readAll(t.Context(), fresh, fresh.Whole())
@@ -134,7 +134,7 @@ func TestEveryRequestMayFail(t *testing.T) {
 			}
 		}
 	}
-	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "index/", Before: storetest.ErrInjected, Times: 2})
+	r.Store.Add(faults.Fault{On: faults.ReadAt, Prefix: "index/", Before: faults.ErrInjected, Times: 2})
 	fresh := open(t, r, p)
 	for range 2 {
 		_, err := readAll(t.Context(), fresh, fresh.Whole())
@@ -167,7 +167,7 @@ func TestNeighboursAreFetchedTogether(t *testing.T) {
 	im := open(t, r, p)
 	requests := func(read func()) int64 {
 		var n atomic.Int64
-		r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "data/", Times: storetest.Always, Do: func(store.Name) { n.Add(1) }})
+		r.Store.Add(faults.Fault{On: faults.ReadAt, Prefix: "data/", Times: faults.Always, Do: func(store.Name) { n.Add(1) }})
 		read()
 		return n.Load()
 	}
@@ -246,7 +246,7 @@ func TestBreakingOff(t *testing.T) {
 	for n := range 6 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		seen := 0
-		r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "data/", Times: storetest.Always, Delay: time.Millisecond})
+		r.Store.Add(faults.Fault{On: faults.ReadAt, Prefix: "data/", Times: faults.Always, Delay: time.Millisecond})
 		var last error
 		for p, err := range im.Pieces(ctx, ranges(im.Whole())) {
 			if last = err; err != nil {
@@ -310,7 +310,7 @@ func TestOpenWaitsForMemory(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("why")
-	r.Store.Add(storetest.Fault{On: storetest.Get, Prefix: "points/", Do: func(store.Name) { cancel(why) }})
+	r.Store.Add(faults.Fault{On: faults.Get, Prefix: "points/", Do: func(store.Name) { cancel(why) }})
 	_, err = image.Open(ctx, r.Repository, image.Options{Point: p.ID, Memory: m})
 	if !errors.Is(err, why) && !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)

@@ -17,6 +17,7 @@ import (
 	"ivdmover/shared/repo/repotest"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/faults"
 	"ivdmover/shared/store/storetest"
 )
 
@@ -73,10 +74,10 @@ type calls struct {
 func record(r *repotest.Repository) *calls {
 	c := &calls{}
 	for _, f := range []struct {
-		on     storetest.Method
+		on     faults.Method
 		prefix string
-	}{{storetest.Put, "leases/"}, {storetest.Get, "leases/"}, {storetest.List, "collect/"}, {storetest.Get, "points/"}, {storetest.ReadAt, ""}} {
-		r.Store.Add(storetest.Fault{On: f.on, Prefix: f.prefix, Times: storetest.Always, Do: func(n store.Name) {
+	}{{faults.Put, "leases/"}, {faults.Get, "leases/"}, {faults.List, "collect/"}, {faults.Get, "points/"}, {faults.ReadAt, ""}} {
+		r.Store.Add(faults.Fault{On: f.on, Prefix: f.prefix, Times: faults.Always, Do: func(n store.Name) {
 			folder, _, _ := strings.Cut(string(n), "/")
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -223,7 +224,7 @@ func TestCondemnedInTheMiddle(t *testing.T) {
 func TestNoOtherLeaseToBeHad(t *testing.T) {
 	r, p := twoSpans(t)
 	im := open(t, r, p)
-	down := storetest.Fault{On: storetest.Put, Prefix: "leases/", Before: storetest.ErrInjected, Times: 3}
+	down := faults.Fault{On: faults.Put, Prefix: "leases/", Before: faults.ErrInjected, Times: 3}
 	r.Pass(23 * time.Hour)
 	r.Store.Add(down)
 	mustSpan(t, im, 0) // tries, in vain

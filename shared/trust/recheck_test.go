@@ -11,7 +11,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo/repotest"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 	"ivdmover/shared/trust"
 )
 
@@ -127,10 +127,10 @@ func TestUnknownEndIsNoDamage(t *testing.T) {
 		return b
 	})
 	w := open(t, r)
-	r.Store.Add(storetest.Fault{On: storetest.Stat, Prefix: "data/", Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.Stat, Prefix: "data/", Before: faults.ErrInjected})
 	_, err := w.ParentPage(t.Context(), x.Pages[0], taking(r, 0))
 	wantKind(t, err, ivd.Transient)
-	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "data/", Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.ReadAt, Prefix: "data/", Before: faults.ErrInjected})
 	_, err = w.ParentPage(t.Context(), x.Pages[0], taking(r, 0))
 	wantKind(t, err, ivd.Transient)
 	w.Account()
@@ -226,7 +226,7 @@ func TestSuspect(t *testing.T) {
 	if ok, err := w.Pack(t.Context(), format.IndexPack, x.home, time.Time{}); err != nil || ok {
 		t.Errorf("it is trusted: %t, %v", ok, err)
 	}
-	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "index/", Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.ReadAt, Prefix: "index/", Before: faults.ErrInjected})
 	wantKind(t, w.Suspect(t.Context(), format.IndexPack, x.nodes[0], nil), ivd.Transient)
 }
 
@@ -239,11 +239,11 @@ func TestRefresh(t *testing.T) {
 	r.Retire(x.data[0])
 	for _, later := range []time.Duration{0, time.Hour} {
 		w.Later(later)
-		lists := r.Store.Calls(storetest.List)
+		lists := r.Store.Calls(faults.List)
 		if err := w.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := r.Store.Calls(storetest.List) - lists; (n > 0) != (later > 0) || n > 2 {
+		if n := r.Store.Calls(faults.List) - lists; (n > 0) != (later > 0) || n > 2 {
 			t.Errorf("%s later: %d lists", later, n)
 		}
 		if ok, err := w.Pack(t.Context(), format.DataPack, x.data[0], r.Now()); err != nil || ok != (later == 0) || w.Retired(x.data[0]) == ok {
@@ -255,10 +255,10 @@ func TestRefresh(t *testing.T) {
 // Where a listing is cheaper than to ask for each of the packs, they are listed, and what
 // is found is the same, also where the listing fails.
 func TestManyAreListed(t *testing.T) {
-	for name, fault := range map[string]*storetest.Fault{
+	for name, fault := range map[string]*faults.Fault{
 		"listed":                   nil,
-		"the listing fails":        {On: storetest.List, Prefix: "data/", Before: storetest.ErrInjected},
-		"the listing is cut short": {On: storetest.List, Prefix: "data/", After: storetest.ErrInjected},
+		"the listing fails":        {On: faults.List, Prefix: "data/", Before: faults.ErrInjected},
+		"the listing is cut short": {On: faults.List, Prefix: "data/", After: faults.ErrInjected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := repotest.New(t)
@@ -277,7 +277,7 @@ func TestManyAreListed(t *testing.T) {
 			if fault != nil {
 				r.Store.Add(*fault)
 			}
-			lists, stats := r.Store.Calls(storetest.List), r.Store.Calls(storetest.Stat)
+			lists, stats := r.Store.Calls(faults.List), r.Store.Calls(faults.Stat)
 			p, err := w.ParentPage(t.Context(), x.Pages[0], taking(r, 0))
 			if err != nil {
 				t.Fatal(err)
@@ -286,7 +286,7 @@ func TestManyAreListed(t *testing.T) {
 			if p.Takeable(0) || p.Trusted(gone) || p.Trusted(short) || !p.Trusted(r.Place(d, 4).Pack) || len(found) != 2 {
 				t.Errorf("span 0 takeable %t, found %v", p.Takeable(0), found)
 			}
-			lists, stats = r.Store.Calls(storetest.List)-lists, r.Store.Calls(storetest.Stat)-stats
+			lists, stats = r.Store.Calls(faults.List)-lists, r.Store.Calls(faults.Stat)-stats
 			want := 3 // those two and the index pack
 			if fault != nil && fault.Before != nil {
 				want = 21

@@ -10,7 +10,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/repo/repotest"
-	"ivdmover/shared/store/storetest"
+	"ivdmover/shared/store/faults"
 	"ivdmover/shared/trust"
 )
 
@@ -70,7 +70,7 @@ func TestOpenRefuses(t *testing.T) {
 	_, err := trust.Open(t.Context(), r.Repository, "none", trust.Recheck)
 	wantKind(t, err, ivd.Expired)
 	l := r.Lease(repo.WriteLease)
-	r.Store.Add(storetest.Fault{On: storetest.List, Prefix: "collect/", Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.List, Prefix: "collect/", Before: faults.ErrInjected})
 	_, err = trust.Open(t.Context(), r.Repository, l.ID, trust.Recheck)
 	wantKind(t, err, ivd.Transient)
 	x, err := trust.Open(t.Context(), r.Repository, l.ID, trust.Recheck)
@@ -104,13 +104,13 @@ func TestPack(t *testing.T) {
 	if !trusted(gone, 6*day+23*time.Hour) {
 		t.Error("a pack that was there less than 7 days ago, and is on no list, is not trusted")
 	}
-	if n := r.Store.Calls(storetest.Stat); n != 0 {
+	if n := r.Store.Calls(faults.Stat); n != 0 {
 		t.Errorf("the store was asked %d times without need", n)
 	}
 	if trusted(ivd.PackID{4}, 7*day) {
 		t.Error("a pack that is known to have been there for no less than 7 days is trusted unasked")
 	}
-	asked := r.Store.Calls(storetest.Stat)
+	asked := r.Store.Calls(faults.Stat)
 	// What is known for longer is asked for, once.
 	for range 2 {
 		if !trusted(p.data[0], 8*day) || !trusted(p.home, 7*day+time.Minute) {
@@ -120,11 +120,11 @@ func TestPack(t *testing.T) {
 			t.Error("a pack that is gone is trusted")
 		}
 	}
-	if n, want := r.Store.Calls(storetest.Stat)-asked, 3; n != want {
+	if n, want := r.Store.Calls(faults.Stat)-asked, 3; n != want {
 		t.Errorf("the store was asked %d times, want %d", n, want)
 	}
 	// An outage is no absence, and is not kept in mind as one.
-	r.Store.Add(storetest.Fault{On: storetest.Stat, Prefix: "index/", Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.Stat, Prefix: "index/", Before: faults.ErrInjected})
 	_, err := x.Pack(t.Context(), format.IndexPack, ivd.PackID{9}, r.Now().Add(-8*day))
 	wantKind(t, err, ivd.Transient)
 	if trusted(ivd.PackID{9}, 8*day) || !trusted(p.nodes[0], 8*day) {
@@ -219,7 +219,7 @@ func TestParentPageGrown(t *testing.T) {
 	cut.ChunkSize *= 2
 	_, err := w.ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: cut})
 	wantKind(t, err, ivd.Invalid)
-	r.Store.Add(storetest.Fault{On: storetest.ReadAt, Prefix: "index/", Before: storetest.ErrInjected})
+	r.Store.Add(faults.Fault{On: faults.ReadAt, Prefix: "index/", Before: faults.ErrInjected})
 	_, err = w.ParentPage(t.Context(), x.Pages[0], trust.Taking{SealedAt: r.Now(), Parent: geometry, Child: geometry})
 	wantKind(t, err, ivd.Transient)
 	r.Damage(format.IndexPack, x.home, x.Pages[0].Place.Offset+60)

@@ -13,13 +13,14 @@ import (
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/faults"
 	"ivdmover/shared/store/storetest"
 )
 
 // Repository is a repository for a test.
 type Repository struct {
 	*repo.Repository
-	Store *storetest.Faulty // all of the repository's calls go through it
+	Store *faults.Store // all of the repository's calls go through it
 	Clock *storetest.Clock
 	Dir   string
 
@@ -48,7 +49,7 @@ func NewWith(t testing.TB, o repo.InitOptions) *Repository {
 	must(t, err)
 	t.Cleanup(func() { _ = st.Close() })
 	r := &Repository{Clock: &storetest.Clock{Store: st}, Dir: folder, t: t, places: map[ivd.ContentID]ivd.Place{}}
-	r.Store = storetest.NewFaulty(t, r.Clock)
+	r.Store = faults.New(t, r.Clock)
 	r.Repository, err = repo.Init(t.Context(), r.Store, o)
 	must(t, err)
 	return r

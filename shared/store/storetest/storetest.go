@@ -1,6 +1,5 @@
 // Package storetest is what every implementation of store.Store must pass (Run),
-// a store that fails on purpose (Faulty), and a real S3 service for tests (S3).
-// Only tests import it.
+// and a real S3 service for tests (S3). Only tests import it.
 package storetest
 
 import (

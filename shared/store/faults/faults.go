@@ -1,4 +1,8 @@
-package storetest
+// Package faults is a store whose calls fail as a test has scripted it: before they
+// happen, after they have happened, or late. It passes on to another store what no
+// fault happens to. It promises that a test does not pass while one of its faults has
+// not happened. Only tests import it.
+package faults
 
 import (
 	"context"
@@ -50,9 +54,9 @@ const Always = 1 << 30
 // ErrInjected is a transient fault, for Before and After.
 var ErrInjected error = &ivd.Error{Kind: ivd.Transient, Err: errors.New("injected fault")}
 
-// Faulty is a store whose calls fail as a test has scripted it. A test ends in
+// Store is a store whose calls fail as a test has scripted it. A test ends in
 // failure when one of its faults has not happened.
-type Faulty struct {
+type Store struct {
 	store.Store
 	// ListPage is how many objects one request of a listing is said to tell of, where it
 	// is not zero: as of a service, whatever the store is.
@@ -72,9 +76,9 @@ type script struct {
 	hit  int // of these, those it happened to
 }
 
-// NewFaulty wraps a store.
-func NewFaulty(t testing.TB, s store.Store, faults ...Fault) *Faulty {
-	f := &Faulty{Store: s, calls: map[Method]int{}}
+// New wraps a store.
+func New(t testing.TB, s store.Store, faults ...Fault) *Store {
+	f := &Store{Store: s, calls: map[Method]int{}}
 	for _, x := range faults {
 		f.Add(x)
 	}
@@ -87,7 +91,7 @@ func NewFaulty(t testing.TB, s store.Store, faults ...Fault) *Faulty {
 }
 
 // Add scripts one more fault; it counts calls from now on.
-func (f *Faulty) Add(x Fault) {
+func (f *Store) Add(x Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x.Call, x.Times = max(x.Call, 1), max(x.Times, 1)
@@ -96,7 +100,7 @@ func (f *Faulty) Add(x Fault) {
 
 // Unused describes the faults that have not happened, or not as often as they
 // should.
-func (f *Faulty) Unused() []string {
+func (f *Store) Unused() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []string
@@ -109,14 +113,14 @@ func (f *Faulty) Unused() []string {
 }
 
 // Calls counts the calls of a method, those that failed included.
-func (f *Faulty) Calls(m Method) int {
+func (f *Store) Calls(m Method) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.calls[m]
 }
 
 // next counts a call and takes the faults that happen to it.
-func (f *Faulty) next(m Method, name string) []Fault {
+func (f *Store) next(m Method, name string) []Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls[m]++
@@ -134,7 +138,7 @@ func (f *Faulty) next(m Method, name string) []Fault {
 }
 
 // run lets a call happen between what its faults do before and after it.
-func (f *Faulty) run(ctx context.Context, m Method, name string, call func() error) error {
+func (f *Store) run(ctx context.Context, m Method, name string, call func() error) error {
 	if f.Each != nil {
 		if err := f.Each(m, name); err != nil {
 			return err
@@ -176,19 +180,19 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // Properties is store.Store's.
-func (f *Faulty) Properties() store.Properties {
+func (f *Store) Properties() store.Properties {
 	p := f.Store.Properties()
 	p.ListPage = max(p.ListPage, f.ListPage)
 	return p
 }
 
 // Put is store.Store's.
-func (f *Faulty) Put(ctx context.Context, name store.Name, body []byte) error {
+func (f *Store) Put(ctx context.Context, name store.Name, body []byte) error {
 	return f.run(ctx, Put, string(name), func() error { return f.Store.Put(ctx, name, body) })
 }
 
 // Get is store.Store's.
-func (f *Faulty) Get(ctx context.Context, name store.Name, limit int64) (o store.Object, err error) {
+func (f *Store) Get(ctx context.Context, name store.Name, limit int64) (o store.Object, err error) {
 	err = f.run(ctx, Get, string(name), func() (err error) {
 		o, err = f.Store.Get(ctx, name, limit)
 		return err
@@ -197,12 +201,12 @@ func (f *Faulty) Get(ctx context.Context, name store.Name, limit int64) (o store
 }
 
 // ReadAt is store.Store's.
-func (f *Faulty) ReadAt(ctx context.Context, name store.Name, p []byte, offset int64) error {
+func (f *Store) ReadAt(ctx context.Context, name store.Name, p []byte, offset int64) error {
 	return f.run(ctx, ReadAt, string(name), func() error { return f.Store.ReadAt(ctx, name, p, offset) })
 }
 
 // Stat is store.Store's.
-func (f *Faulty) Stat(ctx context.Context, name store.Name) (i store.Info, err error) {
+func (f *Store) Stat(ctx context.Context, name store.Name) (i store.Info, err error) {
 	err = f.run(ctx, Stat, string(name), func() (err error) {
 		i, err = f.Store.Stat(ctx, name)
 		return err
@@ -212,7 +216,7 @@ func (f *Faulty) Stat(ctx context.Context, name store.Name) (i store.Info, err e
 
 // List is store.Store's. A fault Before comes before the first object, one After
 // behind the last.
-func (f *Faulty) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
+func (f *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
 		stopped := false
 		err := f.run(ctx, List, prefix, func() error {
@@ -234,17 +238,17 @@ func (f *Faulty) List(ctx context.Context, prefix string) iter.Seq2[store.Info, 
 }
 
 // Replace is store.Store's.
-func (f *Faulty) Replace(ctx context.Context, was store.Object, body []byte) error {
+func (f *Store) Replace(ctx context.Context, was store.Object, body []byte) error {
 	return f.run(ctx, Replace, string(was.Name), func() error { return f.Store.Replace(ctx, was, body) })
 }
 
 // Delete is store.Store's.
-func (f *Faulty) Delete(ctx context.Context, name store.Name) error {
+func (f *Store) Delete(ctx context.Context, name store.Name) error {
 	return f.run(ctx, Delete, string(name), func() error { return f.Store.Delete(ctx, name) })
 }
 
 // Prepare is store.Store's; what it makes is faulty too.
-func (f *Faulty) Prepare(ctx context.Context, lease ivd.LeaseID, name store.Name, body []byte, expiry time.Duration) (store.Pending, error) {
+func (f *Store) Prepare(ctx context.Context, lease ivd.LeaseID, name store.Name, body []byte, expiry time.Duration) (store.Pending, error) {
 	var p store.Pending
 	err := f.run(ctx, Prepare, string(name), func() (err error) {
 		p, err = f.Store.Prepare(ctx, lease, name, body, expiry)
@@ -256,16 +260,16 @@ func (f *Faulty) Prepare(ctx context.Context, lease ivd.LeaseID, name store.Name
 		}
 		return nil, err
 	}
-	return &faultyPending{Pending: p, f: f, name: name}, nil
+	return &pending{Pending: p, f: f, name: name}, nil
 }
 
-type faultyPending struct {
+type pending struct {
 	store.Pending
-	f    *Faulty
+	f    *Store
 	name store.Name
 }
 
 // Send is store.Pending's.
-func (p *faultyPending) Send(ctx context.Context) error {
+func (p *pending) Send(ctx context.Context) error {
 	return p.f.run(ctx, Send, string(p.name), func() error { return p.Pending.Send(ctx) })
 }

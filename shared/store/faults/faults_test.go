@@ -1,4 +1,4 @@
-package storetest_test
+package faults_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/faults"
 	"ivdmover/shared/store/storetest"
 )
 
@@ -21,22 +22,22 @@ func folder(t *testing.T) store.Store {
 	return s
 }
 
-func TestFaultyPassesWithoutFaults(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return storetest.NewFaulty(t, folder(t)) })
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return faults.New(t, folder(t)) })
 }
 
 func TestFaultsHappenAsScripted(t *testing.T) {
 	ctx := t.Context()
 	lost := errors.New("answer lost")
 	var called []store.Name
-	s := storetest.NewFaulty(t, folder(t),
-		storetest.Fault{On: storetest.Put, Prefix: "data/", Call: 2, Before: storetest.ErrInjected},
-		storetest.Fault{On: storetest.Put, Prefix: "data/", Call: 3, After: lost},
-		storetest.Fault{On: storetest.Get, Times: storetest.Always, Do: func(n store.Name) { called = append(called, n) }},
-		storetest.Fault{On: storetest.Send, After: lost},
-		storetest.Fault{On: storetest.List, Prefix: "data", After: lost},
+	s := faults.New(t, folder(t),
+		faults.Fault{On: faults.Put, Prefix: "data/", Call: 2, Before: faults.ErrInjected},
+		faults.Fault{On: faults.Put, Prefix: "data/", Call: 3, After: lost},
+		faults.Fault{On: faults.Get, Times: faults.Always, Do: func(n store.Name) { called = append(called, n) }},
+		faults.Fault{On: faults.Send, After: lost},
+		faults.Fault{On: faults.List, Prefix: "data", After: lost},
 	)
-	for i, want := range []error{nil, nil, storetest.ErrInjected, lost, nil} {
+	for i, want := range []error{nil, nil, faults.ErrInjected, lost, nil} {
 		name := store.Name([]string{"x", "data/1", "data/2", "data/3", "data/4"}[i])
 		if err := s.Put(ctx, name, []byte("b")); !errors.Is(err, want) {
 			t.Errorf("put %s: %v, want %v", name, err, want)
@@ -47,8 +48,8 @@ func TestFaultsHappenAsScripted(t *testing.T) {
 			t.Errorf("get %s: %v", name, err)
 		}
 	}
-	if len(called) != 2 || s.Calls(storetest.Get) != 2 || s.Calls(storetest.Put) != 5 {
-		t.Errorf("callbacks %v, gets %d, puts %d", called, s.Calls(storetest.Get), s.Calls(storetest.Put))
+	if len(called) != 2 || s.Calls(faults.Get) != 2 || s.Calls(faults.Put) != 5 {
+		t.Errorf("callbacks %v, gets %d, puts %d", called, s.Calls(faults.Get), s.Calls(faults.Put))
 	}
 	p, err := s.Prepare(ctx, "l", "points/a", nil, time.Minute)
 	if err != nil {
@@ -72,7 +73,7 @@ func TestFaultsHappenAsScripted(t *testing.T) {
 
 func TestUnusedFaultsAreTold(t *testing.T) {
 	var inner recorder
-	s := storetest.NewFaulty(&inner, folder(t), storetest.Fault{On: storetest.Put, Call: 2, Before: storetest.ErrInjected})
+	s := faults.New(&inner, folder(t), faults.Fault{On: faults.Put, Call: 2, Before: faults.ErrInjected})
 	if err := s.Put(t.Context(), "a", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func TestUnusedFaultsAreTold(t *testing.T) {
 }
 
 func TestDelayEndsWithItsContext(t *testing.T) {
-	s := storetest.NewFaulty(t, folder(t), storetest.Fault{On: storetest.Put, Delay: time.Hour})
+	s := faults.New(t, folder(t), faults.Fault{On: faults.Put, Delay: time.Hour})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := s.Put(ctx, "a", nil); !errors.Is(err, context.DeadlineExceeded) {
