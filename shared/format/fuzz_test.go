@@ -212,7 +212,7 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored", "packs"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored", "packs", "signed"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
@@ -243,6 +243,7 @@ func decoders() map[format.Magic]func([]byte) error {
 		format.HooksMagic:     func(b []byte) error { _, err := format.DecodeHooks(b, at(hooksObject)); return err },
 		format.RestoredMagic:  func(b []byte) error { _, err := format.DecodeRestored(b, at(endObject)); return err },
 		format.RunMagic:       func(b []byte) error { _, err := format.DecodeRun(b, at(runObject)); return err },
+		format.SignedMagic:    func(b []byte) error { _, err := format.DecodeSigned(b, at(signedObject)); return err },
 		format.StoredMagic:    func(b []byte) error { _, err := format.DecodeStoredPacks(b, at(packsObject)); return err },
 		format.RetiredMagic: func(b []byte) error {
 			_, err := format.DecodePackList(format.RetiredMagic, b, at(markObject))

@@ -39,6 +39,7 @@ type golden struct {
 	hooks     format.Hooks
 	restored  format.Restored
 	packs     format.StoredPacks
+	signed    format.Signed
 }
 
 func makeGolden(t *testing.T) golden {
@@ -106,6 +107,7 @@ var (
 	runObject    = "runs/" + domain.String() + "/" + string(goldenRun)
 	endObject    = "restores/" + domain.String() + "/" + string(goldenRun) + "-" + string(goldenDisk)
 	packsObject  = runObject + ".packs"
+	signedObject = "repo.sig"
 )
 
 // records fills in the records that name a data pack and pages.
@@ -143,6 +145,7 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 		Disk: "8000c298-1111-4222-8333-444455556666", Name: "pvc-web-1-back", Ended: goldenTime.Add(time.Hour),
 	}
 	g.packs = format.StoredPacks{Head: head(packsObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []format.StoredPack{{ID: packRef(4).Pack, Kind: format.DataPack, Length: 16 << 20}, {ID: packRef(5).Pack, Kind: format.IndexPack, Length: 777}}}
+	g.signed = format.Signed{Head: head(signedObject), States: []format.SignedState{{Generation: 1, Sum: ivd.ContentID{9}}, {Generation: 2, Sum: ivd.ContentID{8}}}}
 	g.run = format.Run{
 		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
 		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
@@ -162,6 +165,7 @@ func (g golden) files(t *testing.T) map[string][]byte {
 		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
 		"restored": g.restored.Encode,
 		"packs":    g.packs.Encode,
+		"signed":   g.signed.Encode,
 	} {
 		b, err := encode()
 		if err != nil {
@@ -221,6 +225,7 @@ func TestGoldenWrite(t *testing.T) {
 		"run":      func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
 		"restored": func(b []byte) ([]byte, error) { return encoded(format.DecodeRestored(b, at(endObject))) },
 		"packs":    func(b []byte) ([]byte, error) { return encoded(format.DecodeStoredPacks(b, at(packsObject))) },
+		"signed":   func(b []byte) ([]byte, error) { return encoded(format.DecodeSigned(b, at(signedObject))) },
 	} {
 		old := readGolden(t, name)
 		if b, err := again(old); err != nil || !bytes.Equal(b, old) {
@@ -266,6 +271,8 @@ func TestGoldenRead(t *testing.T) {
 	check("restored", restored, g.restored, err)
 	packs, err := format.DecodeStoredPacks(readGolden(t, "packs"), at(packsObject))
 	check("packs", packs, g.packs, err)
+	signed, err := format.DecodeSigned(readGolden(t, "signed"), at(signedObject))
+	check("signed", signed, g.signed, err)
 	node, err := format.DecodeNode(readGolden(t, "node"), goldenGeometry, 1)
 	check("node", node.Chunks[255].ID, format.Sum(g.chunks[1]), err)
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)

@@ -27,7 +27,7 @@ const (
 // Secrecy is that of a kind of record.
 func (m Magic) Secrecy() Secrecy {
 	switch m {
-	case SlotMagic, RingMagic, StoredMagic, StoreMagic, ErasedMagic, VerifiedMagic:
+	case SlotMagic, RingMagic, SignedMagic, StoredMagic, StoreMagic, ErasedMagic, VerifiedMagic:
 		return Clear
 	case PointMagic, RunMagic, DrillMagic, RestoredMagic, PinMagic, HoldMagic:
 		return ByRecord

@@ -36,13 +36,14 @@ const (
 	StoreMagic       Magic = "IVDSTORE"
 	ErasedMagic      Magic = "IVDERASD"
 	StoredMagic      Magic = "IVDPACKS"
+	SignedMagic      Magic = "IVDRSIGN"
 )
 
 // Magics are all kinds of record.
 var Magics = []Magic{
 	PointMagic, LeaseMagic, WriterMagic, ForgottenMagic, PinMagic, HoldMagic, RetiredMagic, UnretiredMagic, VerifiedMagic,
 	QuarantinedMagic, CondemnedMagic, WaitsMagic, DoneMagic, HooksMagic, RingMagic, SlotMagic, RunMagic, RestoredMagic,
-	DrillMagic, StoreMagic, ErasedMagic, StoredMagic,
+	DrillMagic, StoreMagic, ErasedMagic, StoredMagic, SignedMagic,
 }
 
 const (

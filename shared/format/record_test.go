@@ -16,6 +16,7 @@ var goldenRecords = map[format.Magic]string{
 	format.PointMagic: "point", format.LeaseMagic: "lease", format.WriterMagic: "writer",
 	format.CondemnedMagic: "condemned", format.RetiredMagic: "retired", format.RunMagic: "run",
 	format.HooksMagic: "hooks", format.RestoredMagic: "restored", format.StoredMagic: "packs",
+	format.SignedMagic: "signed",
 }
 
 // What a record's header may not say, of every kind of record: what is not known
@@ -71,6 +72,7 @@ func TestRecordElsewhere(t *testing.T) {
 		format.CondemnedMagic: &g.condemned.Head, format.RetiredMagic: &g.retired.Head, format.RunMagic: &g.run.Head, format.HooksMagic: &g.hooks.Head,
 		format.RestoredMagic: &g.restored.Head,
 		format.StoredMagic:   &g.packs.Head,
+		format.SignedMagic:   &g.signed.Head,
 	}
 	for name, lie := range map[string]func(h *format.Head){
 		"another repository": func(h *format.Head) { h.Repository = "7b1f2d0e-7a53-4c1d-9e0f-2b8c5d4a3f21" },
@@ -116,6 +118,7 @@ func seal(t *testing.T, magic format.Magic, g golden) []byte {
 		format.CondemnedMagic: g.condemned.Encode, format.RetiredMagic: g.retired.Encode, format.RunMagic: g.run.Encode, format.HooksMagic: g.hooks.Encode,
 		format.RestoredMagic: g.restored.Encode,
 		format.StoredMagic:   g.packs.Encode,
+		format.SignedMagic:   g.signed.Encode,
 	}[magic]()
 	if err != nil && magic != format.PointMagic && magic != format.RestoredMagic {
 		t.Fatal(err)
@@ -439,7 +442,7 @@ func TestMagics(t *testing.T) {
 			t.Errorf("kind %q is written as %q: %v", m, b[:8], err)
 		}
 	}
-	if len(seen) != 22 {
+	if len(seen) != 23 {
 		t.Errorf("%d kinds", len(seen))
 	}
 }

@@ -24,7 +24,7 @@ const (
 // Roles are those who may sign a kind of record. Hooks are not signed.
 func (m Magic) Roles() []Role {
 	switch m {
-	case RingMagic, SlotMagic:
+	case RingMagic, SlotMagic, SignedMagic:
 		return []Role{Root}
 	case CondemnedMagic, WaitsMagic, DoneMagic, ErasedMagic:
 		return []Role{Collect}

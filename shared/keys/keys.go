@@ -133,6 +133,15 @@ func (m *Master) Slot(s format.Slot, secret []byte) ([]byte, error) {
 	return m.protect(b, s.Object)
 }
 
+// Signed is the object repo.sig as it is to be stored.
+func (m *Master) Signed(s format.Signed) ([]byte, error) {
+	b, err := s.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return m.protect(b, s.Object)
+}
+
 // protect signs what the root signs.
 func (m *Master) protect(record []byte, object string) ([]byte, error) {
 	return format.Protect(record, object, format.Protection{Signer: format.KeyOf(m.ring.Root), Sign: ed25519.NewKeyFromSeed(m.content.Root.Reveal())})

@@ -11,6 +11,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/keys"
+	"ivdmover/shared/store"
 )
 
 // FormatVersion is the newest format of a repository that is read, and the one
@@ -169,17 +170,23 @@ func decodeInfo(body []byte) (Info, error) {
 	return info, info.check()
 }
 
-// read reads repo.json anew, and the store's clock with it.
-func (r *Repository) read(ctx context.Context) (Info, time.Time, error) {
+// read reads repo.json anew, with the store's clock. Whether it is signed is looked at
+// once the root is known.
+func (r *Repository) read(ctx context.Context) (Info, store.Object, error) {
 	o, err := r.get(ctx, repoName, maxInfo)
 	if err != nil {
-		return Info{}, time.Time{}, err
+		return Info{}, o, err
+	}
+	if r.secrecy.access != nil && r.unsigned == nil {
+		if o, err = r.checkSigned(ctx, o); err != nil {
+			return Info{}, o, err
+		}
 	}
 	info, err := decodeInfo(o.Body)
 	if err != nil {
-		return Info{}, time.Time{}, fmt.Errorf("%s: %w", repoName, err)
+		return Info{}, o, fmt.Errorf("%s: %w", repoName, err)
 	}
-	return info, o.Now, nil
+	return info, o, nil
 }
 
 // maxInfo bounds repo.json.
@@ -188,11 +195,11 @@ const maxInfo = 64 << 10
 // refresh reads repo.json anew, as is done before each use of the repository, and
 // refuses one that is older than what was seen, or another repository's.
 func (r *Repository) refresh(ctx context.Context) (Info, time.Time, error) {
-	info, now, err := r.read(ctx)
+	info, o, err := r.read(ctx)
 	if err == nil {
 		err = r.saw(info)
 	}
-	return info, now, err
+	return info, o.Now, err
 }
 
 // saw takes note of what repo.json says.

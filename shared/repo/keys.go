@@ -23,6 +23,7 @@ type PackKeys interface {
 // zero secrecy is a plain repository's.
 type secrecy struct {
 	access   *keys.Access
+	root     *keys.Master // of who is about to change repo.json
 	packs    PackKeys
 	register func(ctx context.Context, w format.Writer) error
 

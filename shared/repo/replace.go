@@ -18,16 +18,16 @@ import (
 var replaceAgain = pause.Backoff{First: 100 * time.Millisecond, Cap: 5 * time.Second, Attempts: 10}
 
 // replaceInfo reads repo.json anew, has change change it, and stores it under the
-// next generation on the condition that it is still what was read; where it is not,
-// it begins again. Change must make the same of the same. Keys that this release does
+// next generation, which is above another one too, on the condition that it is still
+// what was read; where it is not, it begins again. Change must make the same of the same. Keys that this release does
 // not know stay. A store that would replace what has changed is refused.
-func (r *Repository) replaceInfo(ctx context.Context, use Use, change func(*Info)) (Info, error) {
+func (r *Repository) replaceInfo(ctx context.Context, use Use, above uint64, change func(*Info)) (Info, error) {
 	if err := ProveReplace(ctx, r.st); err != nil {
 		return Info{}, fmt.Errorf("replace %s: %w", repoName, err)
 	}
 	var next Info
 	err := replaceAgain.Do(ctx, func(ctx context.Context) (err error) {
-		next, err = r.replaceOnce(ctx, use, change)
+		next, err = r.replaceOnce(ctx, use, above, change)
 		return err
 	})
 	if err != nil {
@@ -41,12 +41,8 @@ func (r *Repository) replaceInfo(ctx context.Context, use Use, change func(*Info
 	return next, nil
 }
 
-func (r *Repository) replaceOnce(ctx context.Context, use Use, change func(*Info)) (Info, error) {
-	was, err := r.get(ctx, repoName, maxInfo)
-	if err != nil {
-		return Info{}, err
-	}
-	info, err := decodeInfo(was.Body)
+func (r *Repository) replaceOnce(ctx context.Context, use Use, above uint64, change func(*Info)) (Info, error) {
+	info, was, err := r.read(ctx)
 	if err == nil {
 		err = r.saw(info)
 	}
@@ -58,10 +54,15 @@ func (r *Repository) replaceOnce(ctx context.Context, use Use, change func(*Info
 	}
 	next := info
 	change(&next)
-	next.Generation, next.Program = info.Generation+1, program()
+	next.Generation, next.Program = max(info.Generation, above)+1, program()
 	body, err := encodeInfo(next, was.Body)
 	if err != nil {
 		return Info{}, err
+	}
+	if r.info.sealed() { // the signature of what was never stored signs nothing
+		if err := r.sign(ctx, state{info, was.Body}, state{next, body}); err != nil {
+			return Info{}, fmt.Errorf("sign it: %w", err)
+		}
 	}
 	if err = r.st.Replace(ctx, was, body); err == nil {
 		return next, nil
@@ -114,16 +115,23 @@ type Adoption struct {
 	Before  ivd.IncarnationID // the one before
 	Dropped []ivd.LeaseID     // of other incarnations: they were deleted
 	Kept    []StoredLease     // that cannot be read: they stand until their deadlines
+
+	Unsigned error // why repo.json as it was before did not count: the root had not signed it
 }
 
 // Adopt makes a copy of a repository, or one whose store was brought back to an
 // earlier state, one of its own: it gets a new incarnation, in which nothing that was
 // known of it before counts, and the leases of others are dropped. Nobody else may be
-// at work on it. To do it again does no harm.
-func (r *Repository) Adopt(ctx context.Context) (Adoption, error) {
+// at work on it. To do it again does no harm. An encrypted one must have been opened for
+// it (Keys.Adopting).
+func (r *Repository) Adopt(ctx context.Context) (Adoption, error) { return r.AdoptAbove(ctx, 0) }
+
+// AdoptAbove is Adopt where somebody has seen repo.json with that generation, and takes
+// none that is lower.
+func (r *Repository) AdoptAbove(ctx context.Context, generation uint64) (Adoption, error) {
 	id := ivd.NewIncarnationID()
-	var a Adoption
-	info, err := r.replaceInfo(ctx, Collecting, func(i *Info) { a.Before, i.Incarnation = i.Incarnation, id })
+	a := Adoption{Unsigned: r.unsigned}
+	info, err := r.replaceInfo(ctx, Collecting, generation, func(i *Info) { a.Before, i.Incarnation = i.Incarnation, id })
 	if err != nil {
 		return Adoption{}, fmt.Errorf("adopt the repository at %s: %w", r.st, err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/keys"
 	"ivdmover/shared/store"
 )
 
@@ -31,11 +32,13 @@ type Repository struct {
 	info  Info // as it was when the repository was opened; what says where things lie never changes
 	clock clock
 
-	secrecy secrecy
+	secrecy  secrecy
+	unsigned error // why repo.json was taken though the root has not signed it
 
 	mu     sync.Mutex
-	latest Info   // guarded by mu: as it was read last
-	proof  *proof // guarded by mu: of the store, once it was asked for
+	latest Info          // guarded by mu: as it was read last
+	signed ivd.ContentID // guarded by mu: Sum of the repo.json that was found to be signed last
+	proof  *proof        // guarded by mu: of the store, once it was asked for
 }
 
 // InitOptions are a new repository's choices.
@@ -83,17 +86,24 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 		Features:   Features{Read: []string{}, Write: []string{}, Collect: []string{}},
 		Generation: 1, Incarnation: ivd.NewIncarnationID(), Program: program(),
 	}
+	var master *keys.Master
 	if o.Passphrase != "" {
 		if _, err := st.Stat(ctx, repoName); err == nil {
 			return nil, there(st)
 		}
-		if err := makeKeys(ctx, st, &info, o); err != nil {
+		var err error
+		if master, err = makeKeys(ctx, st, &info, o); err != nil {
 			return nil, fmt.Errorf("make a repository at %s: %w", st, err)
 		}
 	}
 	body, err := encodeInfo(info, nil)
 	if err != nil {
 		return nil, err
+	}
+	if master != nil {
+		if err := signFirst(ctx, st, master, state{info, body}); err != nil {
+			return nil, fmt.Errorf("make a repository at %s: %w", st, err)
+		}
 	}
 	err = create(ctx, st, repoName, body)
 	// Whatever the answer was, what is stored now decides: a creation that was
@@ -133,7 +143,7 @@ func Open(ctx context.Context, st store.Store) (*Repository, error) {
 // keys are not its. Kind Corrupt: it is not what the keys were made for.
 func OpenWith(ctx context.Context, st store.Store, k Keys) (*Repository, error) {
 	r := &Repository{st: st}
-	info, _, err := r.read(ctx)
+	info, o, err := r.read(ctx)
 	if ivd.KindOf(err) == ivd.NotFound {
 		return nil, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open the repository at %s", st), Err: err, Remedy: "run `ivd repo init`, or correct repository.url"}
 	}
@@ -141,10 +151,32 @@ func OpenWith(ctx context.Context, st store.Store, k Keys) (*Repository, error) 
 		return nil, fmt.Errorf("open the repository at %s: %w", st, err)
 	}
 	r.info, r.latest = info, info
-	if err := r.unlock(ctx, k); err != nil {
+	err = r.unlock(ctx, k)
+	if err == nil && info.sealed() {
+		err = r.settle(ctx, o, k.Adopting)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open the repository at %s: %w", st, err)
 	}
 	return r, nil
+}
+
+// settle takes repo.json as the root has signed it, once the root is known; who adopts
+// takes any.
+func (r *Repository) settle(ctx context.Context, o store.Object, adopting bool) error {
+	signed, err := r.checkSigned(ctx, o)
+	switch {
+	case ivd.KindOf(err) == ivd.Corrupt && adopting:
+		r.unsigned = err
+		return nil
+	case err != nil:
+		return err
+	}
+	info, err := decodeInfo(signed.Body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", repoName, err)
+	}
+	return r.saw(info)
 }
 
 // ID is the repository's id, a UUID.

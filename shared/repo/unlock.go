@@ -30,6 +30,10 @@ type Keys struct {
 
 	Root ivd.KeyID // of the only root key that is taken; zero: any, and none
 
+	// Adopting: repo.json is about to be changed, by who has a passphrase. The root key is
+	// kept for that, and a repo.json that it has not signed is taken for what it says.
+	Adopting bool
+
 	// Beside a grant, and for reading beside an export: who is asked for what this
 	// process cannot do.
 	Packs    PackKeys
@@ -71,6 +75,9 @@ func (r *Repository) unlock(ctx context.Context, k Keys) error {
 		var m *keys.Master
 		if m, err = r.Master(ctx, k.Passphrase); err == nil {
 			r.secrecy.access, err = m.Access(r.info.Domain)
+		}
+		if k.Adopting {
+			r.secrecy.root = m
 		}
 	}
 	return err
@@ -143,14 +150,14 @@ func (r *Repository) opened(ctx context.Context, c format.SlotContent) (*keys.Ma
 }
 
 // makeKeys stores the keys of a repository that is being made.
-func makeKeys(ctx context.Context, st store.Store, info *Info, o InitOptions) error {
+func makeKeys(ctx context.Context, st store.Store, info *Info, o InitOptions) (*keys.Master, error) {
 	head := func(name store.Name) format.Head {
 		return format.Head{Repository: info.ID, Domain: info.Domain, Object: string(name), Program: program()}
 	}
 	now := time.Now()
 	m, err := keys.New(head(ringName), now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	slot := format.Slot{Head: head(slotDir + "1"), Kind: format.PassphraseSlot, Name: "first", Created: now.UTC().Truncate(time.Second), Argon2: o.Argon2}
 	if slot.Argon2 == (format.Argon2{}) {
@@ -158,23 +165,31 @@ func makeKeys(ctx context.Context, st store.Store, info *Info, o InitOptions) er
 	}
 	sealed, err := m.Slot(slot, []byte(o.Passphrase.Reveal()))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ring, err := m.Ring()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, o := range []struct {
 		name store.Name
 		body []byte
 	}{{slotDir + "1", sealed}, {ringName, ring}} {
 		if err := create(ctx, st, o.name, o.body); err != nil {
-			if ivd.KindOf(err) == ivd.Exists {
-				err = &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("%s is there already: a repository is being made here, or its making was broken off", o.name), Remedy: "use another bucket or prefix, or delete what is below keys/ when nobody else is at it"}
-			}
-			return err
+			return nil, brokenOff(o.name, err)
 		}
 	}
 	info.Cipher, info.Hash, info.Root = keys.Cipher, keys.Hash, m.Root()
-	return nil
+	return m, nil
+}
+
+// brokenOff says what to do where one of the first objects of a repository is there.
+func brokenOff(name store.Name, err error) error {
+	if ivd.KindOf(err) != ivd.Exists {
+		return err
+	}
+	return &ivd.Error{
+		Kind: ivd.Exists, Err: fmt.Errorf("%s is there already: a repository is being made here, or its making was broken off", name),
+		Remedy: fmt.Sprintf("use another bucket or prefix, or delete %s and what is below %s when nobody else is at it", signatureName, keysDir),
+	}
 }

@@ -35,8 +35,11 @@ func New(t testing.TB) *Repository { return NewWith(t, repo.InitOptions{}) }
 
 // Sealed makes an empty repository that is encrypted.
 func Sealed(t testing.TB) *Repository {
-	return NewWith(t, repo.InitOptions{Passphrase: Passphrase, Argon2: format.Argon2{Time: 1, Memory: 8 << 10, Threads: 1}})
+	return NewWith(t, repo.InitOptions{Passphrase: Passphrase, Argon2: Argon2})
 }
+
+// Argon2 costs as little as may be.
+var Argon2 = format.Argon2{Time: 1, Memory: 8 << 10, Threads: 1}
 
 // Passphrase opens an encrypted repository.
 const Passphrase ivd.Secret = "correct horse battery staple"
