@@ -79,6 +79,9 @@ type Signer struct {
 	Roles   []Role    `json:"roles"`
 	Name    string    `json:"name"` // whose it is, for people
 	Created time.Time `json:"created"`
+	// Removed: from then on it signs nothing new. What it has signed stays valid, so that
+	// what its holder has backed up can be read and is not taken for unknown.
+	Removed time.Time `json:"removed,omitzero"`
 }
 
 // Keyring is what is public of a domain's keys.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -91,6 +92,9 @@ func (a *Access) addSigner(s secretSigner) error {
 	if i < 0 {
 		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("%s no longer has the signing key %s", a.ring.Object, s.ID), Remedy: "have the keys exported again by who has the passphrase"}
 	}
+	if r := a.ring.Signers[i]; !r.Removed.IsZero() {
+		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("the signing key %s (%s) was removed from %s on %s: it signs nothing new", s.ID, r.Name, a.ring.Object, r.Removed.UTC().Format(time.RFC3339)), Remedy: "have the keys exported again by who has the passphrase"}
+	}
 	if len(s.Seed) != ed25519.SeedSize {
 		return ivd.Errorf(ivd.Corrupt, "signing key %s of %d bytes", s.ID, len(s.Seed))
 	}
@@ -119,6 +123,9 @@ func (m *Master) domain(id ivd.DomainID) (secretDomain, error) {
 	}
 	return m.secrets.Domains[i], nil
 }
+
+// Generation is that of the ring that it was made of.
+func (a *Access) Generation() uint64 { return a.ring.Generation }
 
 // Suite is how contents of the domain are named and sealed.
 func (a *Access) Suite() format.Suite { return a.suite }

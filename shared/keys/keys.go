@@ -1,12 +1,13 @@
 // Package keys holds an encrypted repository's keys: it makes them, seals them into
 // slots and the ring, and gives each process what it may have.
 //
-// Who opens a slot (Master) can do everything. A coordinator that only backs up has an
-// export (Export): it can name contents, seal and sign points, and open no chunk. What
-// a process works with is an Access. The package promises that nothing that opens a
-// chunk is in an export or a grant, and that a ring that another root signed is
-// refused. It knows no store: package repo reads and writes the objects. Values do not
-// change once they are made, and are safe for concurrent use.
+// What opens a slot is an Opening; who has opened one (Master) can do everything. A
+// coordinator that only backs up has an export (Export): it can name contents, seal and
+// sign points, and open no chunk. What a process works with is an Access. The package
+// promises that nothing that opens a chunk is in an export or a grant, and that a ring
+// that another root signed is refused. It knows no store: package repo reads and writes
+// the objects. A Master that is being changed is its caller's alone; the other values
+// do not change once they are made, and are safe for concurrent use.
 package keys
 
 import (
@@ -176,6 +177,29 @@ func ReadRing(object []byte, at format.At, root ed25519.PublicKey) (format.Ring,
 		err = ivd.Errorf(ivd.Corrupt, "%s names another root than the one that signed it", at.Object)
 	}
 	return r, err
+}
+
+// PublicRing is what is public of the keys. Its caller changes nothing of it.
+func (m *Master) PublicRing() format.Ring { return m.ring }
+
+// RemoveSigner ends a signing key: what it has signed stays valid, and its holder signs
+// nothing new with a ring that says so. Kind NotFound: there is no such key, or it was
+// removed before. Kind Unmet: it is the last one with one of its roles.
+func (m *Master) RemoveSigner(id ivd.KeyID, now time.Time) error {
+	i := slices.IndexFunc(m.ring.Signers, func(s format.Signer) bool { return s.ID == id && s.Removed.IsZero() })
+	if i < 0 {
+		return ivd.Errorf(ivd.NotFound, "%s has no signing key %s that may sign", m.ring.Object, id)
+	}
+	for _, role := range m.ring.Signers[i].Roles {
+		if !slices.ContainsFunc(m.ring.Signers, func(s format.Signer) bool { return s.ID != id && s.Removed.IsZero() && slices.Contains(s.Roles, role) }) {
+			return &ivd.Error{Kind: ivd.Unmet, Err: fmt.Errorf("signing key %s (%s) is the only one with role %s: nobody could sign such records any more", id, m.ring.Signers[i].Name, role), Remedy: "keep it: it lies in the ring alone, for who opens a slot"}
+		}
+	}
+	m.ring.Signers = slices.Clone(m.ring.Signers)
+	m.ring.Signers[i].Removed = now.UTC().Truncate(time.Second)
+	m.secrets.Signers = slices.DeleteFunc(slices.Clone(m.secrets.Signers), func(s secretSigner) bool { return s.ID == id })
+	m.ring.Generation++
+	return nil
 }
 
 // Root is the id of the root key.
