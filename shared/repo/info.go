@@ -177,7 +177,7 @@ func (r *Repository) read(ctx context.Context) (Info, store.Object, error) {
 	if err != nil {
 		return Info{}, o, err
 	}
-	if r.secrecy.access != nil && r.unsigned == nil {
+	if r.access() != nil && r.unsigned == nil {
 		if o, err = r.checkSigned(ctx, o); err != nil {
 			return Info{}, o, err
 		}
@@ -192,12 +192,16 @@ func (r *Repository) read(ctx context.Context) (Info, store.Object, error) {
 // maxInfo bounds repo.json.
 const maxInfo = 64 << 10
 
-// refresh reads repo.json anew, as is done before each use of the repository, and
-// refuses one that is older than what was seen, or another repository's.
+// refresh reads repo.json anew, and the ring of an encrypted repository, as is done
+// before each use of the repository. It refuses what is older than what was seen, or
+// another repository's.
 func (r *Repository) refresh(ctx context.Context) (Info, time.Time, error) {
 	info, o, err := r.read(ctx)
 	if err == nil {
 		err = r.saw(info)
+	}
+	if err == nil {
+		err = r.renew(ctx)
 	}
 	return info, o.Now, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -22,10 +23,13 @@ type PackKeys interface {
 // secrecy is how a repository's objects are sealed and signed, and opened again. The
 // zero secrecy is a plain repository's.
 type secrecy struct {
-	access   *keys.Access
+	access   atomic.Pointer[keys.Access] // of the ring as it was read last
+	made     func(ring []byte) (*keys.Access, error)
 	root     *keys.Master // of who is about to change repo.json
 	packs    PackKeys
 	register func(ctx context.Context, w format.Writer) error
+
+	ring ringSeen
 
 	mu     sync.Mutex
 	frames map[ivd.WriterID]frameKey // guarded by mu: of writers whose packs were read
@@ -37,12 +41,15 @@ type frameKey struct {
 	key  ivd.Key
 }
 
+// access is what this process works with; nil in a plain repository.
+func (r *Repository) access() *keys.Access { return r.secrecy.access.Load() }
+
 // Suite is how contents are named, and packs sealed, in the repository's domain.
 func (r *Repository) Suite() format.Suite {
-	if r.secrecy.access == nil {
-		return format.Suite{}
+	if a := r.access(); a != nil {
+		return a.Suite()
 	}
-	return r.secrecy.access.Suite()
+	return format.Suite{}
 }
 
 // encoder is a record in the clear.
@@ -54,17 +61,22 @@ func (r *Repository) encode(name store.Name, record encoder) ([]byte, error) {
 	if err != nil {
 		return nil, &ivd.Error{Kind: ivd.Invalid, Err: err}
 	}
-	if r.secrecy.access == nil {
-		return b, nil
+	if a := r.access(); a != nil {
+		return a.Protect(b, string(name))
 	}
-	return r.secrecy.access.Protect(b, string(name))
+	return b, nil
 }
 
-// decode reads the record that an object was made of, in the clear or not.
-func decode[T any](r *Repository, o store.Object, magic format.Magic, read func(b []byte, at format.At) (T, error)) (record T, err error) {
+// decode reads the record that an object was made of, in the clear or not. A key that is
+// not known may be newer than the ring that was read last.
+func decode[T any](ctx context.Context, r *Repository, o store.Object, magic format.Magic, read func(b []byte, at format.At) (T, error)) (record T, err error) {
 	b := o.Body
-	if r.secrecy.access != nil {
-		if b, err = format.Unprotect(b, magic, r.secrecy.access); err != nil {
+	if a := r.access(); a != nil {
+		b, err = format.Unprotect(o.Body, magic, a)
+		if ivd.KindOf(err) == ivd.Unsupported && r.renewed(ctx, a) {
+			b, err = format.Unprotect(o.Body, magic, r.access())
+		}
+		if err != nil {
 			return record, err
 		}
 	}
@@ -73,10 +85,11 @@ func decode[T any](r *Repository, o store.Object, magic format.Magic, read func(
 
 // Grant is what movers get of the keys of an encrypted repository; nil of a plain one.
 func (r *Repository) Grant() *keys.Grant {
-	if r.secrecy.access == nil {
+	a := r.access()
+	if a == nil {
 		return nil
 	}
-	g := r.secrecy.access.Grant()
+	g := a.Grant()
 	return &g
 }
 
@@ -142,7 +155,7 @@ func (r *Repository) ChunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, 
 		if err != nil {
 			return ivd.KeyID{}, ivd.Key{}, err
 		}
-		if f.key, err = s.access.FrameKey(format.PackHeader{Writer: ref.Writer, DataKey: w.DataKey}, w.FrameKey); err != nil {
+		if f.key, err = r.frameKey(ctx, w); err != nil {
 			return ivd.KeyID{}, ivd.Key{}, err
 		}
 		f.data = w.DataKey
@@ -154,6 +167,17 @@ func (r *Repository) ChunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, 
 		s.mu.Unlock()
 	}
 	return f.data, format.ChunkKey(f.key, ref.Writer, ref.Nonce), nil
+}
+
+// frameKey opens a writer's frame key. A data key that is not known may be newer than
+// the ring that was read last.
+func (r *Repository) frameKey(ctx context.Context, w format.Writer) (ivd.Key, error) {
+	h, a := format.PackHeader{Writer: w.ID, DataKey: w.DataKey}, r.access()
+	k, err := a.FrameKey(h, w.FrameKey)
+	if ivd.KindOf(err) == ivd.Unsupported && r.renewed(ctx, a) {
+		return r.access().FrameKey(h, w.FrameKey)
+	}
+	return k, err
 }
 
 // maxFrameKeys bounds what is kept of writers.

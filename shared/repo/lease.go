@@ -133,7 +133,7 @@ func (r *Repository) readLease(ctx context.Context, id ivd.LeaseID) (Lease, time
 	if err := timed(o.Name, o.Now); err != nil {
 		return Lease{}, time.Time{}, err
 	}
-	l, err := decode(r, o, format.LeaseMagic, func(b []byte, _ format.At) (Lease, error) { return format.DecodeLease(b, r.info.ID, id) })
+	l, err := decode(ctx, r, o, format.LeaseMagic, func(b []byte, _ format.At) (Lease, error) { return format.DecodeLease(b, r.info.ID, id) })
 	if err != nil {
 		return Lease{}, time.Time{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

@@ -74,7 +74,7 @@ func (r *Repository) ReadPoint(ctx context.Context, id ivd.PointID) (format.Poin
 	if err != nil {
 		return format.Point{}, ivd.ContentID{}, fmt.Errorf("restore point %s: %w", id, err)
 	}
-	p, err := decode(r, o, format.PointMagic, func(b []byte, _ format.At) (format.Point, error) { return format.DecodePoint(b, r.info.ID, id) })
+	p, err := decode(ctx, r, o, format.PointMagic, func(b []byte, _ format.At) (format.Point, error) { return format.DecodePoint(b, r.info.ID, id) })
 	if err != nil {
 		return format.Point{}, ivd.ContentID{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

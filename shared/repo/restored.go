@@ -45,7 +45,7 @@ func (r *Repository) ReadRestored(ctx context.Context, run ivd.RunID, item strin
 	if err != nil {
 		return format.Restored{}, err
 	}
-	end, err := decode(r, o, format.RestoredMagic, format.DecodeRestored)
+	end, err := decode(ctx, r, o, format.RestoredMagic, format.DecodeRestored)
 	if err != nil {
 		return format.Restored{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

@@ -59,7 +59,7 @@ func (r *Repository) Retired(ctx context.Context) (*Retired, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = r.each(ctx, names, func(o store.Object) error { return x.judge(r, kind.magic, o) })
+		err = r.each(ctx, names, func(o store.Object) error { return x.judge(ctx, r, kind.magic, o) })
 		if err != nil {
 			return nil, fmt.Errorf("read the lists of %s packs: %w", strings.TrimSuffix(kind.dir, "/"), err)
 		}
@@ -70,8 +70,8 @@ func (r *Repository) Retired(ctx context.Context) (*Retired, error) {
 
 // judge takes a list's word where it is the newest. At the same moment, retired
 // counts.
-func (x *Retired) judge(r *Repository, kind format.Magic, o store.Object) error {
-	list, err := decode(r, o, kind, func(b []byte, at format.At) (format.PackList, error) { return format.DecodePackList(kind, b, at) })
+func (x *Retired) judge(ctx context.Context, r *Repository, kind format.Magic, o store.Object) error {
+	list, err := decode(ctx, r, o, kind, func(b []byte, at format.At) (format.PackList, error) { return format.DecodePackList(kind, b, at) })
 	if err != nil { // to build on a damaged pack costs a backup, and to stop here all of them
 		x.Ignored = append(x.Ignored, o.Name)
 		return nil

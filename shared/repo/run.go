@@ -31,7 +31,7 @@ func (r *Repository) ReadRun(ctx context.Context, id ivd.RunID) (format.Run, err
 	if err != nil {
 		return format.Run{}, err
 	}
-	run, err := decode(r, o, format.RunMagic, format.DecodeRun)
+	run, err := decode(ctx, r, o, format.RunMagic, format.DecodeRun)
 	if err != nil {
 		return format.Run{}, fmt.Errorf("%s: %w", o.Name, err)
 	}

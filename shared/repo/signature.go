@@ -69,7 +69,7 @@ func (r *Repository) readSigned(ctx context.Context) (states, store.Object, erro
 	if err != nil {
 		return states{}, o, err
 	}
-	s, err := decode(r, o, format.SignedMagic, format.DecodeSigned)
+	s, err := decode(ctx, r, o, format.SignedMagic, format.DecodeSigned)
 	if err != nil {
 		e := &ivd.Error{Op: string(signatureName), Err: err}
 		if ivd.KindOf(err) == ivd.Corrupt {

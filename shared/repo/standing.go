@@ -140,7 +140,7 @@ func (r *Repository) readCondemned(ctx context.Context, name store.Name) ([]form
 	if err != nil {
 		return nil, err
 	}
-	list, err := decode(r, o, format.CondemnedMagic, format.DecodeCondemned)
+	list, err := decode(ctx, r, o, format.CondemnedMagic, format.DecodeCondemned)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -180,7 +180,7 @@ func (r *Repository) readPart(ctx context.Context, list store.Name, number int, 
 	if format.Sum(o.Body) != sum {
 		return format.Condemned{}, ivd.Errorf(ivd.Corrupt, "%s is not the part that its list names", name)
 	}
-	part, err := decode(r, o, format.CondemnedMagic, format.DecodeCondemned)
+	part, err := decode(ctx, r, o, format.CondemnedMagic, format.DecodeCondemned)
 	if err == nil && len(part.Parts) > 0 {
 		err = ivd.Errorf(ivd.Corrupt, "a part has %d parts", len(part.Parts))
 	}

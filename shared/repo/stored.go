@@ -118,7 +118,7 @@ func (r *Repository) readStored(ctx context.Context, name store.Name, into map[i
 	if err != nil {
 		return format.StoredPacks{}, ivd.ContentID{}, err
 	}
-	list, err := decode(r, o, format.StoredMagic, format.DecodeStoredPacks)
+	list, err := decode(ctx, r, o, format.StoredMagic, format.DecodeStoredPacks)
 	if err != nil {
 		return list, ivd.ContentID{}, fmt.Errorf("%s: %w", name, err)
 	}

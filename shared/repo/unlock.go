@@ -1,10 +1,11 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"ivdmover/shared/format"
@@ -24,7 +25,9 @@ const (
 // Keys are what an encrypted repository is opened with: one of them. Without any only
 // a plain repository is opened, and with any only an encrypted one.
 type Keys struct {
-	Passphrase ivd.Secret   // of a slot: everything may be done
+	// Passphrase opens a slot: everything may be done. It is a passphrase, the content of
+	// a key file, or what a recovery sheet says.
+	Passphrase ivd.Secret
 	Export     *keys.Export // backups only
 	Grant      *keys.Grant  // what a mover got of its coordinator
 
@@ -64,85 +67,131 @@ func (r *Repository) unlock(ctx context.Context, k Keys) error {
 			Remedy: "set repository.passphrase_file, or repository.backup_key_file for a coordinator that only backs up",
 		}
 	}
-	r.secrecy.packs, r.secrecy.register = k.Packs, k.Register
-	var err error
-	switch {
-	case k.Export != nil:
-		r.secrecy.access, err = r.pinned(ctx, k.Export.Repository, k.Export.Domain, k.Export.Root, k.Export.Access)
-	case k.Grant != nil:
-		r.secrecy.access, err = r.pinned(ctx, k.Grant.Repository, k.Grant.Domain, k.Grant.Root, k.Grant.Access)
-	default:
-		var m *keys.Master
-		if m, err = r.Master(ctx, k.Passphrase); err == nil {
-			r.secrecy.access, err = m.Access(r.info.Domain)
-		}
-		if k.Adopting {
-			r.secrecy.root = m
-		}
+	made, err := r.maker(ctx, k)
+	if err != nil {
+		return err
 	}
-	return err
+	r.secrecy.packs, r.secrecy.register, r.secrecy.made = k.Packs, k.Register, made
+	return r.renew(ctx)
 }
 
-// pinned is what who holds keys of this repository, domain and root works with.
-func (r *Repository) pinned(ctx context.Context, repository string, domain ivd.DomainID, root []byte, access func(format.Ring) (*keys.Access, error)) (*keys.Access, error) {
+// maker is what makes of the ring's object what a process with these keys works with.
+func (r *Repository) maker(ctx context.Context, k Keys) (func(ring []byte) (*keys.Access, error), error) {
+	switch {
+	case k.Export != nil:
+		return r.pinned(k.Export.Repository, k.Export.Domain, k.Export.Root, k.Export.Access)
+	case k.Grant != nil:
+		return r.pinned(k.Grant.Repository, k.Grant.Domain, k.Grant.Root, k.Grant.Access)
+	}
+	opened, err := r.openSlot(ctx, k.Passphrase)
+	if err != nil {
+		return nil, err
+	}
+	if k.Adopting {
+		o, err := r.get(ctx, ringName, maxRing)
+		if err == nil {
+			r.secrecy.root, err = r.master(opened.content, o.Body)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return func(ring []byte) (*keys.Access, error) {
+		m, err := r.master(opened.content, ring)
+		if err != nil {
+			return nil, err
+		}
+		return m.Access(r.info.Domain)
+	}, nil
+}
+
+// pinned is the maker of who holds keys of this repository, domain and root.
+func (r *Repository) pinned(repository string, domain ivd.DomainID, root []byte, access func(format.Ring) (*keys.Access, error)) (func([]byte) (*keys.Access, error), error) {
 	if repository != r.info.ID || domain != r.info.Domain || format.KeyOf(root) != r.info.Root {
 		return nil, &ivd.Error{
 			Kind: ivd.Denied, Err: fmt.Errorf("the keys are of domain %s of repository %s, and here is domain %s of repository %s", domain, repository, r.info.Domain, r.info.ID),
 			Remedy: "correct repository.url or repository.backup_key_file; where neither is wrong, find out who changed " + string(repoName),
 		}
 	}
-	ring, err := r.ring(ctx, ed25519.PublicKey(root))
-	if err != nil {
-		return nil, err
-	}
-	return access(ring)
-}
-
-// ring reads keys/ring, which must be signed by that root.
-func (r *Repository) ring(ctx context.Context, root ed25519.PublicKey) (format.Ring, error) {
-	o, err := r.get(ctx, ringName, maxRing)
-	if err != nil {
-		return format.Ring{}, err
-	}
-	return keys.ReadRing(o.Body, r.at(ringName), root)
-}
-
-// Master opens all keys of an encrypted repository with a passphrase. Kind Denied: no
-// slot opens with it.
-func (r *Repository) Master(ctx context.Context, passphrase ivd.Secret) (*keys.Master, error) {
-	slots, err := r.names(ctx, keysDir)
-	if err != nil {
-		return nil, err
-	}
-	var damaged error
-	for _, name := range slots {
-		if !strings.HasPrefix(string(name), slotDir) {
-			continue
-		}
-		o, err := r.get(ctx, name, maxSlot)
+	return func(object []byte) (*keys.Access, error) {
+		ring, err := keys.ReadRing(object, r.at(ringName), ed25519.PublicKey(root))
 		if err != nil {
 			return nil, err
 		}
-		c, err := format.OpenSlot(o.Body, r.at(name), []byte(passphrase.Reveal()))
+		return access(ring)
+	}, nil
+}
+
+// openedSlot is a slot that was opened, and by what.
+type openedSlot struct {
+	name    store.Name
+	content format.SlotContent
+	opening keys.Opening
+}
+
+// openSlot opens a slot with a secret: a passphrase, the content of a key file, or what a
+// recovery sheet says. Kind Denied: no slot opens with it.
+func (r *Repository) openSlot(ctx context.Context, secret ivd.Secret) (openedSlot, error) {
+	opening, err := keys.ReadOpening(secret)
+	if err != nil {
+		return openedSlot{}, err
+	}
+	if err := opening.Fits(r.info.ID, r.info.Domain, r.info.Root); err != nil {
+		return openedSlot{}, &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "correct repository.url or repository.passphrase_file; where neither is wrong, find out who changed " + string(repoName)}
+	}
+	slots, err := r.slotNames(ctx)
+	if err != nil {
+		return openedSlot{}, err
+	}
+	var damaged error
+	for _, name := range slots {
+		o, err := r.get(ctx, name, maxSlot)
+		if ivd.KindOf(err) == ivd.NotFound {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return openedSlot{}, err
+		}
+		c, err := opening.Open(o.Body, r.at(name))
 		switch {
 		case err == nil:
-			return r.opened(ctx, c)
+			return openedSlot{name, c, opening}, nil
 		case ivd.KindOf(err) != ivd.Denied:
 			damaged = err // another one may open
 		}
 	}
 	if damaged != nil {
-		return nil, damaged
+		return openedSlot{}, damaged
 	}
-	return nil, &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("no slot below %s opens with this passphrase", keysDir), Remedy: "correct repository.passphrase_file"}
+	return openedSlot{}, &ivd.Error{Kind: ivd.Denied, Err: opening.Refused(), Remedy: "correct repository.passphrase_file"}
 }
 
-func (r *Repository) opened(ctx context.Context, c format.SlotContent) (*keys.Master, error) {
+// slotNames lists the slots in the order of their numbers.
+func (r *Repository) slotNames(ctx context.Context) ([]store.Name, error) {
+	names, err := r.names(ctx, slotDir)
+	slices.SortFunc(names, func(a, b store.Name) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) // no number begins with 0
+	})
+	return names, err
+}
+
+// Master opens all keys of an encrypted repository, with a secret as openSlot takes it.
+// Kind Denied: no slot opens with it.
+func (r *Repository) Master(ctx context.Context, secret ivd.Secret) (*keys.Master, error) {
+	opened, err := r.openSlot(ctx, secret)
+	if err != nil {
+		return nil, err
+	}
 	o, err := r.get(ctx, ringName, maxRing)
 	if err != nil {
 		return nil, err
 	}
-	m, err := keys.Open(c, o.Body, r.at(ringName))
+	return r.master(opened.content, o.Body)
+}
+
+// master is what a slot's content opens of the ring.
+func (r *Repository) master(c format.SlotContent, ring []byte) (*keys.Master, error) {
+	m, err := keys.Open(c, ring, r.at(ringName))
 	if err == nil && m.Root() != r.info.Root {
 		err = ivd.Errorf(ivd.Corrupt, "%s names root key %s, and the slot holds %s", repoName, r.info.Root, m.Root())
 	}

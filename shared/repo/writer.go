@@ -28,7 +28,7 @@ type Writer struct {
 // repository it gets keys of its own.
 func (r *Repository) NewWriter(lease Lease, id ivd.WriterID, mover string) (*Writer, error) {
 	w := &Writer{r: r, lease: lease, id: id, mover: mover}
-	if a := r.secrecy.access; a != nil {
+	if a := r.access(); a != nil {
 		var err error
 		if w.keys, err = a.Writer(id); err != nil {
 			return nil, fmt.Errorf("make the keys of writer %s: %w", id, err)
@@ -104,7 +104,7 @@ func (w *Writer) putRecord(ctx context.Context) error {
 	if k := w.keys; k != nil {
 		record.Public, record.DataKey, record.FrameKey = format.Binary(k.Sign.Public().(ed25519.PublicKey)), k.DataKey, k.SealedFrame[:]
 	}
-	if a := w.r.secrecy.access; a != nil && !a.MaySign(format.WriterMagic) && w.r.secrecy.register != nil {
+	if a := w.r.access(); a != nil && !a.MaySign(format.WriterMagic) && w.r.secrecy.register != nil {
 		if err := w.r.secrecy.register(ctx, record); err != nil {
 			return fmt.Errorf("register writer %s: %w", w.id, err)
 		}

@@ -29,7 +29,7 @@ func (r *Repository) Writers(ctx context.Context) ([]StoredWriter, error) {
 	}
 	var all []StoredWriter
 	err = r.each(ctx, names, func(o store.Object) error {
-		w, err := decode(r, o, format.WriterMagic, format.DecodeWriter)
+		w, err := decode(ctx, r, o, format.WriterMagic, format.DecodeWriter)
 		if err == nil {
 			all = append(all, StoredWriter{Writer: w})
 			return nil
@@ -55,7 +55,7 @@ func (r *Repository) ReadWriter(ctx context.Context, id ivd.WriterID) (format.Wr
 	if err != nil {
 		return format.Writer{}, err
 	}
-	w, err := decode(r, o, format.WriterMagic, format.DecodeWriter)
+	w, err := decode(ctx, r, o, format.WriterMagic, format.DecodeWriter)
 	if err != nil {
 		return w, fmt.Errorf("%s: %w", o.Name, err)
 	}
