@@ -17,6 +17,7 @@ import (
 	"ivdmover/shared/budget"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/store/meter"
 	"ivdmover/shared/supervise"
 	"ivdmover/vddk"
 )
@@ -92,7 +93,9 @@ func work(f flags, l *life) (err error) {
 		return err
 	}
 	l.worker.Store(w)
-	return w.Run(context.Background(), stop)
+	err = w.Run(context.Background(), stop)
+	log.Info("the mover has ended", "asked_of_the_store", meter.Of(have.repository.Store()))
+	return err
 }
 
 // start is what a mover has before it touches a network.

@@ -134,6 +134,17 @@ type Repository struct {
 	Generation  uint64            `json:"generation"`
 	Incarnation ivd.IncarnationID `json:"incarnation"`
 	Features    Features          `json:"features"`
+
+	// Requests are what the coordinator has asked of the store since it started.
+	Requests []Requests `json:"requests,omitempty"`
+}
+
+// Requests are what was asked of a store of one kind: put, get, head, list or delete.
+type Requests struct {
+	Kind     string `json:"kind"`
+	Requests int64  `json:"requests"`
+	Errors   int64  `json:"errors"`
+	Bytes    int64  `json:"bytes"`
 }
 
 // Features are what a program must know to do something with the repository.

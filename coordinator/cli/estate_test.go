@@ -62,7 +62,7 @@ func estate() *apitest.Rooms {
 			}},
 			{Name: "proxy-2", Host: "proxy-2.example.net", Handles: 4, Free: 4, Draining: true, VDDK: "9.0.0.0", Modes: []string{"nbdssl"}, Started: evening},
 		},
-		Info: api.Repository{ID: "9d7c3f6e-0000-4111-8222-333344445555", URL: "s3://backups/estate-1", FormatVersion: 1, PackSize: 16 << 20, Hash: "blake3-256", Cipher: "none", Domain: ivd.DomainID{0x7d, 0x1f}, Generation: 3, Incarnation: "51a0c0de-0000-4000-8000-000000000001"},
+		Info: api.Repository{ID: "9d7c3f6e-0000-4111-8222-333344445555", URL: "s3://backups/estate-1", FormatVersion: 1, PackSize: 16 << 20, Hash: "blake3-256", Cipher: "none", Domain: ivd.DomainID{0x7d, 0x1f}, Generation: 3, Incarnation: "51a0c0de-0000-4000-8000-000000000001", Requests: []api.Requests{{Kind: "put", Requests: 1200, Bytes: 3 << 30}, {Kind: "head", Requests: 70000, Errors: 2}}},
 		Next: backup(api.Running),
 	}
 	return rooms

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 
@@ -63,7 +64,7 @@ func repoFacts(i api.Repository) []fact {
 	if i.ChunkSize > 0 {
 		chunk = telemetry.Bytes(i.ChunkSize)
 	}
-	return []fact{
+	facts := []fact{
 		{"repository", i.ID},
 		{"at", i.URL},
 		{"format", strconv.Itoa(i.FormatVersion)},
@@ -75,4 +76,15 @@ func repoFacts(i api.Repository) []fact {
 		{"hash", i.Hash},
 		{"cipher", i.Cipher},
 	}
+	for _, r := range i.Requests {
+		asked := fmt.Sprintf("%d", r.Requests)
+		if r.Bytes > 0 {
+			asked += ", " + telemetry.Bytes(r.Bytes)
+		}
+		if r.Errors > 0 {
+			asked += fmt.Sprintf(", %d failed", r.Errors)
+		}
+		facts = append(facts, fact{r.Kind + " requests", asked})
+	}
+	return facts
 }

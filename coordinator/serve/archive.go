@@ -8,6 +8,7 @@ import (
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store/meter"
 )
 
 // archive shows the repository and its points as the API has them.
@@ -17,9 +18,16 @@ type archive struct {
 	label     catalogue.Label // what a source is called here
 }
 
-// Repository says what the repository is.
+// Repository says what the repository is, and what was asked of its store.
 func (a *archive) Repository(context.Context) (api.Repository, error) {
-	return DescribeRepository(a.repo), nil
+	shown := DescribeRepository(a.repo)
+	asked := meter.Of(a.repo.Store())
+	for _, k := range meter.Kinds {
+		if c, ok := asked[k]; ok {
+			shown.Requests = append(shown.Requests, api.Requests{Kind: string(k), Requests: c.Requests, Errors: c.Errors, Bytes: c.Bytes})
+		}
+	}
+	return shown, nil
 }
 
 // DescribeRepository is a repository as the API shows it.

@@ -26,6 +26,7 @@ import (
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store/meter"
 	"ivdmover/shared/store/open"
 )
 
@@ -138,7 +139,7 @@ func live(ctx context.Context, repository *repo.Repository, h *house, face *api.
 		}
 	}
 	err := group.Wait()
-	o.Log.Info("the coordinator has ended")
+	o.Log.Info("the coordinator has ended", "asked_of_the_store", meter.Of(repository.Store()))
 	return err
 }
 

@@ -64,6 +64,7 @@ func refusal(t *testing.T, key string, value func(*config.Config) reflect.Value)
 	t.Helper()
 	c := config.Default()
 	c.VCenters, c.Policies = []config.VCenter{{}}, []config.Policy{config.DefaultPolicy()}
+	c.Repository.Limits.Hours = []config.LimitHours{{}}
 	switch v := value(c); v.Kind() {
 	case reflect.String:
 		if v.Len() == 0 { // else it has a default, and is as it is

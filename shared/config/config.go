@@ -57,9 +57,30 @@ type Repository struct {
 	CredentialsFile string   `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`
 	Recheck         Duration `yaml:"recheck" doc:"Within which time every pack that backups build on is asked for: whether it is there, in its length. What they read the disk for is asked for each time. 0: all of it, each time."`
 
-	Root           KeyID  `yaml:"root" doc:"The id of an encrypted repository's root key, as ivd repo init and ivd repo info show it. Set: a repository of another root, or one that is not encrypted, is refused. Each mover's own configuration should name it: what else a mover is told of the repository comes from elsewhere."`
+	Root   KeyID       `yaml:"root" doc:"The id of an encrypted repository's root key, as ivd repo init and ivd repo info show it. Set: a repository of another root, or one that is not encrypted, is refused. Each mover's own configuration should name it: what else a mover is told of the repository comes from elsewhere."`
+	Limits StoreLimits `yaml:"limits" doc:"How much this process asks of the store, all its requests together; each mover and the coordinator is a process of its own."`
+
 	BackupKeyFile  string `yaml:"backup_key_file" doc:"The key that a coordinator needs to back up to an encrypted repository. Not built yet."`
 	PassphraseFile string `yaml:"passphrase_file" doc:"The passphrase, needed to restore, to rotate keys and to add key slots. Not built yet."`
+}
+
+// StoreLimits bound what one process asks of the store.
+type StoreLimits struct {
+	Upload   Size         `yaml:"upload" doc:"Bytes a second that are sent. 0: no limit."`
+	Download Size         `yaml:"download" doc:"Bytes a second that are read. 0: no limit."`
+	Requests int          `yaml:"requests" doc:"Requests a second. 0: no limit."`
+	Timezone string       `yaml:"timezone" doc:"Whose clock hours go by, such as Europe/Berlin. Empty: this host's."`
+	Hours    []LimitHours `yaml:"hours" doc:"Other limits at some hours of the week. Of several that a moment lies in, the first counts."`
+}
+
+// LimitHours are limits at some hours of the week.
+type LimitHours struct {
+	Days     []string  `yaml:"days" doc:"The days on which they begin: mon, tue, wed, thu, fri, sat, sun. Empty: each."`
+	From     TimeOfDay `yaml:"from" doc:"When they begin."`
+	To       TimeOfDay `yaml:"to" doc:"When they end, on the next day where that is earlier than from. The same as from: they last a day."`
+	Upload   Size      `yaml:"upload" doc:"Bytes a second that are sent then. 0: no limit."`
+	Download Size      `yaml:"download" doc:"Bytes a second that are read then. 0: no limit."`
+	Requests int       `yaml:"requests" doc:"Requests a second then. 0: no limit."`
 }
 
 // Queue says which NATS to use.

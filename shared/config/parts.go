@@ -88,11 +88,48 @@ func (v *validator) repository(r Repository) {
 	if r.AccessKeyFile != "" && r.CredentialsFile != "" {
 		v.add("repository.credentials_file", ivd.Invalid, "set beside access_key_file: remove one of the two")
 	}
+	v.storeLimits(r.Limits)
 	if r.BackupKeyFile != "" {
 		v.add("repository.backup_key_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
 	}
 	if r.PassphraseFile != "" {
 		v.add("repository.passphrase_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
+	}
+}
+
+// Weekdays are the names of days, from Sunday on as time.Weekday counts them.
+var Weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// minRate is the least limit of bytes a second, other than none: a pack takes some
+// minutes then, behind which records wait.
+const minRate = 64 << 10
+
+func (v *validator) storeLimits(l StoreLimits) {
+	const path = "repository.limits."
+	v.rates(path, l.Upload, l.Download, l.Requests)
+	if _, err := time.LoadLocation(l.Timezone); err != nil {
+		v.add(path+"timezone", ivd.Invalid, "%q: want a name of the time zone database, such as Europe/Berlin", l.Timezone)
+	}
+	for i, h := range l.Hours {
+		at := fmt.Sprintf("%shours[%d].", path, i)
+		v.rates(at, h.Upload, h.Download, h.Requests)
+		for k, day := range h.Days {
+			if !slices.Contains(Weekdays, day) {
+				v.add(fmt.Sprintf("%sdays[%d]", at, k), ivd.Invalid, "%q%s", day, oneOf(day, Weekdays))
+			}
+		}
+	}
+}
+
+func (v *validator) rates(path string, upload, download Size, requests int) {
+	v.rate(path+"upload", upload)
+	v.rate(path+"download", download)
+	v.atLeast(path+"requests", int64(requests), 0)
+}
+
+func (v *validator) rate(path string, rate Size) {
+	if rate != 0 && rate < minRate {
+		v.add(path, ivd.Invalid, "%s: want at least %s a second, or 0 for no limit", rate, Size(minRate))
 	}
 }
 

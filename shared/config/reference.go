@@ -13,6 +13,7 @@ func Reference() string {
 	c := Default()
 	c.VCenters = []VCenter{defaultVCenter()}
 	c.Policies = []Policy{DefaultPolicy()}
+	c.Repository.Limits.Hours = []LimitHours{{Days: Weekdays[1:6], From: 8 * 60, To: 18 * 60}}
 	c.Mover.Name = "proxy-1"
 	var w strings.Builder
 	w.WriteString("# Configuration of ivd and ivd-mover: both read the same file, each uses the parts it\n" +

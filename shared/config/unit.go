@@ -118,6 +118,33 @@ func (d *Duration) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
+// TimeOfDay is a time on the wall's clock in minutes since midnight, written "22:30".
+type TimeOfDay int
+
+var timeOfDayPattern = regexp.MustCompile(`^([01]?[0-9]|2[0-3]):([0-5][0-9])$`)
+
+// ParseTimeOfDay reads "22:30".
+func ParseTimeOfDay(s string) (TimeOfDay, error) {
+	m := timeOfDayPattern.FindStringSubmatch(s)
+	if m == nil {
+		return 0, fmt.Errorf("time of day %q: want hours and minutes, such as 22:30", s)
+	}
+	hours, _ := strconv.Atoi(m[1]) // two digits
+	minutes, _ := strconv.Atoi(m[2])
+	return TimeOfDay(hours*60 + minutes), nil
+}
+
+func (t TimeOfDay) String() string { return fmt.Sprintf("%02d:%02d", int(t)/60, int(t)%60) }
+
+// MarshalText writes what ParseTimeOfDay reads.
+func (t TimeOfDay) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads as ParseTimeOfDay does.
+func (t *TimeOfDay) UnmarshalText(b []byte) (err error) {
+	*t, err = ParseTimeOfDay(string(b))
+	return err
+}
+
 // Percent is a share of 100, written "10%".
 type Percent float64
 

@@ -50,6 +50,19 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestTimesOfDay(t *testing.T) {
+	for text, want := range map[string]config.TimeOfDay{"00:00": 0, "7:05": 425, "22:30": 1350, "23:59": 1439} {
+		if got, err := config.ParseTimeOfDay(text); err != nil || got != want {
+			t.Errorf("%s: %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "24:00", "7", "07:60", "7:5", "-1:00", "07:00:00", "7pm"} {
+		if got, err := config.ParseTimeOfDay(text); err == nil {
+			t.Errorf("%q: %s, want an error", text, got)
+		}
+	}
+}
+
 // TestTextForms: what a value writes, it reads.
 func TestTextForms(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

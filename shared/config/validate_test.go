@@ -41,6 +41,11 @@ func TestCoordinatorRefuses(t *testing.T) {
 		{"no endpoint", with("endpoint: https://", "endpoint: "), ivd.Invalid, []string{"f:12: repository.endpoint"}},
 		{"folder and endpoint", with("s3://", "dir:///"), ivd.Invalid, []string{"repository.endpoint: set, but"}},
 		{"half a key pair", with("  path_style: true", "  secret_key_file: /x"), ivd.Invalid, []string{"go together"}},
+		{"limits", with("  path_style: true", "  limits: { upload: 1KiB, requests: -1, timezone: Mars, hours: [{ days: [mo], from: '8:00', to: '18:00', download: 3 }] }"), ivd.Invalid, []string{
+			"f:13: repository.limits.upload: 1KiB: want at least 64KiB a second, or 0 for no limit", "f:13: repository.limits.requests: -1: want at least 0",
+			`f:13: repository.limits.timezone: "Mars": want a name of the time zone database`,
+			"repository.limits.hours[0].download: 3: want at least 64KiB", `repository.limits.hours[0].days[0]: "mo": did you mean mon?`,
+		}},
 		{"encryption", with("  path_style: true", "  backup_key_file: x"), ivd.Unsupported, []string{"f:13: repository.backup_key_file: encryption is not built yet"}},
 		{"passphrase", with("  path_style: true", "  passphrase_file: x"), ivd.Unsupported, []string{"f:13: repository.passphrase_file: encryption is not built yet"}},
 		{"queue URL", with("nats://", "http://"), ivd.Invalid, []string{`f:15: queue.url: "http://127.0.0.1:4222": want nats://`}},

@@ -8,11 +8,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
+	"time"
 
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
+	"ivdmover/shared/store/limit"
+	"ivdmover/shared/store/meter"
 	"ivdmover/shared/store/s3"
 )
 
@@ -41,13 +45,15 @@ func telling(ctx context.Context, r config.Repository, log *slog.Logger) (store.
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "repository.url", Err: err}
 	}
 	if where.Scheme == "dir" {
-		return opened(dir.Open(where.Folder))
+		st, err := dir.Open(where.Folder)
+		return dressed(st, err, r)
 	}
 	c, err := bucketOf(r, where, log)
 	if err != nil {
 		return nil, err
 	}
-	return opened(s3.Open(ctx, c))
+	st, err := s3.Open(ctx, c)
+	return dressed(st, err, r)
 }
 
 // Check reads what Open reads of a configuration before it asks a store, the files that
@@ -102,17 +108,46 @@ func OpenWhatIsThere(ctx context.Context, r config.Repository, log *slog.Logger)
 	if parseErr != nil || where.Scheme != "dir" {
 		return nil, err
 	}
-	st, readErr := opened(dir.OpenReadOnly(where.Folder))
-	if readErr != nil {
-		return nil, readErr
-	}
-	return st, nil
+	folder, err := dir.OpenReadOnly(where.Folder)
+	return dressed(folder, err, r)
 }
 
-// opened keeps a nil pointer from becoming a store that is not nil.
-func opened[S store.Store](s S, err error) (store.Store, error) {
+// dressed is a store that was opened, with what is around each: its requests are counted
+// and kept to the limits.
+func dressed[S store.Store](s S, err error, r config.Repository) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	counted := meter.New(s)
+	table, err := tableOf(r.Limits)
+	if err != nil {
+		return nil, err
+	}
+	if table.None() {
+		return counted, nil
+	}
+	return limit.New(counted, table), nil
+}
+
+// tableOf is the table of limits that a configuration has.
+func tableOf(l config.StoreLimits) (limit.Table, error) {
+	t := limit.Table{Usual: limit.Rates{Upload: l.Upload.Bytes(), Download: l.Download.Bytes(), Requests: int64(l.Requests)}, Zone: time.Local}
+	if l.Timezone != "" {
+		zone, err := time.LoadLocation(l.Timezone)
+		if err != nil {
+			return t, &ivd.Error{Kind: ivd.Invalid, Op: "repository.limits.timezone", Err: err}
+		}
+		t.Zone = zone
+	}
+	for _, h := range l.Hours {
+		hours := limit.Hours{
+			From: int(h.From), To: int(h.To),
+			Rates: limit.Rates{Upload: h.Upload.Bytes(), Download: h.Download.Bytes(), Requests: int64(h.Requests)},
+		}
+		for _, day := range h.Days {
+			hours.Days = append(hours.Days, time.Weekday(slices.Index(config.Weekdays, day)))
+		}
+		t.Hours = append(t.Hours, hours)
+	}
+	return t, nil
 }

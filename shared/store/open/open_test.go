@@ -5,10 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
+	"ivdmover/shared/store/meter"
 	"ivdmover/shared/store/open"
 	"ivdmover/shared/store/storetest"
 )
@@ -116,6 +119,32 @@ func TestWhatIsThere(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
+}
+
+// The limits that the configuration has are those of the store that is opened, by its hours.
+func TestLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // it is midnight, UTC, between Friday and Saturday
+		r := config.Repository{URL: "dir://" + t.TempDir(), Limits: config.StoreLimits{
+			Upload: 1 << 20, Timezone: "UTC",
+			Hours: []config.LimitHours{{Days: []string{"sat"}, From: 0, To: 1, Upload: 64 << 10}},
+		}}
+		s, err := open.Open(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		for range 3 { // 64 KiB are the burst; the first takes until 00:00:31 to pay, the second until 00:01:03
+			if err := s.Put(t.Context(), "data/a", make([]byte, 2<<20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start).Round(time.Second); took < 60*time.Second || took > 62*time.Second {
+			t.Errorf("three times 2 MiB took %s", took)
+		}
+		if n := meter.Of(s)[meter.Put]; n.Requests != 3 || n.Bytes != 6<<20 {
+			t.Errorf("counted %+v", n)
+		}
+	})
 }
 
 func TestRefused(t *testing.T) {
