@@ -212,7 +212,7 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored", "packs", "signed"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored", "packs", "signed", "waits", "done"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
@@ -241,6 +241,8 @@ func decoders() map[format.Magic]func([]byte) error {
 		format.WriterMagic:    func(b []byte) error { _, err := format.DecodeWriter(b, at(writerObject)); return err },
 		format.CondemnedMagic: func(b []byte) error { _, err := format.DecodeCondemned(b, at(listObject)); return err },
 		format.HooksMagic:     func(b []byte) error { _, err := format.DecodeHooks(b, at(hooksObject)); return err },
+		format.WaitsMagic:     func(b []byte) error { _, err := format.DecodeWaits(b, at(waitsObject)); return err },
+		format.DoneMagic:      func(b []byte) error { _, err := format.DecodeDone(b, at(doneObject)); return err },
 		format.RestoredMagic:  func(b []byte) error { _, err := format.DecodeRestored(b, at(endObject)); return err },
 		format.RunMagic:       func(b []byte) error { _, err := format.DecodeRun(b, at(runObject)); return err },
 		format.SignedMagic:    func(b []byte) error { _, err := format.DecodeSigned(b, at(signedObject)); return err },

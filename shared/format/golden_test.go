@@ -38,6 +38,8 @@ type golden struct {
 	run       format.Run
 	hooks     format.Hooks
 	restored  format.Restored
+	waits     format.Waits
+	done      format.Done
 	packs     format.StoredPacks
 	signed    format.Signed
 }
@@ -102,6 +104,8 @@ var (
 	goldenPoint  = ivd.NewPointID(domain, goldenSource, goldenDisk, goldenTime, goldenRun)
 	writerObject = "writers/" + domain.String() + "/" + writer.String()
 	listObject   = "collect/" + domain.String() + "/3c1d/condemned"
+	waitsObject  = "collect/" + domain.String() + "/3c1d/waits"
+	doneObject   = "collect/" + domain.String() + "/3c1d/done"
 	markObject   = "retired/" + domain.String() + "/8f00"
 	hooksObject  = "hooks/" + domain.String() + "/" + string(goldenRun) + "-1"
 	runObject    = "runs/" + domain.String() + "/" + string(goldenRun)
@@ -138,6 +142,8 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 	g.lease = format.Lease{Head: head("leases/" + string(goldenLease)), ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Run: goldenRun, Incarnation: incarnation, Opened: goldenTime, Deadline: goldenTime.Add(24 * time.Hour)}
 	g.writer = format.Writer{Head: head(writerObject), ID: writer, Mover: "proxy-1", Lease: goldenLease, Incarnation: incarnation, Created: goldenTime}
 	g.condemned = format.Condemned{Head: head(listObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []ivd.PackID{data}, Writers: []ivd.WriterID{writer}, Points: []ivd.PointID{g.point.ID}}
+	g.waits = format.Waits{Head: head(waitsObject), Listed: goldenTime, Leases: []format.WaitedLease{{ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Deadline: goldenTime.Add(24 * time.Hour)}}}
+	g.done = format.Done{Head: head(doneObject), Ended: goldenTime.Add(30 * time.Hour), Deleted: format.Counts{Points: 1, Packs: 200, Writers: 3}, Spared: format.Counts{Packs: 7}}
 	g.retired = format.PackList{Head: head(markObject), Kind: format.RetiredMagic, Reason: "mostly dead", Created: goldenTime, Packs: []ivd.PackID{data}}
 	g.hooks = format.Hooks{Head: head(hooksObject), Created: goldenTime, Packs: format.PackSet{packRef(1), packRef(2)}, Hooks: []format.Hook{{ID: ivd.ContentID{3}, Pack: 1}, {ID: ivd.ContentID{4}}}}
 	g.restored = format.Restored{
@@ -164,6 +170,8 @@ func (g golden) files(t *testing.T) map[string][]byte {
 		"node": g.node.Encode, "page": g.page.Encode, "point": g.point.Encode, "lease": g.lease.Encode,
 		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
 		"restored": g.restored.Encode,
+		"waits":    g.waits.Encode,
+		"done":     g.done.Encode,
 		"packs":    g.packs.Encode,
 		"signed":   g.signed.Encode,
 	} {
@@ -224,6 +232,8 @@ func TestGoldenWrite(t *testing.T) {
 		"hooks":    func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
 		"run":      func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
 		"restored": func(b []byte) ([]byte, error) { return encoded(format.DecodeRestored(b, at(endObject))) },
+		"waits":    func(b []byte) ([]byte, error) { return encoded(format.DecodeWaits(b, at(waitsObject))) },
+		"done":     func(b []byte) ([]byte, error) { return encoded(format.DecodeDone(b, at(doneObject))) },
 		"packs":    func(b []byte) ([]byte, error) { return encoded(format.DecodeStoredPacks(b, at(packsObject))) },
 		"signed":   func(b []byte) ([]byte, error) { return encoded(format.DecodeSigned(b, at(signedObject))) },
 	} {
@@ -269,6 +279,10 @@ func TestGoldenRead(t *testing.T) {
 	check("hooks", hooks, g.hooks, err)
 	restored, err := format.DecodeRestored(readGolden(t, "restored"), at(endObject))
 	check("restored", restored, g.restored, err)
+	waits, err := format.DecodeWaits(readGolden(t, "waits"), at(waitsObject))
+	check("waits", waits, g.waits, err)
+	done, err := format.DecodeDone(readGolden(t, "done"), at(doneObject))
+	check("done", done, g.done, err)
 	packs, err := format.DecodeStoredPacks(readGolden(t, "packs"), at(packsObject))
 	check("packs", packs, g.packs, err)
 	signed, err := format.DecodeSigned(readGolden(t, "signed"), at(signedObject))

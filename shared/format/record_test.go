@@ -17,6 +17,7 @@ var goldenRecords = map[format.Magic]string{
 	format.CondemnedMagic: "condemned", format.RetiredMagic: "retired", format.RunMagic: "run",
 	format.HooksMagic: "hooks", format.RestoredMagic: "restored", format.StoredMagic: "packs",
 	format.SignedMagic: "signed",
+	format.WaitsMagic:  "waits", format.DoneMagic: "done",
 }
 
 // What a record's header may not say, of every kind of record: what is not known
@@ -71,6 +72,8 @@ func TestRecordElsewhere(t *testing.T) {
 		format.PointMagic: &g.point.Head, format.LeaseMagic: &g.lease.Head, format.WriterMagic: &g.writer.Head,
 		format.CondemnedMagic: &g.condemned.Head, format.RetiredMagic: &g.retired.Head, format.RunMagic: &g.run.Head, format.HooksMagic: &g.hooks.Head,
 		format.RestoredMagic: &g.restored.Head,
+		format.WaitsMagic:    &g.waits.Head,
+		format.DoneMagic:     &g.done.Head,
 		format.StoredMagic:   &g.packs.Head,
 		format.SignedMagic:   &g.signed.Head,
 	}
@@ -117,6 +120,8 @@ func seal(t *testing.T, magic format.Magic, g golden) []byte {
 		format.PointMagic: g.point.Encode, format.LeaseMagic: g.lease.Encode, format.WriterMagic: g.writer.Encode,
 		format.CondemnedMagic: g.condemned.Encode, format.RetiredMagic: g.retired.Encode, format.RunMagic: g.run.Encode, format.HooksMagic: g.hooks.Encode,
 		format.RestoredMagic: g.restored.Encode,
+		format.WaitsMagic:    g.waits.Encode,
+		format.DoneMagic:     g.done.Encode,
 		format.StoredMagic:   g.packs.Encode,
 		format.SignedMagic:   g.signed.Encode,
 	}[magic]()
@@ -155,6 +160,14 @@ func TestRecordWords(t *testing.T) {
 		"a writer's requirement":    {format.WriterMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
 		"a run's requirement":       {format.RunMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
 		"a restore's requirement":   {format.RestoredMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
+		"waits that require more":   {format.WaitsMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
+		"waits without a time":      {format.WaitsMagic, `"listed":`, `"lifted":`, ivd.Corrupt, "when the leases"},
+		"waits for no lease":        {format.WaitsMagic, `"id":`, `"ip":`, ivd.Corrupt, "without a name"},
+		"waits without a deadline":  {format.WaitsMagic, `"deadline":`, `"headline":`, ivd.Corrupt, "or a deadline"},
+		"a key more in waits":       {format.WaitsMagic, `{`, `{"speed":7,`, "", ""},
+		"an end that requires more": {format.DoneMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
+		"an end without a time":     {format.DoneMagic, `"ended":`, `"bended":`, ivd.Corrupt, "when"},
+		"a key more in an end":      {format.DoneMagic, `{`, `{"speed":7,`, "", ""},
 		"a restore of another run":  {format.RestoredMagic, `"run":"2026`, `"run":"3026`, ivd.Corrupt, "of item"},
 		"a restore of another item": {format.RestoredMagic, `"item":"6`, `"item":"7`, ivd.Corrupt, "of item"},
 		"a restore to no disk":      {format.RestoredMagic, `"disk":"8`, `"disc":"8`, ivd.Corrupt, "which disk"},
