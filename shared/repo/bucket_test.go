@@ -182,6 +182,10 @@ func (b *bucket) Delete(ctx context.Context, name store.Name) error {
 	return nil
 }
 
+func (b *bucket) Revoke(ctx context.Context, lease ivd.LeaseID) error {
+	return b.begin(ctx, "revoke", string(lease))
+}
+
 type pending struct {
 	b      *bucket
 	name   store.Name

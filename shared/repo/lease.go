@@ -2,12 +2,14 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
 )
 
 // Times of leases (rule G3).
@@ -146,7 +148,7 @@ func (r *Repository) readLease(ctx context.Context, id ivd.LeaseID) (Lease, time
 // EndLease ends a lease (W7): only by who opened it, and only when the outcome of
 // every commit under it is known. To end one that is gone is no error.
 func (r *Repository) EndLease(ctx context.Context, id ivd.LeaseID) error {
-	if err := r.st.Delete(ctx, leaseName(id)); err != nil {
+	if err := r.st.Delete(ctx, leaseName(id)); err != nil && !errors.Is(err, store.ErrVersionsKept) {
 		return fmt.Errorf("end lease %s: %w", id, err)
 	}
 	return nil

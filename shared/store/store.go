@@ -13,6 +13,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -68,7 +69,11 @@ type Store interface {
 	// do so. Any other error: it may or may not have happened, or may still.
 	Replace(ctx context.Context, was Object, body []byte) error
 
-	// Delete removes an object; removing an absent one is no error.
+	// Delete removes an object; removing an absent one is no error. Nil: it is gone,
+	// and does not come back with a crash. No request of it is obeyed that is older than
+	// DeleteLife: what is decided before Delete is called holds for that long. Where the
+	// store keeps older versions of objects, they are removed too; ErrVersionsKept is in
+	// the error's chain where the object is gone and they are not.
 	Delete(ctx context.Context, name Name) error
 
 	// Prepare makes everything ready for creating name once, on behalf of a
@@ -76,6 +81,11 @@ type Store interface {
 	// calls Send. The prepared request is dead after expiry at the latest, by the
 	// store's clock.
 	Prepare(ctx context.Context, lease ivd.LeaseID, name Name, body []byte, expiry time.Duration) (Pending, error)
+
+	// Revoke ends what was prepared on behalf of a lease whose deadline has passed:
+	// nothing of it is created any more once Revoke has returned nil, and what was
+	// prepared by then has expired.
+	Revoke(ctx context.Context, lease ivd.LeaseID) error
 
 	// Properties say what this store can do.
 	Properties() Properties
@@ -105,6 +115,13 @@ func InDoubt(err error) bool {
 	}
 	return false
 }
+
+// DeleteLife is how long a request to delete may be under way.
+const DeleteLife = 15 * time.Minute
+
+// ErrVersionsKept says that an object is gone, and that older versions of it are kept
+// and take their space.
+var ErrVersionsKept = errors.New("older versions of it are kept")
 
 // Properties of a store, as data.
 type Properties struct {

@@ -147,6 +147,7 @@ func (s *Store) sweep() error {
 		}
 		return nil // a full one can still be read and deleted from
 	}
+	s.sweepRevoked()
 	entries, err := fs.ReadDir(s.root.FS(), tempDir)
 	if err != nil {
 		return nil

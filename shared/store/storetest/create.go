@@ -96,12 +96,22 @@ func createDiscarded(t *testing.T, s store.Store) {
 
 // createLate waits, by the store's clock, until a prepared request is dead.
 func createLate(t *testing.T, s store.Store) {
-	put(t, s, "leases/l", nil)
 	p, err := s.Prepare(t.Context(), lease, "points/d/late", []byte("x"), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Discard()
+	secondsPass(t, s)
+	wantKind(t, "a late send", p.Send(t.Context()), ivd.Expired)
+	_, err = s.Stat(t.Context(), "points/d/late")
+	wantKind(t, "stat", err, ivd.NotFound)
+}
+
+// secondsPass waits until a request that was prepared for a second is dead, by the
+// store's clock.
+func secondsPass(t *testing.T, s store.Store) {
+	t.Helper()
+	put(t, s, "leases/l", nil)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	var start time.Time
@@ -114,10 +124,38 @@ func createLate(t *testing.T, s store.Store) {
 			start = o.Now
 		}
 		if o.Now.Sub(start) >= 3*time.Second { // dates are cut to whole seconds
-			break
+			return
 		}
 	}
-	wantKind(t, "a late send", p.Send(t.Context()), ivd.Expired)
-	_, err = s.Stat(t.Context(), "points/d/late")
-	wantKind(t, "stat", err, ivd.NotFound)
+}
+
+// revoke ends what was prepared for a lease, and nothing else. A service whose requests
+// expire by themselves need not do more than wait for that.
+func revoke(t *testing.T, s store.Store) {
+	if err := s.Revoke(t.Context(), "5f0c1b1e-0000-4000-8000-000000000009"); err != nil {
+		t.Fatalf("a lease that has prepared nothing: %v", err)
+	}
+	p, err := s.Prepare(t.Context(), lease, "points/d/revoked", []byte("x"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Discard()
+	other, err := s.Prepare(t.Context(), "5f0c1b1e-0000-4000-8000-000000000002", "points/d/other", []byte("x"), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Discard()
+	secondsPass(t, s) // the lease's deadline is behind what was prepared for it
+	if err := s.Revoke(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "send after it was revoked", p.Send(t.Context()), ivd.Expired)
+	if err := other.Send(t.Context()); err != nil {
+		t.Errorf("another lease's: %v", err)
+	}
+	if got := names(t, s, ""); len(got) != 2 || got[0] != "leases/l" || got[1] != "points/d/other" {
+		t.Errorf("objects: %v", got)
+	}
+	// The lease may prepare again; whether it still stands is not the store's to judge.
+	prepare(t, s, "points/d/again", []byte("x")).Discard()
 }

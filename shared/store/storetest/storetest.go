@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"CreateRace", createRace},
 		{"CreateDiscarded", createDiscarded},
 		{"CreateLate", createLate},
+		{"Revoke", revoke},
 		{"Replace", replace},
 		{"ReplaceRace", replaceRace},
 		{"Concurrent", concurrent},

@@ -27,7 +27,14 @@ type Service struct {
 
 // S3 starts versitygw on loopback, over a temporary folder, and stops it when the
 // test ends. With -short it skips the test: see `make quick`.
-func S3(t testing.TB) Service {
+func S3(t testing.TB) Service { return service(t) }
+
+// S3WithVersions is S3, of a service whose buckets can keep versions. The bucket is not
+// told to yet.
+func S3WithVersions(t testing.TB) Service { return service(t, "--versioning-dir", t.TempDir()) }
+
+// service starts the service with more arguments.
+func service(t testing.TB, more ...string) Service {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short starts no S3 server")
@@ -40,7 +47,7 @@ func S3(t testing.TB) Service {
 	var log logBuffer
 	for range 5 { // another process may take the port that was free
 		address := freePort(t)
-		if startService(t, program, address, s, &log) {
+		if startService(t, program, address, s, &log, more...) {
 			s.Endpoint = "http://" + address
 			return s
 		}
@@ -98,8 +105,9 @@ func freePort(t testing.TB) string {
 }
 
 // startService starts one and waits until it answers; false when it ended before.
-func startService(t testing.TB, program, address string, s Service, log *logBuffer) bool {
-	cmd := exec.Command(program, "--port", address, "--quiet", "--keep-alive", "--health", "/health", "posix", s.Folder)
+func startService(t testing.TB, program, address string, s Service, log *logBuffer, more ...string) bool {
+	args := append([]string{"--port", address, "--quiet", "--keep-alive", "--health", "/health", "posix"}, more...)
+	cmd := exec.Command(program, append(args, s.Folder)...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey.Reveal(), "ROOT_SECRET_KEY="+s.SecretKey.Reveal())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -1,0 +1,58 @@
+package dir_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/store/dir"
+)
+
+// What a process has staged that stopped before its link is not there any more when it
+// goes on, whatever the clock says; and nothing of it takes space.
+func TestRevokedBeforeItsLink(t *testing.T) {
+	folder := t.TempDir()
+	s, err := dir.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const lease = ivd.LeaseID("5f0c1b1e-0000-4000-8000-000000000001")
+	p, err := s.Prepare(t.Context(), lease, "points/late", []byte("x"), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Revoke(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Send(t.Context()); ivd.KindOf(err) != ivd.Expired {
+		t.Errorf("sent after it was revoked: %v", err)
+	}
+	if _, err := s.Stat(t.Context(), "points/late"); ivd.KindOf(err) != ivd.NotFound {
+		t.Errorf("the object: %v", err)
+	}
+	left := func() int {
+		entries, err := os.ReadDir(filepath.Join(folder, ".staging"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	if n := left(); n != 0 {
+		t.Errorf("%d staging folders are left", n)
+	}
+	// Where the process dies between the two steps, the next one removes it.
+	if err := os.MkdirAll(filepath.Join(folder, ".staging", ".revoked-x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	again, err := dir.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if n := left(); n != 0 {
+		t.Errorf("%d staging folders are left after an opening", n)
+	}
+}
