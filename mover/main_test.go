@@ -20,6 +20,7 @@ import (
 	"ivdmover/coordinator/cli"
 	"ivdmover/deploy/lab/script"
 	"ivdmover/mover/disk/disktest"
+	"ivdmover/shared/format"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
@@ -43,6 +44,7 @@ type place struct {
 	queue  *queue.Queue
 	config string
 	libdir string
+	folder string // of the repository
 }
 
 // newQueue is one that listens, and a connection to it.
@@ -79,7 +81,7 @@ func newPlace(t *testing.T) *place {
 	if _, err := repo.Init(t.Context(), st, repo.InitOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	p := &place{t: t, server: s, queue: q, libdir: libdir, config: filepath.Join(t.TempDir(), "ivd.yaml")}
+	p := &place{t: t, server: s, queue: q, libdir: libdir, folder: folder, config: filepath.Join(t.TempDir(), "ivd.yaml")}
 	p.write(fmt.Sprintf(`
 repository: { url: "dir://%s" }
 queue: { url: "%s", creds_file: "%s" }
@@ -90,6 +92,21 @@ mover:
   vddk: { libdir: "%s", transports: [nbdssl], temp_dir: "%s" }
 `, folder, s.ClientURL(), creds(t, s, "proxy-2"), libdir, filepath.Join(t.TempDir(), "vddk")))
 	return p
+}
+
+// newEncrypted is the folder of an encrypted repository, and its root key's id.
+func newEncrypted(t *testing.T) (folder, root string) {
+	t.Helper()
+	folder = t.TempDir()
+	st, err := dir.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Init(t.Context(), st, repo.InitOptions{Passphrase: "a passphrase", Argon2: format.Argon2{Time: 1, Memory: 8 << 10, Threads: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder, r.Root().String()
 }
 
 func (p *place) write(text string) {
@@ -128,6 +145,7 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 	settings := func(file string) func() {
 		return func() { p.change("vddk: {", `vddk: { config_file: "`+file+`",`) }
 	}
+	encrypted, root := newEncrypted(t)
 	for _, c := range []struct {
 		name  string
 		spoil func()
@@ -163,6 +181,8 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		}, nil, exitUsage, []string{"/nowhere"}},
 		{"a folder of VDDK's that cannot be made", func() { p.change("temp_dir: \"", "temp_dir: \"/dev/null/") }, nil, exitFailed, []string{"/dev/null/"}},
 		{"a repository of another root", func() { p.change(" }", ", root: 00112233445566778899aabbccddeeff }") }, nil, exitFailed, []string{"repo.json says that the repository is plain, and repository.root is 00112233445566778899aabbccddeeff"}},
+		{"an encrypted repository whose root is not known", func() { p.change(p.folder, encrypted) }, nil, exitFailed, []string{"it is encrypted", "set repository.root to " + root}},
+		{"an encrypted repository of another root", func() { p.change(p.folder+`" }`, encrypted+`", root: 00112233445566778899aabbccddeeff }`) }, nil, exitFailed, []string{"its root key is " + root, "repository.root is 00112233445566778899aabbccddeeff"}},
 		{"no repository", func() { p.change("dir://", "dir:///nowhere") }, nil, exitFailed, []string{"nowhere"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -104,6 +104,7 @@ type Mover struct {
 	Lost       int          `json:"lost,omitempty"`       // handles given up, since a call of theirs hung
 	Hangs      bool         `json:"hangs,omitempty"`      // opening a disk hangs in it: it takes nothing new, and ends after what it has begun
 	NoRestore  string       `json:"no_restore,omitempty"` // why it takes no restores
+	Waits      string       `json:"waits,omitempty"`      // what it waits for before it takes jobs
 	Alone      bool         `json:"alone,omitempty"`      // it does one job that took movers down before, and nothing else
 	Failure    *ivd.Failure `json:"failure,omitempty"`    // why its heartbeat cannot be read
 }
@@ -186,7 +187,7 @@ func moverOf(m job.Mover, names func(job.Path) (vcenter, datastore string)) Move
 		Name: m.Name, Host: m.Host, Started: m.Started,
 		Handles: m.Handles, Free: m.Free, Draining: m.Draining,
 		VDDK: m.VDDK, Transports: list(m.Modes), Active: list(m.Active),
-		BIOSUUID: m.BIOSUUID, LUNs: m.LUNs, Paths: paths, Lost: m.Lost, Alone: m.Alone, Hangs: m.Hangs, NoRestore: m.NoRestore,
+		BIOSUUID: m.BIOSUUID, LUNs: m.LUNs, Paths: paths, Lost: m.Lost, Alone: m.Alone, Hangs: m.Hangs, NoRestore: m.NoRestore, Waits: m.Waits,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/sealed"
 )
 
 // ways are the ways into a server from outside, with the rights of a mover.
@@ -125,8 +126,12 @@ func TestMoverRights(t *testing.T) {
 	s := start(t, o)
 	coordinator := connect(t, queue.Options{InProcess: s})
 	ctx := t.Context()
-	must(t, coordinator.Beat(ctx, job.Mover{Version: job.Version, Name: "other", Process: "its own"}))
-	_, err := coordinator.State().Create(ctx, "run.r", 1)
+	key, err := sealed.NewKey()
+	must(t, err)
+	must(t, coordinator.Beat(ctx, job.Mover{Version: job.Version, Name: "other", Process: "its own", PublicKey: key.Public()}))
+	_, err = coordinator.ServeGrants(ctx, "repository-1", func(context.Context, job.GrantRequest, job.Mover) ([]byte, error) { return []byte("keys"), nil })
+	must(t, err)
+	_, err = coordinator.State().Create(ctx, "run.r", 1)
 	must(t, err)
 	var tries sync.WaitGroup
 	for way, options := range ways(t, s, o, "proxy.1") {
@@ -158,6 +163,12 @@ func TestMoverRights(t *testing.T) {
 				short, cancel := context.WithTimeout(ctx, 5*time.Second)
 				defer cancel()
 				_, err := q.Ask(short, "other", job.Request{Version: job.Version, Op: job.Inspect})
+				return err
+			},
+			"asking for keys in another's name": func() error {
+				short, cancel := context.WithTimeout(ctx, 5*time.Second)
+				defer cancel()
+				_, err := q.AskGrant(short, job.GrantRequest{Version: job.Version, Mover: "other", Process: "its own", Repository: "repository-1"}, key)
 				return err
 			},
 			"answering for another": func() error {

@@ -97,6 +97,10 @@ func TestDocumentedServer(t *testing.T) {
 		return job.Login{Server: "vc"}, nil
 	})
 	must(t, err)
+	_, err = coordinator.ServeGrants(ctx, "repository-1", func(_ context.Context, q job.GrantRequest, _ job.Mover) ([]byte, error) {
+		return []byte("for " + q.Mover), nil
+	})
+	must(t, err)
 	_, err = coordinator.ServeExaminations(ctx, func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error) {
 		return job.Examination{Name: "data"}, nil
 	})
@@ -162,6 +166,11 @@ func works(ctx context.Context, t *testing.T, coordinator, mover *queue.Queue, n
 	must(t, err)
 	if login.Server != "vc" {
 		t.Errorf("login %+v", login)
+	}
+	grant, err := mover.AskGrant(ctx, job.GrantRequest{Version: job.Version, Mover: name, Process: "p", Repository: "repository-1"}, key)
+	must(t, err)
+	if string(grant) != "for "+name {
+		t.Errorf("grant %q", grant)
 	}
 	must(t, got[0].InProgress(ctx))
 	for heard := false; !heard; { // from when the coordinator listens on

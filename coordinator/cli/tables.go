@@ -214,6 +214,8 @@ func writeMovers(w io.Writer, movers []api.Mover, short *ivd.Failure) error {
 			state = "opening hangs"
 		case m.Draining:
 			state = "draining"
+		case m.Waits != "":
+			state = "waits"
 		case m.Alone:
 			state = "one job alone"
 		case m.NoRestore != "":
@@ -247,6 +249,9 @@ func writeMovers(w io.Writer, movers []api.Mover, short *ivd.Failure) error {
 	for _, m := range movers {
 		if m.NoRestore != "" {
 			fmt.Fprintf(w, "\n%s takes no restores: %s\n", telemetry.Safe(m.Name), telemetry.Safe(m.NoRestore))
+		}
+		if m.Waits != "" {
+			fmt.Fprintf(w, "\n%s takes no jobs yet: it waits for %s\n", telemetry.Safe(m.Name), telemetry.Safe(m.Waits))
 		}
 	}
 	if short == nil {

@@ -35,8 +35,9 @@ import (
 
 // Leases opens and ends the leases of runs; a repository does.
 type Leases interface {
-	ID() string     // of the repository
-	Now() time.Time // by the store's clock
+	ID() string      // of the repository
+	Root() ivd.KeyID // of an encrypted repository; zero: it is plain
+	Now() time.Time  // by the store's clock
 	OpenLease(ctx context.Context, s repo.LeaseSpec) (repo.Lease, error)
 	CheckLease(ctx context.Context, id ivd.LeaseID, need time.Duration) error
 	EndLease(ctx context.Context, id ivd.LeaseID) error

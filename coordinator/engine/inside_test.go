@@ -70,8 +70,9 @@ func (idle) Finish(context.Context, *Group, map[ItemKey][]job.Record) error { re
 // leases are of no repository.
 type leases struct{}
 
-func (leases) ID() string     { return "repository" }
-func (leases) Now() time.Time { return time.Now() }
+func (leases) ID() string      { return "repository" }
+func (leases) Root() ivd.KeyID { return ivd.KeyID{} }
+func (leases) Now() time.Time  { return time.Now() }
 func (leases) OpenLease(_ context.Context, s repo.LeaseSpec) (repo.Lease, error) {
 	return repo.Lease{ID: "l", Kind: s.Kind, Deadline: time.Now().Add(time.Hour)}, nil
 }

@@ -85,7 +85,8 @@ func (t *Task) plan(ctx context.Context) error {
 	ids := make([]ivd.JobID, len(jobs))
 	var disk ivd.DiskID
 	for i, j := range jobs {
-		j.Version, j.Class, j.Run, j.Repository = job.Version, job.AnyClass, t.item.Run, t.g.d.e.Leases.ID()
+		j.Version, j.Class, j.Run = job.Version, job.AnyClass, t.item.Run
+		j.Repository, j.Root = t.g.d.e.Leases.ID(), t.g.d.e.Leases.Root()
 		byID[j.ID], ids[i], disk = j, j.ID, j.Key()
 	}
 	if err := t.save(ctx, func(it *Item) { it.Jobs, it.Disk = ids, disk }); err != nil {

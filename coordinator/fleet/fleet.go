@@ -151,4 +151,4 @@ func (f *Fleet) silence(movers []job.Mover) []time.Duration {
 }
 
 // usable reports whether a mover takes anything new.
-func usable(m job.Mover) bool { return !m.Draining && m.Ended == "" }
+func usable(m job.Mover) bool { return !m.Draining && m.Waits == "" && m.Ended == "" }

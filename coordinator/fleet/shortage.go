@@ -39,6 +39,9 @@ func (f *Fleet) Shortage(ctx context.Context, k job.Kind) (error, error) {
 		case m.Draining:
 			connected++
 			notes = append(notes, fmt.Sprintf("mover %s on host %s finishes what it has and takes nothing new", m.Name, m.Host))
+		case m.Waits != "":
+			connected++
+			notes = append(notes, fmt.Sprintf("mover %s on host %s waits for %s", m.Name, m.Host, m.Waits))
 		case m.Handles == 0:
 			connected++
 			notes = append(notes, fmt.Sprintf("mover %s on host %s can open no disk", m.Name, m.Host))

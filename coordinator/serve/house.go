@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"slices"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/custody"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/fleet"
@@ -30,6 +32,7 @@ type house struct {
 	backup  *backup.Workflow
 	restore *restore.Workflow
 	logins  *login.Desk
+	keys    *custody.Desk
 	doctors *examine.Room
 
 	begun chan struct{} // closed when all is answered, or could not be
@@ -57,6 +60,7 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 		h.limit(v)
 	}
 	h.logins = &login.Desk{Sources: sources, Runs: h.engine, Fleet: h.fleet, Log: log}
+	h.keys = &custody.Desk{Repo: r, Fleet: h.fleet, Log: log}
 	return h
 }
 
@@ -75,16 +79,25 @@ func (h *house) serve(ctx context.Context) error {
 
 // answer answers what is asked over the queue until stop is called.
 func (h *house) answer(ctx context.Context) (stop func(), err error) {
-	logins, err := h.logins.Serve(ctx, h.queue, h.sources.All()...)
-	if err != nil {
-		return nil, err
+	var stops []func()
+	stop = func() {
+		for _, end := range slices.Backward(stops) {
+			end()
+		}
 	}
-	doctors, err := h.doctors.Serve(ctx, h.queue)
-	if err != nil {
-		logins()
-		return nil, err
+	for _, serve := range []func() (func(), error){
+		func() (func(), error) { return h.logins.Serve(ctx, h.queue, h.sources.All()...) },
+		func() (func(), error) { return h.keys.Serve(ctx, h.queue) },
+		func() (func(), error) { return h.doctors.Serve(ctx, h.queue) },
+	} {
+		end, err := serve()
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		stops = append(stops, end)
 	}
-	return func() { doctors(); logins() }, nil
+	return stop, nil
 }
 
 // serving waits until movers and doctors are answered and runs can begin.

@@ -90,6 +90,9 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 	if err != nil {
 		return err
 	}
+	if err := tellRoot(cfg.RootFile(), repository.Root()); err != nil {
+		return err
+	}
 	server, err := await(ctx, s, "the embedded queue", func(ctx context.Context) (*broker.Server, error) { return startBroker(ctx, cfg, o.Log) })
 	if err != nil {
 		return err

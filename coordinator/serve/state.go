@@ -90,6 +90,23 @@ func openState(dir string) (*state, error) {
 	return s, nil
 }
 
+// tellRoot writes what the root key of an encrypted repository is, for movers that share
+// the state folder; of a plain one there is no such file.
+func tellRoot(file string, root ivd.KeyID) error {
+	var err error
+	if root.IsZero() {
+		if err = os.Remove(file); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	} else {
+		err = replace(file, root.String()+"\n")
+	}
+	if err != nil {
+		return &ivd.Error{Kind: ivd.Denied, Op: "say what the repository's root key is", Err: err, Remedy: stateRemedy}
+	}
+	return nil
+}
+
 // replace writes a file of this user's alone, whole.
 func replace(file, text string) error {
 	next := file + ".new"

@@ -97,7 +97,7 @@ func (w *Worker) beat(ctx context.Context) error {
 	m.BIOSUUID, m.LUNs, m.Paths, m.Lost, m.LostKeep = f.Machine.BIOSUUID, f.Machine.LUNs, f.Paths, f.Lost+w.LostSlots, f.LostKeep
 	list := w.list()
 	w.mu.Lock()
-	m.Free, m.Alone = w.freeLocked(), w.alone != nil
+	m.Free, m.Alone, m.Waits = w.freeLocked(), w.alone != nil, w.waits
 	w.mu.Unlock()
 	m.Active = make([]job.Active, 0, len(list))
 	for _, a := range list {

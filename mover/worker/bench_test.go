@@ -99,6 +99,7 @@ type bench struct {
 	t       *testing.T
 	queue   *queue.Queue
 	repo    *repo.Repository
+	sealed  *Sealed // movers started from now on have it in the place of repo; nil: repo
 	files   *files
 	lease   repo.Lease
 	facts   func() disk.Facts // of movers started from now on
@@ -198,13 +199,17 @@ func (b *bench) startWith(name string, handles int, limits pipeline.Limits, memo
 	if log == nil {
 		log = slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
 	}
+	repository := b.repo
+	if b.sealed != nil {
+		repository = nil
+	}
 	creds, err := b.server.MoverCreds(name)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	m.Worker, err = New(Options{
 		Name: name, Handles: handles, DedupMemory: 1 << 20, Modes: host.Modes(), VDDK: host.Version(), NoRestore: b.cannot,
-		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: creds, Mover: name, Log: slog.New(log)}), Repository: b.repo, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts, Yield: b.relieve,
+		Queue: b.connect(queue.Options{URL: b.server.ClientURL(), CredsFile: creds, Mover: name, Log: slog.New(log)}), Repository: repository, Sealed: b.sealed, Disks: disks, Devices: b.devices, Memory: m.memory, Limits: limits, Facts: b.facts, Yield: b.relieve,
 		Log: slog.New(log),
 	})
 	if err != nil {
@@ -261,7 +266,7 @@ func (b *bench) job(id ivd.DiskID, size int64) job.Job {
 	g := ivd.Geometry{Capacity: size, ChunkSize: cs}
 	j := job.Job{
 		Version: job.Version, Kind: job.Backup, Class: job.AnyClass, ID: "j0001", Run: "run-1",
-		Lease: b.lease.ID, Repository: b.repo.ID(),
+		Lease: b.lease.ID, Repository: b.repo.ID(), Root: b.repo.Root(),
 		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", id)), Name: "disk", Geometry: g,
 		Backup: &job.BackupSpec{Snapshot: "s1", Unread: job.UnreadZero, Allocated: true},
 	}
@@ -346,7 +351,7 @@ func (b *bench) restoreJob(p format.Point, to ivd.DiskID, size int64) job.Job {
 	}
 	return job.Job{
 		Version: job.Version, Kind: job.Restore, Class: job.AnyClass, ID: "j0001", Run: "run-2",
-		Lease: lease.ID, Repository: b.repo.ID(),
+		Lease: lease.ID, Repository: b.repo.ID(), Root: b.repo.Root(),
 		Disk: job.IVD(ivd.NewDiskRef("lab", "datastore-1", to)), Geometry: p.Geometry,
 		Restore: &job.RestoreSpec{Point: p.ID, Pages: p.Pages, Blank: true},
 	}

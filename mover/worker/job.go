@@ -83,10 +83,10 @@ func (t *attempt) run(ctx context.Context) error {
 	if t.w.stopping() {
 		return pipeline.ErrStopped
 	}
-	if id := t.w.Repository.ID(); t.job.Repository != id {
-		return fmt.Errorf("%w: it is for repository %s, this mover has %s", errLater, t.job.Repository, id)
+	err := t.ours()
+	if err != nil {
+		return err
 	}
-	var err error
 	if t.record, err = claim(ctx, t.w.Queue, t.job, t.w.signer, func(rec job.Record) (bool, error) { return t.ready(ctx, rec) }); err != nil {
 		return err
 	}
@@ -117,6 +117,30 @@ func (t *attempt) run(ctx context.Context) error {
 	}
 	t.a.hold(false)
 	return t.examine(ctx, suspects, err)
+}
+
+// ours refuses a job for another repository than this mover's, and one for an encrypted
+// repository where this mover's is plain, or has another root: nothing is written to that.
+func (t *attempt) ours() error {
+	r := t.w.Repository
+	switch {
+	case t.job.Repository != r.ID():
+		return fmt.Errorf("%w: it is for repository %s, this mover has %s", errLater, t.job.Repository, r.ID())
+	case t.job.Root != r.Root():
+		return &ivd.Error{
+			Kind: ivd.Denied, Err: fmt.Errorf("%w: for its coordinator %s, and for this mover %s", errLater, rooted(t.job.Root), rooted(r.Root())),
+			Remedy: "find out who changed repo.json; then restart this mover",
+		}
+	}
+	return nil
+}
+
+// rooted says what a repository is by its root key.
+func rooted(root ivd.KeyID) string {
+	if root.IsZero() {
+		return "the repository is plain"
+	}
+	return "the repository has root key " + root.String()
 }
 
 // ready refuses a job that this process cannot do, and one whose lease ends too soon, unless it is a restore that reads

@@ -62,7 +62,8 @@ type Options struct {
 	NoRestore   string   // why it takes no restores; empty: it does
 	Modes       []string // the transports that are tried
 	Queue       *queue.Queue
-	Repository  *repo.Repository
+	Repository  *repo.Repository // nil: Sealed is opened
+	Sealed      *Sealed
 	Recheck     time.Duration // within which each pack that is built on is asked for
 	Disks       Disks
 	Devices     Devices // nil: nothing is ever left
@@ -101,6 +102,7 @@ type Worker struct {
 	beats   uint64     // guarded by beating
 
 	mu     sync.Mutex
+	waits  string // guarded by mu: what it waits for before it takes jobs
 	active map[jobKey]*active
 	alone  *active       // the job that nothing else may run beside
 	freed  chan struct{} // closed and replaced when a handle is given back
@@ -136,6 +138,9 @@ func New(o Options) (*Worker, error) {
 	if w.MaxLost <= 0 {
 		w.MaxLost = maxLostCalls
 	}
+	if o.Repository == nil {
+		w.waits = "the keys of repository " + o.Sealed.ID
+	}
 	w.writers = writers{
 		repository: o.Repository, mover: o.Name, dedup: o.DedupMemory, memory: o.Memory, recheck: o.Recheck, open: map[ivd.LeaseID]*leased{},
 	}
@@ -170,8 +175,6 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	w.Log.Info("mover is ready", "process", w.process, "handles", w.Handles, "vddk", w.VDDK, "transports", w.Modes)
-
 	pulling, stopPulling := context.WithCancel(ctx)
 	defer stopPulling()
 	var tending, pullers, jobs sync.WaitGroup
@@ -179,24 +182,15 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	tendingCtx, stopTending := context.WithCancel(ctx)
 	defer stopTending()
 	tending.Go(func() { w.tend(tendingCtx, tended) })
-	left := w.left() // before jobs attach disks of their own
-	pullers.Go(func() { w.release(pulling, left) })
-	for _, kind := range w.takes() {
-		pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
-	}
-	var ending error
-	select {
-	case <-stop:
-		w.Log.Info("mover is asked to stop: it finishes its batches and hands its jobs back")
-	case <-w.replace:
-		ending = ErrReplace
-		w.Log.Warn("mover asks to be replaced: it finishes its batches and hands its jobs back", "given_up", w.Facts().Lost)
-	case <-w.relieved:
-		ending = ErrReplace
-		stopPulling()
-		pullers.Wait()
-		w.finish(ctx, stop, &jobs)
-	case <-ctx.Done():
+	ending := w.unlock(ctx, stop)
+	if ending == nil && w.Repository != nil {
+		w.Log.Info("mover is ready", "process", w.process, "handles", w.Handles, "vddk", w.VDDK, "transports", w.Modes)
+		left := w.left() // before jobs attach disks of their own
+		pullers.Go(func() { w.release(pulling, left) })
+		for _, kind := range w.takes() {
+			pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
+		}
+		ending = w.until(ctx, stop, func() { stopPulling(); pullers.Wait() }, &jobs)
 	}
 	close(w.stop)
 	stopPulling()
@@ -219,6 +213,23 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	return ending
 }
 
+// until waits until the work is to end, and says why.
+func (w *Worker) until(ctx context.Context, stop <-chan struct{}, stopPulling func(), jobs *sync.WaitGroup) error {
+	select {
+	case <-stop:
+		w.Log.Info("mover is asked to stop: it finishes its batches and hands its jobs back")
+	case <-w.replace:
+		w.Log.Warn("mover asks to be replaced: it finishes its batches and hands its jobs back", "given_up", w.Facts().Lost)
+		return ErrReplace
+	case <-w.relieved:
+		stopPulling()
+		w.finish(ctx, stop, jobs)
+		return ErrReplace
+	case <-ctx.Done():
+	}
+	return nil
+}
+
 // takes are the kinds of job that it takes.
 func (w *Worker) takes() []job.Kind {
 	if w.NoRestore == "" {
@@ -231,19 +242,8 @@ func (w *Worker) takes() []job.Kind {
 // begin sends the first heartbeat. It waits for a coordinator that has not set the queue
 // up yet, until stop is closed.
 func (w *Worker) begin(ctx context.Context, stop <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := unless(ctx, stop)
 	defer cancel()
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	begun := make(chan struct{})
-	defer close(begun)
-	watch.Go(func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-begun:
-		}
-	})
 	err := pause.Starting(func(err error, wait time.Duration) {
 		w.Log.Warn("waiting for the coordinator to set the queue up", "err", err, "remedy", ivd.RemedyOf(err), "again_in", wait.Round(time.Second))
 	}).Do(ctx, w.beat)
@@ -253,6 +253,20 @@ func (w *Worker) begin(ctx context.Context, stop <-chan struct{}) error {
 	default:
 		return err
 	}
+}
+
+// unless is a context that ends when stop is closed, too.
+func unless(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { cancel(); watch.Wait() }
 }
 
 // finish waits until the jobs are done of a process that was relieved, unless it is to

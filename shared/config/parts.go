@@ -189,8 +189,15 @@ func (c *Config) QueueURL() string {
 	if c.Queue.URL != "" {
 		return c.Queue.URL
 	}
-	return "unix://" + c.QueueSocket()
+	return c.QueueSocketURL()
 }
+
+// QueueSocketURL is how a mover reaches the queue of this machine's `ivd serve`.
+func (c *Config) QueueSocketURL() string { return "unix://" + c.QueueSocket() }
+
+// RootFile is where `ivd serve` says what the root key of its encrypted repository is, for
+// movers of this machine that share its state folder.
+func (c *Config) RootFile() string { return filepath.Join(c.StateDir, "repository.root") }
 
 func (v *validator) policies(policies []Policy) {
 	names := map[string]bool{}

@@ -43,6 +43,7 @@ type Job struct {
 	Run        ivd.RunID    `json:"run"`
 	Lease      ivd.LeaseID  `json:"-"`               // under which it is done, as its record says: a run may outlive a lease; empty where a restore reads without one
 	Repository string       `json:"repository"`      // its id; a mover of another repository gives the job back
+	Root       ivd.KeyID    `json:"root,omitzero"`   // of an encrypted repository: its root key; zero: the repository is plain
 	Disk       Disk         `json:"disk"`            // read from for a backup, written to for a restore
 	Under      ivd.DiskID   `json:"under,omitempty"` // by what its record is found, where the run has another disk of the same id, of another source
 	Name       string       `json:"name"`            // the disk's name, for people

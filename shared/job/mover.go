@@ -37,6 +37,8 @@ type Mover struct {
 	// NoRestore is why it takes no restores: its library, or every transport that it may
 	// use, cannot write. Empty: it takes them.
 	NoRestore string `json:"no_restore,omitempty"`
+	// Waits is why it takes no jobs yet: what it waits for. Empty: it takes them.
+	Waits string `json:"waits,omitempty"`
 	// Alone: it does one job that took movers down before, and takes nothing else.
 	Alone bool `json:"alone,omitempty"`
 	// Ended: this is its last heartbeat: the process has ended, with this error.

@@ -10,13 +10,6 @@ import (
 	"ivdmover/shared/sealed"
 )
 
-// loginAnswer is what travels. It is never stored.
-type loginAnswer struct {
-	Version int          `json:"version"`
-	Failure *ivd.Failure `json:"failure,omitempty"`
-	Sealed  []byte       `json:"sealed,omitempty"`
-}
-
 // sealedLogin is a Login in the seal: Login itself does not marshal its secrets.
 type sealedLogin struct {
 	Server     string      `json:"server"`
@@ -38,14 +31,11 @@ func (q *Queue) AskLogin(ctx context.Context, req job.LoginRequest, key *sealed.
 	if err := firstError(err, checkMover(req.Mover)); err != nil {
 		return job.Login{}, err
 	}
-	var a loginAnswer
-	if err := q.ask(ctx, op, subject, fmt.Sprintf("no coordinator of source %s", req.Disk.Source()), req, &a); err != nil {
+	plain, err := q.askSealed(ctx, op, subject, fmt.Sprintf("no coordinator of source %s", req.Disk.Source()), req, loginQuestion(req), key)
+	if err != nil {
 		return job.Login{}, err
 	}
-	if err := a.Failure.Err(); err != nil {
-		return job.Login{}, &ivd.Error{Op: op, Err: err}
-	}
-	login, err := openLogin(req, key, a.Sealed)
+	login, err := decodeLogin(plain)
 	if err != nil {
 		return job.Login{}, &ivd.Error{Kind: ivd.Denied, Op: op, Err: err}
 	}
@@ -76,9 +66,8 @@ func (q *Queue) ServeLogins(ctx context.Context, login func(context.Context, job
 		}
 	}
 	for _, s := range subjects {
-		end, err := q.serve(ctx, s, func(ctx context.Context, subject string, body []byte) any {
-			answer, err := q.answerLogin(ctx, subject, body, login)
-			return loginAnswer{Version: job.Version, Failure: ivd.FailureOf(err), Sealed: answer}
+		end, err := q.serveSealed(ctx, s, func(ctx context.Context, subject string, body []byte) ([]byte, error) {
+			return q.answerLogin(ctx, subject, body, login)
 		})
 		if err != nil {
 			stop()
@@ -94,18 +83,9 @@ func (q *Queue) answerLogin(ctx context.Context, subject string, body []byte, lo
 	if err := decode("question for a login", body, &req); err != nil {
 		return nil, err
 	}
-	if err := saidBy(subject, req.Mover); err != nil {
-		return nil, err
-	}
-	m, err := q.Mover(ctx, req.Mover)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return nil, ivd.Errorf(ivd.Transient, "mover %s has no heartbeat, so there is no key to seal a login to", req.Mover)
-	}
+	m, err := q.asker(ctx, subject, req.Mover, req.Process)
 	if err != nil {
 		return nil, err
-	}
-	if m.Process != req.Process {
-		return nil, ivd.Errorf(ivd.Conflict, "the heartbeat of mover %s is of another process; is there a second mover of this name?", req.Mover)
 	}
 	l, err := login(ctx, req, m)
 	if err != nil {
@@ -123,11 +103,7 @@ func sealLogin(req job.LoginRequest, publicKey []byte, l job.Login) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("seal a login: %w", err)
 	}
-	answer, err := sealed.Seal(publicKey, loginQuestion(req), plain)
-	if err != nil {
-		return nil, fmt.Errorf("seal a login for mover %s: %w", req.Mover, err)
-	}
-	return answer, nil
+	return sealTo(req.Mover, publicKey, loginQuestion(req), plain)
 }
 
 func openLogin(req job.LoginRequest, key *sealed.Key, answer []byte) (job.Login, error) {
@@ -135,6 +111,10 @@ func openLogin(req job.LoginRequest, key *sealed.Key, answer []byte) (job.Login,
 	if err != nil {
 		return job.Login{}, err
 	}
+	return decodeLogin(plain)
+}
+
+func decodeLogin(plain []byte) (job.Login, error) {
 	var s sealedLogin
 	if err := json.Unmarshal(plain, &s); err != nil {
 		return job.Login{}, fmt.Errorf("the answer is no login") // the decoder's error could quote it

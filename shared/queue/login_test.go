@@ -237,6 +237,8 @@ func TestQuestionsInAnothersName(t *testing.T) {
 		return testExamination(), nil
 	})
 	must(t, err)
+	_, err = coordinator.ServeGrants(ctx, "repository-1", func(context.Context, job.GrantRequest, job.Mover) ([]byte, error) { return []byte("grant"), nil })
+	must(t, err)
 	key, err := sealed.NewKey()
 	must(t, err)
 	for _, name := range []string{"victim", "victim/doctor-1"} {
@@ -246,8 +248,9 @@ func TestQuestionsInAnothersName(t *testing.T) {
 	must(t, err)
 	t.Cleanup(raw.Close)
 	for subject, body := range map[string]any{
-		"ivd.login.vc-lab.mallory": job.LoginRequest{Version: job.Version, Mover: "victim", Process: "p", Run: testRun, Disk: testJob("x").Disk.Ref},
-		"ivd.examine.mallory":      job.ExamineRequest{Version: job.Version, Op: job.ExamineBegin, Doctor: "victim/doctor-1", Process: "p"},
+		"ivd.login.vc-lab.mallory":            job.LoginRequest{Version: job.Version, Mover: "victim", Process: "p", Run: testRun, Disk: testJob("x").Disk.Ref},
+		"ivd.keys.grant.repository-1.mallory": job.GrantRequest{Version: job.Version, Mover: "victim", Process: "p", Repository: "repository-1"},
+		"ivd.examine.mallory":                 job.ExamineRequest{Version: job.Version, Op: job.ExamineBegin, Doctor: "victim/doctor-1", Process: "p"},
 	} {
 		text, err := json.Marshal(body)
 		must(t, err)

@@ -11,7 +11,7 @@ type Rights struct {
 
 // MoverRights are the least that a mover of this name works with: it takes jobs, reads
 // and writes their records, sends its heartbeat and its parts', tells progress, asks for
-// logins in its own name, and answers requests to it and its parts. It publishes no job,
+// logins and keys in its own name, and answers requests to it and its parts. It publishes no job,
 // and reads nothing of runs and of the ledger. A coordinator needs everything.
 func MoverRights(name string) Rights {
 	m := token(name)
@@ -30,6 +30,7 @@ func MoverRights(name string) Rights {
 			"$JS.API.DIRECT.GET." + beats + "." + beat + ".*",
 			beat, beat + ".*",
 			"ivd.login.*." + m,
+			"ivd.keys.*.*." + m,
 			examineSubject(name),
 			progressSubject("*", name),
 		},

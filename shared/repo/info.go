@@ -84,6 +84,9 @@ func (i Info) Allows(use Use) error {
 	return nil
 }
 
+// Encrypted reports whether only keys open the repository.
+func (i Info) Encrypted() bool { return i.sealed() }
+
 // sealed reports whether the repository is encrypted.
 func (i Info) sealed() bool { return i.Cipher != cipherNone }
 

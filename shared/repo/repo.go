@@ -144,11 +144,8 @@ func Open(ctx context.Context, st store.Store) (*Repository, error) {
 func OpenWith(ctx context.Context, st store.Store, k Keys) (*Repository, error) {
 	r := &Repository{st: st}
 	info, o, err := r.read(ctx)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return nil, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open the repository at %s", st), Err: err, Remedy: "run `ivd repo init`, or correct repository.url"}
-	}
 	if err != nil {
-		return nil, fmt.Errorf("open the repository at %s: %w", st, err)
+		return nil, opening(st, err)
 	}
 	r.info, r.latest = info, info
 	err = r.unlock(ctx, k)
@@ -179,8 +176,29 @@ func (r *Repository) settle(ctx context.Context, o store.Object, adopting bool) 
 	return r.saw(info)
 }
 
+// ReadInfo reads what the repository of a store says of itself, which no key is needed
+// for. Kinds as of OpenWith.
+func ReadInfo(ctx context.Context, st store.Store) (Info, error) {
+	info, _, err := (&Repository{st: st}).read(ctx)
+	return info, opening(st, err)
+}
+
+// opening is an error of opening the repository of a store.
+func opening(st store.Store, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ivd.KindOf(err) == ivd.NotFound:
+		return &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open the repository at %s", st), Err: err, Remedy: "run `ivd repo init`, or correct repository.url"}
+	}
+	return fmt.Errorf("open the repository at %s: %w", st, err)
+}
+
 // ID is the repository's id, a UUID.
 func (r *Repository) ID() string { return r.info.ID }
+
+// Root is the id of an encrypted repository's root key; zero: the repository is plain.
+func (r *Repository) Root() ivd.KeyID { return r.info.Root }
 
 // PackSize is how large packs become here: one is finished when another frame
 // would make it larger.

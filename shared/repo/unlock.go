@@ -48,10 +48,7 @@ func (k Keys) any() bool { return k.Passphrase != "" || k.Export != nil || k.Gra
 // unlock opens the keys of the repository that r.info describes.
 func (r *Repository) unlock(ctx context.Context, k Keys) error {
 	if !k.Root.IsZero() && k.Root != r.info.Root {
-		return &ivd.Error{
-			Kind: ivd.Corrupt, Err: fmt.Errorf("%s says that %s, and repository.root is %s", repoName, r.info.rooted(), k.Root),
-			Remedy: "correct repository.url or repository.root; where neither is wrong, find out who changed " + string(repoName),
-		}
+		return WrongRoot(r.info, k.Root)
 	}
 	switch sealed := r.info.sealed(); {
 	case !sealed && !k.any():
@@ -73,6 +70,14 @@ func (r *Repository) unlock(ctx context.Context, k Keys) error {
 	}
 	r.secrecy.packs, r.secrecy.register, r.secrecy.made = k.Packs, k.Register, made
 	return r.renew(ctx)
+}
+
+// WrongRoot is why a repository is not opened by who knows it by another root key.
+func WrongRoot(i Info, root ivd.KeyID) error {
+	return &ivd.Error{
+		Kind: ivd.Corrupt, Err: fmt.Errorf("%s says that %s, and repository.root is %s", repoName, i.rooted(), root),
+		Remedy: "correct repository.url or repository.root; where neither is wrong, find out who changed " + string(repoName),
+	}
 }
 
 // maker is what makes of the ring's object what a process with these keys works with.
