@@ -22,6 +22,9 @@ const (
 	retiredDir   = "retired/"
 	unretiredDir = "unretired/"
 	runsDir      = "runs/"
+	forgottenDir = "forgotten/"
+	pinsDir      = "pins/"
+	holdsDir     = "holds/"
 )
 
 // PackName is the object of a pack of the repository's domain:
