@@ -189,19 +189,28 @@ func DecodePack(body []byte, open func(PackHeader) (*Opener, error)) (PackHeader
 	}
 	var plain []byte
 	for i, e := range entries {
-		frame := body[e.Offset : e.Offset+e.Length]
-		fh, err := readFrameHeader(frame)
-		if err != nil {
-			return h, nil, fmt.Errorf("frame %d: %w", i, err)
-		}
-		if !h.Kind.holds(fh.kind) || fh.kind != e.Kind || fh.compression != e.Compression || fh.plain != e.Plain || fh.id != e.ID || fh.number != uint32(i) {
-			return h, nil, corrupt("frame %d is not what the directory says: %s %s", i, fh.kind, fh.id)
-		}
-		if plain, err = o.open(plain, frame, fh); err != nil {
-			return h, nil, fmt.Errorf("frame %d: %w", i, err)
+		if plain, err = o.Entry(plain, body[e.Offset:e.Offset+e.Length], h.Kind, e, i); err != nil {
+			return h, nil, err
 		}
 	}
 	return h, entries, nil
+}
+
+// Entry checks a whole frame of a pack of that kind, which the pack's directory names as
+// its number-th, and returns its content as Frame does. Kind Corrupt, too: it is not what
+// the directory says.
+func (o *Opener) Entry(dst, frame []byte, kind PackKind, e Entry, number int) ([]byte, error) {
+	h, err := readFrameHeader(frame)
+	if err != nil {
+		return nil, fmt.Errorf("frame %d: %w", number, err)
+	}
+	if !kind.holds(h.kind) || h.kind != e.Kind || h.compression != e.Compression || h.plain != e.Plain || h.id != e.ID || h.number != uint32(number) {
+		return nil, corrupt("frame %d is not what the directory says: %s %s", number, h.kind, h.id)
+	}
+	if dst, err = o.open(dst, frame, h); err != nil {
+		return nil, fmt.Errorf("frame %d: %w", number, err)
+	}
+	return dst, nil
 }
 
 // VerifyPack checks a pack's signature by its header, its directory's frame and its

@@ -16,6 +16,9 @@ type WriterKeys struct {
 	Sign        ed25519.PrivateKey  // made for this writer alone
 }
 
+// PublicKey is what the writer's signatures are checked with.
+func (k *WriterKeys) PublicKey() Binary { return Binary(k.Sign.Public().(ed25519.PublicKey)) }
+
 // opener is what seals a pack with this header, and opens it. It panics on misuse.
 func (k *WriterKeys) opener(h PackHeader) *Opener {
 	var s Suite

@@ -34,3 +34,9 @@ type NodeRef struct {
 	ID    ContentID `json:"id"`
 	Place Place     `json:"place"`
 }
+
+// ContentRef names a content, and where it lies.
+type ContentRef struct {
+	ID    ContentID
+	Place Place
+}

@@ -31,8 +31,9 @@ type secrecy struct {
 
 	ring ringSeen
 
-	mu     sync.Mutex
-	frames map[ivd.WriterID]frameKey // guarded by mu: of writers whose packs were read
+	mu      sync.Mutex
+	frames  map[ivd.WriterID]frameKey   // guarded by mu: of writers whose packs were read
+	writers map[ivd.WriterID]registered // guarded by mu: of writers whose packs' signatures were checked
 }
 
 // frameKey is a writer's, opened.

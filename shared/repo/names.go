@@ -21,10 +21,9 @@ const (
 	collectDir   = "collect/"
 	retiredDir   = "retired/"
 	unretiredDir = "unretired/"
+	verifiedDir  = "verified/"
+	hooksDir     = "hooks/"
 	runsDir      = "runs/"
-	forgottenDir = "forgotten/"
-	pinsDir      = "pins/"
-	holdsDir     = "holds/"
 )
 
 // PackName is the object of a pack of the repository's domain:

@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"sync"
 	"time"
@@ -21,6 +20,10 @@ type Writer struct {
 
 	record  sync.Mutex // held while the writer's record is stored
 	written bool
+
+	hooking sync.Mutex
+	hooks   []PackHooks // guarded by hooking: of data packs, not stored yet
+	since   time.Time   // guarded by hooking: when the first of them came, by this host's clock
 }
 
 // NewWriter makes a writer under a lease that was seen to stand. Its id is of this
@@ -87,6 +90,9 @@ func (w *Writer) PutPack(ctx context.Context, p *format.Pack) (ref ivd.PackRef, 
 	if err := w.r.st.Put(ctx, name, body); err != nil {
 		return ref, 0, at, fmt.Errorf("store %s: %w", name, err)
 	}
+	if h.Kind == format.DataPack {
+		w.hook(PackHooks{ref, hooksOf(p.Entries())})
+	}
 	return ref, len(body), w.r.Now(), nil
 }
 
@@ -102,7 +108,7 @@ func (w *Writer) putRecord(ctx context.Context) error {
 		Incarnation: w.lease.Incarnation, Created: w.r.Now().UTC().Truncate(time.Second),
 	}
 	if k := w.keys; k != nil {
-		record.Public, record.DataKey, record.FrameKey = format.Binary(k.Sign.Public().(ed25519.PublicKey)), k.DataKey, k.SealedFrame[:]
+		record.Public, record.DataKey, record.FrameKey = k.PublicKey(), k.DataKey, k.SealedFrame[:]
 	}
 	if a := w.r.access(); a != nil && !a.MaySign(format.WriterMagic) && w.r.secrecy.register != nil {
 		if err := w.r.secrecy.register(ctx, record); err != nil {

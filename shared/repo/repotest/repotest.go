@@ -10,6 +10,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/keys"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
@@ -92,7 +93,7 @@ func (r *Repository) Condemn(packs []ivd.PackID, points ...ivd.PointID) {
 	head := r.head(fmt.Sprintf("collect/%s/list-%d/condemned", r.Domain(), r.lists))
 	body, err := format.Condemned{Head: head, Created: r.Now(), Packs: packs, Points: points}.Encode()
 	must(r.t, err)
-	r.put(store.Name(head.Object), body)
+	r.put(store.Name(head.Object), r.protect(body, head.Object))
 }
 
 // Retire lists a pack that nothing new builds on.
@@ -102,7 +103,28 @@ func (r *Repository) Retire(pack ivd.PackID) {
 	head := r.head(fmt.Sprintf("retired/%s/list-%d", r.Domain(), r.lists))
 	body, err := format.PackList{Head: head, Kind: format.RetiredMagic, Reason: "a test", Created: r.Now(), Packs: []ivd.PackID{pack}}.Encode()
 	must(r.t, err)
-	r.put(store.Name(head.Object), body)
+	r.put(store.Name(head.Object), r.protect(body, head.Object))
+}
+
+// protect seals and signs a record, where the repository is encrypted.
+func (r *Repository) protect(record []byte, object string) []byte {
+	r.t.Helper()
+	if r.Suite().Cipher() == format.CipherNone {
+		return record
+	}
+	b, err := r.access().Protect(record, object)
+	must(r.t, err)
+	return b
+}
+
+// access is all keys of an encrypted repository.
+func (r *Repository) access() *keys.Access {
+	r.t.Helper()
+	m, err := r.Master(r.t.Context(), Passphrase)
+	must(r.t, err)
+	a, err := m.Access(r.Domain())
+	must(r.t, err)
+	return a
 }
 
 // head is what a record begins with that is called so.
