@@ -229,6 +229,7 @@ func (b *backup) decideOne(ctx context.Context, s *span, decided chan<- chan *sp
 // readAhead reads the pieces of the spans in order, as many at once as there is
 // memory for.
 func (b *backup) readAhead(ctx context.Context, decided <-chan chan *span, spans chan<- *span) error {
+	var before <-chan struct{} // of the last piece
 	for {
 		answer, more, err := next(ctx, decided)
 		if err != nil || !more {
@@ -249,6 +250,7 @@ func (b *backup) readAhead(ctx context.Context, decided <-chan chan *span, spans
 			if p.slot, err = b.workspaces.Get(ctx); err != nil {
 				return err
 			}
+			p.after, before = before, p.looked
 			b.group.Go(func() error {
 				defer close(p.done)
 				p.err = b.process(ctx, s, p)

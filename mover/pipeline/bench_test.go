@@ -97,7 +97,7 @@ func (b *bench) writerWith(l repo.Lease, memory int64) writer {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return writer{w, t, index.New(memory)}
+	return writer{w, t, index.New(memory, index.Sparse{})}
 }
 
 func allPages(g ivd.Geometry) []ivd.PageIndex {

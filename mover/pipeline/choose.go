@@ -156,13 +156,12 @@ func all(g ivd.Geometry, span ivd.SpanIndex) (b ivd.Bitmap) {
 	return b
 }
 
-// stored reports whether a chunk that was read is stored already, as far as that
-// can be known out of order.
-func (b *backup) stored(s *span, i ivd.ChunkIndex, id ivd.ContentID) (ivd.Place, bool) {
+// inParent reports whether a chunk that was read is what the parent has at its place.
+func (b *backup) inParent(s *span, i ivd.ChunkIndex, id ivd.ContentID) (ivd.Place, bool) {
 	if n := int(i - s.index.FirstChunk()); s.old != nil && n < len(s.old.Chunks) {
 		if c := s.old.Chunks[n]; !c.Zero() && c.ID == id && s.page.page.Trusted(c.Place.Pack) {
 			return c.Place, true
 		}
 	}
-	return b.Index.Find(id)
+	return ivd.Place{}, false
 }

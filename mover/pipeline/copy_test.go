@@ -49,7 +49,7 @@ func newPiece(b *bench) (r *backup, f *filled, one func() *piece) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		p := &piece{from: 0, to: ivd.ChunkIndex(request / g.ChunkSize), slot: slot, done: make(chan struct{})}
+		p := &piece{from: 0, to: ivd.ChunkIndex(request / g.ChunkSize), slot: slot, looked: make(chan struct{}), done: make(chan struct{})}
 		if err := r.process(b.t.Context(), &span{}, p); err != nil {
 			b.t.Fatal(err)
 		}

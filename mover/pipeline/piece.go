@@ -6,6 +6,7 @@ import (
 
 	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
+	"ivdmover/shared/index"
 	"ivdmover/shared/ivd"
 )
 
@@ -46,7 +47,9 @@ func dropWorkspace(w workspace) { w.buf.Free() }
 type piece struct {
 	from, to ivd.ChunkIndex // [from, to) of the disk
 	slot     *budget.Slot[workspace]
-	done     chan struct{} // closed when chunks and err are set
+	after    <-chan struct{} // closed when it is known of the piece before it where its chunks lie; nil: it is the first
+	looked   chan struct{}   // closed when it is known of this one
+	done     chan struct{}   // closed when chunks and err are set
 	chunks   []chunk
 	err      error
 }
@@ -54,7 +57,8 @@ type piece struct {
 // chunk is what became of one that was read.
 type chunk struct {
 	zero        bool
-	known       bool // it is in the parent at the same place, or stored in this run: place says where
+	known       bool // it is stored already: place says where
+	unproven    bool // there nobody has proven it
 	id          ivd.ContentID
 	place       ivd.Place
 	plain       int
@@ -73,7 +77,7 @@ func pieces(g ivd.Geometry, request int64, span ivd.SpanIndex, read *ivd.Bitmap)
 		last := min(first+ivd.ChunkIndex(to), end)
 		for c := first + ivd.ChunkIndex(from); c < last; {
 			next := min((c/unit+1)*unit, last)
-			list = append(list, &piece{from: c, to: next, done: make(chan struct{})})
+			list = append(list, &piece{from: c, to: next, looked: make(chan struct{}), done: make(chan struct{})})
 			c = next
 		}
 	}
@@ -87,26 +91,95 @@ func (p *piece) extent(g ivd.Geometry) ivd.Extent {
 }
 
 // process reads a piece and prepares its chunks: zero test, id, whether it is
-// stored already, compression.
+// stored already, compression of what is not.
 func (b *backup) process(ctx context.Context, s *span, p *piece) error {
+	defer close(p.looked)
 	if err := b.read(ctx, p); err != nil {
 		return err
 	}
-	return b.Memory.Compute(ctx, func() error { b.prepareAll(s, p); return nil })
+	if err := b.Memory.Compute(ctx, func() error { b.nameAll(s, p); return nil }); err != nil {
+		return err
+	}
+	if err := b.lookUp(ctx, p); err != nil {
+		return err
+	}
+	return b.Memory.Compute(ctx, func() error { b.compressAll(p); return nil })
 }
 
-func (b *backup) prepareAll(s *span, p *piece) {
-	g := b.job.Geometry
+// each calls f for each chunk of a piece, with its content and the memory for its
+// compressed form.
+func (p *piece) each(g ivd.Geometry, f func(n int, plain, out []byte)) {
 	buf, out := p.slot.Value.buf.Bytes(), p.slot.Value.out
 	base := g.Chunk(p.from).Offset
-	p.chunks = make([]chunk, 0, p.to-p.from)
+	n := g.ChunkSize + slack
 	for i := p.from; i < p.to; i++ {
 		e := g.Chunk(i)
-		plain := buf[e.Offset-base : e.End()-base]
-		n := g.ChunkSize + slack
-		p.chunks = append(p.chunks, b.prepare(s, i, plain, out[:n:n]))
+		f(int(i-p.from), buf[e.Offset-base:e.End()-base], out[:n:n])
 		out = out[n:]
 	}
+}
+
+// nameAll finds the ids of a piece's chunks, and what of them is as the parent has it.
+func (b *backup) nameAll(s *span, p *piece) {
+	p.chunks = make([]chunk, p.to-p.from)
+	p.each(b.job.Geometry, func(n int, plain, _ []byte) {
+		c := &p.chunks[n]
+		c.plain = len(plain)
+		if c.zero = bytes.Equal(plain, zeros[:len(plain)]); c.zero {
+			return
+		}
+		c.id = b.Repository.Suite().ID(plain)
+		c.place, c.known = b.inParent(s, p.from+ivd.ChunkIndex(n), c.id)
+	})
+}
+
+// lookUp finds out which other chunks are stored already. The directories to which they
+// lead are loaded for several pieces at once; what is found is decided in the disk's
+// order, so that chunks which lie beside one before them in a pack are found by it.
+func (b *backup) lookUp(ctx context.Context, p *piece) error {
+	var ids []ivd.ContentID
+	for i := range p.chunks {
+		if c := &p.chunks[i]; !c.zero && !c.known {
+			ids = append(ids, c.id)
+		}
+	}
+	if len(ids) > 0 {
+		b.Index.Lookup(ctx, ids, b.Trust)
+		b.Meter.tick()
+	}
+	if p.after != nil {
+		if _, _, err := next(ctx, p.after); err != nil {
+			return err
+		}
+		p.after = nil
+	}
+	for i := range p.chunks {
+		c := &p.chunks[i]
+		if c.zero || c.known {
+			continue
+		}
+		if at, ok := b.find(c.id); ok {
+			c.known, c.unproven, c.place = true, at.Unproven, at.Place
+		}
+	}
+	return nil
+}
+
+// find returns where a chunk lies, if that is known and may be named.
+func (b *backup) find(id ivd.ContentID) (index.Found, bool) {
+	at, ok := b.Index.Find(id)
+	return at, ok && !b.Trust.Barred(at.Pack)
+}
+
+// compressAll compresses what is not known to be stored.
+func (b *backup) compressAll(p *piece) {
+	p.each(b.job.Geometry, func(n int, plain, out []byte) {
+		c := &p.chunks[n]
+		if c.zero || c.known || b.pending.has(c.id) { // somebody before it in the disk stores it; looked up again in order
+			return
+		}
+		c.stored, c.compression = format.Compress(out[:0], plain, level)
+	})
 }
 
 // read reads a piece, into memory that its chunks stay in until they are packed.
@@ -119,19 +192,4 @@ func (b *backup) read(ctx context.Context, p *piece) error {
 		b.Meter.tick()
 		return nil
 	})
-}
-
-func (b *backup) prepare(s *span, i ivd.ChunkIndex, plain, out []byte) chunk {
-	if bytes.Equal(plain, zeros[:len(plain)]) {
-		return chunk{zero: true, plain: len(plain)}
-	}
-	c := chunk{id: b.Repository.Suite().ID(plain), plain: len(plain)}
-	if place, known := b.stored(s, i, c.id); known {
-		c.known, c.place = true, place
-		return c
-	}
-	if !b.pending.has(c.id) { // else somebody before it in the disk stores it; looked up again in order
-		c.stored, c.compression = format.Compress(out[:0], plain, level)
-	}
-	return c
 }

@@ -137,16 +137,14 @@ func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *ivd
 		stats.ZeroBytes += int64(c.plain)
 		return entry{}, nil
 	case c.known:
-		stats.DedupBytes += int64(c.plain)
-		return b.entryAt(c.id, c.place), nil
+		return b.dedup(c, c.place, c.unproven, stats), nil
 	}
 	if e, ok := b.pending.get(c.id); ok {
 		stats.DedupBytes += int64(c.plain)
 		return e, nil
 	}
-	if place, ok := b.Index.Find(c.id); ok { // by another disk meanwhile
-		stats.DedupBytes += int64(c.plain)
-		return b.entryAt(c.id, place), nil
+	if at, ok := b.find(c.id); ok { // by another disk meanwhile, or beside what came after it
+		return b.dedup(c, at.Place, at.Unproven, stats), nil
 	}
 	if c.stored == nil { // it was pending when it was read, and has been forgotten since
 		b.compressAgain(p, i)
@@ -160,6 +158,15 @@ func (b *backup) place(ctx context.Context, s *span, p *piece, i int, stats *ivd
 	stats.NewBytes += int64(c.plain)
 	stats.CompressedBytes += int64(len(c.stored))
 	return e, nil
+}
+
+// dedup names a chunk where it lies already.
+func (b *backup) dedup(c *chunk, at ivd.Place, unproven bool, stats *ivd.Stats) entry {
+	stats.DedupBytes += int64(c.plain)
+	if unproven {
+		stats.UnprovenBytes += int64(c.plain)
+	}
+	return b.entryAt(c.id, at)
 }
 
 func (b *backup) compressAgain(p *piece, i int) {

@@ -226,7 +226,7 @@ func (w *Worker) login(ctx context.Context, req job.LoginRequest, touch func()) 
 }
 
 func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
-	l, release, err := t.w.writers.get(ctx, t.job.Lease)
+	l, release, err := t.w.writers.get(ctx, t.job.Lease, t.job.Run)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -19,12 +20,12 @@ func TestListsAreReadOncePerLease(t *testing.T) {
 	r.Condemn(make([]ivd.PackID, 1)) // of one pack, twice: it counts once
 	r.Condemn([]ivd.PackID{{}, {1}, {2}})
 	m := budget.NewMemory(1<<20, nil)
-	w := writers{repository: r.Repository, mover: "m", dedup: 1 << 20, memory: m, open: map[ivd.LeaseID]*leased{}}
+	w := newWriters(Options{Repository: r.Repository, Name: "m", DedupMemory: 1 << 20, Memory: m, Log: slog.Default()})
 	first := r.Lease(repo.WriteLease)
 	before := r.Store.Calls(faults.List)
 	use := func(lease ivd.LeaseID) (l *leased, release func()) {
 		t.Helper()
-		l, release, err := w.get(t.Context(), lease)
+		l, release, err := w.get(t.Context(), lease, "run-1")
 		if err != nil {
 			t.Fatal(err)
 		}

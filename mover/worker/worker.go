@@ -65,6 +65,7 @@ type Options struct {
 	Repository  *repo.Repository // nil: Sealed is opened
 	Sealed      *Sealed
 	Recheck     time.Duration // within which each pack that is built on is asked for
+	Unproven    bool          // packs of other movers are built on that nobody has proven
 	Disks       Disks
 	Devices     Devices // nil: nothing is ever left
 	Memory      *budget.Memory
@@ -92,7 +93,7 @@ type Worker struct {
 	signer   signer
 	host     string
 	started  time.Time
-	writers  writers
+	writers  *writers
 	readers  readers
 	told     told
 	withheld telemetry.Seldom // that a secret keeps jobs from going on
@@ -141,9 +142,7 @@ func New(o Options) (*Worker, error) {
 	if o.Repository == nil {
 		w.waits = "the keys of repository " + o.Sealed.ID
 	}
-	w.writers = writers{
-		repository: o.Repository, mover: o.Name, dedup: o.DedupMemory, memory: o.Memory, recheck: o.Recheck, open: map[ivd.LeaseID]*leased{},
-	}
+	w.writers = newWriters(o)
 	w.readers = readers{repository: o.Repository, open: map[readKey]opened{}}
 	return w, nil
 }
@@ -187,6 +186,7 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 		w.Log.Info("mover is ready", "process", w.process, "handles", w.Handles, "vddk", w.VDDK, "transports", w.Modes)
 		left := w.left() // before jobs attach disks of their own
 		pullers.Go(func() { w.release(pulling, left) })
+		pullers.Go(func() { w.writers.tend(pulling) })
 		for _, kind := range w.takes() {
 			pullers.Go(func() { w.pull(ctx, pulling, kind, &jobs) })
 		}
@@ -196,6 +196,7 @@ func (w *Worker) Run(ctx context.Context, stop <-chan struct{}) error {
 	stopPulling()
 	pullers.Wait()
 	jobs.Wait()
+	w.writers.end(ctx)
 	unserve()
 	close(tended)
 	stopTending() // a heartbeat may be waiting for a queue that is away

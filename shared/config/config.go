@@ -56,6 +56,7 @@ type Repository struct {
 	SecretKeyFile   string   `yaml:"secret_key_file" doc:"A file with the secret access key, together with access_key_file."`
 	CredentialsFile string   `yaml:"credentials_file" doc:"A credentials file as the AWS CLI writes it, profile AWS_PROFILE or default, instead of the two."`
 	Recheck         Duration `yaml:"recheck" doc:"Within which time every pack that backups build on is asked for: whether it is there, in its length. What they read the disk for is asked for each time. 0: all of it, each time."`
+	DedupTrust      string   `yaml:"dedup_trust" doc:"Which packs of other movers a backup builds on that has the same content: proven, those of which somebody with the keys has opened every frame; or writers, those too that nobody has looked into yet, for which a restore then depends on that mover's word; restore points count how much."`
 
 	Root   KeyID       `yaml:"root" doc:"The id of an encrypted repository's root key, as ivd repo init and ivd repo info show it. Set: a repository of another root, or one that is not encrypted, is refused. Each mover's own configuration should name it: what else a mover is told of the repository comes from elsewhere."`
 	Limits StoreLimits `yaml:"limits" doc:"How much this process asks of the store, all its requests together; each mover and the coordinator is a process of its own."`

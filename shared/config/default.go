@@ -12,7 +12,7 @@ func Default() *Config {
 		host = "mover"
 	}
 	return &Config{
-		Repository: Repository{Checksum: "crc32c", Recheck: Duration(7 * 24 * time.Hour)},
+		Repository: Repository{Checksum: "crc32c", Recheck: Duration(7 * 24 * time.Hour), DedupTrust: "proven"},
 
 		Queue: Queue{AckWait: Duration(20 * time.Second)},
 		Mover: Mover{

@@ -75,6 +75,9 @@ func (v *validator) repository(r Repository) {
 	if !slices.Contains(checksums, r.Checksum) {
 		v.add("repository.checksum", ivd.Invalid, "%q%s", r.Checksum, oneOf(r.Checksum, checksums))
 	}
+	if !slices.Contains(dedupTrusts, r.DedupTrust) {
+		v.add("repository.dedup_trust", ivd.Invalid, "%q%s", r.DedupTrust, oneOf(r.DedupTrust, dedupTrusts))
+	}
 	v.absolute("repository.ca_file", r.CAFile)
 	v.absolute("repository.access_key_file", r.AccessKeyFile)
 	v.absolute("repository.secret_key_file", r.SecretKeyFile)
@@ -154,6 +157,12 @@ func numeric(link string) bool {
 const ChecksumMD5 = "md5"
 
 var checksums = []string{"crc32c", ChecksumMD5}
+
+// DedupWriters is the value of repository.dedup_trust with which packs are built on that
+// nobody has proven.
+const DedupWriters = "writers"
+
+var dedupTrusts = []string{"proven", DedupWriters}
 
 func (v *validator) queue(q Queue) {
 	if q.URL != "" {

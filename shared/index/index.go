@@ -1,16 +1,18 @@
 // Package index remembers where contents lie, so that what is stored already is
-// not stored again.
+// not stored again: what it is told, and what it finds in the directories of packs to which
+// hooks lead.
 //
 // It promises a place that was told to it for exactly that content, within the
 // memory that it was given. To forget costs space in the bucket, never
-// correctness. What it is told must be stored already, and lie in packs that may
-// be named under the lease that the index is used for: it judges nothing. Safe
-// for concurrent use.
+// correctness; a store that fails costs the same. What it is told must be stored already,
+// and lie in packs that may be named under the lease that the index is used for: it judges
+// nothing. Safe for concurrent use.
 package index
 
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"ivdmover/shared/ivd"
 )
@@ -27,24 +29,35 @@ type Index struct {
 	max    uint32
 	newest uint32 // ends of the list by use, when len > 0
 	oldest uint32
+
+	sparse  Sparse
+	loading map[ivd.PackID]*load
+	rest    time.Time // until when no directory is loaded
 }
 
 type known struct {
 	id           ivd.ContentID
-	place        ivd.Place
+	at           Found
 	newer, older uint32 // neighbours in the list by use
+}
+
+// Found is where a content lies.
+type Found struct {
+	ivd.Place
+	Unproven bool // nobody has opened the frames of the pack, and it is another writer's
 }
 
 const (
 	block = 1024
-	// knownBytes is what an entry costs: 112 bytes, and its share of the index.
-	knownBytes = 144
+	// knownBytes is what an entry costs: 116 bytes, and its share of the index.
+	knownBytes = 148
 )
 
-// New makes an index that takes so much memory at the most.
-func New(bytes int64) *Index {
+// New makes an index that takes so much memory at the most, beside that of the hooks that
+// it follows.
+func New(bytes int64, s Sparse) *Index {
 	n := uint32(min(max(0, bytes/knownBytes), 1<<31))
-	return &Index{index: map[uint64]uint32{}, max: n}
+	return &Index{index: map[uint64]uint32{}, max: n, sparse: s, loading: map[ivd.PackID]*load{}}
 }
 
 func (x *Index) at(i uint32) *known { return &x.blocks[i/block][i%block] }
@@ -52,27 +65,35 @@ func (x *Index) at(i uint32) *known { return &x.blocks[i/block][i%block] }
 func key(id ivd.ContentID) uint64 { return binary.LittleEndian.Uint64(id[:]) }
 
 // Find returns where a content lies, if that is remembered.
-func (x *Index) Find(id ivd.ContentID) (ivd.Place, bool) {
+func (x *Index) Find(id ivd.ContentID) (Found, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	i, ok := x.index[key(id)]
-	if !ok || x.at(i).id != id {
-		return ivd.Place{}, false
-	}
-	x.use(i)
-	return x.at(i).place, true
+	return x.findLocked(id)
 }
 
-// Add remembers where a content lies.
+func (x *Index) findLocked(id ivd.ContentID) (Found, bool) {
+	i, ok := x.index[key(id)]
+	if !ok || x.at(i).id != id {
+		return Found{}, false
+	}
+	x.use(i)
+	return x.at(i).at, true
+}
+
+// Add remembers where a content lies that this process has stored itself.
 func (x *Index) Add(id ivd.ContentID, place ivd.Place) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.addLocked(id, Found{Place: place})
+}
+
+func (x *Index) addLocked(id ivd.ContentID, at Found) {
 	if x.max == 0 {
 		return
 	}
 	if i, ok := x.index[key(id)]; ok {
 		e := x.at(i)
-		e.id, e.place = id, place
+		e.id, e.at = id, at
 		x.use(i)
 		return
 	}
@@ -93,7 +114,7 @@ func (x *Index) Add(id ivd.ContentID, place ivd.Place) {
 		x.use(i)
 	}
 	e := x.at(i)
-	e.id, e.place = id, place
+	e.id, e.at = id, at
 	x.index[key(id)] = i
 }
 

@@ -21,7 +21,7 @@ func idOf(i int) (id ivd.ContentID) {
 func TestIndex(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.IntRange(0, 20).Draw(t, "size")
-		m := New(int64(size) * knownBytes)
+		m := New(int64(size)*knownBytes, Sparse{})
 		var order []int // the newest last
 		place := map[int]uint32{}
 		use := func(i int) {
@@ -54,7 +54,7 @@ func TestIndex(t *testing.T) {
 
 // Two contents that agree in 8 bytes are never taken for each other.
 func TestCollision(t *testing.T) {
-	m := New(1 << 20)
+	m := New(1<<20, Sparse{})
 	a, b := idOf(1), idOf(1)
 	b[30] = 7
 	m.Add(a, ivd.Place{Offset: 1})
@@ -71,7 +71,7 @@ func TestCollision(t *testing.T) {
 }
 
 func TestConcurrent(t *testing.T) {
-	m := New(5000 * knownBytes)
+	m := New(5000*knownBytes, Sparse{})
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
