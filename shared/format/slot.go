@@ -190,21 +190,26 @@ func OpenSlot(object []byte, at At, secret []byte) (SlotContent, error) {
 // ReadSlot reads a slot's object, and does not check its signature, which only who
 // opens the slot can do.
 func ReadSlot(object []byte, at At) (*Slot, error) {
+	record, err := unchecked(object, SlotMagic, at)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeSlot(record, at)
+}
+
+// unchecked is the record in the clear of an object whose signature is not looked at.
+func unchecked(object []byte, m Magic, at At) ([]byte, error) {
 	if len(object) < RecordHeaderSize {
 		return nil, corrupt("%s: %d bytes", at.Object, len(object))
 	}
-	if err := checkRecordHeader(SlotMagic, object[:RecordHeaderSize]); err != nil {
+	if err := checkRecordHeader(m, object[:RecordHeaderSize]); err != nil {
 		return nil, err
 	}
 	body, _, err := splitRecord(object)
 	if err != nil {
 		return nil, err
 	}
-	record, err := SealRecord(SlotMagic, body)
-	if err != nil {
-		return nil, err
-	}
-	return DecodeSlot(record, at)
+	return SealRecord(m, body)
 }
 
 // PublicOf is the public half of the signing key that a seed makes.

@@ -6,7 +6,8 @@
 // named in comments (W3 and W4 are package trust's). It promises that a committed point names
 // only what is stored, that whatever it hands out has been checked, and that an
 // outage is never taken for absence. Time is the store's (rule G3). It never
-// deletes anything but a lease that its caller opened, and never overwrites.
+// deletes anything but a lease that its caller opened and a slot that a person removes,
+// and overwrites nothing but repo.json, its signature and the ring, conditionally.
 // Damage is an error of kind ivd.Corrupt that names the object. All types are
 // safe for concurrent use.
 package repo
@@ -142,20 +143,35 @@ func Open(ctx context.Context, st store.Store) (*Repository, error) {
 // NotFound: there is none. Kind Unsupported: it is of a newer format. Kind Denied: the
 // keys are not its. Kind Corrupt: it is not what the keys were made for.
 func OpenWith(ctx context.Context, st store.Store, k Keys) (*Repository, error) {
-	r := &Repository{st: st}
-	info, o, err := r.read(ctx)
+	r, _, err := openWith(ctx, st, k)
+	return r, err
+}
+
+func openWith(ctx context.Context, st store.Store, k Keys) (*Repository, openedSlot, error) {
+	r, o, err := describe(ctx, st)
 	if err != nil {
-		return nil, opening(st, err)
+		return nil, openedSlot{}, err
 	}
-	r.info, r.latest = info, info
-	err = r.unlock(ctx, k)
-	if err == nil && info.sealed() {
+	opened, err := r.unlock(ctx, k)
+	if err == nil && r.info.sealed() {
 		err = r.settle(ctx, o, k.Adopting)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the repository at %s: %w", st, err)
+		return nil, openedSlot{}, fmt.Errorf("open the repository at %s: %w", st, err)
 	}
-	return r, nil
+	return r, opened, nil
+}
+
+// describe is the repository of a store as its repo.json says, which is all that is known
+// of it without keys.
+func describe(ctx context.Context, st store.Store) (*Repository, store.Object, error) {
+	r := &Repository{st: st}
+	info, o, err := r.read(ctx)
+	if err != nil {
+		return nil, o, opening(st, err)
+	}
+	r.info, r.latest = info, info
+	return r, o, nil
 }
 
 // settle takes repo.json as the root has signed it, once the root is known; who adopts
@@ -179,8 +195,11 @@ func (r *Repository) settle(ctx context.Context, o store.Object, adopting bool) 
 // ReadInfo reads what the repository of a store says of itself, which no key is needed
 // for. Kinds as of OpenWith.
 func ReadInfo(ctx context.Context, st store.Store) (Info, error) {
-	info, _, err := (&Repository{st: st}).read(ctx)
-	return info, opening(st, err)
+	r, _, err := describe(ctx, st)
+	if err != nil {
+		return Info{}, err
+	}
+	return r.info, nil
 }
 
 // opening is an error of opening the repository of a store.

@@ -45,10 +45,25 @@ type Keys struct {
 
 func (k Keys) any() bool { return k.Passphrase != "" || k.Export != nil || k.Grant != nil }
 
-// unlock opens the keys of the repository that r.info describes.
-func (r *Repository) unlock(ctx context.Context, k Keys) error {
-	if !k.Root.IsZero() && k.Root != r.info.Root {
-		return WrongRoot(r.info, k.Root)
+// unlock opens the keys of the repository that r.info describes, and returns the slot
+// that was opened, if one was.
+func (r *Repository) unlock(ctx context.Context, k Keys) (openedSlot, error) {
+	if err := r.takes(k); err != nil || !k.any() {
+		return openedSlot{}, err
+	}
+	made, opened, err := r.maker(ctx, k)
+	if err != nil {
+		return openedSlot{}, err
+	}
+	r.secrecy.packs, r.secrecy.register, r.secrecy.made = k.Packs, k.Register, made
+	return opened, r.renew(ctx)
+}
+
+// takes refuses keys for a repository that needs none, none for one that needs some, and
+// one of another root than is pinned.
+func (r *Repository) takes(k Keys) error {
+	if err := r.pins(k.Root); err != nil {
+		return err
 	}
 	switch sealed := r.info.sealed(); {
 	case !sealed && !k.any():
@@ -64,12 +79,15 @@ func (r *Repository) unlock(ctx context.Context, k Keys) error {
 			Remedy: "set repository.passphrase_file, or repository.backup_key_file for a coordinator that only backs up",
 		}
 	}
-	made, err := r.maker(ctx, k)
-	if err != nil {
-		return err
+	return nil
+}
+
+// pins refuses a repository of another root key than the one that is pinned, if one is.
+func (r *Repository) pins(root ivd.KeyID) error {
+	if root.IsZero() || root == r.info.Root {
+		return nil
 	}
-	r.secrecy.packs, r.secrecy.register, r.secrecy.made = k.Packs, k.Register, made
-	return r.renew(ctx)
+	return WrongRoot(r.info, root)
 }
 
 // WrongRoot is why a repository is not opened by who knows it by another root key.
@@ -80,17 +98,19 @@ func WrongRoot(i Info, root ivd.KeyID) error {
 	}
 }
 
-// maker is what makes of the ring's object what a process with these keys works with.
-func (r *Repository) maker(ctx context.Context, k Keys) (func(ring []byte) (*keys.Access, error), error) {
+// maker is what makes of the ring's object what a process with these keys works with,
+// and the slot that was opened for it.
+func (r *Repository) maker(ctx context.Context, k Keys) (made func(ring []byte) (*keys.Access, error), opened openedSlot, err error) {
 	switch {
 	case k.Export != nil:
-		return r.pinned(k.Export.Repository, k.Export.Domain, k.Export.Root, k.Export.Access)
+		made, err = r.pinned(k.Export.Repository, k.Export.Domain, k.Export.Root, k.Export.Access)
+		return made, opened, err
 	case k.Grant != nil:
-		return r.pinned(k.Grant.Repository, k.Grant.Domain, k.Grant.Root, k.Grant.Access)
+		made, err = r.pinned(k.Grant.Repository, k.Grant.Domain, k.Grant.Root, k.Grant.Access)
+		return made, opened, err
 	}
-	opened, err := r.openSlot(ctx, k.Passphrase)
-	if err != nil {
-		return nil, err
+	if opened, err = r.openSlot(ctx, k.Passphrase); err != nil {
+		return nil, opened, err
 	}
 	if k.Adopting {
 		o, err := r.get(ctx, ringName, maxRing)
@@ -98,7 +118,7 @@ func (r *Repository) maker(ctx context.Context, k Keys) (func(ring []byte) (*key
 			r.secrecy.root, err = r.master(opened.content, o.Body)
 		}
 		if err != nil {
-			return nil, err
+			return nil, opened, err
 		}
 	}
 	return func(ring []byte) (*keys.Access, error) {
@@ -107,7 +127,7 @@ func (r *Repository) maker(ctx context.Context, k Keys) (func(ring []byte) (*key
 			return nil, err
 		}
 		return m.Access(r.info.Domain)
-	}, nil
+	}, opened, nil
 }
 
 // pinned is the maker of who holds keys of this repository, domain and root.
@@ -127,11 +147,11 @@ func (r *Repository) pinned(repository string, domain ivd.DomainID, root []byte,
 	}, nil
 }
 
-// openedSlot is a slot that was opened, and by what.
+// openedSlot is a slot that was opened.
 type openedSlot struct {
 	name    store.Name
+	body    []byte
 	content format.SlotContent
-	opening keys.Opening
 }
 
 // openSlot opens a slot with a secret: a passphrase, the content of a key file, or what a
@@ -160,7 +180,7 @@ func (r *Repository) openSlot(ctx context.Context, secret ivd.Secret) (openedSlo
 		c, err := opening.Open(o.Body, r.at(name))
 		switch {
 		case err == nil:
-			return openedSlot{name, c, opening}, nil
+			return openedSlot{name, o.Body, c}, nil
 		case ivd.KindOf(err) != ivd.Denied:
 			damaged = err // another one may open
 		}
