@@ -212,7 +212,7 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored", "packs", "signed", "waits", "done"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored", "packs", "signed", "waits", "done", "forgotten", "pin", "hold"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
@@ -247,6 +247,9 @@ func decoders() map[format.Magic]func([]byte) error {
 		format.RunMagic:       func(b []byte) error { _, err := format.DecodeRun(b, at(runObject)); return err },
 		format.SignedMagic:    func(b []byte) error { _, err := format.DecodeSigned(b, at(signedObject)); return err },
 		format.StoredMagic:    func(b []byte) error { _, err := format.DecodeStoredPacks(b, at(packsObject)); return err },
+		format.ForgottenMagic: func(b []byte) error { _, err := format.DecodeForgotten(b, repository, goldenPoint); return err },
+		format.PinMagic:       func(b []byte) error { _, err := format.DecodePin(b, repository, goldenPoint); return err },
+		format.HoldMagic:      func(b []byte) error { _, err := format.DecodeHold(b, repository, goldenPoint); return err },
 		format.RetiredMagic: func(b []byte) error {
 			_, err := format.DecodePackList(format.RetiredMagic, b, at(markObject))
 			return err

@@ -42,6 +42,9 @@ type golden struct {
 	done      format.Done
 	packs     format.StoredPacks
 	signed    format.Signed
+	forgotten format.Forgotten
+	pin       format.Pin
+	hold      format.Hold
 }
 
 func makeGolden(t *testing.T) golden {
@@ -152,6 +155,15 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 	}
 	g.packs = format.StoredPacks{Head: head(packsObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []format.StoredPack{{ID: packRef(4).Pack, Kind: format.DataPack, Length: 16 << 20}, {ID: packRef(5).Pack, Kind: format.IndexPack, Length: 777}}}
 	g.signed = format.Signed{Head: head(signedObject), States: []format.SignedState{{Generation: 1, Sum: ivd.ContentID{9}}, {Generation: 2, Sum: ivd.ContentID{8}}}}
+	g.forgotten = format.Forgotten{
+		Head: head("forgotten/" + string(goldenPoint)), Point: goldenPoint, At: goldenTime.Add(48 * time.Hour), Reason: "policy nightly keeps it by none of its rules",
+		Policy: "nightly", Run: "20261126t230000z-00000002",
+	}
+	g.pin = format.Pin{Head: head("pins/" + string(goldenPoint)), Point: goldenPoint, At: goldenTime.Add(time.Hour), Reason: "before the upgrade", Released: goldenTime.Add(50 * time.Hour)}
+	g.hold = format.Hold{
+		Head: head("holds/" + string(goldenPoint)), Point: goldenPoint, At: goldenTime.Add(time.Hour), Until: goldenTime.Add(9000 * time.Hour), Reason: "case 4711",
+		Released: goldenTime.Add(51 * time.Hour), Why: "settled",
+	}
 	g.run = format.Run{
 		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
 		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
@@ -169,11 +181,12 @@ func (g golden) files(t *testing.T) map[string][]byte {
 	for name, encode := range map[string]func() ([]byte, error){
 		"node": g.node.Encode, "page": g.page.Encode, "point": g.point.Encode, "lease": g.lease.Encode,
 		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
-		"restored": g.restored.Encode,
-		"waits":    g.waits.Encode,
-		"done":     g.done.Encode,
-		"packs":    g.packs.Encode,
-		"signed":   g.signed.Encode,
+		"restored":  g.restored.Encode,
+		"waits":     g.waits.Encode,
+		"done":      g.done.Encode,
+		"packs":     g.packs.Encode,
+		"signed":    g.signed.Encode,
+		"forgotten": g.forgotten.Encode, "pin": g.pin.Encode, "hold": g.hold.Encode,
 	} {
 		b, err := encode()
 		if err != nil {
@@ -229,13 +242,16 @@ func TestGoldenWrite(t *testing.T) {
 		"retired": func(b []byte) ([]byte, error) {
 			return encoded(format.DecodePackList(format.RetiredMagic, b, at(markObject)))
 		},
-		"hooks":    func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
-		"run":      func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
-		"restored": func(b []byte) ([]byte, error) { return encoded(format.DecodeRestored(b, at(endObject))) },
-		"waits":    func(b []byte) ([]byte, error) { return encoded(format.DecodeWaits(b, at(waitsObject))) },
-		"done":     func(b []byte) ([]byte, error) { return encoded(format.DecodeDone(b, at(doneObject))) },
-		"packs":    func(b []byte) ([]byte, error) { return encoded(format.DecodeStoredPacks(b, at(packsObject))) },
-		"signed":   func(b []byte) ([]byte, error) { return encoded(format.DecodeSigned(b, at(signedObject))) },
+		"hooks":     func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
+		"run":       func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
+		"restored":  func(b []byte) ([]byte, error) { return encoded(format.DecodeRestored(b, at(endObject))) },
+		"waits":     func(b []byte) ([]byte, error) { return encoded(format.DecodeWaits(b, at(waitsObject))) },
+		"done":      func(b []byte) ([]byte, error) { return encoded(format.DecodeDone(b, at(doneObject))) },
+		"packs":     func(b []byte) ([]byte, error) { return encoded(format.DecodeStoredPacks(b, at(packsObject))) },
+		"signed":    func(b []byte) ([]byte, error) { return encoded(format.DecodeSigned(b, at(signedObject))) },
+		"forgotten": func(b []byte) ([]byte, error) { return encoded(format.DecodeForgotten(b, repository, goldenPoint)) },
+		"pin":       func(b []byte) ([]byte, error) { return encoded(format.DecodePin(b, repository, goldenPoint)) },
+		"hold":      func(b []byte) ([]byte, error) { return encoded(format.DecodeHold(b, repository, goldenPoint)) },
 	} {
 		old := readGolden(t, name)
 		if b, err := again(old); err != nil || !bytes.Equal(b, old) {
@@ -287,6 +303,12 @@ func TestGoldenRead(t *testing.T) {
 	check("packs", packs, g.packs, err)
 	signed, err := format.DecodeSigned(readGolden(t, "signed"), at(signedObject))
 	check("signed", signed, g.signed, err)
+	forgotten, err := format.DecodeForgotten(readGolden(t, "forgotten"), repository, goldenPoint)
+	check("forgotten", forgotten, g.forgotten, err)
+	pin, err := format.DecodePin(readGolden(t, "pin"), repository, goldenPoint)
+	check("pin", pin, g.pin, err)
+	hold, err := format.DecodeHold(readGolden(t, "hold"), repository, goldenPoint)
+	check("hold", hold, g.hold, err)
 	node, err := format.DecodeNode(readGolden(t, "node"), goldenGeometry, 1)
 	check("node", node.Chunks[255].ID, format.Sum(g.chunks[1]), err)
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)

@@ -3,6 +3,7 @@ package format
 import (
 	"crypto/cipher"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 
 	"lukechampine.com/blake3"
@@ -115,6 +116,10 @@ type Keys interface {
 	Signer(id ivd.KeyID, m Magic) (ed25519.PublicKey, error)
 }
 
+// ErrForged is in the chain of the error of a record whose signature, by a key that is
+// known, does not hold.
+var ErrForged = errors.New("its signature does not hold")
+
 // Unprotect checks an object of an encrypted repository, and returns the record in the
 // clear that Protect made it of. Kind Corrupt: it is not what a known key signed and
 // sealed, or is not protected as its kind must be.
@@ -165,7 +170,7 @@ func verified(object []byte, magic Magic, keys Keys) ([]byte, error) {
 		return nil, err
 	}
 	if !ed25519.Verify(signer, object[:len(object)-signatureBlock], signature[16:]) {
-		return nil, corrupt("record %q: its signature does not hold", magic)
+		return nil, corrupt("record %q: %w", magic, ErrForged)
 	}
 	return body, nil
 }

@@ -18,6 +18,7 @@ var goldenRecords = map[format.Magic]string{
 	format.HooksMagic: "hooks", format.RestoredMagic: "restored", format.StoredMagic: "packs",
 	format.SignedMagic: "signed",
 	format.WaitsMagic:  "waits", format.DoneMagic: "done",
+	format.ForgottenMagic: "forgotten", format.PinMagic: "pin", format.HoldMagic: "hold",
 }
 
 // What a record's header may not say, of every kind of record: what is not known
@@ -71,11 +72,12 @@ func TestRecordElsewhere(t *testing.T) {
 	heads := map[format.Magic]*format.Head{
 		format.PointMagic: &g.point.Head, format.LeaseMagic: &g.lease.Head, format.WriterMagic: &g.writer.Head,
 		format.CondemnedMagic: &g.condemned.Head, format.RetiredMagic: &g.retired.Head, format.RunMagic: &g.run.Head, format.HooksMagic: &g.hooks.Head,
-		format.RestoredMagic: &g.restored.Head,
-		format.WaitsMagic:    &g.waits.Head,
-		format.DoneMagic:     &g.done.Head,
-		format.StoredMagic:   &g.packs.Head,
-		format.SignedMagic:   &g.signed.Head,
+		format.RestoredMagic:  &g.restored.Head,
+		format.WaitsMagic:     &g.waits.Head,
+		format.DoneMagic:      &g.done.Head,
+		format.StoredMagic:    &g.packs.Head,
+		format.SignedMagic:    &g.signed.Head,
+		format.ForgottenMagic: &g.forgotten.Head, format.PinMagic: &g.pin.Head, format.HoldMagic: &g.hold.Head,
 	}
 	for name, lie := range map[string]func(h *format.Head){
 		"another repository": func(h *format.Head) { h.Repository = "7b1f2d0e-7a53-4c1d-9e0f-2b8c5d4a3f21" },
@@ -90,13 +92,13 @@ func TestRecordElsewhere(t *testing.T) {
 			if b == nil && magic == format.RestoredMagic && name != "another repository" {
 				continue // what it says makes its name, and its point's domain is its own: it is not written
 			}
-			made := magic == format.PointMagic || magic == format.LeaseMagic // whose names their ids make
+			made := magic == format.PointMagic || magic == format.LeaseMagic || isMark(magic) // whose names their ids make
 			if name == "another name" && made || name == "another domain" && magic == format.LeaseMagic {
 				continue
 			}
-			if name == "another domain" && magic == format.PointMagic {
+			if name == "another domain" && (magic == format.PointMagic || isMark(magic)) {
 				if b != nil {
-					t.Error("a point of another domain than its name's is written")
+					t.Errorf("a %s of another domain than its name's is written", goldenRecords[magic])
 				}
 				continue
 			}
@@ -111,6 +113,13 @@ func TestRecordElsewhere(t *testing.T) {
 	wantRefused(t, err, ivd.Corrupt, "it is leases/")
 	_, err = format.DecodePoint(readGolden(t, "point"), repository, goldenPoint.Part(1))
 	wantRefused(t, err, ivd.Corrupt, "it is points/")
+	_, err = format.DecodePin(readGolden(t, "pin"), repository, goldenPoint.Part(1))
+	wantRefused(t, err, ivd.Corrupt, "it is pins/")
+}
+
+// isMark reports whether records of a kind are marks beside a point, whose names it makes.
+func isMark(m format.Magic) bool {
+	return m == format.ForgottenMagic || m == format.PinMagic || m == format.HoldMagic
 }
 
 // seal is a golden record as it is written, or nil where it is not.
@@ -119,13 +128,14 @@ func seal(t *testing.T, magic format.Magic, g golden) []byte {
 	b, err := map[format.Magic]func() ([]byte, error){
 		format.PointMagic: g.point.Encode, format.LeaseMagic: g.lease.Encode, format.WriterMagic: g.writer.Encode,
 		format.CondemnedMagic: g.condemned.Encode, format.RetiredMagic: g.retired.Encode, format.RunMagic: g.run.Encode, format.HooksMagic: g.hooks.Encode,
-		format.RestoredMagic: g.restored.Encode,
-		format.WaitsMagic:    g.waits.Encode,
-		format.DoneMagic:     g.done.Encode,
-		format.StoredMagic:   g.packs.Encode,
-		format.SignedMagic:   g.signed.Encode,
+		format.RestoredMagic:  g.restored.Encode,
+		format.WaitsMagic:     g.waits.Encode,
+		format.DoneMagic:      g.done.Encode,
+		format.StoredMagic:    g.packs.Encode,
+		format.SignedMagic:    g.signed.Encode,
+		format.ForgottenMagic: g.forgotten.Encode, format.PinMagic: g.pin.Encode, format.HoldMagic: g.hold.Encode,
 	}[magic]()
-	if err != nil && magic != format.PointMagic && magic != format.RestoredMagic {
+	if err != nil && magic != format.PointMagic && magic != format.RestoredMagic && !isMark(magic) {
 		t.Fatal(err)
 	}
 	return b
@@ -178,6 +188,14 @@ func TestRecordWords(t *testing.T) {
 		"a restore of no point":     {format.RestoredMagic, `"point":"d0`, `"point":"x0`, ivd.Corrupt, "no point of its domain"},
 		"a point of another domain": {format.RestoredMagic, `"point":"d0`, `"point":"d1`, ivd.Corrupt, "no point of its domain"},
 		"a key more in a restore":   {format.RestoredMagic, `{`, `{"speed":7,`, "", ""},
+		"a pin's requirement":       {format.PinMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
+		"a pin without a time":      {format.PinMagic, `"pinned"`, `"penned"`, ivd.Corrupt, "when"},
+		"a hold without a time":     {format.HoldMagic, `"held"`, `"kept"`, ivd.Corrupt, "when"},
+		"a hold without a reason":   {format.HoldMagic, `"reason":"case 4711"`, `"reason":""`, ivd.Corrupt, "why"},
+		"a hold without an end":     {format.HoldMagic, `"until"`, `"till"`, ivd.Corrupt, "until when"},
+		"a forgotten one, no time":  {format.ForgottenMagic, `"forgotten":`, `"forgot":`, ivd.Corrupt, "when"},
+		"a forgotten one, no why":   {format.ForgottenMagic, `"reason"`, `"season"`, ivd.Corrupt, "why"},
+		"a key more in a hold":      {format.HoldMagic, `{`, `{"speed":7,`, "", ""},
 		"a source's kind":           {format.PointMagic, `"vcenter"`, `"cloud"`, ivd.Unsupported, `source.kind is "cloud"`},
 		"a disk's kind":             {format.PointMagic, `"ivd"`, `"tape"`, ivd.Unsupported, `disk.kind is "tape"`},
 		"a tracking":                {format.PointMagic, `"cbt":"on"`, `"cbt":"maybe"`, ivd.Unsupported, `tracking.cbt is "maybe"`},

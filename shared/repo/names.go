@@ -24,6 +24,9 @@ const (
 	verifiedDir  = "verified/"
 	hooksDir     = "hooks/"
 	runsDir      = "runs/"
+	forgottenDir = "forgotten/"
+	pinsDir      = "pins/"
+	holdsDir     = "holds/"
 )
 
 // PackName is the object of a pack of the repository's domain:

@@ -36,10 +36,11 @@ type Repository struct {
 	secrecy  secrecy
 	unsigned error // why repo.json was taken though the root has not signed it
 
-	mu     sync.Mutex
-	latest Info          // guarded by mu: as it was read last
-	signed ivd.ContentID // guarded by mu: Sum of the repo.json that was found to be signed last
-	proof  *proof        // guarded by mu: of the store, once it was asked for
+	mu        sync.Mutex
+	latest    Info                              // guarded by mu: as it was read last
+	signed    ivd.ContentID                     // guarded by mu: Sum of the repo.json that was found to be signed last
+	proof     *proof                            // guarded by mu: of the store, once it was asked for
+	forgotten map[ivd.PointID]*format.Forgotten // guarded by mu: marks that were read; some of them
 }
 
 // InitOptions are a new repository's choices.

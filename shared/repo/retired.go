@@ -114,7 +114,7 @@ func (r *Repository) putPackLists(ctx context.Context, dir string, list format.P
 			list.Created = least
 		}
 	}
-	list.Reason = strings.ToValidUTF8(list.Reason[:min(len(list.Reason), maxReason)], "")
+	list.Reason = clip(list.Reason)
 	for part := range slices.Chunk(list.Packs, format.MaxEntries) {
 		name := store.Name(r.folder(dir) + uuid.NewString())
 		list.Head, list.Packs = r.head(name), part
