@@ -131,6 +131,7 @@ type Repository struct {
 	Hash          string `json:"hash"`
 	Cipher        string `json:"cipher"`
 
+	Root        ivd.KeyID         `json:"root_key,omitzero"` // the root key's id, of an encrypted repository
 	Domain      ivd.DomainID      `json:"domain"`
 	Generation  uint64            `json:"generation"`
 	Incarnation ivd.IncarnationID `json:"incarnation"`

@@ -29,6 +29,9 @@ func (w *Workflow) Run(ctx context.Context, q Request) (s engine.Spec, err error
 }
 
 func (w *Workflow) spec(ctx context.Context, q Request) (engine.Spec, error) {
+	if err := w.Repo.OpensChunks(); err != nil {
+		return engine.Spec{}, err
+	}
 	p, _, err := w.Repo.ReadPoint(ctx, q.Point)
 	if ivd.KindOf(err) == ivd.NotFound {
 		err = &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", q.Point), Remedy: "`ivd points` lists them"}

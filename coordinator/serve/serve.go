@@ -20,6 +20,7 @@ import (
 	"ivdmover/coordinator/broker"
 	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/inventory"
+	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/policy"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
@@ -204,7 +205,8 @@ func Check(cfg *config.Config, o Options) error {
 		wrong = append(wrong, broker.Check(brokerOptions(cfg)))
 	}
 	_, err := newLocalMovers(cfg, o)
-	wrong = append(wrong, err)
+	_, keysErr := keyring.Read(cfg.Repository, o.Log)
+	wrong = append(wrong, err, keysErr)
 	return errors.Join(wrong...)
 }
 
@@ -222,7 +224,7 @@ func openRepository(ctx context.Context, c config.Repository, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	return repo.Open(ctx, st)
+	return keyring.Open(ctx, st, c, keyring.Options{Log: log})
 }
 
 // startBroker starts the embedded queue, unless the configuration names another.

@@ -136,7 +136,9 @@ func (w *world) config(t *testing.T, more string) *config.Config {
 }
 
 func quiet(o serve.Options) serve.Options {
-	o.Log = slog.New(slog.DiscardHandler)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	return o
 }
 

@@ -61,8 +61,8 @@ type Repository struct {
 	Root   KeyID       `yaml:"root" doc:"The id of an encrypted repository's root key, as ivd repo init and ivd repo info show it. Set: a repository of another root, or one that is not encrypted, is refused. Each mover's own configuration should name it: what else a mover is told of the repository comes from elsewhere."`
 	Limits StoreLimits `yaml:"limits" doc:"How much this process asks of the store, all its requests together; each mover and the coordinator is a process of its own."`
 
-	BackupKeyFile  string `yaml:"backup_key_file" doc:"The key that a coordinator needs to back up to an encrypted repository. Not built yet."`
-	PassphraseFile string `yaml:"passphrase_file" doc:"The passphrase, needed to restore, to rotate keys and to add key slots. Not built yet."`
+	BackupKeyFile  string `yaml:"backup_key_file" doc:"A file with an export of an encrypted repository's keys: what a coordinator needs that backs up and does not restore. Only the coordinator reads it."`
+	PassphraseFile string `yaml:"passphrase_file" doc:"A file with an encrypted repository's passphrase and nothing else: with it everything can be done, restores among it. Only the coordinator, and commands that read this file, read it. Beside backup_key_file, the repository must be that of the export, with whose key restore points are signed."`
 }
 
 // StoreLimits bound what one process asks of the store.

@@ -92,12 +92,8 @@ func (v *validator) repository(r Repository) {
 		v.add("repository.credentials_file", ivd.Invalid, "set beside access_key_file: remove one of the two")
 	}
 	v.storeLimits(r.Limits)
-	if r.BackupKeyFile != "" {
-		v.add("repository.backup_key_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
-	}
-	if r.PassphraseFile != "" {
-		v.add("repository.passphrase_file", ivd.Unsupported, "encryption is not built yet: leave it empty")
-	}
+	v.absolute("repository.backup_key_file", r.BackupKeyFile)
+	v.absolute("repository.passphrase_file", r.PassphraseFile)
 }
 
 // Weekdays are the names of days, from Sunday on as time.Weekday counts them.

@@ -18,29 +18,13 @@ const maxSecret = 64 << 10
 // a byte order mark at its beginning are not part of it. It refuses a file that cannot be read, is empty or has several lines,
 // and logs a warning about one that every user of this machine can read.
 func ReadSecret(path string, log *slog.Logger) (ivd.Secret, error) {
-	op := "read secret from " + path
-	f, err := os.Open(path)
+	data, err := ReadSecretFile(path, log)
 	if err != nil {
-		kind := ivd.Invalid
-		if errors.Is(err, os.ErrPermission) {
-			kind = ivd.Denied
-		}
-		return "", &ivd.Error{Kind: kind, Op: op, Err: err, Remedy: "write the secret to that file, readable by this user alone"}
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
+		return "", err
 	}
 	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a mark of the text's encoding, which editors of other systems write
 	switch {
-	case len(data) > maxSecret:
-		err = fmt.Errorf("larger than %d bytes", maxSecret)
 	case len(data) == 0:
 		err = errors.New("the file is empty")
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
@@ -49,10 +33,42 @@ func ReadSecret(path string, log *slog.Logger) (ivd.Secret, error) {
 		err = errors.New("more than one line")
 	}
 	if err != nil {
-		return "", &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err, Remedy: "write the secret and nothing else to that file, on one line"}
+		return "", &ivd.Error{Kind: ivd.Invalid, Op: readSecret + path, Err: err, Remedy: oneSecret}
+	}
+	return ivd.Secret(data), nil
+}
+
+const (
+	readSecret = "read secret from "
+	oneSecret  = "write the secret and nothing else to that file, on one line"
+)
+
+// ReadSecretFile reads a file that is secret as a whole, whatever it has in it. It refuses
+// a file that cannot be read or is large, and warns as ReadSecret does.
+func ReadSecretFile(path string, log *slog.Logger) ([]byte, error) {
+	op := readSecret + path
+	f, err := os.Open(path)
+	if err != nil {
+		kind := ivd.Invalid
+		if errors.Is(err, os.ErrPermission) {
+			kind = ivd.Denied
+		}
+		return nil, &ivd.Error{Kind: kind, Op: op, Err: err, Remedy: "write the secret to that file, readable by this user alone"}
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: op, Err: err}
+	}
+	if len(data) > maxSecret {
+		return nil, &ivd.Error{Kind: ivd.Invalid, Op: op, Err: fmt.Errorf("larger than %d bytes", maxSecret), Remedy: oneSecret}
 	}
 	if mode := info.Mode().Perm(); mode&0o004 != 0 {
 		log.Warn("secret readable by every user of this machine: run chmod 600 on the file", "file", path, "mode", mode.String())
 	}
-	return ivd.Secret(data), nil
+	return data, nil
 }

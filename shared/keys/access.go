@@ -115,6 +115,13 @@ func (m *Master) Access(domain ivd.DomainID) (*Access, error) {
 	return newAccess(m.ring, holdings{d, m.secrets.Signers})
 }
 
+// SignAs has all that another's keys may sign be signed with them. It is called before
+// anything is signed.
+func (a *Access) SignAs(other *Access) { a.signing = append(slices.Clone(other.signing), a.signing...) }
+
+// OpensChunks reports whether this process has the keys that chunks are opened with.
+func (a *Access) OpensChunks() bool { return len(a.private) > 0 }
+
 // domain is what is secret of a domain's keys.
 func (m *Master) domain(id ivd.DomainID) (secretDomain, error) {
 	i := slices.IndexFunc(m.secrets.Domains, func(d secretDomain) bool { return d.Domain == id })

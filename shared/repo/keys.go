@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -113,6 +114,18 @@ func (r *Repository) Register(ctx context.Context, w format.Writer) error {
 		return nil
 	}
 	return err
+}
+
+// OpensChunks refuses, with kind Denied, where chunks cannot be opened for want of keys:
+// restores are not this process's to do.
+func (r *Repository) OpensChunks() error {
+	if a := r.access(); a == nil || a.OpensChunks() || r.secrecy.packs != nil {
+		return nil
+	}
+	return &ivd.Error{
+		Kind: ivd.Denied, Err: errors.New("what is stored cannot be read here: there is an export of the keys, which is for backups only"),
+		Remedy: "set repository.passphrase_file, and start `ivd serve` again",
+	}
 }
 
 // Opener is what opens frames of a pack that is known by its reference. For a data pack

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,13 +23,13 @@ const (
 	maxRing             = 1 << 20
 )
 
-// Keys are what an encrypted repository is opened with: one of them. Without any only
-// a plain repository is opened, and with any only an encrypted one.
+// Keys are what an encrypted repository is opened with. Without any only a plain
+// repository is opened, and with any only an encrypted one.
 type Keys struct {
 	// Passphrase opens a slot: everything may be done. It is a passphrase, the content of
 	// a key file, or what a recovery sheet says.
 	Passphrase ivd.Secret
-	Export     *keys.Export // backups only
+	Export     *keys.Export // backups only; beside a passphrase, whose repository it must be, and who signs restore points
 	Grant      *keys.Grant  // what a mover got of its coordinator
 
 	Root ivd.KeyID // of the only root key that is taken; zero: any, and none
@@ -42,6 +43,9 @@ type Keys struct {
 	Packs    PackKeys
 	Register func(ctx context.Context, w format.Writer) error // sign and store a writer's record
 }
+
+// ErrEncrypted is why a repository does not open without keys.
+var ErrEncrypted = errors.New("it is encrypted")
 
 func (k Keys) any() bool { return k.Passphrase != "" || k.Export != nil || k.Grant != nil }
 
@@ -75,7 +79,7 @@ func (r *Repository) takes(k Keys) error {
 		}
 	case !k.any():
 		return &ivd.Error{
-			Kind: ivd.Denied, Err: fmt.Errorf("it is encrypted"),
+			Kind: ivd.Denied, Err: ErrEncrypted,
 			Remedy: "set repository.passphrase_file, or repository.backup_key_file for a coordinator that only backs up",
 		}
 	}
@@ -101,13 +105,15 @@ func WrongRoot(i Info, root ivd.KeyID) error {
 // maker is what makes of the ring's object what a process with these keys works with,
 // and the slot that was opened for it.
 func (r *Repository) maker(ctx context.Context, k Keys) (made func(ring []byte) (*keys.Access, error), opened openedSlot, err error) {
+	var own func([]byte) (*keys.Access, error)
 	switch {
 	case k.Export != nil:
-		made, err = r.pinned(k.Export.Repository, k.Export.Domain, k.Export.Root, k.Export.Access)
-		return made, opened, err
+		own, err = r.pinned(k.Export.Repository, k.Export.Domain, k.Export.Root, k.Export.Access)
 	case k.Grant != nil:
-		made, err = r.pinned(k.Grant.Repository, k.Grant.Domain, k.Grant.Root, k.Grant.Access)
-		return made, opened, err
+		own, err = r.pinned(k.Grant.Repository, k.Grant.Domain, k.Grant.Root, k.Grant.Access)
+	}
+	if err != nil || k.Passphrase == "" {
+		return own, opened, err
 	}
 	if opened, err = r.openSlot(ctx, k.Passphrase); err != nil {
 		return nil, opened, err
@@ -126,7 +132,14 @@ func (r *Repository) maker(ctx context.Context, k Keys) (made func(ring []byte) 
 		if err != nil {
 			return nil, err
 		}
-		return m.Access(r.info.Domain)
+		all, err := m.Access(r.info.Domain)
+		if err == nil && own != nil {
+			var signing *keys.Access
+			if signing, err = own(ring); err == nil {
+				all.SignAs(signing)
+			}
+		}
+		return all, err
 	}, opened, nil
 }
 
