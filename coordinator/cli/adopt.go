@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store/open"
@@ -44,7 +45,7 @@ unchanged is refused.`,
 		Example: `  ivd repo adopt --config /etc/ivd/copy.yaml`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := openRepository(cmd.Context(), file, open.Open)
+			r, err := a.openAs(cmd.Context(), file, open.Open, keyring.Options{Adopting: true})
 			if err != nil {
 				return err
 			}

@@ -137,7 +137,7 @@ func TestWrongInput(t *testing.T) {
 		{[]string{"serve", "--config", unknownKey}, 2, "unknown.yaml:3: quue: unknown key: did you mean queue?"},
 		{[]string{"serve", "--log-level", "loud", "--config", noFolder}, 2, "use debug, info, warn or error"},
 		{[]string{"config", "check", "--config", unknownKey}, 2, "unknown.yaml:3: quue: unknown key"},
-		{[]string{"repo", "init", "--config", noFolder}, 2, "mkdir -p /nowhere/at/all"},
+		{[]string{"repo", "init", "--plain", "--config", noFolder}, 2, "mkdir -p /nowhere/at/all"},
 		{[]string{"config", "check", "--config", wrongTwice}, 2, "lisen"},
 	} {
 		code, out, errs := ivdBinary(t, c.args...)
@@ -158,7 +158,7 @@ func TestRepositoryIsMadeOnce(t *testing.T) {
 	if code, _, errs := ivdBinary(t, "repo", "info", "--config", config); code != 1 || !strings.Contains(errs, "run `ivd repo init`") {
 		t.Errorf("info before init: %d %s", code, errs)
 	}
-	code, out, errs := ivdBinary(t, "repo", "init", "--config", config)
+	code, out, errs := ivdBinary(t, "repo", "init", "--plain", "--config", config)
 	if code != 0 || errs != "" || !strings.HasPrefix(out, "created repository ") {
 		t.Fatalf("init: %d %s %s", code, out, errs)
 	}
@@ -166,7 +166,7 @@ func TestRepositoryIsMadeOnce(t *testing.T) {
 	if code, out, _ = ivdBinary(t, "repo", "info", "--config", config, "-o", "json"); code != 0 || !strings.Contains(out, `"id": "`+id+`"`) {
 		t.Errorf("info: %d %s", code, out)
 	}
-	if code, _, errs = ivdBinary(t, "repo", "init", "--config", config); code != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "there is one already") {
+	if code, _, errs = ivdBinary(t, "repo", "init", "--plain", "--config", config); code != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "there is one already") {
 		t.Errorf("init again: %d %s", code, errs)
 	}
 	if code, out, _ = ivdBinary(t, "repo", "info", "--config", config); code != 0 || !strings.Contains(out, id) {
@@ -181,7 +181,7 @@ func TestRepositoryIsAdopted(t *testing.T) {
 	if code, _, errs := ivdBinary(t, "repo", "adopt", "--config", config); code != 1 || !strings.Contains(errs, "run `ivd repo init`") {
 		t.Errorf("before init: %d %s", code, errs)
 	}
-	if code, _, errs := ivdBinary(t, "repo", "init", "--config", config); code != 0 {
+	if code, _, errs := ivdBinary(t, "repo", "init", "--plain", "--config", config); code != 0 {
 		t.Fatal(errs)
 	}
 	st, err := storedir.Open(dir)

@@ -7,7 +7,8 @@
 // line with its remedy. The exit code is 0 when everything is done, 1 when it failed,
 // 2 when the command line or the configuration is wrong, whatever there is, 3 when some
 // disks failed or a list lacks something.
-// It never asks questions, and it never shows a secret.
+// It asks for nothing but a repository's passphrase, on a terminal, and never shows a
+// secret.
 package cli
 
 import (
@@ -24,8 +25,9 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// Streams are where a command writes.
+// Streams are where a command writes, and where it asks.
 type Streams struct {
+	In  *os.File  // of a person, where it is a terminal; nil: nobody is there
 	Out io.Writer // results
 	Err io.Writer // errors and progress
 }
@@ -42,7 +44,7 @@ func Main(extra Extra) int {
 		signal.Stop(signals) // before anything else: the second one ends the process
 		cancel(errInterrupted)
 	}()
-	return Execute(ctx, os.Args[1:], Streams{Out: os.Stdout, Err: os.Stderr}, extra)
+	return Execute(ctx, os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, extra)
 }
 
 // errInterrupted is the cause of a context that ended by a signal.
@@ -51,7 +53,7 @@ var errInterrupted = &ivd.Error{Kind: ivd.Cancelled, Err: errors.New("interrupte
 // Execute runs one command and returns its exit code. It has written the command's
 // error.
 func Execute(ctx context.Context, args []string, s Streams, extra Extra) int {
-	a := &app{out: s.Out, errs: s.Err, extra: extra}
+	a := &app{in: s.In, out: s.Out, errs: s.Err, extra: extra}
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -69,6 +71,7 @@ func Root(extra Extra) *cobra.Command {
 
 // app is the state that all commands share.
 type app struct {
+	in        *os.File
 	out, errs io.Writer
 	extra     Extra
 	started   bool // flags and arguments are valid

@@ -122,6 +122,7 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	m.add(2, "--disk", "backup", "backup x")
 	m.add(2, "want 0 or more", "serve --movers -1", "config check --movers -1", "demo --disks -1", "lab --dir d --disks -1")
 	m.add(2, "not both", "config check --mover --movers 2", "repo retire --writer x "+noPack, "repo unretire --writer x "+noPack)
+	m.add(2, "give --passphrase-file or --plain, not both", "repo init --plain --passphrase-file x")
 	m.add(2, "give --reason", "repo retire "+noPack, "repo unretire "+noPack)
 	m.add(2, "ivd points -o json", "repo retire --reason x y", "repo unretire --reason x y")
 	m.add(2, "--writer", "repo retire --reason x", "repo unretire --reason x", "repo retire --yes "+noPack, "repo unretire --dry-run "+noPack, "repo retire --writer x", "repo unretire --writer x --yes --dry-run")
@@ -165,7 +166,15 @@ state_dir: %q
 	m.add(2, "mover.name: ", each(checking, both)...)
 	m.add(2, "repository.url: ", each(checking, both)...)
 	m.add(2, "m*x", "movers add m*x "+with("name: m,", "name: n,"))
-	m.add(2, "mkdir -p ", "repo init "+with("dir://", "dir:///nowhere"))
+	m.add(2, "mkdir -p ", "repo init --plain "+with("dir://", "dir:///nowhere"))
+	m.add(2, "there is no terminal to ask for its passphrase; give --passphrase-file, or --plain", "repo init "+with("name: m,", "name: n,"))
+	m.add(2, "repository.root: it names the root key of a repository that is there already; leave it out", "repo init --plain "+with(" }\nmover", ", root: 00112233445566778899aabbccddeeff }\nmover"))
+	for _, key := range []string{"passphrase_file", "backup_key_file"} {
+		named := with(" }\nmover", ", "+key+": /nowhere }\nmover")
+		m.add(2, "read secret from /nowhere: open /nowhere", each([]string{"serve", "config check"}, named)...)
+		m.add(2, "the configuration has repository."+key+": give one of the two", "repo init --plain "+named)
+	}
+	m.add(2, "read secret from /nowhere: open /nowhere", "repo init --passphrase-file /nowhere "+with("name: m,", "name: n,"))
 	m.add(2, "use debug, info, warn or error", "serve --log-level loud "+with("name: m,", "name: n,"))
 	m.add(2, "use text or json", "serve --log-format xml "+with("name: m,", "name: n,"))
 	m.check(t)
@@ -185,7 +194,7 @@ func TestMistakesAboutTheWorld(t *testing.T) {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := do(t.Context(), cli.Extra{}, "repo", "init", "--config", file); code != 0 {
+	if code, _, errs := do(t.Context(), cli.Extra{}, "repo", "init", "--plain", "--config", file); code != 0 {
 		t.Fatal(errs)
 	}
 	half := makeDisks(t, string(text))
@@ -221,7 +230,7 @@ func TestMistakesAboutTheWorld(t *testing.T) {
 	m.add(1, "there is no disk to back up", "backup --policy none "+server)
 	m.add(1, `2 disks are meant by "twin"`, "backup --disk twin "+server)
 	m.add(1, "2 disks are called double", "restore double@latest "+server, "point show double@latest "+server)
-	m.add(1, "there is one already", "repo init "+known)
+	m.add(1, "there is one already", "repo init --plain "+known)
 	m.add(1, "another `ivd serve` uses it", "serve "+known)
 	// Who is not let in, and where nobody answers.
 	m.add(1, "token", each(asking, "--token wrong --server "+log.API)...)

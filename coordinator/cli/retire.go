@@ -80,7 +80,7 @@ func (a *app) judgePacks(done string, w writerJudge, judge func(context.Context,
 			if o.reason = strings.TrimSpace(reason); o.reason == "" && !o.dryRun {
 				return ivd.Errorf(ivd.Invalid, "why is not said: give --reason")
 			}
-			r, err := openRepository(cmd.Context(), file, open.Open)
+			r, err := a.openRepository(cmd.Context(), file, open.Open)
 			if err != nil {
 				return err
 			}

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
-	"ivdmover/shared/repo"
-	"ivdmover/shared/store/open"
 	"ivdmover/shared/telemetry"
 )
 
@@ -61,56 +58,6 @@ func (a *app) repo() *cobra.Command {
 	}
 	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoAdopt(), a.repoRetire(), a.repoUnretire())
 	return c
-}
-
-func (a *app) repoInit() *cobra.Command {
-	var file string
-	var chunk, pack, expected size
-	c := &cobra.Command{
-		Use:   "init",
-		Short: "Create the repository that the configuration names, once",
-		Long: `Creates a repository in the bucket or the folder that repository.url names. It works
-on the store itself and needs no ivd serve. An existing repository is never changed.
-A store that accepts a request which is older than its signature allows, or a second
-creation of a name, is refused: what is committed would not be safe there. One that
-cannot replace an object conditionally is told of: ivd repo adopt needs that.`,
-		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
-  ivd repo init --config /etc/ivd/ivd.yaml --expected-size 200TiB`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o := repo.InitOptions{ChunkSize: int64(chunk), PackSize: int64(pack), ExpectedSize: int64(expected)}
-			if err := o.Validate(); err != nil { // before anything is made
-				return err
-			}
-			cfg, err := loadForStore(file)
-			if err != nil {
-				return err
-			}
-			st, err := open.New(cmd.Context(), cfg.Repository)
-			if err != nil {
-				return err
-			}
-			if err := repo.Prove(cmd.Context(), st); err != nil {
-				return err
-			}
-			r, err := repo.Init(cmd.Context(), st, o)
-			if err != nil {
-				return err
-			}
-			if err := repo.ProveReplace(cmd.Context(), st); err != nil {
-				fmt.Fprintf(a.errs, "ivd: `ivd repo adopt` will be refused here: %v\n", err)
-			}
-			info := serve.DescribeRepository(r)
-			return a.show(info, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "created repository %s at %s\n", info.ID, info.URL)
-				return err
-			})
-		},
-	}
-	withConfig(c, &file)
-	c.Flags().Var(&chunk, "chunk-size", "chunk size of first backups, a power of two; 0 takes 256KiB, and 1MiB for disks above 4TiB")
-	c.Flags().Var(&expected, "expected-size", "how much will be stored, such as 200TiB; packs are of 16MiB, and of 64MiB from 50TiB on")
-	c.Flags().Var(&pack, "pack-size", "size of packs, 16MiB to 256MiB; 0 goes by --expected-size")
-	return a.withOutput(c)
 }
 
 func (a *app) repoInfo() *cobra.Command {

@@ -16,7 +16,7 @@ func TestServeBinary(t *testing.T) {
 	dir := t.TempDir()
 	l := start(t, "lab", "--dir", filepath.Join(dir, "lab"), "--disks", "2", "--disk-size", "1MiB")
 	config := configOf(t, l, dir)
-	if code, _, errs := ivdBinary(t, "repo", "init", "--config", config); code != 0 {
+	if code, _, errs := ivdBinary(t, "repo", "init", "--plain", "--config", config); code != 0 {
 		t.Fatal(errs)
 	}
 	first := start(t, "serve", "--config", config, "--log-format", "json")
@@ -61,7 +61,7 @@ func TestSecondInterrupt(t *testing.T) {
 	dir := t.TempDir()
 	l := start(t, "lab", "--dir", filepath.Join(dir, "lab"))
 	config := configOf(t, l, dir)
-	if code, _, errs := ivdBinary(t, "repo", "init", "--config", config); code != 0 {
+	if code, _, errs := ivdBinary(t, "repo", "init", "--plain", "--config", config); code != 0 {
 		t.Fatal(errs)
 	}
 	gate := filepath.Join(dir, "gate")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
 	"ivdmover/shared/repo"
@@ -26,9 +27,16 @@ func loadForStore(file string) (*config.Config, error) {
 	return cfg, cfg.ValidateRepository()
 }
 
-// openRepository opens the repository that a configuration file names, on the store as
-// opened opens it.
-func openRepository(ctx context.Context, file string, opened func(context.Context, config.Repository) (store.Store, error)) (*repo.Repository, error) {
+// storeOpener opens a store in one of the ways of package open.
+type storeOpener func(context.Context, config.Repository) (store.Store, error)
+
+// openRepository opens the repository that a configuration file names.
+func (a *app) openRepository(ctx context.Context, file string, opened storeOpener) (*repo.Repository, error) {
+	return a.openAs(ctx, file, opened, keyring.Options{})
+}
+
+// openAs is openRepository with options.
+func (a *app) openAs(ctx context.Context, file string, opened storeOpener, o keyring.Options) (*repo.Repository, error) {
 	cfg, err := loadForStore(file)
 	if err != nil {
 		return nil, err
@@ -37,7 +45,8 @@ func openRepository(ctx context.Context, file string, opened func(context.Contex
 	if err != nil {
 		return nil, err
 	}
-	return repo.Open(ctx, st)
+	o.Ask, o.Log = a.askPassphrase(), slog.Default()
+	return keyring.Open(ctx, st, cfg.Repository, o)
 }
 
 // askOrOpen reads the store where --config is given, and asks the server otherwise.
@@ -50,7 +59,7 @@ func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error)
 		defer c.Close()
 		return c.Repository(cmd.Context())
 	}
-	r, err := openRepository(cmd.Context(), file, func(ctx context.Context, r config.Repository) (store.Store, error) {
+	r, err := a.openRepository(cmd.Context(), file, func(ctx context.Context, r config.Repository) (store.Store, error) {
 		return open.OpenWhatIsThere(ctx, r, slog.Default())
 	})
 	if err != nil {
@@ -85,6 +94,9 @@ func repoFacts(i api.Repository) []fact {
 			asked += fmt.Sprintf(", %d failed", r.Errors)
 		}
 		facts = append(facts, fact{r.Kind + " requests", asked})
+	}
+	if !i.Root.IsZero() {
+		facts = append(facts, fact{"root key", i.Root.String()})
 	}
 	return facts
 }

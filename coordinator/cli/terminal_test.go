@@ -3,28 +3,46 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/termtest"
 )
 
 // onTerminal runs the binary as a shell on a terminal does; its standard output goes
-// elsewhere. The shell keeps the terminal until finish is called, which gives the
-// binary's exit code.
+// elsewhere. The shell keeps the terminal until finish is called, which waits for the
+// binary's end and gives its exit code.
 func onTerminal(t *testing.T, args ...string) (term *termtest.Terminal, out *bytes.Buffer, finish func() int) {
 	t.Helper()
 	term, out = termtest.Open(t, 80, 24), &bytes.Buffer{}
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", `trap : INT; "$0" "$@"; code=$?; read line; exit $code`, program}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", `trap : INT; "$0" "$@"; code=$?; exec 3>&-; read line; exit $code`, program}, args...)...)
+	ended, ends, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ended.Close() })
+	cmd.ExtraFiles = []*os.File{ends}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = term.File, out, term.File
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	_ = ends.Close()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return term, out, func() int {
+		t.Helper()
+		if err := ended.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(ended); err != nil { // until the binary has ended, and the shell has closed it
+			t.Fatalf("the binary does not end, and the terminal shows %q", term.Screen())
+		}
 		term.Type("\n")
 		_ = cmd.Wait() // its exit code says it
 		return cmd.ProcessState.ExitCode()

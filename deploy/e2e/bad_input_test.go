@@ -65,7 +65,7 @@ func TestWrongSetUpIsOneClearLine(t *testing.T) {
 
 	oneLine(t, s, 1, []string{"repo init"}, serve...)
 	must(t, s.InitRepository(t.Context()))
-	oneLine(t, s, 1, []string{"already"}, "repo", "init", "--config", config)
+	oneLine(t, s, 1, []string{"already"}, "repo", "init", "--plain", "--config", config)
 
 	wrong := strings.Repeat("AA:", 19) + "AA"
 	cases := []struct {

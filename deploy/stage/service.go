@@ -91,7 +91,7 @@ func (s *Stage) Socket() string { return s.Path("state", "queue", "socket") }
 
 // InitRepository is `ivd repo init`.
 func (s *Stage) InitRepository(ctx context.Context) error {
-	return s.Ask(ctx, nil, "repo", "init", "--config", s.ConfigFile())
+	return s.Ask(ctx, nil, "repo", "init", "--plain", "--config", s.ConfigFile())
 }
 
 // Program is the file of one of the two programs.

@@ -90,8 +90,8 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 	}
 	var master *keys.Master
 	if o.Passphrase != "" {
-		if _, err := st.Stat(ctx, repoName); err == nil {
-			return nil, there(st)
+		if err := Vacant(ctx, st); err != nil {
+			return nil, err
 		}
 		var err error
 		if master, err = makeKeys(ctx, st, &info, o); err != nil {
@@ -118,6 +118,18 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 		return nil, there(st)
 	}
 	return nil, fmt.Errorf("make a repository at %s: %w", st, err)
+}
+
+// Vacant refuses a store that has a repository already, with kind Exists.
+func Vacant(ctx context.Context, st store.Store) error {
+	_, err := st.Stat(ctx, repoName)
+	switch {
+	case err == nil:
+		return there(st)
+	case ivd.KindOf(err) == ivd.NotFound:
+		return nil
+	}
+	return fmt.Errorf("make a repository at %s: %w", st, err)
 }
 
 // there is why no repository is made.
