@@ -46,6 +46,7 @@ type Fleet interface {
 // Deps are what the workflow works with. It owns none of them.
 type Deps struct {
 	Repo     *repo.Repository
+	Runs     Runs
 	Sources  *inventory.Sources
 	Policies []config.Policy
 	Ledger   *ledger.Ledger
@@ -54,6 +55,11 @@ type Deps struct {
 	// source. Where it is 0 snapshots may grow as old as they do. Nil: it is 0.
 	SnapshotAge func(ivd.SourceID) time.Duration
 	Log         *slog.Logger
+}
+
+// Runs stores the records of runs that are over.
+type Runs interface {
+	PutRun(ctx context.Context, run format.Run) error
 }
 
 // Workflow backs disks up.

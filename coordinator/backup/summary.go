@@ -45,7 +45,7 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 	if listed != nil && ivd.KindOf(listed).Retry() {
 		return listed
 	}
-	return errors.Join(listed, w.Repo.PutRun(ctx, r))
+	return errors.Join(listed, w.Runs.PutRun(ctx, r))
 }
 
 func pointOf(d Disk, it engine.ItemView, policy string) format.RunPoint {

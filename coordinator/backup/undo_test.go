@@ -138,7 +138,7 @@ func TestSweep(t *testing.T) {
 	}
 	late := lease("another-coordinators")
 	lease(doubtful.ID) // a commit's answer was lost: it is left to expire
-	b.Must(b.Repo.PutRun(t.Context(), format.Run{ID: "forgotten", Kind: "backup", State: "done"}))
+	b.Must(b.Repo.PutRun(t.Context(), format.Run{ID: "forgotten", Sequence: 1, Kind: "backup", State: "done"}))
 	another := strings.Replace(backup.Mark(b.Repo, over.ID), b.Repo.ID(), "00000000-0000-4000-8000-000000000000", 1)
 	copied := backup.Mark(b.Repo, over.ID)
 	copied = copied[:len(copied)-8] + "00000000" // which has the same id, and is another one since it was adopted

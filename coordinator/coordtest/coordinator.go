@@ -16,6 +16,7 @@ import (
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/fleet"
+	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/login"
@@ -25,7 +26,6 @@ import (
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
-	"ivdmover/shared/repo"
 )
 
 // Coordinator is the rooms that work on runs, with a connection and a clock of
@@ -39,6 +39,7 @@ type Coordinator struct {
 	Backup  *backup.Workflow
 	Restore *restore.Workflow
 	Doctors *examine.Room
+	Heads   *heads.Keeper
 	Logins  *login.Desk
 	b       *Bench
 }
@@ -65,13 +66,14 @@ func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coor
 	c := &Coordinator{b: b, Clock: &Clock{}, Queue: b.Connect()}
 	c.Fleet = fleet.New(c.Queue, c.Clock.Now)
 	c.Ledger = ledger.New(c.Queue.State(), log, c.Clock.Now)
-	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
-	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
+	c.Heads = heads.Open(b.StateDir, b.Repo, instance, log)
+	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
+	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
 	c.Doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Leases: b.Repo, Here: backup.Here(b.Repo), Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Engine = engine.New(engine.Deps{
-		Queue: c.Queue, Leases: leases{b.Repo, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet, Witness: witness.At(filepath.Join(b.StateDir, instance)),
+		Queue: c.Queue, Leases: leases{heads.Guard{Repository: b.Repo, Keeper: c.Heads}, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet, Witness: witness.At(filepath.Join(b.StateDir, instance)),
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: c.Backup, restore.Kind: c.Restore},
 		Instance:  instance, Log: log, Now: c.Clock.Now,
 	})
@@ -81,7 +83,7 @@ func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coor
 
 // leases are a repository's, whose store has the test's clock.
 type leases struct {
-	*repo.Repository
+	heads.Guard
 	clock *Clock
 }
 

@@ -39,10 +39,16 @@ type Fleet interface {
 // Deps are what the workflow works with. It owns none of them.
 type Deps struct {
 	Repo    *repo.Repository
+	Runs    Runs
 	Sources *inventory.Sources
 	Ledger  *ledger.Ledger
 	Fleet   Fleet
 	Log     *slog.Logger
+}
+
+// Runs stores the records of runs that are over.
+type Runs interface {
+	PutRun(ctx context.Context, run format.Run) error
 }
 
 // Workflow restores points to new disks.

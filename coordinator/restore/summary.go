@@ -37,7 +37,7 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 		}
 		r.Failed = append(r.Failed, f)
 	}
-	err := w.Repo.PutRun(ctx, r)
+	err := w.Runs.PutRun(ctx, r)
 	if ivd.KindOf(err) == ivd.Denied && v.LeaseKind == engine.NoLease {
 		return nil
 	}

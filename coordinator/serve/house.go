@@ -11,6 +11,7 @@ import (
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/fleet"
+	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/login"
@@ -34,6 +35,7 @@ type house struct {
 	logins  *login.Desk
 	keys    *custody.Desk
 	doctors *examine.Room
+	heads   *heads.Keeper
 
 	begun chan struct{} // closed when all is answered, or could not be
 	err   error         // set before begun is closed
@@ -44,15 +46,16 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 	for _, c := range cfg.VCenters {
 		h.limits[c.Name] = c.Limits
 	}
+	h.heads = heads.Open(cfg.StateDir, r, instance, log)
 	l := ledger.New(q.State(), log, nil)
-	h.backup = backup.New(backup.Deps{Repo: r, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Log: log})
-	h.restore = restore.New(restore.Deps{Repo: r, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
+	h.backup = backup.New(backup.Deps{Repo: r, Runs: h.heads, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Log: log})
+	h.restore = restore.New(restore.Deps{Repo: r, Runs: h.heads, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
 	h.doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: l, Fleet: h.fleet, Leases: r, Here: backup.Here(r), Silent: fleet.SilentMover, Instance: instance,
 		SnapshotAge: h.snapshotAge, Log: log,
 	})
 	h.engine = engine.New(engine.Deps{
-		Queue: q, Leases: r, Ledger: l, Fleet: h.fleet, Witness: witness.At(filepath.Join(cfg.StateDir, "under-way")),
+		Queue: q, Leases: heads.Guard{Repository: r, Keeper: h.heads}, Ledger: l, Fleet: h.fleet, Witness: witness.At(filepath.Join(cfg.StateDir, "under-way")),
 		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: h.backup, restore.Kind: h.restore},
 		Instance:  instance, Log: log,
 	})
@@ -73,7 +76,13 @@ func (h *house) serve(ctx context.Context) error {
 		return err
 	}
 	defer stop()
+	checked := make(chan struct{})
+	go func() {
+		defer close(checked)
+		_ = h.heads.Check(ctx) // it tells the log, and is asked again before each run
+	}()
 	h.engine.Serve(ctx)
+	<-checked
 	return nil
 }
 

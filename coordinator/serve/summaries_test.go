@@ -28,7 +28,7 @@ func TestRunsThatOnlyTheRepositoryKnows(t *testing.T) {
 	failure := format.RunFailure{Source: "lab", Disk: "11111111-1111-4111-8111-111111111111", Name: "web", State: "failed", Reason: "no space"}
 	twin := failure
 	twin.Source = "east"
-	run := format.Run{ID: ivd.NewRunID(began), Kind: "backup", State: "failed", Policy: "nightly", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute), Failed: []format.RunFailure{failure, twin}}
+	run := format.Run{ID: ivd.NewRunID(began), Sequence: 1, Kind: "backup", State: "failed", Policy: "nightly", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute), Failed: []format.RunFailure{failure, twin}}
 	if err := r.PutRun(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestRestoresThatOnlyTheRepositoryKnows(t *testing.T) {
 	}
 	one, two := point("11111111-1111-4111-8111-111111111111"), point("22222222-2222-4222-8222-222222222222")
 	run := format.Run{
-		ID: ivd.NewRunID(began), Kind: "restore", State: "partial", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute),
+		ID: ivd.NewRunID(began), Sequence: 1, Kind: "restore", State: "partial", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute),
 		Restored: []format.RunRestore{{Point: one, Name: "web", Source: "lab", Datastore: "datastore-1", Disk: "33333333-3333-4333-8333-333333333333", Target: "web-back", Geometry: ivd.Geometry{Capacity: 1 << 20, ChunkSize: ivd.MinChunkSize}, Stats: ivd.Stats{WrittenBytes: 7}}},
 		Failed:   []format.RunFailure{{Source: "lab", Disk: two.Disk(), Name: "db", State: "failed", Reason: "no space", Point: two}},
 	}

@@ -43,7 +43,7 @@ func TestRunWhoseRecordCannotBeRead(t *testing.T) {
 	_, err := b.Queue.State().Create(t.Context(), "run."+string(damaged), json.RawMessage(`"nonsense"`))
 	b.Must(err)
 	began := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
-	b.Must(b.Repo.PutRun(t.Context(), format.Run{ID: known.ID, Kind: "backup", State: "done", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute)}))
+	b.Must(b.Repo.PutRun(t.Context(), format.Run{ID: known.ID, Sequence: 1, Kind: "backup", State: "done", Coordinator: "one", Lease: ivd.NewLeaseID(), Started: began, Ended: began.Add(time.Minute)}))
 
 	log := slog.New(slog.DiscardHandler)
 	r := &runs{house: &house{engine: b.Coordinator("one").Engine}, past: newSummaries(b.Repo, log), label: func(s ivd.SourceID) string { return string(s) }}

@@ -167,8 +167,10 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 	g.run = format.Run{
 		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
 		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
-		Points: []format.RunPoint{{Point: g.point.ID, Sum: ivd.ContentID{5}, Name: "pvc-web-1", Time: g.point.Time, SealedAt: g.point.SealedAt, Mode: format.ReadChanged, Geometry: goldenGeometry, Policy: "nightly", Stats: g.point.Stats}},
-		Failed: []format.RunFailure{{Source: goldenSource, Disk: "7000c298-1111-4222-8333-444455556666", Name: "db-1", State: "failed", Reason: "no mover"}},
+		Points:    []format.RunPoint{{Point: g.point.ID, Sum: ivd.ContentID{5}, Name: "pvc-web-1", Time: g.point.Time, SealedAt: g.point.SealedAt, Mode: format.ReadChanged, Geometry: goldenGeometry, Policy: "nightly", Stats: g.point.Stats}},
+		Failed:    []format.RunFailure{{Source: goldenSource, Disk: "7000c298-1111-4222-8333-444455556666", Name: "db-1", State: "failed", Reason: "no mover"}},
+		Forgotten: []ivd.PointID{ivd.NewPointID(domain, goldenSource, goldenDisk, goldenTime.Add(-48*time.Hour), "20261122t230000z-00000002")},
+		Sequence:  7, Previous: &format.RunLink{Run: "20261123t230000z-00000001", Sum: ivd.ContentID{6}},
 	}
 }
 

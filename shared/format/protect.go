@@ -120,6 +120,15 @@ type Keys interface {
 // known, does not hold.
 var ErrForged = errors.New("its signature does not hold")
 
+// SignerOf is the id of the key that signed an object, as it says; zero where none did.
+// Whether it holds, Unprotect tells.
+func SignerOf(object []byte) (id ivd.KeyID) {
+	if len(object) >= RecordHeaderSize+signatureBlock && object[recordAlgorithm] == signatureEd25519 {
+		copy(id[:], object[len(object)-signatureBlock:])
+	}
+	return id
+}
+
 // Unprotect checks an object of an encrypted repository, and returns the record in the
 // clear that Protect made it of. Kind Corrupt: it is not what a known key signed and
 // sealed, or is not protected as its kind must be.

@@ -24,7 +24,18 @@ type Run struct {
 	Points      []RunPoint        `json:"points"`
 	Restored    []RunRestore      `json:"restored,omitempty"`
 	Failed      []RunFailure      `json:"failed,omitempty"`
-	LeftOut     string            `json:"left_out,omitempty"` // what could not even be listed
+	Forgotten   []ivd.PointID     `json:"forgotten,omitempty"` // points that the run gave up
+	LeftOut     string            `json:"left_out,omitempty"`  // what could not even be listed
+
+	// The records of one coordinator that one key signs are in an order, without a gap.
+	Sequence uint64   `json:"sequence"`           // in it, from 1
+	Previous *RunLink `json:"previous,omitempty"` // the one before; nil of the first
+}
+
+// RunLink is the record of another run.
+type RunLink struct {
+	Run ivd.RunID     `json:"run"`
+	Sum ivd.ContentID `json:"sum"` // of its object
 }
 
 // RunPoint is a point that the run committed.
@@ -91,6 +102,9 @@ func (r Run) check() error {
 	}
 	if err := known("state", r.State, "done", "partial", "failed", "cancelled"); err != nil {
 		return err
+	}
+	if r.Sequence == 0 || (r.Sequence == 1) != (r.Previous == nil) || r.Previous != nil && (r.Previous.Run == "" || r.Previous.Sum.IsZero()) {
+		return corrupt("it is number %d of its signer's, after %+v", r.Sequence, r.Previous)
 	}
 	for _, p := range r.Points {
 		if p.Point.Run() != r.ID {

@@ -164,6 +164,13 @@ func (a *Access) MaySign(m format.Magic) bool {
 	return ok
 }
 
+// SignerOf is the id of the key that this process signs such records with; zero: it does
+// not.
+func (a *Access) SignerOf(m format.Magic) ivd.KeyID {
+	s, _ := a.signer(m)
+	return s.id
+}
+
 func (a *Access) signer(m format.Magic) (signing, bool) {
 	for _, s := range a.signing {
 		for _, role := range m.Roles() {

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -209,6 +210,18 @@ func (r *Repository) refresh(ctx context.Context) (Info, time.Time, error) {
 	return info, o.Now, err
 }
 
+// Look reads anew what the repository is, with the ring, as before each use.
+func (r *Repository) Look(ctx context.Context) (Info, error) {
+	info, _, err := r.refresh(ctx)
+	return info, err
+}
+
+// ErrEarlier is in the chain of the error of a repository that is not what was seen of it.
+var ErrEarlier = errors.New("the repository is not what was seen of it before: it was brought back to an earlier state, or somebody changed it")
+
+// EarlierRemedy is what can be done about it.
+const EarlierRemedy = "find out who did it; restores go on meanwhile. Where the present state is to count, end ivd serve, run `ivd repo adopt`, and start it again"
+
 // saw takes note of what repo.json says.
 func (r *Repository) saw(info Info) error {
 	r.mu.Lock()
@@ -228,8 +241,8 @@ func (r *Repository) saw(info Info) error {
 	if seen := r.latest; info.Generation < seen.Generation || info.Generation == seen.Generation && info.Incarnation != seen.Incarnation {
 		return &ivd.Error{
 			Kind: ivd.Permanent, Op: fmt.Sprintf("%s of %s", repoName, r.st),
-			Err:    fmt.Errorf("generation %d of incarnation %s, where generation %d of incarnation %s was seen before", info.Generation, info.Incarnation, seen.Generation, seen.Incarnation),
-			Remedy: "find out whether the store was restored to an earlier state",
+			Err:    fmt.Errorf("%w: generation %d of incarnation %s, where generation %d of incarnation %s was seen before", ErrEarlier, info.Generation, info.Incarnation, seen.Generation, seen.Incarnation),
+			Remedy: EarlierRemedy,
 		}
 	}
 	r.latest = info

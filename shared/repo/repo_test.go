@@ -258,7 +258,7 @@ func TestPackSize(t *testing.T) {
 func TestRuns(t *testing.T) {
 	b, r := made(t)
 	for _, id := range []ivd.RunID{"run-1", "run-2"} {
-		run := format.Run{ID: id, Kind: "backup", State: "done", Started: r.Now().UTC(), Points: []format.RunPoint{{Point: ivd.NewPointID(r.Domain(), source, disk, r.Now(), id), Mode: format.ReadInUse}}}
+		run := format.Run{ID: id, Sequence: 1, Kind: "backup", State: "done", Started: r.Now().UTC(), Points: []format.RunPoint{{Point: ivd.NewPointID(r.Domain(), source, disk, r.Now(), id), Mode: format.ReadInUse}}}
 		if err := r.PutRun(t.Context(), run); err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestRuns(t *testing.T) {
 	if len(found) != 2 || !found["run-1"] || !found["run-2"] {
 		t.Fatalf("runs %v", found)
 	}
-	wantKind(t, r.PutRun(t.Context(), format.Run{ID: "run-3", Kind: "dream"}), ivd.Invalid)
+	wantKind(t, r.PutRun(t.Context(), format.Run{ID: "run-3", Sequence: 1, Kind: "dream"}), ivd.Invalid)
 	name := "runs/" + r.Domain().String() + "/run-1"
 	b.put(storeName(name), []byte("IVDSUMMA and no more"))
 	_, err := r.ReadRun(t.Context(), "run-1")

@@ -47,8 +47,8 @@ func (r *Repository) renew(ctx context.Context) error {
 	switch now := r.RingGeneration(); {
 	case a.Generation() < before, a.Generation() == now:
 		return &ivd.Error{
-			Kind: ivd.Permanent, Op: fmt.Sprintf("%s of %s", ringName, r.st), Err: fmt.Errorf("generation %d, where another ring of generation %d was seen before", a.Generation(), now),
-			Remedy: "find out whether the store was restored to an earlier state",
+			Kind: ivd.Permanent, Op: fmt.Sprintf("%s of %s", ringName, r.st), Err: fmt.Errorf("%w: generation %d, where another ring of generation %d was seen before", ErrEarlier, a.Generation(), now),
+			Remedy: EarlierRemedy,
 		}
 	case a.Generation() > now: // else a newer one was read meanwhile
 		s.access.Store(a)
