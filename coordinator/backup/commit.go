@@ -72,6 +72,9 @@ func (t *task) proveJob(ctx context.Context, known *trust.Trust, j job.Job, rec 
 		}
 		missing += absent(j, index, page)
 		if page != nil {
+			if err := checkTaken(page, parent); err != nil {
+				return err
+			}
 			if err := t.openNodes(ctx, page, newNodes(page, parent)); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"maps"
 	"slices"
 
 	"ivdmover/coordinator/plan"
@@ -125,13 +126,34 @@ func newNodes(page, parent *format.Page) []ivd.NodeRef {
 	return refs
 }
 
+// checkTaken wants each span that is taken over from the parent to need the packs that it
+// needs there. Its node is not opened, and a collector goes by what the page says.
+func checkTaken(page, parent *format.Page) error {
+	for i := range page.Spans {
+		span := page.Index.FirstSpan() + ivd.SpanIndex(i)
+		if !stored(page, span) || !stored(parent, span) || parent.Ref(span) != page.Ref(span) {
+			continue
+		}
+		if !maps.Equal(needs(page, span), needs(parent, span)) {
+			return wrong("span %d is taken over from the parent, and is said to need other packs than there", span)
+		}
+	}
+	return nil
+}
+
+// needs is the packs that a span is said to need.
+func needs(page *format.Page, span ivd.SpanIndex) map[ivd.PackRef]bool {
+	needs := map[ivd.PackRef]bool{}
+	for _, n := range page.Entry(span).Needs {
+		needs[page.Packs[n]] = true
+	}
+	return needs
+}
+
 // checkNode wants a node to be what its page says that it needs.
 func checkNode(page *format.Page, node *format.Node) error {
 	e := page.Entry(node.Span)
-	needs := map[ivd.PackRef]bool{}
-	for _, n := range e.Needs {
-		needs[page.Packs[n]] = true
-	}
+	needs := needs(page, node.Span)
 	if !needs[e.Place.PackRef] {
 		return wrong("span %d does not need the pack of its own node", node.Span)
 	}

@@ -158,6 +158,34 @@ func TestNewNodes(t *testing.T) {
 	}
 }
 
+// What is taken over from the parent needs what it needs there: a collector goes by the new
+// page once the parent is gone.
+func TestTakenSpansNeedWhatTheyNeeded(t *testing.T) {
+	t.Parallel()
+	pack := func(b byte) ivd.PackRef { return ivd.PackRef{Pack: ivd.PackID{b}} }
+	with := func(node byte, needs ...ivd.PackRef) *format.Page {
+		page := format.NewPage(proofDisk, 0)
+		page.SetNode(ivd.NodeRef{Span: 3, ID: ivd.ContentID{node}, Place: ivd.Place{PackRef: pack(1), Length: 100}}, needs)
+		return page
+	}
+	parent := with(1, pack(2), pack(3))
+	for _, c := range []struct {
+		what         string
+		page, parent *format.Page
+		says         string
+	}{
+		{"the same", with(1, pack(3), pack(2)), parent, ""},
+		{"one less", with(1, pack(2)), parent, "span 3 is taken over"},
+		{"one more", with(1, pack(2), pack(3), pack(4)), parent, "span 3 is taken over"},
+		{"another", with(1, pack(2), pack(4)), parent, "span 3 is taken over"},
+		{"another writer's", with(1, pack(2), ivd.PackRef{Pack: ivd.PackID{3}, Nonce: ivd.Nonce{1}}), parent, "span 3 is taken over"},
+		{"it is a new node", with(2, pack(2)), parent, ""},
+		{"there is no parent", with(1, pack(2)), nil, ""},
+	} {
+		wantWrong(t, c.what, checkTaken(c.page, c.parent), c.says)
+	}
+}
+
 func TestNodeIsWhatItsPageNeeds(t *testing.T) {
 	t.Parallel()
 	pack := func(b byte) ivd.PackRef { return ivd.PackRef{Pack: ivd.PackID{b}} }

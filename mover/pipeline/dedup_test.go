@@ -184,7 +184,7 @@ func TestDeduplication(t *testing.T) {
 			e.backup(a, personal(system, 20, 5))
 			e.dawn(a)
 			var found, all int64
-			for n := range uint64(9) { // three a day, each by a mover of its own
+			for n := range uint64(9) { // one a day, each by a mover of its own
 				m := e.mover(false)
 				p, stats, perfect = e.backup(m, personal(system, 21+n, 5))
 				found, all = found+stats.DedupBytes, all+perfect

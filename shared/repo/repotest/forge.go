@@ -1,9 +1,12 @@
 package repotest
 
 import (
+	"fmt"
+
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
 )
 
 // Forger writes packs as a mover may that lies: with whatever it likes in them.
@@ -47,4 +50,23 @@ func (f *Forger) Put(as ivd.WriterID, fill func(*format.Pack)) ivd.PackRef {
 // Chunk adds a chunk to a pack, under whatever id.
 func Chunk(p *format.Pack, id ivd.ContentID, content []byte) {
 	p.Add(format.ChunkFrame, id, len(content), format.CompressionNone, content)
+}
+
+// Hook stores a list of hooks, which may say anything.
+func (r *Repository) Hook(run string, packs map[ivd.PackRef][]ivd.ContentID) {
+	r.t.Helper()
+	r.lists++
+	list := format.Hooks{Head: r.head(fmt.Sprintf("hooks/%s/%s-%d", r.Domain(), run, r.lists)), Created: r.Now()}
+	for ref := range packs {
+		list.Packs.Add(ref)
+	}
+	for ref, ids := range packs {
+		i, _ := list.Packs.Find(ref.Pack)
+		for _, id := range ids {
+			list.Hooks = append(list.Hooks, format.Hook{ID: id, Pack: uint32(i)})
+		}
+	}
+	body, err := list.Encode()
+	must(r.t, err)
+	r.put(store.Name(list.Object), r.protect(body, list.Object))
 }
