@@ -113,7 +113,7 @@ func pointFacts(p api.PointDetail) []fact {
 	if p.Parent != nil {
 		facts = append(facts, fact{"parent", catalogue.Short(*p.Parent)})
 	}
-	return append(facts, fact{"policy", p.Policy}, fact{"run", string(p.Run)}, fact{"stored", fmt.Sprintf("%s of %s read", telemetry.Bytes(p.StoredBytes), telemetry.Bytes(p.ReadBytes))})
+	return append(facts, fact{"policy", p.Policy}, fact{"run", string(p.Run)}, fact{"stored", fmt.Sprintf("%s of %s read%s", telemetry.Bytes(p.StoredBytes), telemetry.Bytes(p.ReadBytes), unproven(p.Stats))})
 }
 
 // lostOf says what of the disk cannot be read any more.

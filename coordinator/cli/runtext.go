@@ -10,6 +10,7 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/telemetry"
 )
@@ -95,9 +96,17 @@ func runFacts(v api.RunDetail) []fact {
 		asked += fmt.Sprintf(", %d of them of listings", s.AskedLists)
 	}
 	return append(facts,
-		fact{"read", fmt.Sprintf("%s: %s zero, %s stored before, %s new", telemetry.Bytes(s.ReadBytes), telemetry.Bytes(s.ZeroBytes), telemetry.Bytes(s.DedupBytes), telemetry.Bytes(s.NewBytes))},
+		fact{"read", fmt.Sprintf("%s: %s zero, %s stored before%s, %s new", telemetry.Bytes(s.ReadBytes), telemetry.Bytes(s.ZeroBytes), telemetry.Bytes(s.DedupBytes), unproven(s), telemetry.Bytes(s.NewBytes))},
 		fact{"stored", fmt.Sprintf("%s in %d packs", telemetry.Bytes(s.StoredBytes), s.Packs)},
 		fact{"asked", asked})
+}
+
+// unproven says how much was built on the word of other movers alone.
+func unproven(s ivd.Stats) string {
+	if s.UnprovenBytes == 0 {
+		return ""
+	}
+	return ", of which " + telemetry.Bytes(s.UnprovenBytes) + " unproven, in packs of other movers"
 }
 
 func backupDisks(v api.RunDetail) *text.Table {

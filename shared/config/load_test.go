@@ -64,6 +64,7 @@ func TestExample(t *testing.T) {
 		{"keep.daily", c.Policies[0].Keep.Daily, 14},
 		{"memory", c.Mover.Memory.Bytes(), int64(512 << 20)},
 		{"dedup_memory not given", c.Mover.DedupMemory.Bytes(), int64(64 << 20)},
+		{"dedup_trust not given", c.Repository.DedupTrust, "proven"},
 		{"transports", c.Mover.VDDK.Transports, []string{"nbdssl", "nbd"}},
 		{"state_dir not given", c.StateDir, "/var/lib/ivd"},
 	} {

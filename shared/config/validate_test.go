@@ -78,6 +78,7 @@ func TestMoverRefuses(t *testing.T) {
 		{"little memory", with("512MiB", "1MiB"), []string{"mover.memory: 1MiB: want at least 32MiB"}},
 		{"transport", with("nbdssl,", "ndbssl,"), []string{`mover.vddk.transports[0]: "ndbssl": did you mean nbdssl?`}},
 		{"checksum", with("repository:", "repository:\n  checksum: sha1"), []string{`repository.checksum: "sha1": want one of crc32c, md5`}},
+		{"trust in packs", with("repository:", "repository:\n  dedup_trust: writer"), []string{`repository.dedup_trust: "writer": did you mean writers?`}},
 		{"no transport", with("[nbdssl, nbd]", "[]"), []string{"mover.vddk.transports: want at least one of"}},
 		{"no library", with("/opt/vddk", "''"), []string{"mover.vddk.libdir: must be set"}},
 	} {

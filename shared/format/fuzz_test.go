@@ -212,7 +212,7 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "run", "hooks", "restored", "packs", "signed", "waits", "done", "forgotten", "pin", "hold"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "verified", "run", "hooks", "restored", "packs", "signed", "waits", "done", "forgotten", "pin", "hold"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
@@ -252,6 +252,10 @@ func decoders() map[format.Magic]func([]byte) error {
 		format.HoldMagic:      func(b []byte) error { _, err := format.DecodeHold(b, repository, goldenPoint); return err },
 		format.RetiredMagic: func(b []byte) error {
 			_, err := format.DecodePackList(format.RetiredMagic, b, at(markObject))
+			return err
+		},
+		format.VerifiedMagic: func(b []byte) error {
+			_, err := format.DecodePackList(format.VerifiedMagic, b, at(proofObject))
 			return err
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type golden struct {
 	writer    format.Writer
 	condemned format.Condemned
 	retired   format.PackList
+	verified  format.PackList
 	run       format.Run
 	hooks     format.Hooks
 	restored  format.Restored
@@ -110,6 +112,7 @@ var (
 	waitsObject  = "collect/" + domain.String() + "/3c1d/waits"
 	doneObject   = "collect/" + domain.String() + "/3c1d/done"
 	markObject   = "retired/" + domain.String() + "/8f00"
+	proofObject  = "verified/" + domain.String() + "/9a01"
 	hooksObject  = "hooks/" + domain.String() + "/" + string(goldenRun) + "-1"
 	runObject    = "runs/" + domain.String() + "/" + string(goldenRun)
 	endObject    = "restores/" + domain.String() + "/" + string(goldenRun) + "-" + string(goldenDisk)
@@ -148,6 +151,7 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 	g.waits = format.Waits{Head: head(waitsObject), Listed: goldenTime, Leases: []format.WaitedLease{{ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Deadline: goldenTime.Add(24 * time.Hour)}}}
 	g.done = format.Done{Head: head(doneObject), Ended: goldenTime.Add(30 * time.Hour), Deleted: format.Counts{Points: 1, Packs: 200, Writers: 3}, Spared: format.Counts{Packs: 7}}
 	g.retired = format.PackList{Head: head(markObject), Kind: format.RetiredMagic, Reason: "mostly dead", Created: goldenTime, Packs: []ivd.PackID{data}}
+	g.verified = format.PackList{Head: head(proofObject), Kind: format.VerifiedMagic, Reason: "every frame was opened", Created: goldenTime, Packs: []ivd.PackID{packRef(2).Pack, packRef(1).Pack}}
 	g.hooks = format.Hooks{Head: head(hooksObject), Created: goldenTime, Packs: format.PackSet{packRef(1), packRef(2)}, Hooks: []format.Hook{{ID: ivd.ContentID{3}, Pack: 1}, {ID: ivd.ContentID{4}}}}
 	g.restored = format.Restored{
 		Head: head(endObject), Run: goldenRun, Item: string(goldenDisk), Point: goldenPoint, Source: goldenSource, Datastore: "datastore-52",
@@ -182,7 +186,7 @@ func (g golden) files(t *testing.T) map[string][]byte {
 	files["index.pack"], _ = g.index.Finish()
 	for name, encode := range map[string]func() ([]byte, error){
 		"node": g.node.Encode, "page": g.page.Encode, "point": g.point.Encode, "lease": g.lease.Encode,
-		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
+		"writer": g.writer.Encode, "condemned": g.condemned.Encode, "retired": g.retired.Encode, "verified": g.verified.Encode, "run": g.run.Encode, "hooks": g.hooks.Encode,
 		"restored":  g.restored.Encode,
 		"waits":     g.waits.Encode,
 		"done":      g.done.Encode,
@@ -244,6 +248,9 @@ func TestGoldenWrite(t *testing.T) {
 		"retired": func(b []byte) ([]byte, error) {
 			return encoded(format.DecodePackList(format.RetiredMagic, b, at(markObject)))
 		},
+		"verified": func(b []byte) ([]byte, error) {
+			return encoded(format.DecodePackList(format.VerifiedMagic, b, at(proofObject)))
+		},
 		"hooks":     func(b []byte) ([]byte, error) { return encoded(format.DecodeHooks(b, at(hooksObject))) },
 		"run":       func(b []byte) ([]byte, error) { return encoded(format.DecodeRun(b, at(runObject))) },
 		"restored":  func(b []byte) ([]byte, error) { return encoded(format.DecodeRestored(b, at(endObject))) },
@@ -291,6 +298,9 @@ func TestGoldenRead(t *testing.T) {
 	retired, err := format.DecodePackList(format.RetiredMagic, readGolden(t, "retired"), at(markObject))
 	retired.Packs = nil
 	check("retired", retired, g.retired, err)
+	verified, err := format.DecodePackList(format.VerifiedMagic, readGolden(t, "verified"), at(proofObject))
+	g.verified.Packs = sortedPacks(g.verified.Packs)
+	check("verified", verified, g.verified, err)
 	run, err := format.DecodeRun(readGolden(t, "run"), at(runObject))
 	check("run", run, g.run, err)
 	hooks, err := format.DecodeHooks(readGolden(t, "hooks"), at(hooksObject))
@@ -324,4 +334,9 @@ func TestGoldenRead(t *testing.T) {
 	}
 	_, entries, err = format.DecodePack(readGolden(t, "index.pack"), nil)
 	check("index.pack", len(entries), 3, err)
+}
+
+// sortedPacks is packs as a list has them.
+func sortedPacks(packs []ivd.PackID) []ivd.PackID {
+	return slices.SortedFunc(slices.Values(packs), func(a, b ivd.PackID) int { return bytes.Compare(a[:], b[:]) })
 }

@@ -14,7 +14,7 @@ import (
 // goldenRecords are the golden records by their kind, and what each is called.
 var goldenRecords = map[format.Magic]string{
 	format.PointMagic: "point", format.LeaseMagic: "lease", format.WriterMagic: "writer",
-	format.CondemnedMagic: "condemned", format.RetiredMagic: "retired", format.RunMagic: "run",
+	format.CondemnedMagic: "condemned", format.RetiredMagic: "retired", format.VerifiedMagic: "verified", format.RunMagic: "run",
 	format.HooksMagic: "hooks", format.RestoredMagic: "restored", format.StoredMagic: "packs",
 	format.SignedMagic: "signed",
 	format.WaitsMagic:  "waits", format.DoneMagic: "done",
@@ -71,7 +71,7 @@ func TestRecordElsewhere(t *testing.T) {
 	g := makeGolden(t)
 	heads := map[format.Magic]*format.Head{
 		format.PointMagic: &g.point.Head, format.LeaseMagic: &g.lease.Head, format.WriterMagic: &g.writer.Head,
-		format.CondemnedMagic: &g.condemned.Head, format.RetiredMagic: &g.retired.Head, format.RunMagic: &g.run.Head, format.HooksMagic: &g.hooks.Head,
+		format.CondemnedMagic: &g.condemned.Head, format.RetiredMagic: &g.retired.Head, format.VerifiedMagic: &g.verified.Head, format.RunMagic: &g.run.Head, format.HooksMagic: &g.hooks.Head,
 		format.RestoredMagic:  &g.restored.Head,
 		format.WaitsMagic:     &g.waits.Head,
 		format.DoneMagic:      &g.done.Head,
@@ -127,7 +127,7 @@ func seal(t *testing.T, magic format.Magic, g golden) []byte {
 	t.Helper()
 	b, err := map[format.Magic]func() ([]byte, error){
 		format.PointMagic: g.point.Encode, format.LeaseMagic: g.lease.Encode, format.WriterMagic: g.writer.Encode,
-		format.CondemnedMagic: g.condemned.Encode, format.RetiredMagic: g.retired.Encode, format.RunMagic: g.run.Encode, format.HooksMagic: g.hooks.Encode,
+		format.CondemnedMagic: g.condemned.Encode, format.RetiredMagic: g.retired.Encode, format.VerifiedMagic: g.verified.Encode, format.RunMagic: g.run.Encode, format.HooksMagic: g.hooks.Encode,
 		format.RestoredMagic:  g.restored.Encode,
 		format.WaitsMagic:     g.waits.Encode,
 		format.DoneMagic:      g.done.Encode,
