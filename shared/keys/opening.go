@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"crypto/subtle"
 	"fmt"
 	"strings"
 
@@ -122,6 +123,11 @@ func (o Opening) Open(object []byte, at format.At) (format.SlotContent, error) {
 func (o Opening) Close(m *Master, s format.Slot) ([]byte, error) {
 	s.Kind = o.kind
 	return m.Slot(s, []byte(o.secret.Reveal()))
+}
+
+// Same reports whether both open the same slots.
+func (o Opening) Same(as Opening) bool {
+	return o.kind == as.kind && subtle.ConstantTimeCompare([]byte(o.secret.Reveal()), []byte(as.secret.Reveal())) == 1
 }
 
 // Refused is why no slot was opened.
