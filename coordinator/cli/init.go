@@ -150,6 +150,8 @@ func writeCreated(w io.Writer, i api.Repository) error {
             ivd serve needs it to restore: write it to a file that its user alone can
             read, and set repository.passphrase_file. Keep a copy where it outlives
             this machine: without it nobody can read a restore point
+  now       ivd repo key sheet prints a recovery sheet, which opens the repository when
+            the passphrase is lost
 `, i.ID, i.URL, i.Root)
 	return err
 }

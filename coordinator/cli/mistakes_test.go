@@ -39,6 +39,7 @@ var (
 		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "movers add x",
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
 		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run",
+		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
 	}
 )
 
@@ -108,13 +109,18 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 		if c.HasSubCommands() {
 			m.add(2, `unknown command "`+c.CommandPath()+` nosuch"; see `+"`"+c.CommandPath()+" --help`", path+" nosuch", "help "+path+" nosuch")
 		}
-		if c.Flags().Lookup("output") != nil {
+		if f := c.Flags().Lookup("output"); f != nil && f.Value.Type() == "FORMAT" {
 			m.add(2, "want table, json", path+" -o xml")
 		}
 	})
 	m.add(2, "takes no argument", "disks x", "runs x", "points x", "version x", "serve x", "config check x", "config reference x",
 		"repo init x", "repo info x", "repo adopt x", "demo x", "help disks x")
 	m.add(2, "needs a ", "run show", "run cancel", "point show", "restore", "snapshots delete", "completion", "man", "movers add", "points --disk=")
+	m.add(2, "needs a ", "repo key remove", "repo key add", "repo key add --key-file x")
+	m.add(2, "give --backup", "repo key export", "repo key export --backup --name x", "repo key export --name x --output y")
+	m.add(2, "not both", "repo key add --name x --key-file y --new-passphrase-file z")
+	m.add(2, "no PDF", "repo key sheet --output x.pdf")
+	m.add(2, "takes one ", "repo key remove a b")
 	m.add(2, "takes one ", "run show a b", "run cancel a b", "point show a b", "restore a b", "snapshots delete a b", "completion bash zsh", "man a b", "movers add a b")
 	m.add(2, "needs --", "lab", "lab write", "lab write --dir d", "lab write --dir d --disk "+noDisk)
 	m.add(2, "give one of", "backup --all --policy p", "backup --all --disk d", "lab write --dir d --offset 0 --disk "+noDisk)
@@ -223,6 +229,7 @@ func TestMistakesAboutTheWorld(t *testing.T) {
 	m.add(1, "no writer has worked as mover", each([]string{"repo retire --writer nosuch --dry-run", "repo unretire --writer nosuch --dry-run"}, known)...)
 	m.add(1, "no such file or directory", each([]string{
 		"serve", "repo info", "repo adopt", "repo retire --reason x " + noPack, "repo unretire --reason x " + noPack, "repo retire --writer x --dry-run", "repo unretire --writer x --dry-run",
+		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
 	}, elsewhere)...)
 	// It is there, and is not what is needed.
 	m.add(1, "is what restore ", "backup --disk "+half+" "+server)

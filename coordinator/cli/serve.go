@@ -52,11 +52,11 @@ unless queue.url is set.`,
 func (a *app) repo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "repo",
-		Short: "Create a repository, show it, adopt a copy, or say which packs are damaged",
+		Short: "Create a repository, show it, look after its keys, adopt a copy, or say which packs are damaged",
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo info`,
 	}
-	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoAdopt(), a.repoRetire(), a.repoUnretire())
+	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoAdopt(), a.repoRetire(), a.repoUnretire())
 	return c
 }
 

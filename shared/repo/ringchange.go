@@ -80,7 +80,7 @@ func (c *Keychain) changeRing(ctx context.Context, once bool, change func(*keys.
 		case sent != nil && bytes.Equal(was.Body, sent): // the answer was lost
 			return nil
 		case once && first != nil && !bytes.Equal(was.Body, first):
-			faster = &ivd.Error{Kind: ivd.Conflict, Err: fmt.Errorf("somebody else has changed %s at the same time: it is of generation %d now", ringName, m.PublicRing().Generation), Remedy: "list the keys, and see whether anything is left to do"}
+			faster = &ivd.Error{Kind: ivd.Conflict, Err: fmt.Errorf("somebody else has changed %s at the same time: it is of generation %d now", ringName, m.PublicRing().Generation), Remedy: "see with `ivd repo key list` whether anything is left to do"}
 			return nil
 		}
 		first = was.Body

@@ -171,5 +171,5 @@ func (c *Keychain) putBack(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("slot %d, which was just opened, was removed by somebody else meanwhile, and putting it back failed: %w", number, err)
 	}
-	return &ivd.Error{Kind: ivd.Conflict, Err: fmt.Errorf("slot %d, which was just opened, was removed by somebody else meanwhile, and was put back", number), Remedy: "list the keys, and remove it again with what opens another one"}
+	return &ivd.Error{Kind: ivd.Conflict, Err: fmt.Errorf("slot %d, which was just opened, was removed by somebody else meanwhile, and was put back", number), Remedy: "see with `ivd repo key list` which slots there are, and remove it again with what opens another one"}
 }
