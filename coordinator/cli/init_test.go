@@ -153,12 +153,23 @@ func TestInitReadsAPassphrase(t *testing.T) {
 	if code != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "there is one already") {
 		t.Errorf("again: %d %s %s", code, out, errs)
 	}
-	folder, config = emptyPlace(t)
+	_, config = emptyPlace(t)
 	code, out, errs = ivdBinary(t, "repo", "init", "--config", withKeys(t, config, "passphrase_file: "+configured))
 	if code != 0 || !strings.Contains(out, ", encrypted\n") || strings.Count(errs, "\n") != 1 || !strings.HasPrefix(errs, "ivd: this passphrase is weak") || strings.Contains(errs+out, "hunter2") {
 		t.Errorf("of the configuration: %d %s %s", code, out, errs)
 	}
-	opens(t, folder, "hunter2")
+}
+
+// Keys of another repository are no passphrase: the new one would not open with them.
+func TestInitTakesNoKeysForAPassphrase(t *testing.T) {
+	for _, text := range []string{`{"ivd_backup_key": 1}`, `{"ivd_key_file": 1}`} {
+		folder, config := emptyPlace(t)
+		code, out, errs := ivdBinary(t, "repo", "init", "--config", config, "--passphrase-file", write(t, "keys", text))
+		if code != 2 || out != "" || !strings.Contains(errs, "is keys of another repository; choose a passphrase") {
+			t.Errorf("%s: %d %s %s", text, code, out, errs)
+		}
+		isEmpty(t, folder)
+	}
 }
 
 // withKeys is a configuration with more keys of its repository.

@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -200,7 +201,7 @@ func TestPersonIsAsked(t *testing.T) {
 		}
 	}
 	gone := func(context.Context) (ivd.Secret, error) { return "", context.Canceled }
-	if _, err := p.open(config.Repository{}, keyring.Options{Ask: gone}); err != context.Canceled {
+	if _, err := p.open(config.Repository{}, keyring.Options{Ask: gone}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if _, err := keyring.Open(t.Context(), repotest.New(t).Store, config.Repository{}, keyring.Options{Ask: ask, Log: slog.Default()}); err != nil {

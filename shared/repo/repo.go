@@ -73,6 +73,16 @@ func (o InitOptions) Validate() error {
 	if err := checkPackSize(o.packSize()); err != nil {
 		return &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: err}
 	}
+	return checkPassphrase(o.Passphrase)
+}
+
+// checkPassphrase refuses what would be taken for another kind of secret when the
+// repository is opened.
+func checkPassphrase(p ivd.Secret) error {
+	opening, err := keys.ReadOpening(p)
+	if err != nil || opening.Kind() != format.PassphraseSlot {
+		return &ivd.Error{Kind: ivd.Invalid, Op: "make a repository", Err: errors.New("what is given for its passphrase is keys of another repository"), Remedy: "choose a passphrase"}
+	}
 	return nil
 }
 
