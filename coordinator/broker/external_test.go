@@ -101,6 +101,12 @@ func TestDocumentedServer(t *testing.T) {
 		return []byte("for " + q.Mover), nil
 	})
 	must(t, err)
+	_, err = coordinator.ServeWriters(ctx, "repository-1", func(context.Context, job.WriterRequest, job.Mover) error { return nil })
+	must(t, err)
+	_, err = coordinator.ServePackKeys(ctx, "repository-1", false, func(_ context.Context, q job.PackKeysRequest, _ job.Mover) ([]job.PackKey, error) {
+		return make([]job.PackKey, len(q.Packs)), nil
+	})
+	must(t, err)
 	_, err = coordinator.ServeExaminations(ctx, func(context.Context, job.ExamineRequest, job.Mover) (job.Examination, error) {
 		return job.Examination{Name: "data"}, nil
 	})
@@ -171,6 +177,13 @@ func works(ctx context.Context, t *testing.T, coordinator, mover *queue.Queue, n
 	must(t, err)
 	if string(grant) != "for "+name {
 		t.Errorf("grant %q", grant)
+	}
+	claim := job.Claim{Mover: name, Process: "p", Run: j.Run, Disk: j.Disk.Ref, Job: j.ID}
+	must(t, mover.AskWriter(ctx, job.WriterRequest{Version: job.Version, Repository: "repository-1", Claim: claim}))
+	packs, err := mover.AskPackKeys(ctx, job.PackKeysRequest{Version: job.Version, Repository: "repository-1", Claim: claim, Packs: make([]ivd.PackRef, 2)}, key)
+	must(t, err)
+	if len(packs) != 2 {
+		t.Errorf("%d keys", len(packs))
 	}
 	must(t, got[0].InProgress(ctx))
 	for heard := false; !heard; { // from when the coordinator listens on

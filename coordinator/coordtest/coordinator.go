@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/custody"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/fleet"
@@ -41,6 +42,7 @@ type Coordinator struct {
 	Doctors *examine.Room
 	Heads   *heads.Keeper
 	Logins  *login.Desk
+	Keys    *custody.Desk
 	b       *Bench
 }
 
@@ -78,6 +80,7 @@ func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coor
 		Instance:  instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Logins = &login.Desk{Sources: sources, Runs: c.Engine, Fleet: c.Fleet, Log: log}
+	c.Keys = &custody.Desk{Repo: b.Repo, Fleet: c.Fleet, Runs: c.Engine, Log: log}
 	return c
 }
 

@@ -41,7 +41,7 @@ func (e *Engine) Entitled(ctx context.Context, run ivd.RunID, ref ivd.DiskRef) e
 			return err
 		}
 		if !left {
-			return ivd.Errorf(ivd.Denied, "run %s is over: no login for it", run)
+			return ivd.Errorf(ivd.Denied, "run %s is over: nothing is given for it", run)
 		}
 	}
 	if g, ok := w.(Guard); ok {
@@ -89,7 +89,7 @@ func (e *Engine) itemOf(ctx context.Context, run ivd.RunID, w Workflow, ref ivd.
 		return Item{}, fmt.Errorf("whether disk %s is one of run %s is not known: %w", ref.ID(), run, unread[0].err)
 	}
 	if i < 0 {
-		return Item{}, ivd.Errorf(ivd.Denied, "disk %s is none of run %s: no login for it", ref.ID(), run)
+		return Item{}, ivd.Errorf(ivd.Denied, "disk %s is none of run %s: nothing is given for it", ref.ID(), run)
 	}
 	return items[i].Item, nil
 }
@@ -113,23 +113,57 @@ func (e *Engine) getItems(ctx context.Context, run ivd.RunID, keys []ItemKey) (i
 // what nobody vouches for: then whoever drives the run has it begin anew. Kind Transient:
 // both may be different in a moment.
 func (e *Engine) Claimed(ctx context.Context, q job.LoginRequest) error {
+	_, _, _, err := e.claimed(ctx, q)
+	return err
+}
+
+func (e *Engine) claimed(ctx context.Context, q job.LoginRequest) (Run, Item, job.Record, error) {
 	r, _, err := e.getRun(ctx, q.Run)
 	if err != nil {
-		return err
+		return r, Item{}, job.Record{}, err
 	}
 	it, err := e.itemOf(ctx, q.Run, e.Workflows[r.Kind], q.Disk)
 	if err != nil {
-		return err
+		return r, it, job.Record{}, err
 	}
 	rec, _, err := e.Queue.JobRecord(ctx, q.Run, it.Disk, q.Job)
 	switch {
 	case err != nil:
-		return err
+		return r, it, rec, err
 	case rec.State != job.Running || rec.Mover != q.Mover || rec.Process != q.Process:
-		return ivd.Errorf(ivd.Transient, "job %s of disk %s is not claimed by process %s of mover %s", q.Job, q.Disk.ID(), q.Process, q.Mover)
+		return r, it, rec, ivd.Errorf(ivd.Transient, "job %s of disk %s is not claimed by process %s of mover %s", q.Job, q.Disk.ID(), q.Process, q.Mover)
 	}
 	if err := e.Fleet.Vouched(ctx, rec); err != nil {
-		return ivd.Errorf(ivd.Transient, "no login yet: %w", err)
+		return r, it, rec, ivd.Errorf(ivd.Transient, "nothing is given for it yet: %w", err)
 	}
-	return nil
+	return r, it, rec, nil
+}
+
+// Reading is what a job reads of the repository.
+type Reading struct {
+	Point ivd.PointID
+	Lease ivd.LeaseID // under which; empty: without one
+}
+
+// Reads is what a job reads that the process which asks has claimed. Kind Denied: its run
+// is over, or is none that reads points.
+func (e *Engine) Reads(ctx context.Context, q job.LoginRequest) (Reading, error) {
+	r, it, rec, err := e.claimed(ctx, q)
+	if err != nil {
+		return Reading{}, err
+	}
+	w, reads := e.Workflows[r.Kind].(Reader)
+	switch {
+	case !reads:
+		return Reading{}, ivd.Errorf(ivd.Denied, "run %s is a %s, which reads no restore point", r.ID, r.Kind)
+	case r.State.Ended():
+		return Reading{}, ivd.Errorf(ivd.Denied, "run %s is over", r.ID)
+	case !slices.Contains(it.Jobs, q.Job):
+		return Reading{}, ivd.Errorf(ivd.Denied, "run %s has no job %s of disk %s", r.ID, q.Job, q.Disk.ID())
+	}
+	point, err := w.Reads(it)
+	if err != nil || r.LeaseKind == NoLease {
+		return Reading{Point: point}, err
+	}
+	return Reading{point, rec.Lease}, nil
 }

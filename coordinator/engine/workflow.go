@@ -37,6 +37,11 @@ type Guard interface {
 	MayOpen(ctx context.Context, it Item) error
 }
 
+// Reader is a workflow whose items each read a restore point.
+type Reader interface {
+	Reads(it Item) (ivd.PointID, error)
+}
+
 // Keyer is a workflow of which each item is one disk, and has one of a few keys.
 type Keyer interface {
 	Keys(ref ivd.DiskRef) []ItemKey

@@ -78,7 +78,7 @@ func (w *Workflow) MayOpen(ctx context.Context, it engine.Item) error {
 	}
 	r, err := w.end(ctx, c)
 	if err == nil && r != nil {
-		err = ivd.Errorf(ivd.Denied, "the restore to disk %s has ended: no login for it", d.Ref.ID())
+		err = ivd.Errorf(ivd.Denied, "the restore to disk %s has ended: nothing is given for it", d.Ref.ID())
 	}
 	return err
 }

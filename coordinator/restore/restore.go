@@ -83,6 +83,13 @@ func (w *Workflow) Concluded(ctx context.Context, run ivd.RunID) (bool, error) {
 	return w.Repo.HasRun(ctx, run)
 }
 
+// Reads is the point that an item restores.
+func (w *Workflow) Reads(it engine.Item) (ivd.PointID, error) {
+	var d Disk
+	err := it.Decode(&d)
+	return d.From, err
+}
+
 // Tokens are those of the new disks.
 func (w *Workflow) Tokens(items []engine.Item) ([]admit.Token, error) {
 	return engine.TokensOf(items, func(d Disk) (ivd.DiskRef, ivd.HostID, error) {

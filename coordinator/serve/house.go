@@ -63,7 +63,7 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 		h.limit(v)
 	}
 	h.logins = &login.Desk{Sources: sources, Runs: h.engine, Fleet: h.fleet, Log: log}
-	h.keys = &custody.Desk{Repo: r, Fleet: h.fleet, Log: log}
+	h.keys = &custody.Desk{Repo: r, Fleet: h.fleet, Runs: h.engine, Log: log}
 	return h
 }
 

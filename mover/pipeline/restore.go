@@ -59,6 +59,9 @@ type Reading struct {
 	// Open opens the point under the job's lease, where that was not done before; nil:
 	// it is opened.
 	Open image.Opener
+	// Renew and Keys are of who can neither sign a lease nor open a pack; else nil.
+	Renew func(context.Context) (ivd.LeaseID, error)
+	Keys  image.Keys
 }
 
 // OpenImage opens what a restore job reads: under the job's lease and, when that comes
@@ -68,7 +71,7 @@ func OpenImage(ctx context.Context, r *repo.Repository, j job.Job, how Reading) 
 		return nil, restoreError(j, err)
 	}
 	im, err := image.Open(ctx, r, image.Options{
-		Point: j.Restore.Point, Lease: j.Lease, WithoutLease: j.Restore.WithoutLease, OpenPoint: how.Open,
+		Point: j.Restore.Point, Lease: j.Lease, WithoutLease: j.Restore.WithoutLease, OpenPoint: how.Open, Renew: how.Renew, Keys: how.Keys,
 		Owner: how.Mover, Memory: how.Memory, Fill: !j.Restore.Blank, Piece: requestBytes(how.Request),
 	})
 	return im, tooLittle(err, RestoreMemory(j.Geometry, how.Request))

@@ -85,7 +85,7 @@ func TestHooksAreStoredInTime(t *testing.T) {
 			t.Errorf("%d lists, want %d: %v", len(lists), want, err)
 		}
 	}
-	l, release, err := w.get(t.Context(), r.Lease(repo.WriteLease).ID, "run-1")
+	l, release, err := w.get(t.Context(), r.Lease(repo.WriteLease).ID, job.Claim{Run: "run-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestHooksAreStoredInTime(t *testing.T) {
 	l.later = time.Time{}
 	stored(3)
 	put(l)
-	if _, _, err := w.get(t.Context(), r.Lease(repo.WriteLease).ID, "run-2"); err != nil { // the first lease is let go
+	if _, _, err := w.get(t.Context(), r.Lease(repo.WriteLease).ID, job.Claim{Run: "run-2"}); err != nil { // the first lease is let go
 		t.Fatal(err)
 	}
 	stored(4)
@@ -120,7 +120,7 @@ func TestLearningFails(t *testing.T) {
 		w := newWriters(Options{Repository: r.Repository, Name: "m", DedupMemory: 1 << 20, Memory: budget.NewMemory(1<<20, nil), Log: slog.New(slog.NewTextHandler(log, nil))})
 		r.Store.Add(faults.Fault{On: faults.List, Prefix: folder, Times: faults.Always, Before: faults.ErrInjected})
 		for range 3 {
-			_, release, err := w.get(t.Context(), r.Lease(repo.WriteLease).ID, "run-1")
+			_, release, err := w.get(t.Context(), r.Lease(repo.WriteLease).ID, job.Claim{Run: "run-1"})
 			if err != nil {
 				t.Fatal(err)
 			}

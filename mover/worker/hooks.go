@@ -85,7 +85,7 @@ func (s *writers) putHooks(ctx context.Context, all bool) {
 	var due []*leased
 	for _, l := range s.open {
 		n, since := l.writer.Unhooked()
-		idle := l.jobs == 0 && now.Sub(l.idle) >= hooksIdle
+		idle := len(l.jobs) == 0 && now.Sub(l.idle) >= hooksIdle
 		if n > 0 && (all || idle || n >= hooksMany || now.Sub(since) >= hooksAge) && (all || now.After(l.later)) {
 			due = append(due, l)
 		}

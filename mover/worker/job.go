@@ -9,11 +9,13 @@ import (
 
 	"ivdmover/mover/disk"
 	"ivdmover/mover/pipeline"
+	"ivdmover/shared/format"
 	"ivdmover/shared/image"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/pause"
 	"ivdmover/shared/queue"
+	"ivdmover/shared/repo"
 	"ivdmover/shared/telemetry"
 )
 
@@ -212,21 +214,29 @@ func (t *attempt) open(ctx context.Context) (*disk.Disk, error) {
 // coordinator answers: it may be starting again.
 func (w *Worker) login(ctx context.Context, req job.LoginRequest, touch func()) (job.Login, error) {
 	req.Version, req.Mover, req.Process = job.Version, w.Name, w.process
-	again := pause.Backoff{
-		First: 250 * time.Millisecond, Cap: 5 * time.Second, Patience: loginPatience,
-		Retry: func(err error, _ int) bool { return ivd.KindOf(err) == ivd.Transient },
-	}
 	var l job.Login
-	err := again.Do(ctx, func(ctx context.Context) (err error) {
+	err := patiently(ctx, touch, func(ctx context.Context) (err error) {
 		l, err = w.Queue.AskLogin(ctx, req, w.key)
-		touch()
 		return err
 	})
 	return l, err
 }
 
+// patiently asks a coordinator for a while where none answers: it may be starting again.
+func patiently(ctx context.Context, touch func(), ask func(context.Context) error) error {
+	again := pause.Backoff{
+		First: 250 * time.Millisecond, Cap: 5 * time.Second, Patience: loginPatience,
+		Retry: func(err error, _ int) bool { return ivd.KindOf(err) == ivd.Transient },
+	}
+	return again.Do(ctx, func(ctx context.Context) error {
+		err := ask(ctx)
+		touch()
+		return err
+	})
+}
+
 func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
-	l, release, err := t.w.writers.get(ctx, t.job.Lease, t.job.Run)
+	l, release, err := t.w.writers.get(ctx, t.job.Lease, t.claim())
 	if err != nil {
 		return err
 	}
@@ -242,9 +252,7 @@ func (t *attempt) backup(ctx context.Context, d *disk.Disk) error {
 // restore writes the job's part of the point. Suspects are the packs of which it could not
 // read something.
 func (t *attempt) restore(ctx context.Context, d *disk.Disk) (suspects []image.Suspect, err error) {
-	im, err := pipeline.OpenImage(ctx, t.w.Repository, *t.job, pipeline.Reading{
-		Memory: t.w.Memory, Request: d.Tuning().Request, Mover: t.w.Name, Open: t.w.readers.get,
-	})
+	im, err := pipeline.OpenImage(ctx, t.w.Repository, *t.job, t.reading(d.Tuning().Request))
 	if err != nil {
 		return nil, err
 	}
@@ -255,6 +263,47 @@ func (t *attempt) restore(ctx context.Context, d *disk.Disk) (suspects []image.S
 		Checkpoint: func(ctx context.Context, b pipeline.Batch) error { return t.seal(ctx, d, b) },
 	}.Run(ctx)
 	return im.Suspects(), err
+}
+
+// claim names the job as this process's.
+func (t *attempt) claim() job.Claim {
+	return job.Claim{Mover: t.w.Name, Process: t.w.process, Run: t.job.Run, Disk: t.job.Disk.Ref, Job: t.job.ID}
+}
+
+// reading is how a restore reads. In an encrypted repository this process can neither read
+// points, nor sign leases, nor open packs: what is in the point the job says, and for the
+// rest the coordinator is asked.
+func (t *attempt) reading(request int64) pipeline.Reading {
+	how := pipeline.Reading{
+		Memory: t.w.Memory, Request: request, Mover: t.w.Name,
+		Open: func(ctx context.Context, lease ivd.LeaseID, point ivd.PointID) (repo.Lease, format.Point, error) {
+			return t.w.readers.get(ctx, lease, point, t.job)
+		},
+	}
+	if !t.w.Repository.ReadsPoints() {
+		how.Renew = t.nextLease()
+	}
+	if t.w.Repository.OpensChunks() != nil {
+		how.Keys = &keychain{w: t.w, claim: t.claim(), touch: t.a.touch}
+	}
+	return how
+}
+
+// nextLease tells the lease that the run goes on under, once it is another one than before:
+// the job's record has it.
+func (t *attempt) nextLease() func(context.Context) (ivd.LeaseID, error) {
+	last := t.job.Lease
+	return func(ctx context.Context) (ivd.LeaseID, error) {
+		rec, _, err := t.w.Queue.JobRecord(ctx, t.job.Run, t.job.Key(), t.job.ID)
+		if err == nil && rec.Lease == last {
+			err = ivd.Errorf(ivd.Transient, "the run has no other lease yet")
+		}
+		if err != nil {
+			return "", err
+		}
+		last = rec.Lease
+		return last, nil
+	}
 }
 
 // seal stores a checkpoint. With the last one the job is done, and its snapshot may

@@ -1,12 +1,14 @@
 package worker
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
 	"ivdmover/shared/budget"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/repo/repotest"
 	"ivdmover/shared/store/faults"
@@ -23,9 +25,11 @@ func TestListsAreReadOncePerLease(t *testing.T) {
 	w := newWriters(Options{Repository: r.Repository, Name: "m", DedupMemory: 1 << 20, Memory: m, Log: slog.Default()})
 	first := r.Lease(repo.WriteLease)
 	before := r.Store.Calls(faults.List)
+	jobs := 0
 	use := func(lease ivd.LeaseID) (l *leased, release func()) {
 		t.Helper()
-		l, release, err := w.get(t.Context(), lease, "run-1")
+		jobs++
+		l, release, err := w.get(t.Context(), lease, job.Claim{Run: "run-1", Job: ivd.JobID(fmt.Sprint(jobs))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,10 +72,11 @@ func TestPointIsOpenedOncePerLease(t *testing.T) {
 	p := r.Save(repotest.NewDisk(ivd.Geometry{Capacity: 1 << 20, ChunkSize: ivd.MinChunkSize}), repotest.Layout{})
 	s := readers{repository: r.Repository, open: map[readKey]opened{}}
 	lease := r.LeaseOf(repo.ReadLease, 2*time.Hour)
+	restoring := &job.Job{Restore: &job.RestoreSpec{Point: p.ID, Pages: p.Pages}}
 	get := func(lease ivd.LeaseID) int {
 		t.Helper()
 		before := r.Store.Calls(faults.List)
-		l, got, err := s.get(t.Context(), lease, p.ID)
+		l, got, err := s.get(t.Context(), lease, p.ID, restoring)
 		if err != nil || l.ID != lease || got.ID != p.ID {
 			t.Fatalf("%+v, %+v, %v", l, got.ID, err)
 		}
@@ -87,7 +92,7 @@ func TestPointIsOpenedOncePerLease(t *testing.T) {
 		t.Errorf("under another lease it lists %d", n)
 	}
 	r.Pass(3 * time.Hour)
-	if _, _, err := s.get(t.Context(), lease.ID, p.ID); ivd.KindOf(err) != ivd.Expired {
+	if _, _, err := s.get(t.Context(), lease.ID, p.ID, restoring); ivd.KindOf(err) != ivd.Expired {
 		t.Errorf("when the lease is over: %v", err)
 	}
 }

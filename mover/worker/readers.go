@@ -7,6 +7,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 )
 
@@ -27,22 +28,47 @@ type readKey struct {
 
 type opened struct {
 	lease repo.Lease
-	point format.Point
+	point format.Point // zero where this process cannot read points
 }
 
-// get opens a point under a lease, or hands out the one that is open.
-func (s *readers) get(ctx context.Context, lease ivd.LeaseID, point ivd.PointID) (repo.Lease, format.Point, error) {
+// get opens a point under a lease, or hands out the one that is open. Where this process
+// cannot read points the job says what is in it, as far as the job reads it.
+func (s *readers) get(ctx context.Context, lease ivd.LeaseID, point ivd.PointID, j *job.Job) (repo.Lease, format.Point, error) {
+	told := format.Point{ID: point, Geometry: j.Geometry}
+	for _, ref := range j.Restore.Pages {
+		if !ref.ID.IsZero() { // else its zeros are to be written
+			told.Pages = append(told.Pages, ref)
+		}
+	}
+	reads := s.repository.ReadsPoints()
+	switch {
+	case lease != "":
+	case reads:
+		p, err := s.repository.OpenPointWithoutLease(ctx, point)
+		return repo.Lease{}, p, err
+	default:
+		return repo.Lease{}, told, s.repository.StandsWithoutLease(ctx, point)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.repository.Now()
 	maps.DeleteFunc(s.open, func(_ readKey, o opened) bool { return !now.Before(o.lease.Deadline) })
 	k := readKey{lease, point}
-	if o, ok := s.open[k]; ok {
-		return o.lease, o.point, nil
+	o, known := s.open[k]
+	if !known {
+		var err error
+		if reads {
+			o.lease, o.point, err = s.repository.OpenPoint(ctx, lease, point)
+		} else {
+			o.lease, err = s.repository.PointStands(ctx, lease, point)
+		}
+		if err != nil {
+			return repo.Lease{}, format.Point{}, err
+		}
+		s.open[k] = o
 	}
-	l, p, err := s.repository.OpenPoint(ctx, lease, point)
-	if err == nil {
-		s.open[k] = opened{l, p}
+	if !reads {
+		return o.lease, told, nil
 	}
-	return l, p, err
+	return o.lease, o.point, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/keys"
@@ -37,7 +38,7 @@ func (w *Worker) unlock(ctx context.Context, stop <-chan struct{}) error {
 		if err != nil {
 			return err
 		}
-		w.Repository, err = w.Sealed.Open(ctx, repo.Keys{Grant: &grant})
+		w.Repository, err = w.Sealed.Open(ctx, repo.Keys{Grant: &grant, Register: w.register})
 		return err
 	})
 	select {
@@ -57,6 +58,26 @@ func (w *Worker) unlock(ctx context.Context, stop <-chan struct{}) error {
 		w.Log.Warn("sending a heartbeat failed", "err", err) // the next one says it
 	}
 	return nil
+}
+
+// register asks the coordinator to sign and store the record of a writer of this process,
+// for one of the jobs that are done under its lease: which of them stores the first pack is
+// not known here, and one may just have ended.
+func (w *Worker) register(ctx context.Context, record format.Writer) error {
+	b, err := record.Encode()
+	if err != nil {
+		return err
+	}
+	return patiently(ctx, func() {}, func(ctx context.Context) error {
+		err := ivd.Errorf(ivd.Transient, "no job is done under lease %s", record.Lease)
+		for _, c := range w.writers.claims(record.Lease) {
+			err = w.Queue.AskWriter(ctx, job.WriterRequest{Version: job.Version, Repository: w.Sealed.ID, Claim: c, Record: b})
+			if ivd.KindOf(err) != ivd.Transient {
+				return err
+			}
+		}
+		return err
+	})
 }
 
 // grant asks for what movers have of the keys.

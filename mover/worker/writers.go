@@ -3,12 +3,14 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"ivdmover/shared/budget"
 	"ivdmover/shared/index"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/telemetry"
 	"ivdmover/shared/trust"
@@ -53,40 +55,51 @@ type leased struct {
 	index  *index.Index
 	dedup  int64
 	held   int64 // of the jobs' memory, for the lists
-	jobs   int
+	jobs   []job.Claim
 	idle   time.Time // since when there are none
 	later  time.Time // until when its hooks are not stored, since that has failed
 }
 
 // get opens the lease's writer, or hands out the one that is open. The job that
-// asked calls release when it ends.
-func (s *writers) get(ctx context.Context, lease ivd.LeaseID, run ivd.RunID) (l *leased, release func(), err error) {
+// asked, which is claimed, calls release when it ends.
+func (s *writers) get(ctx context.Context, lease ivd.LeaseID, claim job.Claim) (l *leased, release func(), err error) {
 	hooks := s.learn(ctx, lease)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l = s.open[lease]
 	if l == nil {
-		if l, err = s.openLocked(ctx, lease, run, hooks); err != nil {
+		if l, err = s.openLocked(ctx, lease, claim.Run, hooks); err != nil {
 			return nil, nil, err
 		}
 	} else if err := l.trust.Refresh(ctx); err != nil {
 		return nil, nil, err
 	}
 	s.holdLocked(l, l.trust.Size())
-	l.jobs++
+	l.jobs = append(l.jobs, claim)
 	return l, func() {
 		s.mu.Lock()
-		if l.jobs--; l.jobs == 0 {
+		l.jobs = slices.DeleteFunc(l.jobs, func(c job.Claim) bool { return c == claim })
+		if len(l.jobs) == 0 {
 			l.idle = time.Now()
 		}
 		s.mu.Unlock()
 	}, nil
 }
 
+// claims are the jobs under way under a lease.
+func (s *writers) claims(lease ivd.LeaseID) []job.Claim {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.open[lease]; l != nil {
+		return slices.Clone(l.jobs)
+	}
+	return nil
+}
+
 func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID, run ivd.RunID, hooks *index.Hooks) (*leased, error) {
 	left := s.dedup / 2
 	for id, l := range s.open {
-		if l.jobs == 0 {
+		if len(l.jobs) == 0 {
 			delete(s.open, id)
 			s.holdLocked(l, 0)
 			if n, _ := l.writer.Unhooked(); n > 0 {

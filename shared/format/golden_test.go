@@ -146,7 +146,7 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 		Stats:  ivd.Stats{DiskBytes: goldenGeometry.Capacity, ReadBytes: 3 << 18, ZeroBytes: 1 << 18, NewBytes: 74873, CompressedBytes: 5000, StoredBytes: 6000, Packs: 2},
 	}
 	g.lease = format.Lease{Head: head("leases/" + string(goldenLease)), ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Run: goldenRun, Incarnation: incarnation, Opened: goldenTime, Deadline: goldenTime.Add(24 * time.Hour)}
-	g.writer = format.Writer{Head: head(writerObject), ID: writer, Mover: "proxy-1", Lease: goldenLease, Incarnation: incarnation, Created: goldenTime}
+	g.writer = format.Writer{Head: head(writerObject), ID: writer, Mover: "proxy-1", Run: "20261126T120000Z-abcd", Lease: goldenLease, Incarnation: incarnation, Created: goldenTime}
 	g.condemned = format.Condemned{Head: head(listObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []ivd.PackID{data}, Writers: []ivd.WriterID{writer}, Points: []ivd.PointID{g.point.ID}}
 	g.waits = format.Waits{Head: head(waitsObject), Listed: goldenTime, Leases: []format.WaitedLease{{ID: goldenLease, Kind: format.WriteLease, Owner: "ivd@host", Deadline: goldenTime.Add(24 * time.Hour)}}}
 	g.done = format.Done{Head: head(doneObject), Ended: goldenTime.Add(30 * time.Hour), Deleted: format.Counts{Points: 1, Packs: 200, Writers: 3}, Spared: format.Counts{Packs: 7}}

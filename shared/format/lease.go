@@ -68,6 +68,7 @@ type Writer struct {
 	Head
 	ID          ivd.WriterID      `json:"id"`
 	Mover       string            `json:"mover"`
+	Run         ivd.RunID         `json:"run,omitempty"` // that it writes for; may be empty
 	Lease       ivd.LeaseID       `json:"lease"`
 	Incarnation ivd.IncarnationID `json:"incarnation"`
 	Created     time.Time         `json:"created"`

@@ -37,9 +37,13 @@ type Options struct {
 
 	// Lease is the lease to begin under, of whoever opens the image.
 	Lease ivd.LeaseID
-	// OpenPoint opens the point under Lease (R1), or has done so before: several images
-	// may share that. Nil: the repository does.
+	// OpenPoint opens the point under a lease (R1), or has done so before: several images
+	// may share that. The lease is empty where the image reads without one. Nil: the
+	// repository does.
 	OpenPoint Opener
+	// Keys has the keys of data packs where the process has no data key. Nil: the
+	// repository opens them.
+	Keys Keys
 	// Renew opens another lease when the one before comes to its end, and the first
 	// where Lease is empty. It stays its opener's. Nil: the image opens its own.
 	Renew func(context.Context) (ivd.LeaseID, error)
@@ -54,9 +58,18 @@ type Options struct {
 // deleted: repo.OpenPoint does.
 type Opener func(ctx context.Context, lease ivd.LeaseID, point ivd.PointID) (repo.Lease, format.Point, error)
 
+// Keys has keys of data packs.
+type Keys interface {
+	// PackKey is the key of a pack's chunks, and the id of the data key that belongs to
+	// it: of one that the span needs, which is the page's. What the spans behind it need is
+	// likely to be asked for next.
+	PackKey(ctx context.Context, page *format.Page, span ivd.SpanIndex, ref ivd.PackRef) (ivd.KeyID, ivd.Key, error)
+}
+
 // Image is an open restore point.
 type Image struct {
 	repository *repo.Repository
+	keys       Keys
 	point      format.Point
 	hold       *hold // nil: without a lease
 	memory     *budget.Memory
@@ -92,12 +105,15 @@ func (o Options) Need(g ivd.Geometry) int64 { return sizesOf(g, o).need() }
 // is no such point, or it is being deleted. Kind Expired: the lease to begin under
 // does not stand.
 func Open(ctx context.Context, r *repo.Repository, o Options) (*Image, error) {
-	im := &Image{repository: r, memory: o.Memory, fill: o.Fill}
+	im := &Image{repository: r, keys: o.Keys, memory: o.Memory, fill: o.Fill}
 	var err error
-	if o.WithoutLease {
-		im.point, err = r.OpenPointWithoutLease(ctx, o.Point)
-	} else {
+	switch {
+	case !o.WithoutLease:
 		im.hold, im.point, err = begin(ctx, r, o)
+	case o.OpenPoint != nil:
+		_, im.point, err = o.OpenPoint(ctx, "", o.Point)
+	default:
+		im.point, err = r.OpenPointWithoutLease(ctx, o.Point)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Point, err)

@@ -25,6 +25,7 @@ type hold struct {
 	r     *repo.Repository
 	point ivd.PointID
 	open  func(context.Context) (lease ivd.LeaseID, own bool, err error)
+	begin Opener
 
 	mu       sync.Mutex
 	lease    repo.Lease
@@ -43,31 +44,31 @@ func begin(ctx context.Context, r *repo.Repository, o Options) (*hold, format.Po
 		l, err := r.OpenLease(ctx, repo.LeaseSpec{Kind: repo.ReadLease, Owner: o.Owner})
 		return l.ID, true, err
 	}
-	h := &hold{r: r, point: o.Point, open: own}
+	h := &hold{r: r, point: o.Point, open: own, begin: r.OpenPoint}
+	if o.OpenPoint != nil {
+		h.begin = o.OpenPoint
+	}
 	if o.Renew != nil {
 		h.open = func(ctx context.Context) (ivd.LeaseID, bool, error) {
 			l, err := o.Renew(ctx)
 			return l, false, err
 		}
 	}
-	first, openPoint := h.open, Opener(r.OpenPoint)
+	first := h.open
 	if o.Lease != "" {
 		first = func(context.Context) (ivd.LeaseID, bool, error) { return o.Lease, false, nil }
-		if o.OpenPoint != nil {
-			openPoint = o.OpenPoint
-		}
 	}
-	p, err := h.take(ctx, first, openPoint)
+	p, err := h.take(ctx, first)
 	return h, p, err
 }
 
 // take has a point opened under a lease that open opens, and goes on under it.
-func (h *hold) take(ctx context.Context, open func(context.Context) (ivd.LeaseID, bool, error), openPoint Opener) (format.Point, error) {
+func (h *hold) take(ctx context.Context, open func(context.Context) (ivd.LeaseID, bool, error)) (format.Point, error) {
 	id, own, err := open(ctx)
 	if err != nil {
 		return format.Point{}, err
 	}
-	l, p, err := openPoint(ctx, id, h.point)
+	l, p, err := h.begin(ctx, id, h.point)
 	if err != nil {
 		if own {
 			h.drop(ctx, id)
@@ -130,7 +131,7 @@ func (h *hold) stands(ctx context.Context) error {
 // lease stands; of a point that is being deleted the rest may be read under the lease
 // that there is (R2), and under no other.
 func (h *hold) renew(ctx context.Context) error {
-	_, err := h.take(ctx, h.open, h.r.OpenPoint)
+	_, err := h.take(ctx, h.open)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(h.renewing)

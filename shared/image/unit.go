@@ -71,7 +71,7 @@ func (im *Image) fetch(ctx context.Context, u *unit, dst func(i int) []byte, kee
 	if err := im.repository.ReadData(ctx, raw, u.pack.Pack, u.offset); err != nil {
 		return im.suspect(format.DataPack, u.pack.Pack, err)
 	}
-	opener, err := im.repository.Opener(ctx, format.DataPack, u.pack)
+	opener, err := im.opener(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,24 @@ func (im *Image) fetch(ctx context.Context, u *unit, dst func(i int) []byte, kee
 		}
 		return nil
 	})
+}
+
+// opener is what opens the unit's chunks.
+func (im *Image) opener(ctx context.Context, u *unit) (*format.Opener, error) {
+	if im.keys == nil {
+		return im.repository.Opener(ctx, format.DataPack, u.pack)
+	}
+	g := im.point.Geometry
+	span := ivd.ChunkIndex(u.chunks[0].extent.Offset / g.ChunkSize).Span()
+	page, err := im.page(ctx, span.Page())
+	if err != nil {
+		return nil, err
+	}
+	data, key, err := im.keys.PackKey(ctx, page, span, u.pack)
+	if err != nil {
+		return nil, fmt.Errorf("the key of %s: %w", im.repository.PackName(format.DataPack, u.pack.Pack), err)
+	}
+	return im.repository.OpenerWith(u.pack, data, key)
 }
 
 // open checks a chunk and unpacks it into memory of its length.

@@ -137,6 +137,17 @@ func (a *Access) Generation() uint64 { return a.ring.Generation }
 // Suite is how contents of the domain are named and sealed.
 func (a *Access) Suite() format.Suite { return a.suite }
 
+// Reads reports whether it opens records of that secrecy.
+func (a *Access) Reads(s format.Secrecy) bool {
+	_, held := a.seals[s]
+	return held || s == format.Clear
+}
+
+// Knows reports whether writers may seal their frame keys to a data key.
+func (a *Access) Knows(data ivd.KeyID) bool {
+	return slices.ContainsFunc(a.keyring.Data, func(k format.DataKey) bool { return k.ID == data })
+}
+
 // Opens is a key that records are sealed with.
 func (a *Access) Opens(id ivd.KeyID, s format.Secrecy) (ivd.Key, error) {
 	k, held := a.seals[s]

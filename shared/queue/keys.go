@@ -9,7 +9,12 @@ import (
 
 // What a mover asks about an encrypted repository's keys has a subject for each kind of
 // question, each repository, and each mover.
-const grantQuestion = "grant"
+const (
+	grantQuestion  = "grant"
+	writerQuestion = "writer"
+	packsQuestion  = "packs"    // answered by coordinators that open chunks
+	closedQuestion = "no-packs" // asked where there are none: by the others, who say so
+)
 
 // keysSubject is where a mover asks for keys of a repository: only its coordinators
 // listen there. The mover "*" is any.

@@ -239,6 +239,8 @@ func TestQuestionsInAnothersName(t *testing.T) {
 	must(t, err)
 	_, err = coordinator.ServeGrants(ctx, "repository-1", func(context.Context, job.GrantRequest, job.Mover) ([]byte, error) { return []byte("grant"), nil })
 	must(t, err)
+	_, err = coordinator.ServePackKeys(ctx, "repository-1", true, func(context.Context, job.PackKeysRequest, job.Mover) ([]job.PackKey, error) { return nil, nil })
+	must(t, err)
 	key, err := sealed.NewKey()
 	must(t, err)
 	for _, name := range []string{"victim", "victim/doctor-1"} {
@@ -249,6 +251,7 @@ func TestQuestionsInAnothersName(t *testing.T) {
 	t.Cleanup(raw.Close)
 	for subject, body := range map[string]any{
 		"ivd.login.vc-lab.mallory":            job.LoginRequest{Version: job.Version, Mover: "victim", Process: "p", Run: testRun, Disk: testJob("x").Disk.Ref},
+		"ivd.keys.packs.repository-1.mallory": job.PackKeysRequest{Version: job.Version, Repository: "repository-1", Claim: job.Claim{Mover: "victim", Process: "p", Run: testRun, Disk: testJob("x").Disk.Ref}},
 		"ivd.keys.grant.repository-1.mallory": job.GrantRequest{Version: job.Version, Mover: "victim", Process: "p", Repository: "repository-1"},
 		"ivd.examine.mallory":                 job.ExamineRequest{Version: job.Version, Op: job.ExamineBegin, Doctor: "victim/doctor-1", Process: "p"},
 	} {

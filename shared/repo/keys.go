@@ -14,8 +14,8 @@ import (
 	"ivdmover/shared/store"
 )
 
-// PackKeys answers for keys of data packs, where this process cannot open them itself:
-// a mover asks a coordinator. Kind Denied: it is not given.
+// PackKeys answers for keys of data packs, where this process cannot open them itself and
+// does not know what for they are read. Kind Denied: it is not given.
 type PackKeys interface {
 	// ChunkKey is the key of one pack's chunks, and what its frame key was sealed to.
 	ChunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, ivd.Key, error)
@@ -95,6 +95,27 @@ func (r *Repository) Grant() *keys.Grant {
 	return &g
 }
 
+// KnowsDataKey reports whether writers may seal their frame keys to a data key.
+func (r *Repository) KnowsDataKey(id ivd.KeyID) bool {
+	a := r.access()
+	return a != nil && a.Knows(id)
+}
+
+// DecodeWriter reads a writer's record in the clear, as its own process has made it.
+func (r *Repository) DecodeWriter(b []byte) (format.Writer, error) {
+	var id struct {
+		ID ivd.WriterID `json:"id"`
+	}
+	body, err := format.OpenRecord(format.WriterMagic, b)
+	if err == nil {
+		err = format.DecodeJSON(body, &id)
+	}
+	if err != nil {
+		return format.Writer{}, err
+	}
+	return format.DecodeWriter(b, r.at(r.writerName(id.ID)))
+}
+
 // Register signs and stores the record of a writer that has no right to: a mover's. Its
 // caller has seen that the mover works under that lease. To store it again is no error,
 // and another one under its id is of kind Exists.
@@ -128,33 +149,45 @@ func (r *Repository) OpensChunks() error {
 	}
 }
 
-// Opener is what opens frames of a pack that is known by its reference. For a data pack
-// of an encrypted repository the key is asked for.
+// Opener is what opens frames of a pack that is known by its reference. Kind Denied: it
+// is a data pack, and this process has no data key.
 func (r *Repository) Opener(ctx context.Context, kind format.PackKind, ref ivd.PackRef) (*format.Opener, error) {
 	suite := r.Suite()
-	if suite.Cipher() == format.CipherNone {
+	switch {
+	case suite.Cipher() == format.CipherNone:
 		return new(format.Opener), nil
+	case kind == format.IndexPack:
+		return suite.Opener(suite.IndexHeader(r.info.ID, r.info.Domain, ref), nil)
 	}
-	h := suite.IndexHeader(r.info.ID, r.info.Domain, ref)
-	if kind == format.IndexPack {
-		return suite.Opener(h, nil)
-	}
-	h.Kind = kind
-	var key ivd.Key
-	var err error
-	if h.DataKey, key, err = r.chunkKey(ctx, ref); err != nil {
+	data, key, err := r.chunkKey(ctx, ref)
+	if err != nil {
 		return nil, fmt.Errorf("the key of %s: %w", r.PackName(kind, ref.Pack), err)
 	}
-	return suite.Opener(h, &key)
+	return r.OpenerWith(ref, data, key)
 }
 
-// chunkKey is the key of a data pack's chunks.
+// OpenerWith is what opens chunks of a data pack with its key, which ChunkKey is, and the
+// id of the data key that belongs to it.
+func (r *Repository) OpenerWith(ref ivd.PackRef, data ivd.KeyID, chunks ivd.Key) (*format.Opener, error) {
+	suite := r.Suite()
+	h := suite.IndexHeader(r.info.ID, r.info.Domain, ref)
+	h.Kind, h.DataKey = format.DataPack, data
+	return suite.Opener(h, &chunks)
+}
+
+// chunkKey is the key of a data pack's chunks, asked for where that is to be done.
 func (r *Repository) chunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, ivd.Key, error) {
-	s := &r.secrecy
-	if s.packs != nil {
-		return s.packs.ChunkKey(ctx, ref)
+	if p := r.secrecy.packs; p != nil {
+		return p.ChunkKey(ctx, ref)
 	}
 	return r.ChunkKey(ctx, ref)
+}
+
+// ReadsPoints reports whether this process can read restore points: a mover of an encrypted
+// repository cannot.
+func (r *Repository) ReadsPoints() bool {
+	a := r.access()
+	return a == nil || a.Reads(format.ByRecord)
 }
 
 // ChunkKey is the key of one data pack's chunks, opened here: with it the pack can be

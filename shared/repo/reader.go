@@ -12,33 +12,67 @@ import (
 // may be read until the lease's end (R3). A point that is condemned is refused, with
 // kind NotFound. Kind Expired: the lease has ended; open another and begin again.
 func (r *Repository) OpenPoint(ctx context.Context, lease ivd.LeaseID, id ivd.PointID) (Lease, format.Point, error) {
-	l, err := r.Begin(ctx, lease, Reading)
-	if err != nil {
-		return Lease{}, format.Point{}, fmt.Errorf("open %s: %w", id, err)
-	}
-	condemned, err := r.isCondemned(ctx, id)
-	if err != nil {
-		return Lease{}, format.Point{}, fmt.Errorf("open %s: %w", id, err)
-	}
-	p, _, err := r.ReadPoint(ctx, id)
+	var p format.Point
+	l, err := r.begun(ctx, lease, id, func() (err error) {
+		p, _, err = r.ReadPoint(ctx, id)
+		return err
+	})
 	if err != nil {
 		return Lease{}, format.Point{}, err
-	}
-	if condemned {
-		return Lease{}, format.Point{}, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open %s", id), Err: fmt.Errorf("the point was given up and is being deleted"), Remedy: "choose another point of `ivd points`"}
 	}
 	return l, p, nil
 }
 
-// OpenPointWithoutLease opens a point where no lease can be written: it may be read as
-// long as nobody deletes from the repository.
-func (r *Repository) OpenPointWithoutLease(ctx context.Context, id ivd.PointID) (format.Point, error) {
+// PointStands is R1 for who cannot read points, and was told what is in this one by who
+// can: a mover of an encrypted repository. Kinds as of OpenPoint.
+func (r *Repository) PointStands(ctx context.Context, lease ivd.LeaseID, id ivd.PointID) (Lease, error) {
+	if _, err := ivd.ParsePointID(string(id)); err != nil {
+		return Lease{}, err
+	}
+	return r.begun(ctx, lease, id, func() error {
+		if _, err := r.st.Stat(ctx, pointName(id)); err != nil {
+			return fmt.Errorf("restore point %s: %w", id, err)
+		}
+		return nil
+	})
+}
+
+// begun is R1, with what is done of the point itself.
+func (r *Repository) begun(ctx context.Context, lease ivd.LeaseID, id ivd.PointID, point func() error) (Lease, error) {
+	l, err := r.Begin(ctx, lease, Reading)
+	if err != nil {
+		return Lease{}, fmt.Errorf("open %s: %w", id, err)
+	}
+	condemned, err := r.isCondemned(ctx, id)
+	if err != nil {
+		return Lease{}, fmt.Errorf("open %s: %w", id, err)
+	}
+	if err := point(); err != nil {
+		return Lease{}, err
+	}
+	if condemned {
+		return Lease{}, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open %s", id), Err: fmt.Errorf("the point was given up and is being deleted"), Remedy: "choose another point of `ivd points`"}
+	}
+	return l, nil
+}
+
+// StandsWithoutLease is PointStands where no lease can be written.
+func (r *Repository) StandsWithoutLease(ctx context.Context, id ivd.PointID) error {
 	info, _, err := r.refresh(ctx)
 	if err == nil {
 		err = info.Allows(Reading)
 	}
 	if err != nil {
-		return format.Point{}, fmt.Errorf("open %s: %w", id, err)
+		return fmt.Errorf("open %s: %w", id, err)
+	}
+	return nil
+}
+
+// OpenPointWithoutLease opens a point where no lease can be written: it may be read as
+// long as nobody deletes from the repository.
+func (r *Repository) OpenPointWithoutLease(ctx context.Context, id ivd.PointID) (format.Point, error) {
+	if err := r.StandsWithoutLease(ctx, id); err != nil {
+		return format.Point{}, err
 	}
 	p, _, err := r.ReadPoint(ctx, id)
 	return p, err

@@ -69,7 +69,7 @@ func TestRingIsReadAnew(t *testing.T) {
 	if first == second || dataKey(t, r.Repository) != second {
 		t.Errorf("data keys %s and %s", first, second)
 	}
-	mover := openWith(t, r, repo.Keys{Grant: r.Grant(), Packs: r, Register: r.Register})
+	mover := openWith(t, r, repo.Keys{Grant: r.Grant(), Register: r.Register})
 	storeRing(t, r, func(m *keys.Master) error { return m.Rotate(r.Domain(), time.Now()) })
 	l := r.Lease(repo.WriteLease)
 	if _, err := mover.Begin(t.Context(), l.ID, repo.Writing); err != nil {

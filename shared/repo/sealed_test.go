@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"bytes"
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -188,8 +189,17 @@ func TestMoverOfAnEncryptedRepository(t *testing.T) {
 	if err := m.ReadData(t.Context(), frame, ref.Pack, offset); err != nil {
 		t.Fatal(err)
 	}
-	for who, o := range map[string]*repo.Repository{"the owner": r.Repository, "a mover that was given the key": m} {
-		opener, err := o.Opener(t.Context(), format.DataPack, ref)
+	data, key, err := r.ChunkKey(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := func(context.Context, format.PackKind, ivd.PackRef) (*format.Opener, error) {
+		return m.OpenerWith(ref, data, key)
+	}
+	for who, openerOf := range map[string]func(context.Context, format.PackKind, ivd.PackRef) (*format.Opener, error){
+		"the owner": r.Opener, "a mover that was given the key": given,
+	} {
+		opener, err := openerOf(t.Context(), format.DataPack, ref)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,5 +262,3 @@ func TestCoordinatorWithAnExport(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-var _ repo.PackKeys = (*repo.Repository)(nil)

@@ -38,10 +38,11 @@ type Keys struct {
 	// kept for that, and a repo.json that it has not signed is taken for what it says.
 	Adopting bool
 
-	// Beside a grant, and for reading beside an export: who is asked for what this
-	// process cannot do.
-	Packs    PackKeys
-	Register func(ctx context.Context, w format.Writer) error // sign and store a writer's record
+	Packs PackKeys // asked for keys of packs beside a grant or an export; nil: no chunk is opened by these
+
+	// Register signs and stores a writer's record where this process cannot: a mover asks
+	// its coordinator. To do it again is harmless.
+	Register func(ctx context.Context, w format.Writer) error
 }
 
 // ErrEncrypted is why a repository does not open without keys.

@@ -20,6 +20,7 @@ type Writer struct {
 
 	record  sync.Mutex // held while the writer's record is stored
 	written bool
+	made    *format.Writer // the record, once it was made: it is sent again as it is
 
 	hooking sync.Mutex
 	hooks   []PackHooks // guarded by hooking: of data packs, not stored yet
@@ -103,13 +104,16 @@ func (w *Writer) putRecord(ctx context.Context) error {
 		return nil
 	}
 	name := w.r.writerName(w.id)
-	record := format.Writer{
-		Head: w.r.head(name), ID: w.id, Mover: w.mover, Lease: w.lease.ID,
-		Incarnation: w.lease.Incarnation, Created: w.r.Now().UTC().Truncate(time.Second),
+	if w.made == nil {
+		w.made = &format.Writer{
+			Head: w.r.head(name), ID: w.id, Mover: w.mover, Run: w.lease.Run, Lease: w.lease.ID,
+			Incarnation: w.lease.Incarnation, Created: w.r.Now().UTC().Truncate(time.Second),
+		}
+		if k := w.keys; k != nil {
+			w.made.Public, w.made.DataKey, w.made.FrameKey = k.PublicKey(), k.DataKey, k.SealedFrame[:]
+		}
 	}
-	if k := w.keys; k != nil {
-		record.Public, record.DataKey, record.FrameKey = k.PublicKey(), k.DataKey, k.SealedFrame[:]
-	}
+	record := *w.made
 	if a := w.r.access(); a != nil && !a.MaySign(format.WriterMagic) && w.r.secrecy.register != nil {
 		if err := w.r.secrecy.register(ctx, record); err != nil {
 			return fmt.Errorf("register writer %s: %w", w.id, err)
