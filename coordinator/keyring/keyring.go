@@ -54,7 +54,11 @@ func asking(ctx context.Context, st store.Store, k repo.Keys, ask Ask) (r *repo.
 	if k.Passphrase, err = ask(ctx); err != nil {
 		return nil, err
 	}
-	return repo.OpenWith(ctx, st, k)
+	r, err = repo.OpenWith(ctx, st, k)
+	if ivd.KindOf(err) == ivd.Denied {
+		err = &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "run the command again, with what opens one of the slots that `ivd repo key list` shows"}
+	}
+	return r, err
 }
 
 // Read reads the keys that a configuration names.
@@ -80,7 +84,7 @@ func readExport(path string, log *slog.Logger) (*keys.Export, error) {
 	if err != nil {
 		remedy := ivd.RemedyOf(err)
 		if remedy == "" {
-			remedy = "have the keys exported again by who has the passphrase"
+			remedy = "have the keys exported again, with `ivd repo key export --backup`, by who has the passphrase"
 		}
 		return nil, &ivd.Error{Kind: ivd.Invalid, Op: "repository.backup_key_file " + path, Err: err, Remedy: remedy}
 	}

@@ -200,6 +200,10 @@ func TestPersonIsAsked(t *testing.T) {
 			}
 		}
 	}
+	wrong := func(context.Context) (ivd.Secret, error) { return "guess", nil }
+	if _, err := p.open(config.Repository{}, keyring.Options{Ask: wrong}); ivd.KindOf(err) != ivd.Denied || !strings.Contains(ivd.RemedyOf(err), "run the command again") {
+		t.Errorf("another passphrase: %v; %s", err, ivd.RemedyOf(err))
+	}
 	gone := func(context.Context) (ivd.Secret, error) { return "", context.Canceled }
 	if _, err := p.open(config.Repository{}, keyring.Options{Ask: gone}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
