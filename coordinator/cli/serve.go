@@ -56,7 +56,7 @@ func (a *app) repo() *cobra.Command {
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo info`,
 	}
-	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoAdopt(), a.repoRetire(), a.repoUnretire())
+	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoAdopt(), a.repoNeeds(), a.repoRetire(), a.repoUnretire())
 	return c
 }
 

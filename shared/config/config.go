@@ -97,7 +97,18 @@ type Queue struct {
 
 // Collect is how data that no restore point needs is deleted.
 type Collect struct {
-	CredentialsFile string `yaml:"credentials_file" doc:"Credentials that may delete, in a file as the AWS CLI writes it. Empty: the repository's. Not built yet."`
+	CredentialsFile string   `yaml:"credentials_file" doc:"Credentials that may delete, in a file as the AWS CLI writes it: movers and ivd serve then need not be allowed to. Empty: the repository's."`
+	MaxShare        Percent  `yaml:"max_share" doc:"The share of the repository's packs that may be condemned within 8 days without a person: more stops a collection, since a mistake may have given all points up."`
+	MinAge          Duration `yaml:"min_age" doc:"How old a pack must be before it is condemned: a precaution, which safety does not need."`
+}
+
+// ToCollect is the repository as who collects opens it.
+func (c *Config) ToCollect() Repository {
+	r := c.Repository
+	if c.Collect.CredentialsFile != "" {
+		r.CredentialsFile, r.AccessKeyFile, r.SecretKeyFile = c.Collect.CredentialsFile, "", ""
+	}
+	return r
 }
 
 // Policy is a set of disks, and when and how they are backed up.

@@ -14,6 +14,8 @@ func Default() *Config {
 	return &Config{
 		Repository: Repository{Checksum: "crc32c", Recheck: Duration(7 * 24 * time.Hour), DedupTrust: "proven"},
 
+		Collect: Collect{MaxShare: 50, MinAge: Duration(24 * time.Hour)},
+
 		Queue: Queue{AckWait: Duration(20 * time.Second)},
 		Mover: Mover{
 			Name:        host,

@@ -132,10 +132,13 @@ func (v *validator) rate(path string, rate Size) {
 	}
 }
 
-// collect refuses what nothing reads.
 func (v *validator) collect(c Collect) {
-	if c.CredentialsFile != "" {
-		v.add("collect.credentials_file", ivd.Unsupported, "collection is not built yet: leave it empty")
+	v.absolute("collect.credentials_file", c.CredentialsFile)
+	if c.MaxShare <= 0 {
+		v.add("collect.max_share", ivd.Invalid, "%s: want more than 0%%", c.MaxShare)
+	}
+	if c.MinAge < 0 {
+		v.add("collect.min_age", ivd.Invalid, "%s: want 0 or more", c.MinAge)
 	}
 }
 

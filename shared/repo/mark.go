@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -47,6 +48,9 @@ type Marks struct {
 	// at.
 	Ignored []error
 }
+
+// Points are the points that are marked, in order, whether they are there or not.
+func (m *Marks) Points() []ivd.PointID { return slices.Sorted(maps.Keys(m.of)) }
 
 // Of is the mark of a point.
 func (m *Marks) Of(id ivd.PointID) Mark { return m.of[id] }
@@ -92,6 +96,16 @@ func (r *Repository) Mark(ctx context.Context, id ivd.PointID) (Mark, error) {
 		}
 	}
 	return m.of[id], nil
+}
+
+// MarkNames are the objects of a point's marks, whether they are there or not, for who
+// deletes them with the point.
+func (r *Repository) MarkNames(id ivd.PointID) []store.Name {
+	var names []store.Name
+	for _, kind := range r.markKinds() {
+		names = append(names, kind.name(id))
+	}
+	return names
 }
 
 // IsForgotten reports whether a point was given up. It asks for nothing else where it was

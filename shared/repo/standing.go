@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -113,19 +111,12 @@ func (r *Repository) condemnedLists(ctx context.Context) ([]store.Name, error) {
 	}
 	var lists []store.Name
 	for _, name := range names {
-		n, leaf, _ := strings.Cut(strings.TrimPrefix(string(name), folder), "/")
-		k, part := strings.CutPrefix(leaf, condemnedLeaf+".")
-		number, err := strconv.Atoi(k)
-		switch {
-		case leaf == condemnedLeaf:
+		_, leaf, _, err := r.collectionObject(name)
+		if err != nil {
+			return nil, err
+		}
+		if leaf == condemnedLeaf { // the others are a collector's own; parts are those that a list names
 			lists = append(lists, name)
-		case leaf == waitsLeaf, leaf == doneLeaf, part && err == nil && number > 0:
-			// A collector's own; parts are those that a list names.
-		default:
-			return nil, &ivd.Error{
-				Kind: ivd.Unsupported, Op: "collection " + n, Err: fmt.Errorf("%s is not understood: what it condemns is not known", name),
-				Remedy: "use a release of ivd that knows this format",
-			}
 		}
 	}
 	return lists, nil

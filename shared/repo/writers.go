@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -49,6 +50,23 @@ func (r *Repository) Writers(ctx context.Context) ([]StoredWriter, error) {
 	return all, err
 }
 
+// WriterIDs yields the ids under which writers have a record, in no order.
+func (r *Repository) WriterIDs(ctx context.Context) iter.Seq2[ivd.WriterID, error] {
+	folder := r.folder(writersDir)
+	return func(yield func(ivd.WriterID, error) bool) {
+		for info, err := range r.st.List(ctx, folder) {
+			if err != nil {
+				yield(ivd.WriterID{}, fmt.Errorf("list %s: %w", folder, err))
+				return
+			}
+			var id ivd.WriterID
+			if id.UnmarshalText([]byte(path.Base(string(info.Name)))) == nil && r.writerName(id) == info.Name && !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
 // ReadWriter reads a writer's record. Kind NotFound: there is none.
 func (r *Repository) ReadWriter(ctx context.Context, id ivd.WriterID) (format.Writer, error) {
 	o, err := r.get(ctx, r.writerName(id), format.MaxRecord)
@@ -62,20 +80,26 @@ func (r *Repository) ReadWriter(ctx context.Context, id ivd.WriterID) (format.Wr
 	return w, nil
 }
 
+// ListedPack is what the store says of a pack.
+type ListedPack struct {
+	format.StoredPack
+	Modified time.Time // by the store's clock; of a copied repository, when it was copied
+}
+
 // Packs yields all packs that are stored, of both kinds, in no order.
-func (r *Repository) Packs(ctx context.Context) iter.Seq2[format.StoredPack, error] {
-	return func(yield func(format.StoredPack, error) bool) {
+func (r *Repository) Packs(ctx context.Context) iter.Seq2[ListedPack, error] {
+	return func(yield func(ListedPack, error) bool) {
 		for kind, dir := range map[format.PackKind]string{format.DataPack: dataDir, format.IndexPack: indexDir} {
 			for info, err := range r.st.List(ctx, r.folder(dir)) {
 				if err != nil {
-					yield(format.StoredPack{}, fmt.Errorf("list %s: %w", dir, err))
+					yield(ListedPack{}, fmt.Errorf("list %s: %w", dir, err))
 					return
 				}
 				id, err := ivd.ParsePackID(path.Base(string(info.Name)))
 				if err != nil || r.PackName(kind, id) != info.Name {
 					continue // it is no pack
 				}
-				if !yield(format.StoredPack{ID: id, Kind: kind, Length: info.Size}, nil) {
+				if !yield(ListedPack{format.StoredPack{ID: id, Kind: kind, Length: info.Size}, info.Modified}, nil) {
 					return
 				}
 			}

@@ -1,0 +1,98 @@
+package collect
+
+import (
+	"context"
+	"slices"
+
+	"ivdmover/shared/ivd"
+)
+
+// judging is what decides which points of a disk go.
+type judging struct {
+	candidate func(ivd.PointID) bool   // it was given up, and is to go
+	kept      func(ivd.PointID) string // by what a person keeps it; empty: by nothing
+	listed    map[ivd.PointID]bool     // on other lists whose work is not done: likely to go
+	leave     bool                     // those that are listed are left to the other lists
+	bad       func(ivd.PackID) bool    // packs that make a point no good one
+	known     func(ivd.PointID) bool   // points whose needs are told already; nil: none
+
+	root func(ivd.PointID) // is told of points that stay, once their needs are told
+	tell func(ivd.PackRef) // is told of the needs of points that stay
+}
+
+// judge returns the points of a disk that go, and those that were given up and stay: what
+// a person keeps, and the disk's last good point (P1).
+func (c *Collector) judge(ctx context.Context, d disk, j judging) (goes []ivd.PointID, stays []KeptPoint, err error) {
+	var stay []ivd.PointID
+	for _, id := range d {
+		switch {
+		case j.candidate(id) && j.kept(id) != "":
+			stay = append(stay, id)
+			stays = append(stays, KeptPoint{id, j.kept(id)})
+		case j.candidate(id):
+			if !j.leave || !j.listed[id] {
+				goes = append(goes, id)
+			}
+		default:
+			stay = append(stay, id)
+		}
+	}
+	r := c.reader(j.bad)
+	last := false // a good point stays that no other list names
+	for _, id := range stay {
+		there, bad := true, false
+		if j.known == nil || !j.known(id) {
+			if there, bad, err = r.read(ctx, id, j.tell); err != nil {
+				return nil, nil, err
+			}
+		}
+		if there && j.root != nil {
+			j.root(id)
+		}
+		last = last || there && !bad && !partial(id) && !j.listed[id]
+	}
+	if last || len(goes) == 0 {
+		return goes, stays, nil
+	}
+	i, err := c.lastGood(ctx, goes, j)
+	if err != nil || i < 0 {
+		return goes, stays, err
+	}
+	id := goes[i]
+	if _, _, err := r.read(ctx, id, j.tell); err != nil {
+		return nil, nil, err
+	}
+	if j.root != nil {
+		j.root(id)
+	}
+	return slices.Delete(goes, i, i+1), append(stays, KeptPoint{id, "it is the disk's last good point"}), nil
+}
+
+// lastGood is the newest of the points that is good or, where none is, that is not
+// partial; below zero where there is none.
+func (c *Collector) lastGood(ctx context.Context, points []ivd.PointID, j judging) (int, error) {
+	whole := -1
+	r := c.reader(j.bad)
+	for i, id := range slices.Backward(points) {
+		if partial(id) {
+			continue
+		}
+		there, bad, err := r.read(ctx, id, func(ivd.PackRef) {})
+		switch kind := ivd.KindOf(err); {
+		case kind == ivd.Corrupt, kind == ivd.Unsupported, kind == ivd.NotFound:
+			continue // it was given up, and cannot be read: it is no good one
+		case err != nil:
+			return -1, err
+		case there && !bad:
+			return i, nil
+		case there && whole < 0:
+			whole = i
+		}
+	}
+	return whole, nil
+}
+
+func partial(id ivd.PointID) bool {
+	_, is := id.Partial()
+	return is
+}

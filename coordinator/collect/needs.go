@@ -1,0 +1,37 @@
+package collect
+
+import (
+	"context"
+	"sync"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
+)
+
+// Needs finds the points that need a pack, by their pages: what a collection spares the
+// pack for. It takes what it takes to read all pages.
+func Needs(ctx context.Context, r *repo.Repository, pack ivd.PackID) (map[ivd.PointID]bool, error) {
+	c := New(r, Options{})
+	all, err := c.disks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	found := map[ivd.PointID]bool{}
+	err = each(ctx, all, func(ctx context.Context, d disk) error {
+		pages := c.reader(func(id ivd.PackID) bool { return id == pack })
+		for _, id := range d {
+			there, needed, err := pages.read(ctx, id, func(ivd.PackRef) {})
+			if err != nil {
+				return err
+			}
+			if there && needed {
+				mu.Lock()
+				found[id] = true
+				mu.Unlock()
+			}
+		}
+		return nil
+	})
+	return found, err
+}

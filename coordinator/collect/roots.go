@@ -1,0 +1,136 @@
+package collect
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"ivdmover/coordinator/news"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+)
+
+// atOnce is how many disks' points are read at once: a page takes up to 32 MiB.
+const atOnce = 4
+
+// disk are the points of a disk, in the order of their runs.
+type disk []ivd.PointID
+
+// disks lists all points, disk by disk. An object among them that is none is an error:
+// what it names is not known (C1).
+func (c *Collector) disks(ctx context.Context) ([]disk, error) {
+	groups := map[string]disk{}
+	for p, err := range c.r.Points(ctx, pointsOfAll) {
+		switch {
+		case err != nil:
+			return nil, err
+		case p.Unknown != nil && foreign(p.ID, c.r.Domain()):
+			continue
+		case p.Unknown != nil:
+			return nil, fmt.Errorf("points/%s: %w", p.ID, p.Unknown)
+		}
+		folder := ivd.PointFolder(p.ID.Domain(), p.ID.Source(), p.ID.Disk())
+		groups[folder] = append(groups[folder], p.ID)
+	}
+	all := make([]disk, 0, len(groups))
+	for _, d := range groups {
+		slices.Sort(d)
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(a, b disk) int { return strings.Compare(string(a[0]), string(b[0])) })
+	return all, nil
+}
+
+// foreign reports whether a point is another domain's, whose packs are none of this one.
+func foreign(id ivd.PointID, own ivd.DomainID) bool {
+	p, err := ivd.ParsePointID(string(id))
+	return err == nil && p.Domain() != own
+}
+
+// each runs f for every disk, several at once.
+func each(ctx context.Context, all []disk, f func(context.Context, disk) error) error {
+	var n atomic.Int64
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, d := range all {
+		g.Go(func() error {
+			news.Tell(ctx, "read the restore points of %d of %d disks", n.Add(1)-1, len(all))
+			return f(gctx, d)
+		})
+	}
+	return g.Wait()
+}
+
+// reader reads the points of one disk, and each page of them once: it is used by one
+// goroutine. What it has read of a page it has told already.
+type reader struct {
+	c     *Collector
+	pages map[ivd.Place]bool // whether one of its packs is bad
+	bad   func(ivd.PackID) bool
+}
+
+func (c *Collector) reader(bad func(ivd.PackID) bool) *reader {
+	return &reader{c: c, pages: map[ivd.Place]bool{}, bad: bad}
+}
+
+// read tells of every pack in the pack set of a point, and reports whether the point is
+// there, and whether one of its packs is bad.
+func (d *reader) read(ctx context.Context, id ivd.PointID, tell func(ivd.PackRef)) (there, bad bool, err error) {
+	p, _, err := d.c.r.ReadPoint(ctx, id)
+	switch ivd.KindOf(err) {
+	case ivd.NotFound: // deleted since it was listed
+		return false, false, nil
+	case ivd.Corrupt, ivd.Unsupported:
+		return false, false, unreadable(err)
+	}
+	if err != nil {
+		return false, false, err
+	}
+	for _, ref := range p.Pages {
+		badPage, known := d.pages[ref.Place]
+		if !known {
+			page, err := d.c.r.Page(ctx, ref, p.Geometry)
+			if err != nil {
+				return d.noPage(ctx, id, err)
+			}
+			badPage = d.tell(page, ref, tell)
+			d.pages[ref.Place] = badPage
+		}
+		bad = bad || badPage
+	}
+	return true, bad, nil
+}
+
+// tell tells of what a page needs, and reports whether some of it is bad.
+func (d *reader) tell(page *format.Page, ref ivd.PageRef, tell func(ivd.PackRef)) (bad bool) {
+	for _, pack := range page.Packs {
+		tell(pack)
+		bad = bad || d.bad(pack.Pack)
+	}
+	tell(ref.Place.PackRef)
+	return bad || d.bad(ref.Place.Pack)
+}
+
+// noPage is a page that is gone or cannot be read: that is no reason to stop where its
+// point is gone, too, by another collector.
+func (d *reader) noPage(ctx context.Context, id ivd.PointID, why error) (there, bad bool, err error) {
+	switch ivd.KindOf(why) {
+	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
+	default:
+		return false, false, why
+	}
+	_, _, err = d.c.r.ReadPoint(ctx, id)
+	if ivd.KindOf(err) == ivd.NotFound {
+		return false, false, nil
+	}
+	return false, false, unreadable(fmt.Errorf("restore point %s: %w", id, why))
+}
+
+// unreadable stops a collection: what the point names is not known.
+func unreadable(err error) error {
+	return &ivd.Error{Kind: ivd.KindOf(err), Err: err, Remedy: "put the object back as it was stored"}
+}
