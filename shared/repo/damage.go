@@ -29,7 +29,7 @@ func (r *Repository) CheckPack(ctx context.Context, kind format.PackKind, id ivd
 		return nil, fmt.Errorf("ask for %s: %w", name, err)
 	}
 	sum := format.NewPackHash()
-	buf := make([]byte, min(CheckPiece, info.Size))
+	buf := make([]byte, min(CheckPiece, max(0, info.Size))) // a store may not know the size
 	for off := int64(0); off < info.Size; off += int64(len(buf)) {
 		part := buf[:min(int64(len(buf)), info.Size-off)]
 		switch err := r.st.ReadAt(ctx, name, part, off); {
