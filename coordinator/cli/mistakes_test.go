@@ -36,7 +36,7 @@ var (
 		"points", "points --check", "point show x@latest", "restore x@latest", "movers", "repo info",
 	}
 	reading = []string{
-		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "movers add x",
+		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo check-store", "movers add x",
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
 		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run",
 		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
@@ -114,7 +114,7 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 		}
 	})
 	m.add(2, "takes no argument", "disks x", "runs x", "points x", "version x", "serve x", "config check x", "config reference x",
-		"repo init x", "repo info x", "repo adopt x", "demo x", "help disks x")
+		"repo init x", "repo info x", "repo adopt x", "repo check-store x", "demo x", "help disks x")
 	m.add(2, "needs a ", "run show", "run cancel", "point show", "restore", "snapshots delete", "completion", "man", "movers add", "points --disk=")
 	m.add(2, "needs a ", "repo key remove", "repo key add", "repo key add --key-file x")
 	m.add(2, "give --backup", "repo key export", "repo key export --backup --name x", "repo key export --name x --output y")

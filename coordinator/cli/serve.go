@@ -57,6 +57,7 @@ func (a *app) repo() *cobra.Command {
   ivd repo info`,
 	}
 	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoAdopt(), a.repoNeeds(), a.repoRetire(), a.repoUnretire())
+	c.AddCommand(a.repoCheckStore())
 	return c
 }
 

@@ -224,7 +224,11 @@ func openRepository(ctx context.Context, c config.Repository, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	return keyring.Open(ctx, st, c, keyring.Options{Log: log})
+	r, err := keyring.Open(ctx, st, c, keyring.Options{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return r, heed(ctx, r, log)
 }
 
 // startBroker starts the embedded queue, unless the configuration names another.

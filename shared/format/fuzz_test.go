@@ -212,7 +212,7 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "verified", "run", "hooks", "restored", "packs", "signed", "waits", "done", "forgotten", "pin", "hold"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "verified", "run", "hooks", "restored", "packs", "signed", "waits", "done", "forgotten", "pin", "hold", "store"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
@@ -246,6 +246,7 @@ func decoders() map[format.Magic]func([]byte) error {
 		format.RestoredMagic:  func(b []byte) error { _, err := format.DecodeRestored(b, at(endObject)); return err },
 		format.RunMagic:       func(b []byte) error { _, err := format.DecodeRun(b, at(runObject)); return err },
 		format.SignedMagic:    func(b []byte) error { _, err := format.DecodeSigned(b, at(signedObject)); return err },
+		format.StoreMagic:     func(b []byte) error { _, err := format.DecodeStoreVerdict(b, at(format.StoreObject)); return err },
 		format.StoredMagic:    func(b []byte) error { _, err := format.DecodeStoredPacks(b, at(packsObject)); return err },
 		format.ForgottenMagic: func(b []byte) error { _, err := format.DecodeForgotten(b, repository, goldenPoint); return err },
 		format.PinMagic:       func(b []byte) error { _, err := format.DecodePin(b, repository, goldenPoint); return err },

@@ -44,6 +44,7 @@ type golden struct {
 	done      format.Done
 	packs     format.StoredPacks
 	signed    format.Signed
+	verdict   format.StoreVerdict
 	forgotten format.Forgotten
 	pin       format.Pin
 	hold      format.Hold
@@ -158,6 +159,10 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 		Disk: "8000c298-1111-4222-8333-444455556666", Name: "pvc-web-1-back", Ended: goldenTime.Add(time.Hour),
 	}
 	g.packs = format.StoredPacks{Head: head(packsObject), Created: goldenTime, Parts: []ivd.ContentID{{9}, {8}}, Packs: []format.StoredPack{{ID: packRef(4).Pack, Kind: format.DataPack, Length: 16 << 20}, {ID: packRef(5).Pack, Kind: format.IndexPack, Length: 777}}}
+	g.verdict = format.StoreVerdict{Head: head(format.StoreObject), Store: "s3://backups/estate-1", Checked: goldenTime, Probes: []format.StoreFinding{
+		{Name: "create_once", Required: true, Outcome: format.StoreKept},
+		{Name: "lock", Outcome: format.StoreBroken, Why: "the bucket has no object lock", Lacks: "restore points are not protected", Remedy: "make a bucket with object lock"},
+	}}
 	g.signed = format.Signed{Head: head(signedObject), States: []format.SignedState{{Generation: 1, Sum: ivd.ContentID{9}}, {Generation: 2, Sum: ivd.ContentID{8}}}}
 	g.forgotten = format.Forgotten{
 		Head: head("forgotten/" + string(goldenPoint)), Point: goldenPoint, At: goldenTime.Add(48 * time.Hour), Reason: "policy nightly keeps it by none of its rules",
@@ -192,6 +197,7 @@ func (g golden) files(t *testing.T) map[string][]byte {
 		"done":      g.done.Encode,
 		"packs":     g.packs.Encode,
 		"signed":    g.signed.Encode,
+		"store":     g.verdict.Encode,
 		"forgotten": g.forgotten.Encode, "pin": g.pin.Encode, "hold": g.hold.Encode,
 	} {
 		b, err := encode()
@@ -258,6 +264,7 @@ func TestGoldenWrite(t *testing.T) {
 		"done":      func(b []byte) ([]byte, error) { return encoded(format.DecodeDone(b, at(doneObject))) },
 		"packs":     func(b []byte) ([]byte, error) { return encoded(format.DecodeStoredPacks(b, at(packsObject))) },
 		"signed":    func(b []byte) ([]byte, error) { return encoded(format.DecodeSigned(b, at(signedObject))) },
+		"store":     func(b []byte) ([]byte, error) { return encoded(format.DecodeStoreVerdict(b, at(format.StoreObject))) },
 		"forgotten": func(b []byte) ([]byte, error) { return encoded(format.DecodeForgotten(b, repository, goldenPoint)) },
 		"pin":       func(b []byte) ([]byte, error) { return encoded(format.DecodePin(b, repository, goldenPoint)) },
 		"hold":      func(b []byte) ([]byte, error) { return encoded(format.DecodeHold(b, repository, goldenPoint)) },
@@ -315,6 +322,8 @@ func TestGoldenRead(t *testing.T) {
 	check("packs", packs, g.packs, err)
 	signed, err := format.DecodeSigned(readGolden(t, "signed"), at(signedObject))
 	check("signed", signed, g.signed, err)
+	verdict, err := format.DecodeStoreVerdict(readGolden(t, "store"), at(format.StoreObject))
+	check("store", verdict, g.verdict, err)
 	forgotten, err := format.DecodeForgotten(readGolden(t, "forgotten"), repository, goldenPoint)
 	check("forgotten", forgotten, g.forgotten, err)
 	pin, err := format.DecodePin(readGolden(t, "pin"), repository, goldenPoint)

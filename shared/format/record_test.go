@@ -16,8 +16,8 @@ var goldenRecords = map[format.Magic]string{
 	format.PointMagic: "point", format.LeaseMagic: "lease", format.WriterMagic: "writer",
 	format.CondemnedMagic: "condemned", format.RetiredMagic: "retired", format.VerifiedMagic: "verified", format.RunMagic: "run",
 	format.HooksMagic: "hooks", format.RestoredMagic: "restored", format.StoredMagic: "packs",
-	format.SignedMagic: "signed",
-	format.WaitsMagic:  "waits", format.DoneMagic: "done",
+	format.SignedMagic: "signed", format.StoreMagic: "store",
+	format.WaitsMagic: "waits", format.DoneMagic: "done",
 	format.ForgottenMagic: "forgotten", format.PinMagic: "pin", format.HoldMagic: "hold",
 }
 
@@ -77,6 +77,7 @@ func TestRecordElsewhere(t *testing.T) {
 		format.DoneMagic:      &g.done.Head,
 		format.StoredMagic:    &g.packs.Head,
 		format.SignedMagic:    &g.signed.Head,
+		format.StoreMagic:     &g.verdict.Head,
 		format.ForgottenMagic: &g.forgotten.Head, format.PinMagic: &g.pin.Head, format.HoldMagic: &g.hold.Head,
 	}
 	for name, lie := range map[string]func(h *format.Head){
@@ -133,6 +134,7 @@ func seal(t *testing.T, magic format.Magic, g golden) []byte {
 		format.DoneMagic:      g.done.Encode,
 		format.StoredMagic:    g.packs.Encode,
 		format.SignedMagic:    g.signed.Encode,
+		format.StoreMagic:     g.verdict.Encode,
 		format.ForgottenMagic: g.forgotten.Encode, format.PinMagic: g.pin.Encode, format.HoldMagic: g.hold.Encode,
 	}[magic]()
 	if err != nil && magic != format.PointMagic && magic != format.RestoredMagic && !isMark(magic) {
@@ -165,6 +167,11 @@ func TestRecordWords(t *testing.T) {
 		says     string
 	}
 	for name, c := range map[string]reword{
+		"an outcome of a store":     {format.StoreMagic, `"outcome":"broken"`, `"outcome":"bent"`, ivd.Unsupported, "bent"},
+		"a verdict on no store":     {format.StoreMagic, `"store":`, `"stone":`, ivd.Corrupt, "of which store"},
+		"a verdict of no time":      {format.StoreMagic, `"checked":`, `"cheeked":`, ivd.Corrupt, "of which store"},
+		"a verdict without any":     {format.StoreMagic, `"probes":`, `"proves":`, ivd.Corrupt, "of which store"},
+		"a finding without a name":  {format.StoreMagic, `"name":"lock"`, `"nome":"lock"`, ivd.Corrupt, "without a name"},
 		"a point's requirement":     {format.PointMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
 		"a lease's requirement":     {format.LeaseMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},
 		"a writer's requirement":    {format.WriterMagic, `{`, `{"requires":["x-ray"],`, ivd.Unsupported, "x-ray"},

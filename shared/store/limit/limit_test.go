@@ -133,6 +133,27 @@ func TestAllRequestsShareTheLimit(t *testing.T) {
 	})
 }
 
+// An hour of silence saves no more than a second's worth.
+func TestIdleSavesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &asked{}
+		s := limit.New(a, limit.Table{Usual: limit.Rates{Upload: 1 << 20}})
+		if err := s.Put(t.Context(), "data/a", make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		start := time.Now()
+		for range 10 {
+			if err := s.Put(t.Context(), "data/a", make([]byte, 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start).Round(time.Second); took != 8*time.Second {
+			t.Errorf("10 MiB took %s at 1 MiB a second", took)
+		}
+	})
+}
+
 func TestRequestsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &asked{}

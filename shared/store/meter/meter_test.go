@@ -35,7 +35,7 @@ func must(t *testing.T, err error) {
 }
 
 func drain(ctx context.Context, s store.Store) (err error) {
-	for _, err = range s.List(ctx, "") { //nolint:revive // the last one counts
+	for _, err = range s.List(ctx, "") {
 	}
 	return err
 }

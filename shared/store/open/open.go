@@ -8,8 +8,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
@@ -17,6 +21,7 @@ import (
 	"ivdmover/shared/store/dir"
 	"ivdmover/shared/store/limit"
 	"ivdmover/shared/store/meter"
+	"ivdmover/shared/store/probe"
 	"ivdmover/shared/store/s3"
 )
 
@@ -150,4 +155,47 @@ func tableOf(l config.StoreLimits) (limit.Table, error) {
 		t.Hours = append(t.Hours, hours)
 	}
 	return t, nil
+}
+
+// Site makes stores for probes beside what a repository has: below a prefix, or in a
+// folder, that is new and nobody else's.
+func Site(r config.Repository, log *slog.Logger) probe.Site {
+	return func(ctx context.Context) (probe.Ground, func(context.Context) (probe.Left, error), error) {
+		where, err := config.ParseLocation(r.URL)
+		if err != nil {
+			return probe.Ground{}, nil, &ivd.Error{Kind: ivd.Invalid, Op: "repository.url", Err: err}
+		}
+		if where.Scheme == "dir" {
+			return folderGround(where.Folder)
+		}
+		where.Prefix = strings.TrimPrefix(where.Prefix+"/check-store/"+uuid.NewString(), "/")
+		c, err := bucketOf(r, where, log)
+		if err != nil {
+			return probe.Ground{}, nil, err
+		}
+		st, err := s3.Open(ctx, c)
+		if err != nil {
+			return probe.Ground{}, nil, err
+		}
+		return probe.On(st), func(ctx context.Context) (probe.Left, error) {
+			left, err := probe.Clean(ctx, st)
+			return left, errors.Join(err, st.Close())
+		}, nil
+	}
+}
+
+// folderGround is in a folder whose name is none of the store that is there, which so
+// sees nothing of it.
+func folderGround(folder string) (probe.Ground, func(context.Context) (probe.Left, error), error) {
+	folder = filepath.Join(folder, ".check-store-"+uuid.NewString())
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return probe.Ground{}, nil, &ivd.Error{Kind: ivd.Unmet, Op: "make a folder to try the store in", Err: err, Remedy: "create the repository's folder, or give this user the right to write to it"}
+	}
+	st, err := dir.Open(folder)
+	if err != nil {
+		return probe.Ground{}, nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return probe.On(st), func(context.Context) (probe.Left, error) {
+		return probe.Left{}, errors.Join(st.Close(), os.RemoveAll(folder))
+	}, nil
 }

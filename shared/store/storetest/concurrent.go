@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -45,40 +44,6 @@ func concurrent(t *testing.T, s store.Store) {
 	}
 	if got := names(t, s, ""); len(got) != 40 {
 		t.Errorf("%d objects, want 40", len(got))
-	}
-}
-
-// wholeObjects reads a name while it is overwritten: every answer is one of the
-// bodies, whole.
-func wholeObjects(t *testing.T, s store.Store) {
-	const name = "runs/r"
-	bodies := [][]byte{bytes.Repeat([]byte{1}, 300_000), bytes.Repeat([]byte{2}, 200_001)}
-	put(t, s, name, bodies[0])
-	g, ctx := errgroup.WithContext(t.Context())
-	writing, done := context.WithCancel(ctx)
-	g.Go(func() error {
-		defer done()
-		for i := range 30 {
-			if err := s.Put(ctx, name, bodies[i%2]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	g.Go(func() error {
-		for writing.Err() == nil {
-			o, err := s.Get(ctx, name, 1<<20)
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(o.Body, bodies[0]) && !bytes.Equal(o.Body, bodies[1]) {
-				return fmt.Errorf("read %d bytes that nobody put", len(o.Body))
-			}
-		}
-		return nil
-	})
-	if err := g.Wait(); err != nil {
-		t.Fatal(err)
 	}
 }
 

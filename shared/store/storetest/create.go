@@ -1,9 +1,6 @@
 package storetest
 
 import (
-	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,67 +18,6 @@ func prepare(t *testing.T, s store.Store, name store.Name, body []byte) store.Pe
 	return p
 }
 
-func createOnce(t *testing.T, s store.Store) {
-	const name = "points/d/20261124T231500Z-r"
-	first, second := prepare(t, s, name, []byte("first")), prepare(t, s, name, []byte("second"))
-	_, err := s.Stat(t.Context(), name)
-	wantKind(t, "stat before send", err, ivd.NotFound)
-	if err := first.Send(t.Context()); err != nil {
-		t.Fatalf("send: %v", err)
-	}
-	if got := get(t, s, name); string(got) != "first" {
-		t.Fatalf("created: %q", got)
-	}
-	if !s.Properties().ConditionalCreate {
-		return
-	}
-	wantKind(t, "a second request", second.Send(t.Context()), ivd.Exists)
-	wantKind(t, "the same request again", first.Send(t.Context()), ivd.Exists)
-	wantKind(t, "one prepared later", prepare(t, s, name, []byte("third")).Send(t.Context()), ivd.Exists)
-	put(t, s, "points/d/put", []byte("by put"))
-	wantKind(t, "a name that a put took", prepare(t, s, "points/d/put", nil).Send(t.Context()), ivd.Exists)
-	if got := get(t, s, name); string(got) != "first" {
-		t.Fatalf("after the others: %q", got)
-	}
-	first.Discard() // safe after Send
-	if got := get(t, s, name); string(got) != "first" {
-		t.Fatalf("after Discard: %q", got)
-	}
-}
-
-func createRace(t *testing.T, s store.Store) {
-	if !s.Properties().ConditionalCreate {
-		return
-	}
-	const writers = 8
-	for round := range 5 {
-		name := store.Name(fmt.Sprintf("points/race/%d", round))
-		var won atomic.Int32
-		var winner atomic.Value
-		var wg sync.WaitGroup
-		for w := range writers {
-			body := fmt.Sprintf("writer %d", w)
-			p := prepare(t, s, name, []byte(body))
-			wg.Go(func() {
-				switch err := p.Send(t.Context()); {
-				case err == nil:
-					won.Add(1)
-					winner.Store(body)
-				case ivd.KindOf(err) != ivd.Exists && ivd.KindOf(err) != ivd.Conflict:
-					t.Errorf("lost with %v", err)
-				}
-			})
-		}
-		wg.Wait()
-		if won.Load() != 1 {
-			t.Fatalf("%d writers created %s, want 1", won.Load(), name)
-		}
-		if got := get(t, s, name); string(got) != winner.Load() {
-			t.Fatalf("created %q, told %q", got, winner.Load())
-		}
-	}
-}
-
 func createDiscarded(t *testing.T, s store.Store) {
 	p := prepare(t, s, "points/d/never", []byte("x"))
 	p.Discard()
@@ -92,19 +28,6 @@ func createDiscarded(t *testing.T, s store.Store) {
 	if got := names(t, s, ""); len(got) != 0 {
 		t.Errorf("objects after a discard: %v", got)
 	}
-}
-
-// createLate waits, by the store's clock, until a prepared request is dead.
-func createLate(t *testing.T, s store.Store) {
-	p, err := s.Prepare(t.Context(), lease, "points/d/late", []byte("x"), time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Discard()
-	secondsPass(t, s)
-	wantKind(t, "a late send", p.Send(t.Context()), ivd.Expired)
-	_, err = s.Stat(t.Context(), "points/d/late")
-	wantKind(t, "stat", err, ivd.NotFound)
 }
 
 // secondsPass waits until a request that was prepared for a second is dead, by the
@@ -158,4 +81,9 @@ func revoke(t *testing.T, s store.Store) {
 	}
 	// The lease may prepare again; whether it still stands is not the store's to judge.
 	prepare(t, s, "points/d/again", []byte("x")).Discard()
+}
+
+func replaceRefused(t *testing.T, s store.Store) {
+	err := s.Replace(t.Context(), store.Object{Info: store.Info{Name: "../x"}, Version: "v"}, nil)
+	wantKind(t, "replace a bad name", err, ivd.Invalid)
 }
