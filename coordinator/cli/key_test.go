@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ivdmover/coordinator/cli"
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/keys"
 	"ivdmover/shared/repo"
@@ -194,7 +195,17 @@ func typedLines(sheet string) string {
 // where the passphrase is asked for, and a new passphrase is given to it.
 func TestRecoverySheet(t *testing.T) {
 	h := newKeyHouse(t)
+	r, err := h.open(repo.Keys{Passphrase: goodPassphrase})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.PutRun(t.Context(), format.Run{ID: "20261130t220000z-1a2b3c4d", Kind: "backup", State: "done", Coordinator: "this-one", Sequence: 1}); err != nil {
+		t.Fatal(err)
+	}
 	sheet := h.good(h.passphrase, "sheet")
+	if !strings.Contains(sheet, "record 1 of coordinator this-one,") || !strings.Contains(sheet, "run 20261130t220000z-1a2b3c4d, Sum ") || !strings.Contains(sheet, "repo.json 1, keys/ring 1") {
+		t.Errorf("the sheet tells no head: %s", sheet)
+	}
 	if l := h.list(); !strings.Contains(sheet, l.Root) || len(l.Slots) != 2 || !strings.HasPrefix(l.Slots[1].Name, "recovery sheet 2") {
 		t.Errorf("%+v", l.Slots)
 	}

@@ -12,12 +12,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/sheet"
 	"ivdmover/shared/config"
 	repoformat "ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/keys"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/telemetry"
 )
 
 func (a *app) keyExport() *cobra.Command {
@@ -107,7 +109,9 @@ by ivd repo key remove.`,
 				}
 				defer out.giveUp()
 			}
+			last := a.headFacts(cmd.Context(), chain.Repository())
 			s, slot, err := newSheet(cmd.Context(), chain, c, name)
+			s.Heads = last
 			if err != nil {
 				return err
 			}
@@ -125,6 +129,25 @@ by ivd repo key remove.`,
 	c.Flags().StringVar(&name, "name", "", "a `NAME` for the slot; else it has the day in it")
 	outputFile(c, &file, "write the sheet to `FILE`, which must not be there: a page where its name ends in .html, else text")
 	return c
+}
+
+// headFacts are what tells the present state of a repository from an earlier one. Where
+// they cannot be told the sheet is made all the same, and says so.
+func (a *app) headFacts(ctx context.Context, r *repo.Repository) []sheet.Fact {
+	h, err := heads.All(ctx, r, func(run ivd.RunID, err error) {
+		fmt.Fprintf(a.errs, "ivd: the record of run %s cannot be read, and is not on the sheet: %s\n", run, telemetry.Safe(err.Error()))
+	})
+	if err != nil {
+		fmt.Fprintf(a.errs, "ivd: the last records of the coordinators cannot be read, and are not on the sheet: %s\n", telemetry.Safe(err.Error()))
+		return []sheet.Fact{{Name: "heads", Value: "they could not be read when this sheet was made"}}
+	}
+	facts := []sheet.Fact{{Name: "generations", Value: fmt.Sprintf("repo.json %d, keys/ring %d", h.Generation, h.Ring)}}
+	for _, head := range h.Heads {
+		facts = append(facts,
+			sheet.Fact{Name: "head", Value: fmt.Sprintf("record %d of coordinator %s,", head.Sequence, telemetry.Safe(head.Coordinator))},
+			sheet.Fact{Value: fmt.Sprintf("run %s, Sum %.16s…", head.Run, head.Sum)})
+	}
+	return facts
 }
 
 // newSheet adds a slot, and is the sheet that opens it.

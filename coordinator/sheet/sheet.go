@@ -27,7 +27,7 @@ type Sheet struct {
 	Slot     int
 	Name     string // the slot's
 	Created  time.Time
-	Heads    []Fact // the last record of each signer, by which an older state is noticed
+	Heads    []Fact // the last record of each coordinator, by which an earlier state is noticed
 }
 
 // Fact is a line of the sheet.
@@ -58,7 +58,7 @@ const Warning = "Keep this sheet locked away, apart from the store. Whoever has 
 func (s Sheet) Steps() []string {
 	return []string{
 		"Get ivd, of any release that reads format 1, and what gives access to the store. Write a configuration, ivd.yaml, whose repository.url (and endpoint) are those above.",
-		"Compare the root key above with the one that `ivd repo info --config ivd.yaml` shows. Where they differ, it is another repository, or somebody has changed it.",
+		"Compare the root key above with the one that `ivd repo info --config ivd.yaml` shows. Where they differ, it is another repository, or somebody has changed it. A repository whose generations or records are lower than those above was brought back to an earlier state, and lacks what came after.",
 		"Write the four lines, one after the other on one line, or what the code says, to a file that only you can read, and name it as repository.passphrase_file. Upper and lower case, spaces and dashes do not matter; a line that is mistyped is named. Everything works with it as with a passphrase: list the restore points, restore them.",
 		fmt.Sprintf("Give the repository a new passphrase: `ivd repo key add --config ivd.yaml --name NAME`. If others may have seen this sheet, remove its slot then: `ivd repo key remove %d --config ivd.yaml`, with the new passphrase.", s.Slot),
 		"Without ivd: its document format.md says how everything is stored and sealed. The four lines are Crockford's base32; of the ten bytes of each the last two are a checksum (CRC-16/CCITT-FALSE of the line's number and the eight bytes before), and the 32 others are the secret of the slot above, which is of the kind key_file.",

@@ -43,6 +43,14 @@ func OpenKeychain(ctx context.Context, st store.Store, k Keys) (*Keychain, error
 // Info is what repo.json says.
 func (c *Keychain) Info() Info { return c.r.Info() }
 
+// Repository is the repository, opened; nil where nothing was opened.
+func (c *Keychain) Repository() *Repository {
+	if c.opened.name == "" {
+		return nil
+	}
+	return c.r
+}
+
 // KeyList is what an encrypted repository is opened with, and who signs in it.
 type KeyList struct {
 	Slots []StoredSlot // by their numbers
