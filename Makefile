@@ -103,6 +103,7 @@ bench: build ## benchmarks: they report, they judge nothing
 golden: ## write the format's golden files, its test vectors and the golden repository anew
 	go test -count=1 -run TestGoldenUpdate ./shared/format ./shared/repo -update
 	go test -count=1 -run TestGoldenSealed ./shared/format -update
+	go test -count=1 -run TestGoldenKeys ./shared/keys -update
 
 .PHONY: tools
 tools: versitygw linters gremlins govulncheck ## install the pinned tools below .tools/

@@ -139,5 +139,7 @@ func (o Opening) Refused() error {
 	return fmt.Errorf("no slot below keys/ opens with this %s%s", what, o.hint)
 }
 
-func (o Opening) String() string   { return o.secret.String() }
+func (o Opening) String() string { return o.secret.String() }
+
+// GoString keeps it out of %#v.
 func (o Opening) GoString() string { return o.secret.String() }

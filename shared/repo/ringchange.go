@@ -7,7 +7,6 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/keys"
-	"ivdmover/shared/store"
 )
 
 // Rotate gives the domain another data key, for the writers to come, and returns its id
@@ -77,7 +76,7 @@ func (c *Keychain) changeRing(ctx context.Context, once bool, change func(*keys.
 		switch {
 		case err != nil:
 			return err
-		case sent != nil && bytes.Equal(was.Body, sent): // the answer was lost
+		case sent != nil && bytes.Equal(was.Body, sent): // it has happened, whatever the answer was
 			return nil
 		case once && first != nil && !bytes.Equal(was.Body, first):
 			faster = &ivd.Error{Kind: ivd.Conflict, Err: fmt.Errorf("somebody else has changed %s at the same time: it is of generation %d now", ringName, m.PublicRing().Generation), Remedy: "see with `ivd repo key list` whether anything is left to do"}
@@ -92,7 +91,7 @@ func (c *Keychain) changeRing(ctx context.Context, once bool, change func(*keys.
 			return err
 		}
 		done, sent = m, body
-		return c.storeRing(ctx, was, body)
+		return c.r.st.Replace(ctx, was, body)
 	})
 	if err == nil {
 		err = faster
@@ -101,16 +100,4 @@ func (c *Keychain) changeRing(ctx context.Context, once bool, change func(*keys.
 		return nil, err
 	}
 	return done, nil
-}
-
-// storeRing replaces the ring. Whatever the answer is, what is stored then decides.
-func (c *Keychain) storeRing(ctx context.Context, was store.Object, body []byte) error {
-	err := c.r.st.Replace(ctx, was, body)
-	if err == nil {
-		return nil
-	}
-	if now, readErr := c.r.get(ctx, ringName, maxRing); readErr == nil && bytes.Equal(now.Body, body) {
-		return nil
-	}
-	return err
 }
