@@ -1,4 +1,5 @@
-// Package policy decides which disks a policy of the configuration selects.
+// Package policy decides which disks a policy of the configuration selects, and by which
+// rules their restore points are kept.
 //
 // It is pure. A key that is not built yet is refused by name, so that nobody relies
 // on a schedule that never fires or on a condition that is ignored. Patterns match
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ivdmover/coordinator/retain"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 )
@@ -56,13 +58,24 @@ func unbuilt(p config.Policy) []string {
 		{"select.attached other than " + attachedAny, p.Select.Attached != attachedAny},
 		{"schedule", p.Schedule != ""},
 		{"window", p.Window != 0},
-		{"keep", p.Keep != config.Keep{}},
 	} {
 		if k.set {
 			keys = append(keys, k.name)
 		}
 	}
 	return keys
+}
+
+// Rules are those by which a policy keeps the restore points that it has made.
+func Rules(p config.Policy) (retain.Rules, error) {
+	zone, err := p.Zone()
+	if err != nil {
+		return retain.Rules{}, &ivd.Error{Kind: ivd.Invalid, Op: fmt.Sprintf("policy %q", p.Name), Err: err}
+	}
+	k := p.Keep
+	return retain.Rules{
+		Last: k.Last, Hourly: k.Hourly, Daily: k.Daily, Weekly: k.Weekly, Monthly: k.Monthly, Yearly: k.Yearly, Within: k.Within.Std(), Zone: zone,
+	}, nil
 }
 
 // Selects reports whether a policy that passed Check selects a disk.

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"ivdmover/coordinator/retain"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 )
@@ -51,7 +52,6 @@ func TestWhatIsNotBuiltIsRefusedByName(t *testing.T) {
 		"select.attached":   func(p *config.Policy) { p.Select.Attached = "only" },
 		"schedule":          func(p *config.Policy) { p.Schedule = "0 22 * * *" },
 		"window":            func(p *config.Policy) { p.Window = config.Duration(time.Hour) },
-		"keep":              func(p *config.Policy) { p.Keep.Weekly = 1 },
 	} {
 		p := All()
 		p.Name = "nightly"
@@ -84,4 +84,25 @@ func TestMatchIsLikeARegularExpression(t *testing.T) {
 			t.Fatalf("%q on %q: %v", pattern, name, got)
 		}
 	})
+}
+
+func TestRules(t *testing.T) {
+	p := All()
+	if r, err := Rules(p); err != nil || !r.Empty() {
+		t.Errorf("without keep: %+v, %v", r, err)
+	}
+	p.Timezone = "Europe/Berlin"
+	p.Keep = config.Keep{Last: 1, Hourly: 2, Daily: 3, Weekly: 4, Monthly: 5, Yearly: 6, Within: config.Duration(7 * time.Hour)}
+	r, err := Rules(p)
+	if err != nil || r.Zone.String() != "Europe/Berlin" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	r.Zone = nil
+	if want := (retain.Rules{Last: 1, Hourly: 2, Daily: 3, Weekly: 4, Monthly: 5, Yearly: 6, Within: 7 * time.Hour}); r != want {
+		t.Errorf("%+v, want %+v", r, want)
+	}
+	p.Timezone = "Mars"
+	if _, err := Rules(p); ivd.KindOf(err) != ivd.Invalid {
+		t.Error(err)
+	}
 }

@@ -118,7 +118,8 @@ type Policy struct {
 	Schedule string   `yaml:"schedule" doc:"When, as cron says it. Empty: on request only. Not built yet."`
 	Window   Duration `yaml:"window" doc:"How long a run may take. 0: until it is done. Not built yet."`
 	CBT      string   `yaml:"cbt" doc:"Changed block tracking: off (never use it), use (where it is on), enable (turn it on; see VMware KB 88193: a container volume with it may then not attach to its node)."`
-	Keep     Keep     `yaml:"keep" doc:"Which restore points are kept. All 0: every one. Not built yet."`
+	Timezone string   `yaml:"timezone" doc:"Whose hours, days, weeks, months and years keep counts, such as Europe/Berlin. Empty: UTC."`
+	Keep     Keep     `yaml:"keep" doc:"Which restore points of each disk are kept, of those that this policy has made: one stays where any of these keys keeps it. Without them, every one." reference:"unset"`
 }
 
 // Select says which disks a policy selects.
@@ -131,13 +132,15 @@ type Select struct {
 	Attached   string   `yaml:"attached" doc:"any: attached to a virtual machine or not. Nothing else is built yet."`
 }
 
-// Keep counts the restore points to keep.
+// Keep counts the restore points to keep. A point stays where one of the keys keeps it.
 type Keep struct {
-	Last    int `yaml:"last" doc:"The newest ones."`
-	Daily   int `yaml:"daily" doc:"One a day, of the last N days that have one."`
-	Weekly  int `yaml:"weekly" doc:"One a week, likewise."`
-	Monthly int `yaml:"monthly" doc:"One a month, likewise."`
-	Yearly  int `yaml:"yearly" doc:"One a year, likewise."`
+	Last    int      `yaml:"last" doc:"The newest ones."`
+	Hourly  int      `yaml:"hourly" doc:"The newest one of each of the last N hours that have one; with fewer hours than that, the oldest one too."`
+	Daily   int      `yaml:"daily" doc:"Of each of the last N days that have one, likewise."`
+	Weekly  int      `yaml:"weekly" doc:"Of each week, from Monday on, likewise."`
+	Monthly int      `yaml:"monthly" doc:"Of each month, likewise."`
+	Yearly  int      `yaml:"yearly" doc:"Of each year, likewise."`
+	Within  Duration `yaml:"within" doc:"All that are no older than this, counted from the newest one, such as 7d."`
 }
 
 // Mover says what a mover may use of its host.

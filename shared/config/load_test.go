@@ -32,7 +32,8 @@ policies:
     select: { datastores: [fast*], attached: any }
     schedule: "0 22 * * *"
     window: 8h
-    keep: { last: 3, daily: 14 }
+    timezone: Europe/Berlin
+    keep: { last: 3, daily: 14, within: 7d }
 mover:
   handles: 2
   memory: 512MiB
@@ -62,6 +63,8 @@ func TestExample(t *testing.T) {
 		{"names not given", c.Policies[0].Select.Names, []string{"*"}},
 		{"cbt not given", c.Policies[0].CBT, "use"},
 		{"keep.daily", c.Policies[0].Keep.Daily, 14},
+		{"keep.within", c.Policies[0].Keep.Within.Std(), 168 * time.Hour},
+		{"timezone", c.Policies[0].Timezone, "Europe/Berlin"},
 		{"memory", c.Mover.Memory.Bytes(), int64(512 << 20)},
 		{"dedup_memory not given", c.Mover.DedupMemory.Bytes(), int64(64 << 20)},
 		{"dedup_trust not given", c.Repository.DedupTrust, "proven"},

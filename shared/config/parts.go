@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // a host without it reads the same configuration
 
 	"ivdmover/shared/ivd"
 )
@@ -216,12 +217,31 @@ func (v *validator) policies(policies []Policy) {
 			v.add(path+"name", ivd.Invalid, "%q is another policy's name already", p.Name)
 		}
 		names[p.Name] = true
-		v.atLeast(path+"keep.last", int64(p.Keep.Last), 0)
-		v.atLeast(path+"keep.daily", int64(p.Keep.Daily), 0)
-		v.atLeast(path+"keep.weekly", int64(p.Keep.Weekly), 0)
-		v.atLeast(path+"keep.monthly", int64(p.Keep.Monthly), 0)
-		v.atLeast(path+"keep.yearly", int64(p.Keep.Yearly), 0)
+		v.keep(path+"keep", p.Keep)
+		if _, err := p.Zone(); err != nil {
+			v.add(path+"timezone", ivd.Invalid, "%q: want a name of the time zone database, such as Europe/Berlin", p.Timezone)
+		}
 	}
+}
+
+// keep refuses rules that say nothing but zeros: that may mean all or nothing.
+func (v *validator) keep(path string, k Keep) {
+	given := false
+	for key, n := range map[string]int{"last": k.Last, "hourly": k.Hourly, "daily": k.Daily, "weekly": k.Weekly, "monthly": k.Monthly, "yearly": k.Yearly} {
+		v.atLeast(path+"."+key, int64(n), 0)
+		given = given || v.where.lines[path+"."+key] > 0
+	}
+	if (given || v.where.lines[path+".within"] > 0) && k == (Keep{}) {
+		v.add(path, ivd.Invalid, "it keeps nothing: leave it out to keep every restore point, or count some")
+	}
+}
+
+// Zone is the policy's time zone.
+func (p Policy) Zone() (*time.Location, error) {
+	if p.Timezone == "Local" { // is another one on each host
+		return nil, fmt.Errorf("time zone %q", p.Timezone)
+	}
+	return time.LoadLocation(p.Timezone)
 }
 
 // The least memory that a mover's data path works with: for two packs under way and

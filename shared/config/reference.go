@@ -39,8 +39,26 @@ func writeStruct(w *strings.Builder, v reflect.Value, indent string) {
 		for _, line := range wrap(f.Tag.Get("doc"), textWidth-len(indent)) {
 			w.WriteString(indent + "# " + line + "\n")
 		}
+		if f.Tag.Get("reference") == "unset" { // its keys together mean something else than its absence
+			w.WriteString(indent + key + ":\n" + unset(v.Field(i), indent+"  "))
+			continue
+		}
 		writeValue(w, key, v.Field(i), f.Tag.Get("example"), indent)
 	}
+}
+
+// unset is the keys of a struct, which are told of and not set.
+func unset(v reflect.Value, indent string) string {
+	var text strings.Builder
+	writeStruct(&text, v, indent)
+	var w strings.Builder
+	for line := range strings.Lines(text.String()) {
+		if key := strings.TrimPrefix(line, indent); !strings.HasPrefix(key, "#") {
+			line = indent + "#   " + key
+		}
+		w.WriteString(line)
+	}
+	return w.String()
 }
 
 func writeValue(w *strings.Builder, key string, v reflect.Value, example, indent string) {

@@ -20,6 +20,9 @@ func TestReferenceLoads(t *testing.T) {
 	if c.Mover.Memory != config.Default().Mover.Memory || c.VCenters[0].Limits != parse(t, "vcenters: [{}]").VCenters[0].Limits {
 		t.Errorf("values that are not the defaults: %+v", c)
 	}
+	if c.Policies[0].Keep != (config.Keep{}) || !strings.Contains(text, "\n      #   daily: 0\n") {
+		t.Errorf("who copies the reference forgets by %+v", c.Policies[0].Keep)
+	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if len(line) > 100 {
 			t.Errorf("a line of %d characters: %s", len(line), line)

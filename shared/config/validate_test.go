@@ -51,6 +51,11 @@ func TestCoordinatorRefuses(t *testing.T) {
 		{"queue URL", with("nats://", "http://"), ivd.Invalid, []string{`f:15: queue.url: "http://127.0.0.1:4222": want nats://`}},
 		{"queue off loopback", with("url: nats://127.0.0.1:4222", "listen: 0.0.0.0:4222"), ivd.Invalid, []string{"f:15: queue.listen"}},
 		{"half a certificate of the queue", with("url: nats://127.0.0.1:4222", "tls: { cert_file: /x }"), ivd.Invalid, []string{"queue.tls: cert_file and key_file go together"}},
+		{"keep of zeros", with("last: 3, daily: 14, within: 7d", "last: 0, hourly: 0"), ivd.Invalid, []string{"f:22: policies[0].keep: it keeps nothing: leave it out"}},
+		{"keep within zero", with("last: 3, daily: 14, within: 7d", "within: 0s"), ivd.Invalid, []string{"policies[0].keep: it keeps nothing"}},
+		{"negative hourly", with("last: 3", "hourly: -3"), ivd.Invalid, []string{"policies[0].keep.hourly: -3"}},
+		{"no time zone", with("Europe/Berlin", "Berlin"), ivd.Invalid, []string{`f:21: policies[0].timezone: "Berlin": want a name of the time zone database`}},
+		{"the host's time zone", with("Europe/Berlin", "Local"), ivd.Invalid, []string{`policies[0].timezone: "Local"`}},
 		{"negative keep", with("last: 3", "last: -3"), ivd.Invalid, []string{"policies[0].keep.last: -3"}},
 		{"API off loopback", example + "api: { listen: ':8440' }\n", ivd.Invalid, []string{`api.listen: ":8440" is not on loopback`}},
 		{"API address", example + "api: { listen: here }\n", ivd.Invalid, []string{`api.listen: "here": want ADDRESS:PORT`}},
@@ -148,6 +153,16 @@ func TestReadSecret(t *testing.T) {
 	for _, path := range []string{filepath.Join(dir, "absent"), dir, ""} {
 		if _, err := config.ReadSecret(path, slog.Default()); ivd.KindOf(err) != ivd.Invalid {
 			t.Errorf("%q: %v", path, err)
+		}
+	}
+}
+
+// A policy that says nothing of what it keeps, or of what it keeps nothing, keeps everything.
+func TestKeepMayBeLeftOut(t *testing.T) {
+	for _, keep := range []string{"    keep: {}\n", "    keep:\n", ""} {
+		c := parse(t, with("    keep: { last: 3, daily: 14, within: 7d }\n", keep))
+		if err := c.ValidateCoordinator(); err != nil || c.Policies[0].Keep != (config.Keep{}) {
+			t.Errorf("%q: %+v, %v", keep, c.Policies[0].Keep, err)
 		}
 	}
 }
