@@ -49,14 +49,18 @@ type Point struct {
 	Stats       ivd.Stats
 	Failure     *ivd.Failure // it is there and cannot be read: only what its name says is known
 
+	// What the marks beside it say:
+	Beside  repo.Mark
+	GivenUp bool // it is no longer shown, and a collection deletes it
+
 	// What Mark says:
 	Damaged   []ivd.PackID // packs that it needs and that are retired, in the order of their ids
 	Unchecked bool         // whether it needs any is not known
 }
 
-// Offered reports whether a point can be restored. Others are found by their ids
+// Offered reports whether a point is offered for restore. Others are found by their ids
 // only.
-func (p Point) Offered() bool { return p.Failure == nil && !p.Partial }
+func (p Point) Offered() bool { return p.Failure == nil && !p.Partial && !p.GivenUp }
 
 // doubtful is how far the snapshot's time may be from the moment at which the point
 // was sealed before it is no longer believed.
@@ -115,9 +119,13 @@ func (c *Catalogue) Last(ctx context.Context) (map[Disk]ivd.PointID, error) {
 	if err != nil {
 		return nil, err
 	}
+	marks, err := c.repo.Marks(ctx, repo.PointsOf{})
+	if err != nil {
+		return nil, err
+	}
 	last := map[Disk]ivd.PointID{}
 	for _, p := range points { // in order: the last of a disk stays
-		if _, partial := p.ID.Partial(); p.Unknown == nil && !partial {
+		if _, partial := p.ID.Partial(); p.Unknown == nil && !partial && !marks.Of(p.ID).GivenUp() {
 			last[diskOf(p.ID)] = p.ID
 		}
 	}
@@ -128,6 +136,10 @@ func (c *Catalogue) Last(ctx context.Context) (map[Disk]ivd.PointID, error) {
 // id, or of all disks, in the order of their names.
 func (c *Catalogue) Points(ctx context.Context, of Disk) ([]Point, error) {
 	infos, err := c.list(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	marks, err := c.repo.Marks(ctx, repo.PointsOf{Source: of.Source, Disk: of.ID})
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +176,9 @@ func (c *Catalogue) Points(ctx context.Context, of Disk) ([]Point, error) {
 		ids[i] = p.ID
 	}
 	for i, short := range Shorts(ids) {
-		points[i].Short = short
+		points[i].Short, points[i].Beside = short, marks.Of(points[i].ID)
 	}
+	Settle(points)
 	return points, nil
 }
 
@@ -196,7 +209,7 @@ func (c *Catalogue) Point(ctx context.Context, id ivd.PointID) (Point, error) {
 	}
 	stored, _, err := c.repo.ReadPoint(ctx, id)
 	if ivd.KindOf(err) == ivd.NotFound {
-		return Point{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", id), Remedy: "`ivd points` lists them"}
+		return Point{}, notThere(id)
 	}
 	if err != nil {
 		return Point{}, err

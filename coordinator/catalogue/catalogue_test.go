@@ -10,6 +10,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/repo/repotest"
 	"ivdmover/shared/store/faults"
 	"ivdmover/shared/store/open"
 )
@@ -181,5 +182,53 @@ func TestPointThatCannotBeReadNow(t *testing.T) {
 	}
 	if id, err := a.Resolve(t.Context(), "data@latest", label); err != nil || id != second.ID {
 		t.Errorf("%s, %v", id, err)
+	}
+}
+
+// A point that was forgotten is not the last one, nor meant by its disk's name; its ids
+// find it. The last good one of a disk stays, and so does one that is pinned.
+func TestForgottenPoints(t *testing.T) {
+	r := repotest.New(t)
+	evening := time.Date(2026, 11, 24, 23, 15, 2, 0, time.UTC)
+	first := commit(t, r.Repository, evening, "")
+	second := commit(t, r.Repository, evening.Add(24*time.Hour), first.ID)
+	a := New(r.Repository)
+	label := func(s ivd.SourceID) string { return string(s) }
+	want := func(last, givenUp ivd.PointID) {
+		t.Helper()
+		if all, err := a.Last(t.Context()); err != nil || all[Disk{"lab", disk}] != last {
+			t.Errorf("the last point is %v, %v, want %s", all, err, last)
+		}
+		if id, err := a.Resolve(t.Context(), "data@latest", label); err != nil || id != last {
+			t.Errorf("data@latest is %s, %v, want %s", id, err, last)
+		}
+		for _, id := range []ivd.PointID{first.ID, second.ID} {
+			if got, err := a.Resolve(t.Context(), Short(id), label); err != nil || got != id {
+				t.Errorf("%s is %s, %v", Short(id), got, err)
+			}
+			if p, err := a.Among(t.Context(), id); err != nil || p.GivenUp != (id == givenUp) {
+				t.Errorf("%s is given up: %t, %v", id, p.GivenUp, err)
+			}
+		}
+	}
+	want(second.ID, "")
+	for _, id := range []ivd.PointID{second.ID, first.ID} {
+		if err := r.Forget(t.Context(), format.Forgotten{Point: id, Reason: "a test"}); err != nil {
+			t.Fatal(err)
+		}
+		if id == second.ID {
+			want(first.ID, second.ID)
+		}
+	}
+	if points, err := a.Points(t.Context(), Disk{}); err != nil || points[1].GivenUp || !points[0].GivenUp {
+		t.Errorf("with both forgotten: %+v, %v", points, err)
+	}
+	if err := r.Pin(t.Context(), first.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	want(first.ID, second.ID)
+	none := ivd.NewPointID(r.Domain(), "lab", disk, evening, "none")
+	if _, err := a.Among(t.Context(), none); ivd.KindOf(err) != ivd.NotFound {
+		t.Error(err)
 	}
 }

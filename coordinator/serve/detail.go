@@ -14,7 +14,10 @@ import (
 
 // Point shows one restore point with all that it says of its disk.
 func (a *archive) Point(ctx context.Context, id ivd.PointID) (api.PointDetail, error) {
-	p, err := a.catalogue.Point(ctx, id)
+	p, err := a.catalogue.Among(ctx, id)
+	if err == nil && p.Failure != nil {
+		err = p.Failure.Err()
+	}
 	if err != nil {
 		return api.PointDetail{}, err
 	}
