@@ -54,12 +54,21 @@ type Deps struct {
 	// SnapshotAge is the age of a snapshot at which its disk's attempt ends, in a
 	// source. Where it is 0 snapshots may grow as old as they do. Nil: it is 0.
 	SnapshotAge func(ivd.SourceID) time.Duration
+	Retention   Retention
 	Log         *slog.Logger
 }
 
 // Runs stores the records of runs that are over.
 type Runs interface {
 	PutRun(ctx context.Context, run format.Run) error
+}
+
+// Retention gives restore points up at the end of a run.
+type Retention interface {
+	// AfterRun gives up what a policy does not keep of disks that a run of it has backed
+	// up, and tells which points these are; to do it again tells of the same ones. Kind
+	// Denied: this coordinator may not.
+	AfterRun(ctx context.Context, policy string, run ivd.RunID, disks []catalogue.Disk) ([]ivd.PointID, error)
 }
 
 // Workflow backs disks up.
@@ -108,6 +117,7 @@ type Disk struct {
 	Point     ivd.PointID    `json:"point,omitempty"` // its name, from planning on; committed when the result is done
 	PointSum  ivd.ContentID  `json:"point_sum,omitzero"`
 	SealedAt  time.Time      `json:"sealed_at,omitzero"` // by the store's clock: all that the point names was stored
+	Parts     []ivd.PointID  `json:"parts,omitempty"`    // partial points on the way to the point, which it makes needless
 }
 
 // Order is what a backup keeps of a run.
@@ -245,6 +255,9 @@ func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.
 			return err
 		}
 	}
+	for _, t := range tasks {
+		t.forgetParts(ctx)
+	}
 	return nil
 }
 
@@ -255,7 +268,8 @@ type task struct {
 	g     *engine.Group
 	vc    *inventory.VCenter
 	disk  Disk
-	lease repo.Lease // under which this step is done
+	lease repo.Lease    // under which this step is done
+	parts []ivd.PointID // partial points of the disk, while its parent is chosen
 	log   *slog.Logger
 }
 

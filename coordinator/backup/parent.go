@@ -14,7 +14,8 @@ import (
 // parentPoint is a restore point that a backup builds on.
 type parentPoint struct {
 	format.Point
-	sum ivd.ContentID // of its object
+	sum       ivd.ContentID // of its object
+	forgotten bool
 }
 
 // builtOn is the parent as jobs have it; none where the disk is cut anew, whose
@@ -43,6 +44,7 @@ func (t *task) decide(ctx context.Context, parent **parentPoint) error {
 	if p := *parent; p != nil {
 		t.disk.Parent, t.disk.ParentSum = p.ID, p.sum
 	}
+	t.disk.Parts = t.parts
 	t.disk.Point = ivd.NewPointID(t.w.Repo.Domain(), t.disk.Ref.Source(), t.disk.Ref.ID(), t.g.Run().Created, t.run())
 	return t.save(ctx)
 }
@@ -51,7 +53,9 @@ func (t *task) decide(ctx context.Context, parent **parentPoint) error {
 func (t *task) decided() bool { return t.disk.Geometry != (ivd.Geometry{}) }
 
 // parent is the point that is stored as the disk's parent, or else the newest that
-// can be read; nil for a first backup.
+// can be read and was not given up; nil for a first backup. To build on one that was is as
+// safe, since a collection spares what new points take over (COLLECT.md, W3 and W4), and
+// is done where all were: one of those is the last good one.
 func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 	if t.decided() && t.disk.Parent == "" {
 		return nil, nil
@@ -60,8 +64,12 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	var last *parentPoint
 	for _, info := range points { // the newest first
-		if t.decided() && info.ID != t.disk.Parent {
+		if _, partial := info.ID.Partial(); partial {
+			t.parts = append(t.parts, info.ID)
+		}
+		if last != nil && !last.forgotten || t.decided() && info.ID != t.disk.Parent {
 			continue
 		}
 		p, sum, err := t.w.Repo.ReadPoint(ctx, info.ID)
@@ -69,7 +77,15 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 		case err == nil && p.Partial != nil:
 			// What of it is done is not told apart from what is not.
 		case err == nil:
-			return &parentPoint{p, sum}, nil
+			found := &parentPoint{Point: p, sum: sum}
+			if !t.decided() {
+				if found.forgotten, err = t.w.Repo.IsForgotten(ctx, p.ID); err != nil {
+					return nil, err
+				}
+			}
+			if last == nil || !found.forgotten {
+				last = found
+			}
 		case k == ivd.NotFound:
 			// It is being deleted.
 		case k == ivd.Corrupt, k == ivd.Unsupported:
@@ -78,10 +94,10 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 			return nil, err
 		}
 	}
-	if t.decided() {
+	if last == nil && t.decided() {
 		return nil, ivd.Errorf(ivd.Permanent, "the parent %s is gone: back the disk up again", t.disk.Parent)
 	}
-	return nil, nil
+	return last, nil
 }
 
 // pointsOf lists the points of a disk of a source, the newest first. Another

@@ -41,6 +41,7 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 		}
 		r.Failed = append(r.Failed, f)
 	}
+	w.forgotten(ctx, &r)
 	listed := w.listPacks(ctx, v.ID, r.Points)
 	if listed != nil && ivd.KindOf(listed).Retry() {
 		return listed

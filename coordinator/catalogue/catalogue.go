@@ -123,10 +123,20 @@ func (c *Catalogue) Last(ctx context.Context) (map[Disk]ivd.PointID, error) {
 	if err != nil {
 		return nil, err
 	}
-	last := map[Disk]ivd.PointID{}
+	last, givenUp := map[Disk]ivd.PointID{}, map[Disk]ivd.PointID{}
 	for _, p := range points { // in order: the last of a disk stays
-		if _, partial := p.ID.Partial(); p.Unknown == nil && !partial && !marks.Of(p.ID).GivenUp() {
+		_, partial := p.ID.Partial()
+		switch {
+		case p.Unknown != nil || partial:
+		case marks.Of(p.ID).GivenUp():
+			givenUp[diskOf(p.ID)] = p.ID
+		default:
 			last[diskOf(p.ID)] = p.ID
+		}
+	}
+	for d, id := range givenUp {
+		if _, protected := last[d]; !protected { // of a disk all of whose points were given up the last one stays
+			last[d] = id
 		}
 	}
 	return last, nil

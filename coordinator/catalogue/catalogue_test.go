@@ -223,6 +223,9 @@ func TestForgottenPoints(t *testing.T) {
 	if points, err := a.Points(t.Context(), Disk{}); err != nil || points[1].GivenUp || !points[0].GivenUp {
 		t.Errorf("with both forgotten: %+v, %v", points, err)
 	}
+	if all, err := a.Last(t.Context()); err != nil || all[Disk{"lab", disk}] != second.ID {
+		t.Errorf("with both forgotten, the last point is %v, %v", all, err)
+	}
 	if err := r.Pin(t.Context(), first.ID, ""); err != nil {
 		t.Fatal(err)
 	}

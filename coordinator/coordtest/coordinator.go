@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/custody"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/fleet"
+	"ivdmover/coordinator/forget"
 	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
@@ -43,6 +45,7 @@ type Coordinator struct {
 	Heads   *heads.Keeper
 	Logins  *login.Desk
 	Keys    *custody.Desk
+	Forget  *forget.Room // whose policies a test sets
 	b       *Bench
 }
 
@@ -69,7 +72,8 @@ func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coor
 	c.Fleet = fleet.New(c.Queue, c.Clock.Now)
 	c.Ledger = ledger.New(c.Queue.State(), log, c.Clock.Now)
 	c.Heads = heads.Open(b.StateDir, b.Repo, instance, log)
-	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
+	c.Forget = &forget.Room{Repo: b.Repo, Catalogue: catalogue.New(b.Repo)}
+	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Retention: c.Forget, Log: log})
 	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
 	c.Doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Leases: b.Repo, Here: backup.Here(b.Repo), Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,

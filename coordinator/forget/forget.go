@@ -11,7 +11,6 @@ package forget
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -32,7 +31,6 @@ type Room struct {
 	Repo      *repo.Repository
 	Catalogue *catalogue.Catalogue
 	Policies  []config.Policy
-	Log       *slog.Logger
 }
 
 // Verdict is what becomes of a point.

@@ -2,7 +2,6 @@ package forget_test
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -61,7 +60,7 @@ func nightly() []config.Policy {
 }
 
 func room(r *repo.Repository) *forget.Room {
-	return &forget.Room{Repo: r, Catalogue: catalogue.New(r), Policies: nightly(), Log: slog.New(slog.DiscardHandler)}
+	return &forget.Room{Repo: r, Catalogue: catalogue.New(r), Policies: nightly()}
 }
 
 var theDisk = []catalogue.Disk{{Source: repotest.Source, ID: disk}}

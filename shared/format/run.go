@@ -27,6 +27,8 @@ type Run struct {
 	Forgotten   []ivd.PointID     `json:"forgotten,omitempty"` // points that the run gave up
 	LeftOut     string            `json:"left_out,omitempty"`  // what could not even be listed
 
+	NotForgotten string `json:"not_forgotten,omitempty"` // why it gave up nothing, or not all that it should
+
 	// The records of one coordinator that one key signs are in an order, without a gap.
 	Sequence uint64   `json:"sequence"`           // in it, from 1
 	Previous *RunLink `json:"previous,omitempty"` // the one before; nil of the first
@@ -105,6 +107,11 @@ func (r Run) check() error {
 	}
 	if r.Sequence == 0 || (r.Sequence == 1) != (r.Previous == nil) || r.Previous != nil && (r.Previous.Run == "" || r.Previous.Sum.IsZero()) {
 		return corrupt("it is number %d of its signer's, after %+v", r.Sequence, r.Previous)
+	}
+	for _, id := range r.Forgotten {
+		if _, err := ivd.ParsePointID(string(id)); err != nil || id.Domain() != r.Domain {
+			return corrupt("it has forgotten %q, which is no point of its domain", id)
+		}
 	}
 	for _, p := range r.Points {
 		if p.Point.Run() != r.ID {
