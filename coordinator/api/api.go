@@ -77,8 +77,9 @@ type Movers interface {
 
 // Rooms is what the server answers from. All are needed.
 type Rooms struct {
-	Runs    Runs
-	Estate  Estate
-	Archive Archive
-	Movers  Movers
+	Runs      Runs
+	Estate    Estate
+	Archive   Archive
+	Retention Retention
+	Movers    Movers
 }

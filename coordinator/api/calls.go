@@ -85,6 +85,9 @@ func (c *Client) Points(ctx context.Context, q PointQuery) ([]Point, error) {
 	if q.Check {
 		query.Set("check", "true")
 	}
+	if q.All {
+		query.Set("all", "true")
+	}
 	return call[[]Point](ctx, c, http.MethodGet, root+"/points", query, nil)
 }
 

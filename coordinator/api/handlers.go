@@ -47,6 +47,12 @@ func (h *handler) points(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if s := r.URL.Query().Get("all"); s != "" {
+		if q.All, err = strconv.ParseBool(s); err != nil {
+			fail(w, ivd.Errorf(ivd.Invalid, "all=%q: want true or false", s))
+			return
+		}
+	}
 	points, err := h.rooms.Archive.Points(r.Context(), q)
 	reply(w, list(points), err)
 }

@@ -39,6 +39,10 @@ type Run struct {
 	Counts     Counts       `json:"counts"`
 	Stats      ivd.Stats    `json:"stats"`            // of all its disks
 	Unread     *ivd.Failure `json:"unread,omitempty"` // why its record cannot be read
+
+	// Of one run that is over, and not in a list:
+	Forgotten    []ivd.PointID `json:"forgotten,omitempty"`     // points that were given up at its end, by its policy
+	NotForgotten string        `json:"not_forgotten,omitempty"` // why that was not done, or not all of it
 }
 
 // Counts are a run's disks by where they stand.

@@ -40,6 +40,7 @@ type Disk struct {
 type PointQuery struct {
 	Disk  string // its id, or a name that no other disk has, of a vCenter as VCENTER/DISK; empty: of all disks
 	Check bool   // ask the store for every pack that they need
+	All   bool   // those that were given up, too
 }
 
 // Point is a restore point.
@@ -66,6 +67,10 @@ type Point struct {
 	Stats       ivd.Stats    `json:"stats"`
 	Parent      *ivd.PointID `json:"parent"`            // null: the first of its disk
 	Failure     *ivd.Failure `json:"failure,omitempty"` // it is there and cannot be read: only its id, disk and time are known
+
+	Kept      string     `json:"kept,omitempty"`      // by what it stays whatever retention says: a pin, a hold
+	Forgotten *Forgotten `json:"forgotten,omitempty"` // a record says that it was given up
+	GivenUp   bool       `json:"given_up,omitempty"`  // and nothing keeps it: it is shown on request only, until a collection deletes it
 
 	Damaged   []ivd.PackID `json:"damaged,omitempty"`   // packs that it needs, and that are retired since they are missing or wrong
 	Unchecked bool         `json:"unchecked,omitempty"` // packs are retired, and whether it needs one is not known: ask with check

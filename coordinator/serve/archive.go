@@ -58,9 +58,12 @@ func (a *archive) Points(ctx context.Context, q api.PointQuery) ([]api.Point, er
 	default:
 		err = a.catalogue.Mark(ctx, points, false)
 	}
-	shown := make([]api.Point, len(points))
-	for i, p := range points {
-		shown[i] = a.point(p)
+	catalogue.Settle(points) // more is known of their damage
+	shown := make([]api.Point, 0, len(points))
+	for _, p := range points {
+		if q.All || !p.GivenUp {
+			shown = append(shown, a.point(p))
+		}
 	}
 	return shown, err
 }
@@ -75,7 +78,10 @@ func (a *archive) points(ctx context.Context, disk string) ([]catalogue.Point, e
 func (a *archive) point(p catalogue.Point) api.Point {
 	out := api.Point{
 		ID: p.ID, ShortID: p.Short, Source: p.ID.Source(), Disk: p.ID.Disk(), Run: p.ID.Run(), Time: p.Time,
-		Partial: p.Partial, Failure: p.Failure, Damaged: p.Damaged, Unchecked: p.Unchecked,
+		Partial: p.Partial, Failure: p.Failure, Damaged: p.Damaged, Unchecked: p.Unchecked, Kept: p.Beside.Kept(), GivenUp: p.GivenUp,
+	}
+	if f := p.Beside.Forgotten; f != nil {
+		out.Forgotten = &api.Forgotten{Time: f.At, Reason: f.Reason, Policy: f.Policy, Run: f.Run}
 	}
 	if p.Failure != nil {
 		return out

@@ -7,10 +7,12 @@ import (
 	"slices"
 
 	"ivdmover/coordinator/backup"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/custody"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/examine"
 	"ivdmover/coordinator/fleet"
+	"ivdmover/coordinator/forget"
 	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/ledger"
@@ -36,6 +38,8 @@ type house struct {
 	keys    *custody.Desk
 	doctors *examine.Room
 	heads   *heads.Keeper
+	points  *catalogue.Catalogue
+	forget  *forget.Room
 
 	begun chan struct{} // closed when all is answered, or could not be
 	err   error         // set before begun is closed
@@ -48,7 +52,11 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 	}
 	h.heads = heads.Open(cfg.StateDir, r, instance, log)
 	l := ledger.New(q.State(), log, nil)
-	h.backup = backup.New(backup.Deps{Repo: r, Runs: h.heads, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Log: log})
+	h.points = catalogue.New(r)
+	h.forget = &forget.Room{Repo: r, Catalogue: h.points, Policies: cfg.Policies}
+	h.backup = backup.New(backup.Deps{
+		Repo: r, Runs: h.heads, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Retention: h.forget, Log: log,
+	})
 	h.restore = restore.New(restore.Deps{Repo: r, Runs: h.heads, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
 	h.doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: l, Fleet: h.fleet, Leases: r, Here: backup.Here(r), Silent: fleet.SilentMover, Instance: instance,

@@ -96,10 +96,18 @@ func (r *runs) Run(ctx context.Context, id ivd.RunID) (api.Run, error) {
 	run, err := r.house.engine.Run(ctx, id)
 	if ivd.KindOf(err) == ivd.NotFound {
 		if past, pastErr := r.past.run(ctx, id); ivd.KindOf(pastErr) != ivd.NotFound {
-			return runOfSummary(past), pastErr
+			out := runOfSummary(past)
+			out.Forgotten, out.NotForgotten = past.Forgotten, past.NotForgotten
+			return out, pastErr
 		}
 	}
-	return r.run(run), err
+	out := r.run(run)
+	if err == nil && run.State.Ended() && run.Kind == backup.Kind {
+		if past, err := r.past.run(ctx, id); err == nil { // else it has none, or none yet
+			out.Forgotten, out.NotForgotten = past.Forgotten, past.NotForgotten
+		}
+	}
+	return out, err
 }
 
 // Runs are the newest, the newest first: those that are kept, and those that only the

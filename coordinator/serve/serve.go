@@ -18,7 +18,6 @@ import (
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/broker"
-	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/policy"
@@ -118,10 +117,11 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 		return err
 	}
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
-	points := catalogue.New(repository)
+	mayForget(h.forget, o.Log)
+	points := &archive{repo: repository, catalogue: h.points, label: vcenters.Label}
 	face.Answer(api.Rooms{
-		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: vcenters.Label}, Estate: newEstate(vcenters, points, h),
-		Archive: &archive{repo: repository, catalogue: points, label: vcenters.Label}, Movers: h.fleet,
+		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: vcenters.Label}, Estate: newEstate(vcenters, h.points, h),
+		Archive: points, Retention: &retention{points, h.forget}, Movers: h.fleet,
 	})
 	defer silence()
 	return live(ctx, repository, h, face, movers, away, o)

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/catalogue"
@@ -29,6 +30,7 @@ type Rooms struct {
 	UnreadMovers map[string]error
 	Short        error // why no mover takes jobs
 	Info         api.Repository
+	Verdicts     []api.Verdict // what becomes of points, as a policy has it
 	Err          error         // when set, every call fails with it
 	Slow         string        // when set, what changes or checks something tells this, and goes on until nobody waits
 	Next         api.RunDetail // what a start makes; its kind and request are filled in
@@ -38,6 +40,8 @@ type Rooms struct {
 	changed  chan struct{}               // guarded by mu; closed at every change
 	Backups  []api.BackupRequest         // guarded by mu; what was asked for
 	Restores []api.RestoreRequest        // guarded by mu
+	Forgets  []api.ForgetRequest         // guarded by mu
+	Keeps    []api.KeepRequest           // guarded by mu
 	asked    map[ivd.RunID]chan bool     // guarded by mu; closed by the first Watch of a run
 }
 
@@ -53,7 +57,7 @@ func (f *Rooms) slow(ctx context.Context) error {
 
 // All gives them as the server takes them.
 func (f *Rooms) All() api.Rooms {
-	return api.Rooms{Runs: f, Estate: f, Archive: f, Movers: f}
+	return api.Rooms{Runs: f, Estate: f, Archive: f, Retention: f, Movers: f}
 }
 
 // count counts a disk of a run.
@@ -291,11 +295,12 @@ func (f *Rooms) Points(ctx context.Context, q api.PointQuery) ([]api.Point, erro
 	if err := f.slow(ctx); err != nil {
 		return nil, err
 	}
+	shown := slices.DeleteFunc(slices.Clone(f.PointList), func(p api.Point) bool { return p.GivenUp && !q.All })
 	if q.Disk == "" || f.Err != nil {
-		return f.PointList, f.Err
+		return shown, f.Err
 	}
 	of, err := catalogue.OfDisk(f.points(), q.Disk, label)
-	return slices.DeleteFunc(slices.Clone(f.PointList), func(p api.Point) bool {
+	return slices.DeleteFunc(shown, func(p api.Point) bool {
 		return !slices.ContainsFunc(of, func(x catalogue.Point) bool { return x.ID == p.ID })
 	}), err
 }
@@ -338,3 +343,51 @@ func (f *Rooms) Unread(context.Context) (map[string]error, error) { return f.Unr
 
 // Shortage gives the reason.
 func (f *Rooms) Shortage(context.Context, job.Kind) (why, err error) { return f.Short, f.Err }
+
+// Forget notes the request, and answers with the verdicts, of those that are named.
+func (f *Rooms) Forget(_ context.Context, r api.ForgetRequest) ([]api.Verdict, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Forgets = append(f.Forgets, r)
+	var verdicts []api.Verdict
+	for _, v := range f.Verdicts {
+		if len(r.Points) > 0 && !slices.Contains(r.Points, v.ID) {
+			continue
+		}
+		v.Forgotten = !v.Stays && !r.DryRun
+		verdicts = append(verdicts, v)
+	}
+	return verdicts, f.Err
+}
+
+// Pin notes the request.
+func (f *Rooms) Pin(ctx context.Context, r api.KeepRequest) (api.Point, error) {
+	return f.kept(ctx, r, "pinned: "+r.Reason)
+}
+
+// Unpin notes the request.
+func (f *Rooms) Unpin(ctx context.Context, r api.KeepRequest) (api.Point, error) {
+	return f.kept(ctx, r, "")
+}
+
+// Hold notes the request.
+func (f *Rooms) Hold(ctx context.Context, r api.KeepRequest) (api.Point, error) {
+	return f.kept(ctx, r, "held until "+r.Until.UTC().Format(time.RFC3339)+": "+r.Reason)
+}
+
+// Release notes the request.
+func (f *Rooms) Release(ctx context.Context, r api.KeepRequest) (api.Point, error) {
+	return f.kept(ctx, r, "")
+}
+
+func (f *Rooms) kept(ctx context.Context, r api.KeepRequest, by string) (api.Point, error) {
+	f.mu.Lock()
+	f.Keeps = append(f.Keeps, r)
+	f.mu.Unlock()
+	d, err := f.Point(ctx, r.Point)
+	if f.Err != nil {
+		err = f.Err
+	}
+	d.Kept = by
+	return d.Point, err
+}
