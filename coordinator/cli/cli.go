@@ -7,8 +7,8 @@
 // line with its remedy. The exit code is 0 when everything is done, 1 when it failed,
 // 2 when the command line or the configuration is wrong, whatever there is, 3 when some
 // disks failed or a list lacks something.
-// It asks for nothing but a repository's passphrase, on a terminal, and never shows a
-// secret.
+// It asks for nothing but a repository's passphrase and a consent to forget restore
+// points, on a terminal, and never shows a secret.
 package cli
 
 import (
@@ -113,7 +113,7 @@ disks failed, or a list lacks what is named below it.`,
 		&cobra.Group{ID: groupHost, Title: "Setting up:"},
 		&cobra.Group{ID: groupTry, Title: "Trying it out:"},
 	)
-	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.point(), a.restore(), a.movers(), a.snapshots(), a.collect())
+	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.point(), a.restore(), a.forget(), a.pin(), a.unpin(), a.hold(), a.release(), a.movers(), a.snapshots(), a.collect())
 	group(root, groupHost, a.serve(), a.repo(), a.config(), a.version(), completion(), a.man())
 	group(root, groupTry, a.lab(), a.demo())
 	root.SetHelpCommand(help())

@@ -34,6 +34,7 @@ var (
 	asking = []string{
 		"disks", "snapshots", "snapshots delete x", "backup --all", "runs", "run show x", "run show x --follow", "run cancel x",
 		"points", "points --check", "point show x@latest", "restore x@latest", "movers", "repo info",
+		"forget x@latest --yes", "forget --policy p --dry-run", "pin x@latest", "unpin x@latest", "hold x@latest --until 2030-01-31 --reason x", "release x@latest --reason x",
 	}
 	reading = []string{
 		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo check-store", "movers add x",
@@ -126,6 +127,14 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	m.add(2, "give one of", "backup --all --policy p", "backup --all --disk d", "lab write --dir d --offset 0 --disk "+noDisk)
 	m.add(2, "invalid argument", "serve --movers x", "repo init --expected-size much", "demo --size 3X", "demo --disks x", "lab --dir d --disk-size x", "lab --dir d --disks x")
 	m.add(2, "--disk", "backup", "backup x")
+	m.add(2, "give --policy, or points", "forget", "forget --dry-run")
+	m.add(2, "give --policy or points, not both", "forget --policy p x@latest")
+	m.add(2, "give one of them", "forget --policy p --dry-run --yes")
+	m.add(2, "then give --yes", "forget --policy p", "forget x@latest")
+	m.add(2, "needs a POINT", "pin", "unpin", "hold", "release")
+	m.add(2, "give --reason", "hold x@latest --until 2030-01-31", "release x@latest")
+	m.add(2, "give --until as", "hold x@latest --reason x", "hold x@latest --reason x --until soon")
+	m.add(2, "no restore point", "pin nosuch", "forget nosuch --yes")
 	m.add(2, "want 0 or more", "serve --movers -1", "config check --movers -1", "demo --disks -1", "lab --dir d --disks -1")
 	m.add(2, "not both", "config check --mover --movers 2", "repo retire --writer x "+noPack, "repo unretire --writer x "+noPack)
 	m.add(2, "give --passphrase-file or --plain, not both", "repo init --plain --passphrase-file x")

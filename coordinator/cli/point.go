@@ -110,6 +110,16 @@ func pointFacts(p api.PointDetail) []fact {
 	if n := len(p.Damaged); n > 0 {
 		facts = append(facts, fact{"damaged", fmt.Sprintf("packs that it needs and that are missing or wrong: %d", n)}, fact{"lost", lostOf(p)})
 	}
+	if p.Kept != "" {
+		facts = append(facts, fact{"kept", p.Kept})
+	}
+	if f := p.Forgotten; f != nil {
+		by := f.Reason
+		if p.Kept != "" {
+			by += ", and stays as long as it is kept"
+		}
+		facts = append(facts, fact{"forgotten", join(text.Time(f.Time), by, string(f.Run))})
+	}
 	if p.Parent != nil {
 		facts = append(facts, fact{"parent", catalogue.Short(*p.Parent)})
 	}

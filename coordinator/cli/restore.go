@@ -74,7 +74,10 @@ With --check the store is asked for every pack that the points need, whether it 
 there in its length: two requests for each, or one and a listing of its folder where
 that is cheaper. That a pack's content is whole only reading it shows. Of a large
 estate, check disk by disk. The exit code of a check is 3 where a point is damaged;
-without --check, known damage is shown, and the exit code stays 0.`,
+without --check, known damage is shown, and the exit code stays 0.
+
+Points that were forgotten (ivd forget, or a policy's keep) and that no collection has
+deleted yet are left out, unless --all is given.`,
 		Example: `  ivd points
   ivd points --disk data-01
   ivd points --disk 2b7f5c1e-0d7e-4f4b-9a53-0b6b7a1d2c3e -o json
@@ -99,6 +102,7 @@ without --check, known damage is shown, and the exit code stays 0.`,
 	}
 	c.Flags().StringVar(&disk, "disk", "", "only those of this `DISK`, by its id or its name, of one of several vCenters as VCENTER/DISK")
 	c.Flags().BoolVar(&q.Check, "check", false, "ask the store for every pack that they need")
+	c.Flags().BoolVar(&q.All, "all", false, "those that were forgotten, too")
 	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice
 	return a.withServer(a.withOutput(c))
 }

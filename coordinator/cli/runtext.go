@@ -84,6 +84,12 @@ func runFacts(v api.RunDetail) []fact {
 	if v.Failure != nil {
 		facts = append(facts, fact{"failure", progress.Failure(v.Failure)})
 	}
+	if n := len(v.Forgotten); n > 0 {
+		facts = append(facts, fact{"forgotten", fmt.Sprintf("%d restore points that the policy does not keep", n)})
+	}
+	if v.NotForgotten != "" {
+		facts = append(facts, fact{"not forgotten", v.NotForgotten})
+	}
 	s := v.Stats
 	if v.Kind == job.Restore {
 		return append(facts, fact{"written", telemetry.Bytes(s.WrittenBytes)})

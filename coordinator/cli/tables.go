@@ -119,6 +119,12 @@ func moment(p api.Point) string {
 	if len(p.Damaged) > 0 {
 		s += " (damaged)"
 	}
+	if p.GivenUp {
+		s += " (forgotten)"
+	} else if p.Kept != "" {
+		kept, _, _ := strings.Cut(p.Kept, ": ")
+		s += " (" + kept + ")"
+	}
 	return s
 }
 
