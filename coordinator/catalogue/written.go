@@ -26,8 +26,9 @@ type Written struct {
 }
 
 // Written finds every pack that writers have stored: by the pages of all restore points,
-// which name the writer of each pack, and of packs that no page names by the pack's own
-// header. That costs what it takes to read all pages, a listing of all packs, and a
+// which name the writer of each pack, without whose name its frames do not open in an
+// encrypted repository, and of packs that no page names by the pack itself: as its
+// registered writer has signed it, in a plain repository as its header says. That costs what it takes to read all pages, a listing of all packs, and a
 // read for each pack that nothing names.
 func (c *Catalogue) Written(ctx context.Context, by func(ivd.WriterID) bool) (Written, error) {
 	points, err := c.Points(ctx, Disk{})
@@ -122,16 +123,16 @@ func (s *writtenSearch) unnamed(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			h, err := s.c.repo.PackHeader(inner, p.Kind, p.ID)
+			writer, err := s.c.repo.PackWriter(inner, p.Kind, p.ID)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			switch kind := ivd.KindOf(err); {
 			case kind == ivd.NotFound: // deleted meanwhile
-			case kind == ivd.Corrupt, kind == ivd.Unsupported:
+			case kind == ivd.Corrupt, kind == ivd.Unsupported, kind == ivd.Denied:
 				s.found.Unread = append(s.found.Unread, err)
 			case err != nil:
 				return err
-			case s.by(h.Writer):
+			case s.by(writer):
 				s.found.Packs[p.ID] = p.Kind
 				s.found.Unnamed++
 			}

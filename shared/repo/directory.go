@@ -7,6 +7,7 @@ import (
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
 )
 
 // Directory is what a pack has, by what its writer has signed.
@@ -36,16 +37,8 @@ func (r *Repository) Directory(ctx context.Context, id ivd.PackID) (d Directory,
 	if err != nil {
 		return d, 1, fmt.Errorf("ask for %s: %w", name, err)
 	}
-	read := func(n, off int64) ([]byte, error) {
-		requests++
-		b := make([]byte, n)
-		if err := r.st.ReadAt(ctx, name, b, off); err != nil {
-			return nil, fmt.Errorf("read %s at %d: %w", name, off, err)
-		}
-		return b, nil
-	}
 	requests++
-	d, signed, err := r.readDirectory(id, info.Size, read)
+	d, signed, err := r.readDirectory(id, info.Size, r.partsOf(ctx, name, &requests))
 	if err != nil {
 		return d, requests, fmt.Errorf("%s: %w", name, err)
 	}
@@ -56,33 +49,51 @@ func (r *Repository) Directory(ctx context.Context, id ivd.PackID) (d Directory,
 	return d, requests + asked, nil
 }
 
+// PackWriter tells who has stored a pack of either kind: in an encrypted repository the
+// registered writer that has signed it, and in a plain one whom its header names. Kinds as
+// of Directory.
+func (r *Repository) PackWriter(ctx context.Context, kind format.PackKind, id ivd.PackID) (ivd.WriterID, error) {
+	if r.Suite().Cipher() == format.CipherNone {
+		h, err := r.PackHeader(ctx, kind, id)
+		return h.Writer, err
+	}
+	name := r.PackName(kind, id)
+	info, err := r.st.Stat(ctx, name)
+	if err != nil {
+		return ivd.WriterID{}, fmt.Errorf("ask for %s: %w", name, err)
+	}
+	h, _, p, err := r.readParts(info.Size, r.partsOf(ctx, name, new(int64)))
+	if err == nil && h.Kind != kind {
+		err = ivd.Errorf(ivd.Corrupt, "it says that it is a %s", h.Kind)
+	}
+	if err == nil {
+		_, err = r.checkSignature(ctx, h, p)
+	}
+	if err != nil {
+		return ivd.WriterID{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return h.Writer, nil
+}
+
+// partsOf reads parts of a pack, and counts how often.
+func (r *Repository) partsOf(ctx context.Context, name store.Name, requests *int64) func(n, off int64) ([]byte, error) {
+	return func(n, off int64) ([]byte, error) {
+		*requests++
+		b := make([]byte, n)
+		if err := r.st.ReadAt(ctx, name, b, off); err != nil {
+			return nil, fmt.Errorf("read %s at %d: %w", name, off, err)
+		}
+		return b, nil
+	}
+}
+
 // signedParts are the parts of a pack that its signature is over.
 type signedParts struct{ header, directory, trailer []byte }
 
 // readDirectory reads the parts of a pack beside its frames; read reads n bytes at off.
 func (r *Repository) readDirectory(id ivd.PackID, size int64, read func(n, off int64) ([]byte, error)) (d Directory, p signedParts, err error) {
 	d.Length = size
-	if size < format.PackHeaderSize+format.TrailerSize {
-		return d, p, ivd.Errorf(ivd.Corrupt, "it is cut off: %d bytes", size)
-	}
-	end, err := read(min(size, directoryRead), max(0, size-directoryRead))
-	if err != nil {
-		return d, p, err
-	}
-	p.trailer = end[len(end)-format.TrailerSize:]
-	if d.Trailer, err = format.ReadTrailer(p.trailer, size, r.Suite().Cipher()); err != nil {
-		return d, p, err
-	}
-	from := int64(len(end)) - size + int64(d.Trailer.Offset) // of the directory, in end
-	if from >= 0 {
-		p.directory = end[from : from+int64(d.Trailer.Length)]
-	} else if p.directory, err = read(int64(d.Trailer.Length), int64(d.Trailer.Offset)); err != nil {
-		return d, p, err
-	}
-	if p.header, err = read(format.PackHeaderSize, 0); err != nil {
-		return d, p, err
-	}
-	if d.Header, err = format.ReadPackHeader(p.header); err != nil {
+	if d.Header, d.Trailer, p, err = r.readParts(size, read); err != nil {
 		return d, p, err
 	}
 	if h := d.Header; h.Kind != format.DataPack || h.Repository != r.info.ID || h.Domain != r.info.Domain {
@@ -101,6 +112,31 @@ func (r *Repository) readDirectory(id ivd.PackID, size int64, read func(n, off i
 	return d, p, err
 }
 
+// readParts reads what a pack's signature is over.
+func (r *Repository) readParts(size int64, read func(n, off int64) ([]byte, error)) (h format.PackHeader, t format.Trailer, p signedParts, err error) {
+	if size < format.PackHeaderSize+format.TrailerSize {
+		return h, t, p, ivd.Errorf(ivd.Corrupt, "it is cut off: %d bytes", size)
+	}
+	end, err := read(min(size, directoryRead), max(0, size-directoryRead))
+	if err != nil {
+		return h, t, p, err
+	}
+	p.trailer = end[len(end)-format.TrailerSize:]
+	if t, err = format.ReadTrailer(p.trailer, size, r.Suite().Cipher()); err != nil {
+		return h, t, p, err
+	}
+	from := int64(len(end)) - size + int64(t.Offset) // of the directory, in end
+	if from >= 0 {
+		p.directory = end[from : from+int64(t.Length)]
+	} else if p.directory, err = read(int64(t.Length), int64(t.Offset)); err != nil {
+		return h, t, p, err
+	}
+	if p.header, err = read(format.PackHeaderSize, 0); err == nil {
+		h, err = format.ReadPackHeader(p.header)
+	}
+	return h, t, p, err
+}
+
 // checkSignature checks that the writer that a pack names is registered, and has signed
 // it. In a plain repository nobody signs.
 func (r *Repository) checkSignature(ctx context.Context, h format.PackHeader, p signedParts) (requests int64, err error) {
@@ -117,7 +153,7 @@ func (r *Repository) checkSignature(ctx context.Context, h format.PackHeader, p 
 	if err != nil {
 		return requests, err
 	}
-	if w.dataKey != h.DataKey {
+	if h.Kind == format.DataPack && w.dataKey != h.DataKey {
 		return requests, ivd.Errorf(ivd.Corrupt, "it is sealed to data key %s, and writer %s is registered with %s", h.DataKey, h.Writer, w.dataKey)
 	}
 	return requests, format.VerifyPack(p.header, p.directory, p.trailer, w.public)
