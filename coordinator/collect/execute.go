@@ -211,28 +211,49 @@ func (x *execution) deleteRest(ctx context.Context) error {
 // batches runs f for each number below n, some at once, and looks at the list before each
 // batch of them. What a batch has not done in time is done in another one.
 func (x *execution) batches(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
-	for from := 0; from < n; {
-		news.Tell(ctx, "deleted %d of %d objects of a list's part", from, n)
+	left := make([]int, n)
+	for i := range left {
+		left[i] = i
+	}
+	for len(left) > 0 {
+		news.Tell(ctx, "deleted %d of %d objects of a list's part", n-len(left), n)
 		if err := x.look(ctx); err != nil {
 			return err
 		}
-		until := time.Now().Round(0).Add(batchLife) // by the wall clock: this host may be suspended
-		to := min(n, from+batch)
-		g, gctx := errgroup.WithContext(ctx)
-		g.SetLimit(max(1, x.c.r.Store().Properties().Connections))
-		for ; from < to && time.Now().Round(0).Before(until); from++ {
-			i := from
-			g.Go(func() error {
-				ctx, cancel := context.WithDeadline(gctx, until)
-				defer cancel()
-				return f(ctx, i)
-			})
-		}
-		if err := g.Wait(); err != nil {
+		size := min(len(left), batch)
+		late, err := x.batch(ctx, left[:size], f)
+		if err != nil {
 			return err
 		}
+		left = append(late, left[size:]...)
 	}
 	return nil
+}
+
+// batch runs f for some numbers, and returns those that it did not come to in time.
+func (x *execution) batch(ctx context.Context, numbers []int, f func(ctx context.Context, i int) error) (late []int, err error) {
+	until := time.Now().Round(0).Add(batchLife) // by the wall clock: this host may be suspended
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, x.c.r.Store().Properties().Connections))
+	for _, i := range numbers {
+		g.Go(func() error {
+			ctx, cancel := context.WithDeadline(gctx, until)
+			defer cancel()
+			over := !time.Now().Round(0).Before(until)
+			if !over {
+				err := f(ctx, i)
+				if over = err != nil && gctx.Err() == nil && errors.Is(ctx.Err(), context.DeadlineExceeded); !over {
+					return err
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			late = append(late, i)
+			return nil
+		})
+	}
+	return late, g.Wait()
 }
 
 // remove deletes an object. That versions of it are kept is told, and stops nothing.

@@ -22,24 +22,12 @@ type judging struct {
 
 // judge returns the points of a disk that go, and those that were given up and stay: what
 // a person keeps, and the disk's last good point (P1).
-func (c *Collector) judge(ctx context.Context, d disk, j judging) (goes []ivd.PointID, stays []KeptPoint, err error) {
-	var stay []ivd.PointID
-	for _, id := range d {
-		switch {
-		case j.candidate(id) && j.kept(id) != "":
-			stay = append(stay, id)
-			stays = append(stays, KeptPoint{id, j.kept(id)})
-		case j.candidate(id):
-			if !j.leave || !j.listed[id] {
-				goes = append(goes, id)
-			}
-		default:
-			stay = append(stay, id)
-		}
-	}
+func (c *Collector) judge(ctx context.Context, d disk, j judging) ([]ivd.PointID, []KeptPoint, error) {
+	goes, stay, stays := j.sort(d)
 	r := c.reader(j.bad)
 	last := false // a good point stays that no other list names
 	for _, id := range stay {
+		var err error
 		there, bad := true, false
 		if j.known == nil || !j.known(id) {
 			if there, bad, err = r.read(ctx, id, j.tell); err != nil {
@@ -66,6 +54,23 @@ func (c *Collector) judge(ctx context.Context, d disk, j judging) (goes []ivd.Po
 		j.root(id)
 	}
 	return slices.Delete(goes, i, i+1), append(stays, KeptPoint{id, "it is the disk's last good point"}), nil
+}
+
+// sort sorts a disk's points by what was said of them: those that go, those that stay, and
+// of these the ones that were given up and are kept.
+func (j judging) sort(d disk) (goes, stay []ivd.PointID, stays []KeptPoint) {
+	for _, id := range d {
+		switch {
+		case !j.candidate(id):
+			stay = append(stay, id)
+		case j.kept(id) != "":
+			stay = append(stay, id)
+			stays = append(stays, KeptPoint{id, j.kept(id)})
+		case !j.leave || !j.listed[id]:
+			goes = append(goes, id)
+		}
+	}
+	return goes, stay, stays
 }
 
 // lastGood is the newest of the points that is good or, where none is, that is not

@@ -24,8 +24,6 @@ type flagged byte
 
 const (
 	spared flagged = 1 << iota // some point needs it that is not on the list
-	twice                      // the newest points of two disks need it
-	newest                     // the newest point of a disk needs it
 )
 
 // shard holds the packs whose ids begin alike.
