@@ -51,6 +51,10 @@ func TestServesWithAnExportUntilItIsRemoved(t *testing.T) {
 	}
 	_, err = client.Backup(t.Context(), api.BackupRequest{All: true})
 	refused("its next run", err)
+	_, err = keys.Repository().OpenLease(t.Context(), repo.LeaseSpec{})
+	if err != nil {
+		t.Errorf("who opens a slot goes on: %v", err)
+	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"ivdmover/coordinator/restore"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/keys"
 )
 
 // runs shows runs as the API has them.
@@ -71,7 +73,7 @@ func (r *runs) StartRestore(ctx context.Context, q api.RestoreRequest) (api.Run,
 		return api.Run{}, err
 	}
 	v, err := r.begin(ctx, s, nil)
-	if ivd.KindOf(err) == ivd.Denied && !q.NoLease {
+	if ivd.KindOf(err) == ivd.Denied && !q.NoLease && !errors.Is(err, keys.ErrRemoved) {
 		err = &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "if nobody collects from the repository meanwhile, restore with --no-lease"}
 	}
 	return v, err

@@ -3,6 +3,7 @@ package keys
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -87,13 +88,16 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 	return a, nil
 }
 
+// ErrRemoved is in the chain of the error of who holds a signing key that was removed.
+var ErrRemoved = errors.New("it signs nothing new")
+
 func (a *Access) addSigner(s secretSigner) error {
 	i := slices.IndexFunc(a.ring.Signers, func(r format.Signer) bool { return r.ID == s.ID })
 	if i < 0 {
 		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("%s no longer has the signing key %s", a.ring.Object, s.ID), Remedy: "have the keys exported again by who has the passphrase, with `ivd repo key export`"}
 	}
 	if r := a.ring.Signers[i]; !r.Removed.IsZero() {
-		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("the signing key %s (%s) was removed from %s on %s: it signs nothing new", s.ID, r.Name, a.ring.Object, r.Removed.UTC().Format(time.RFC3339)), Remedy: "have the keys exported again by who has the passphrase, with `ivd repo key export`"}
+		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("the signing key %s (%s) was removed from %s on %s: %w", s.ID, r.Name, a.ring.Object, r.Removed.UTC().Format(time.RFC3339), ErrRemoved), Remedy: "have the keys exported again by who has the passphrase, with `ivd repo key export`"}
 	}
 	if len(s.Seed) != ed25519.SeedSize {
 		return ivd.Errorf(ivd.Corrupt, "signing key %s of %d bytes", s.ID, len(s.Seed))
