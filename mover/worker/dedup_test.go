@@ -95,6 +95,7 @@ func TestHooksAreStoredInTime(t *testing.T) {
 		put(l)
 	}
 	stored(2)
+	l.later = time.Time{}
 	put(l)
 	release()
 	stored(2)
@@ -129,5 +130,45 @@ func TestLearningFails(t *testing.T) {
 		if n := log.count("backups go on"); n != 1 {
 			t.Errorf("it is said %d times", n)
 		}
+	}
+}
+
+// What a process remembers of a run counts under the run's next lease, but for what is on
+// that lease's lists; another run, another incarnation and another week remember nothing.
+func TestWhatIsRememberedOfARun(t *testing.T) {
+	t.Parallel()
+	r := repotest.New(t)
+	w := newWriters(Options{Repository: r.Repository, Name: "m", DedupMemory: 1 << 20, Memory: budget.NewMemory(1<<20, nil), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	get := func(run ivd.RunID) (*leased, func()) {
+		t.Helper()
+		l, release, err := w.get(t.Context(), r.Lease(repo.WriteLease).ID, job.Claim{Run: run})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, release
+	}
+	first, release := get("run-1")
+	pack := ivd.PackID{7}
+	first.index.Add(ivd.ContentID{1}, ivd.Place{PackRef: ivd.PackRef{Pack: pack}, Length: 1})
+	release()
+	r.Condemn([]ivd.PackID{pack})
+	second, releaseSecond := get("run-1")
+	if _, ok := second.index.Find(ivd.ContentID{1}); !ok || second.writer.ID() == first.writer.ID() || !second.trust.Barred(pack) || first.trust.Barred(pack) {
+		t.Error("what the run has stored is forgotten, or is taken from a list")
+	}
+	other, releaseOther := get("run-2")
+	if other.remembered == second.remembered || other.bytes+second.bytes > 1<<19 {
+		t.Errorf("another run remembers the same, or too much: %d and %d bytes", other.bytes, second.bytes)
+	}
+	releaseSecond()
+	releaseOther()
+	r.Pass(5 * 24 * time.Hour)
+	late, _ := get("run-1")
+	if late.remembered == second.remembered {
+		t.Error("it is remembered for too long")
+	}
+	late.incarnation = "before the bucket was restored"
+	if again, _ := get("run-1"); again.remembered == late.remembered || again.incarnation != r.Incarnation() {
+		t.Error("what was known of another incarnation is remembered")
 	}
 }

@@ -82,28 +82,22 @@ func (s *writers) end(ctx context.Context) {
 func (s *writers) putHooks(ctx context.Context, all bool) {
 	now := time.Now()
 	s.mu.Lock()
-	var due []*leased
+	due := s.parting // tried once, and let go
+	s.parting = nil
 	for _, l := range s.open {
 		n, since := l.writer.Unhooked()
 		idle := len(l.jobs) == 0 && now.Sub(l.idle) >= hooksIdle
-		if n > 0 && (all || idle || n >= hooksMany || now.Sub(since) >= hooksAge) && (all || now.After(l.later)) {
-			due = append(due, l)
+		if n > 0 && (all || now.After(l.later) && (idle || n >= hooksMany || now.Sub(since) >= hooksAge)) {
+			l.later = now.Add(hooksAgain) // where it fails
+			due = append(due, parting{l.writer, l.run})
 		}
 	}
-	due = append(due, s.parting...)
-	s.parting = nil // tried once more, and let go
 	s.mu.Unlock()
-	for _, l := range due {
+	for _, p := range due {
 		limited, cancel := context.WithTimeout(ctx, hooksTime)
-		err := l.writer.PutHooks(limited, l.run)
+		err := p.writer.PutHooks(limited, p.run)
 		cancel()
-		if err == nil {
-			continue
-		}
-		s.mu.Lock()
-		l.later = time.Now().Add(hooksAgain)
-		s.mu.Unlock()
-		if s.failing.Due() {
+		if err != nil && s.failing.Due() {
 			s.log.Warn("storing hooks failed: other movers will not find some of what this one has stored, and store it again", telemetry.Err(err))
 		}
 	}

@@ -17,8 +17,10 @@ import (
 )
 
 // writers keeps, for each lease that this process works under, a writer with what
-// it may build on and what it remembers: all three are the lease's. Half of the dedup memory
-// is the sparse index's, which is the process's. Of the other half each new lease
+// it may build on and what it remembers. The first two are the lease's; what is
+// remembered is the run's, as long as W3 lets it count: what the lists of the lease name is
+// left out where it is used (trust.Barred). Half of the dedup memory
+// is the sparse index's, which is the process's. Of the other half each new run
 // gets half of what is left, so that all of them stay within it, and
 // the lists of what may not be built on count in the memory of the jobs; those that no
 // job uses are let go when another lease comes.
@@ -38,7 +40,7 @@ type writers struct {
 
 	mu      sync.Mutex
 	open    map[ivd.LeaseID]*leased
-	parting []*leased // those of open that were let go, and have hooks that are not stored
+	parting []parting
 }
 
 func newWriters(o Options) *writers {
@@ -49,15 +51,28 @@ func newWriters(o Options) *writers {
 }
 
 type leased struct {
-	run    ivd.RunID
+	*remembered
 	writer *repo.Writer
 	trust  *trust.Trust
-	index  *index.Index
-	dedup  int64
 	held   int64 // of the jobs' memory, for the lists
 	jobs   []job.Claim
 	idle   time.Time // since when there are none
 	later  time.Time // until when its hooks are not stored, since that has failed
+}
+
+// remembered is what the process knows of contents during a run.
+type remembered struct {
+	run         ivd.RunID
+	incarnation ivd.IncarnationID
+	since       time.Time // by the store's clock: all of it was stored or seen later
+	index       *index.Index
+	bytes       int64
+}
+
+// parting is a writer that was let go, and has hooks that are not stored.
+type parting struct {
+	writer *repo.Writer
+	run    ivd.RunID
 }
 
 // get opens the lease's writer, or hands out the one that is open. The job that
@@ -97,19 +112,6 @@ func (s *writers) claims(lease ivd.LeaseID) []job.Claim {
 }
 
 func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID, run ivd.RunID, hooks *index.Hooks) (*leased, error) {
-	left := s.dedup / 2
-	for id, l := range s.open {
-		if len(l.jobs) == 0 {
-			delete(s.open, id)
-			s.holdLocked(l, 0)
-			if n, _ := l.writer.Unhooked(); n > 0 {
-				l.trust, l.index = nil, nil
-				s.parting = append(s.parting, l)
-			}
-			continue
-		}
-		left -= l.dedup
-	}
 	t, err := trust.Open(ctx, s.repository, lease, s.recheck)
 	if err != nil {
 		return nil, err
@@ -118,10 +120,58 @@ func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID, run ivd.Run
 	if err != nil {
 		return nil, err
 	}
-	x := index.New(left/2, index.Sparse{Hooks: hooks, Unproven: s.unproven, Failed: s.failed})
-	l := &leased{run: run, writer: w, trust: t, index: x, dedup: left / 2}
+	m := s.rememberedLocked(run, t.Lease())
+	s.letGoLocked()
+	if m == nil {
+		n := s.leftLocked() / 2
+		m = &remembered{
+			run: run, incarnation: t.Lease().Incarnation, since: s.repository.Now(), bytes: n,
+			index: index.New(n, index.Sparse{Hooks: hooks, Unproven: s.unproven, Failed: s.failed}),
+		}
+	}
+	l := &leased{writer: w, trust: t, remembered: m}
 	s.open[lease] = l
 	return l, nil
+}
+
+// rememberedFor is how old what is remembered may be, by the store's clock, when a lease is
+// opened: it is used for the lease's life, two days at most, and counts for 7 days (W3).
+const rememberedFor = 4 * 24 * time.Hour
+
+// rememberedLocked is what the process remembers of a run that goes on under another lease.
+func (s *writers) rememberedLocked(run ivd.RunID, lease repo.Lease) *remembered {
+	for _, l := range s.open {
+		if m := l.remembered; m.run == run && m.incarnation == lease.Incarnation && s.repository.Now().Sub(m.since) < rememberedFor {
+			return m
+		}
+	}
+	return nil
+}
+
+// letGoLocked lets go what no job uses.
+func (s *writers) letGoLocked() {
+	for id, l := range s.open {
+		if len(l.jobs) > 0 {
+			continue
+		}
+		delete(s.open, id)
+		s.holdLocked(l, 0)
+		if n, _ := l.writer.Unhooked(); n > 0 {
+			s.parting = append(s.parting, parting{l.writer, l.run})
+		}
+	}
+}
+
+// leftLocked is what is left of the memory for what is remembered.
+func (s *writers) leftLocked() int64 {
+	left, seen := s.dedup/2, map[*remembered]bool{}
+	for _, l := range s.open {
+		if !seen[l.remembered] {
+			seen[l.remembered] = true
+			left -= l.bytes
+		}
+	}
+	return left
 }
 
 // holdLocked has the lists of a lease take so much of the jobs' memory.

@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -88,4 +89,23 @@ func TestConcurrent(t *testing.T) {
 	if m.len != 5000 || len(m.index) != 5000 {
 		t.Fatalf("%d entries, %d found", m.len, len(m.index))
 	}
+}
+
+// However much it is told, the index takes no more memory than it was given, but for how
+// full a map is.
+func TestIndexKeepsWithinItsMemory(t *testing.T) {
+	const given = 8 << 20
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	m := New(given, Sparse{})
+	for i := range 3 * given / knownBytes {
+		m.Add(idOf(i+1), ivd.Place{Offset: uint32(i)})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if took := int64(after.HeapAlloc) - int64(before.HeapAlloc); took > given+given/10 {
+		t.Errorf("%d bytes are taken, and %d were given", took, int64(given))
+	}
+	runtime.KeepAlive(m)
 }
