@@ -124,6 +124,7 @@ func (s *show) startService(ctx context.Context) (err error) {
 		}
 	case strings.HasPrefix(s.Repository, "dir://"):
 		s.Config.Repository = s.Repository
+		s.Config.Passphrase = strings.TrimRight(strings.TrimPrefix(s.Repository, "dir://"), "/") + ".passphrase" // it outlives the demo, as the repository does
 	}
 	if err := s.WriteConfig(); err != nil {
 		return err
@@ -131,6 +132,7 @@ func (s *show) startService(ctx context.Context) (err error) {
 	if err := s.InitRepository(ctx); err != nil {
 		return err
 	}
+	s.Say("  the repository is encrypted; its passphrase is in %s", s.Config.Passphrase)
 	if s.coordinator, err = s.StartCoordinator(ctx); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-# What makes the keys of the containers' NATS: a shell, and nk.
+# What makes the keys of the containers: a shell, and nk.
 ARG BASE=debian:bookworm-slim
 FROM ${BASE}
 COPY nk /usr/local/bin/nk

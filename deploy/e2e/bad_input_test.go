@@ -65,7 +65,7 @@ func TestWrongSetUpIsOneClearLine(t *testing.T) {
 
 	oneLine(t, s, 1, []string{"repo init"}, serve...)
 	must(t, s.InitRepository(t.Context()))
-	oneLine(t, s, 1, []string{"already"}, "repo", "init", "--plain", "--config", config)
+	oneLine(t, s, 1, []string{"already"}, "repo", "init", "--config", config)
 
 	wrong := strings.Repeat("AA:", 19) + "AA"
 	cases := []struct {
@@ -104,7 +104,18 @@ func TestWrongSetUpIsOneClearLine(t *testing.T) {
 	}
 	must(t, os.WriteFile(object, newer, 0o600))
 	oneLine(t, s, 1, []string{"9", "newer"}, serve...)
+	swapped := newStage(t)
+	swapped.Config.Plain = true
+	must(t, swapped.WriteConfig())
+	must(t, swapped.InitRepository(t.Context()))
+	plain, err := os.ReadFile(swapped.Path("repository", "repo.json"))
+	must(t, err)
+	must(t, os.WriteFile(object, plain, 0o600))
+	oneLine(t, s, 1, []string{"the repository is plain, and keys are given for it", "find out who changed it"}, serve...)
 	must(t, os.WriteFile(object, body, 0o600))
+	rewrite(t, s, "  passphrase_file: ", "  # ", func() {
+		oneLine(t, s, 1, []string{"it is encrypted; set repository.passphrase_file"}, serve...)
+	})
 
 	oneLine(t, s.Keyless(), 1, []string{"credentials"}, serve...)
 }

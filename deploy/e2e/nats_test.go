@@ -54,15 +54,21 @@ func natsServer(t *testing.T, s *stage.Stage) (as func(user string)) {
 		must(t, err)
 		return text
 	}
+	s.Config.Passphrase = s.Path("keys", "coordinator", "repository.passphrase")
 	text := makeKeys()
+	passphrase, err := os.ReadFile(s.Config.Passphrase)
+	must(t, err)
 	if !bytes.Equal(makeKeys(), text) {
 		t.Error("the second start has changed the keys")
 	}
-	for _, user := range []string{"coordinator", "mover"} {
-		info, err := os.Stat(s.Path("keys", user, "queue.nk"))
+	if again, err := os.ReadFile(s.Config.Passphrase); err != nil || !bytes.Equal(again, passphrase) || len(passphrase) != 40 {
+		t.Errorf("the second start has made passphrase %q of %q, %v", again, passphrase, err)
+	}
+	for _, secret := range []string{"coordinator/queue.nk", "mover/queue.nk", "coordinator/repository.passphrase"} {
+		info, err := os.Stat(s.Path("keys", secret))
 		must(t, err)
 		if info.Mode().Perm() != 0o600 {
-			t.Errorf("the key of the %s is open to others: %v", user, info.Mode())
+			t.Errorf("%s is open to others: %v", secret, info.Mode())
 		}
 	}
 	address, err := stage.FreePort()

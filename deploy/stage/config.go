@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"crypto/rand"
 	"errors"
 	"os"
 	"text/template"
@@ -10,6 +11,8 @@ import (
 type Config struct {
 	Repository string // URL
 	Endpoint   string // of S3
+	Plain      bool   // the repository is not encrypted
+	Passphrase string // the file with its passphrase, which is made where it is missing
 	KeyFiles   bool   // the S3 server's key is in files, and not in the environment
 	Queue      string // keys of the queue; none: the embedded one, without a port
 	API        string
@@ -41,6 +44,9 @@ repository:
 {{- if .Endpoint}}
   endpoint: {{.Endpoint}}
   region: us-east-1
+{{- end}}
+{{- if .Passphrase}}
+  passphrase_file: {{.Passphrase}}
 {{- end}}
 {{- if .KeyFiles}}
   access_key_file: {{.AccessKeyFile}}
@@ -81,6 +87,9 @@ func (s *Stage) WriteConfig() (err error) {
 	if err := os.WriteFile(password, []byte(s.Lab.Password+"\n"), 0o600); err != nil {
 		return err
 	}
+	if err := s.writePassphrase(); err != nil {
+		return err
+	}
 	if s.Config.KeyFiles {
 		if err := errors.Join(s.writeKey(s.accessKeyFile(), s3User), s.WriteS3Key()); err != nil {
 			return err
@@ -97,4 +106,19 @@ func (s *Stage) WriteConfig() (err error) {
 		PasswordFile, StateDir       string
 		AccessKeyFile, SecretKeyFile string
 	}{s.Config, s.Lab, password, s.Path("state"), s.accessKeyFile(), s.SecretKeyFile()})
+}
+
+// writePassphrase makes up a passphrase for the repository, unless it has one.
+func (s *Stage) writePassphrase() error {
+	if s.Config.Plain {
+		s.Config.Passphrase = ""
+		return nil
+	}
+	if s.Config.Passphrase == "" {
+		s.Config.Passphrase = s.Path("etc", "repository.passphrase")
+	}
+	if isFile(s.Config.Passphrase) {
+		return nil
+	}
+	return os.WriteFile(s.Config.Passphrase, []byte(rand.Text()+"\n"), 0o600)
 }

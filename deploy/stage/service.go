@@ -91,7 +91,11 @@ func (s *Stage) Socket() string { return s.Path("state", "queue", "socket") }
 
 // InitRepository is `ivd repo init`.
 func (s *Stage) InitRepository(ctx context.Context) error {
-	return s.Ask(ctx, nil, "repo", "init", "--plain", "--config", s.ConfigFile())
+	args := []string{"repo", "init", "--config", s.ConfigFile()}
+	if s.Config.Plain {
+		args = append(args, "--plain")
+	}
+	return s.Ask(ctx, nil, args...)
 }
 
 // Program is the file of one of the two programs.
