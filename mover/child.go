@@ -94,7 +94,7 @@ func work(f flags, l *life) (err error) {
 	}
 	l.worker.Store(w)
 	err = w.Run(context.Background(), stop)
-	log.Info("the mover has ended", "asked_of_the_store", meter.Of(have.repository.Store()))
+	log.Info("the mover has ended", "asked_of_the_store", meter.Of(have.store))
 	return err
 }
 

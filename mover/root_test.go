@@ -1,8 +1,10 @@
 package main
 
 import (
+	"io"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"ivdmover/shared/config"
@@ -60,5 +62,30 @@ func TestRootOfTheRepository(t *testing.T) {
 		if err != nil && ivd.RemedyOf(err) == "" {
 			t.Errorf("%s: no remedy", c.what)
 		}
+	}
+}
+
+// A mover that waits for the keys of an encrypted repository ends in order.
+func TestMoverWithoutKeysEndsInOrder(t *testing.T) {
+	p := newPlace(t)
+	folder, root := newEncrypted(t)
+	text, err := os.ReadFile(p.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := strings.Index(string(text), "repository: {")
+	end := start + strings.Index(string(text)[start:], "\n")
+	p.write(string(text[:start]) + `repository: { url: "dir://` + folder + `", root: ` + root + ` }` + string(text[end:]))
+	cmd, output := p.start()
+	p.beat("")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(output) // until both processes have ended
+	if err != nil {
+		t.Fatalf("%v after %s", err, said)
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(string(said), "the mover has ended") || strings.Contains(string(said), "panic") {
+		t.Errorf("it ended with %v: %s", err, said)
 	}
 }

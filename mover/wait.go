@@ -25,6 +25,7 @@ var errStopped = errors.New("asked to end while it waited")
 
 // reached is what a mover works with, when all of it is there.
 type reached struct {
+	store      store.Store
 	repository *repo.Repository // nil: it is encrypted
 	sealed     *worker.Sealed   // an encrypted repository
 	queue      *queue.Queue
@@ -48,6 +49,7 @@ func reach(c *config.Config, log *slog.Logger, stop <-chan struct{}) (r reached,
 		if err != nil {
 			return err
 		}
+		r.store = st
 		info, err := repo.ReadInfo(ctx, st)
 		if err != nil {
 			return err
