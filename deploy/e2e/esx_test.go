@@ -13,6 +13,7 @@ func TestAnESXiHostAlone(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := newStage(t, "--esx")
+	s.Config.Plain = true
 	d, err := s.Register(ctx, "datastore2", "esx-disk", sparse(5<<20+1024, 0, 3<<20))
 	must(t, err)
 	must(t, s.Owner.Attach(ctx, d.Ref, 0))

@@ -203,7 +203,7 @@ func TestGuestsWriteDuringABackup(t *testing.T) {
 func TestEachWayToFindWhatToRead(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.Config.CBT = "use"
+	s.Config.CBT, s.Config.Plain = "use", true
 	d := filled(t, s, "disk", 24, 12)
 	coordinator, _ := serve(t, s, "m1")
 	steps := []struct {

@@ -42,6 +42,7 @@ func TestOddCapacitiesComeBackExactly(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := newStage(t)
+	s.Config.Plain = true
 	const mib = 1 << 20
 	sizes := map[string]int64{
 		"sector":   512,

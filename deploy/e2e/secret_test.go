@@ -72,6 +72,10 @@ func TestStoreKeyChangesInARun(t *testing.T) {
 			})
 		})
 		_ = s.Quietly(t.Context(), nil, "points") // the coordinator finds out, too
+		must(t, coordinator.Await(t.Context(), "each program knows that the key is refused", limit, func() bool {
+			now := errorLines(t, s)
+			return now["coordinator"] > lines["coordinator"] && now["m1"] > lines["m1"]
+		}))
 		known := refused.Load()
 		for range 5 {
 			oneLine(t, s, 1, []string{"refuses the key", s.SecretKeyFile()}, "points")
