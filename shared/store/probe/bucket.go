@@ -29,8 +29,8 @@ type Bucket interface {
 	Versions(ctx context.Context, name store.Name) (int, error)
 }
 
-// noBucket is why a probe of a bucket is not for a folder.
-func noBucket() error { return ivd.Errorf(ivd.Unsupported, "a folder has none") }
+// errNoBucket is why a probe of a bucket is not for a folder.
+var errNoBucket = ivd.Errorf(ivd.Unsupported, "a folder has none")
 
 // DefaultRetention tries this: leases and the records of collections must not be locked.
 var DefaultRetention = Probe{
@@ -59,7 +59,7 @@ var Checksum = Probe{
 	Lacks: "such damage is found when the object is read, and not before",
 	Try: func(ctx context.Context, g Ground) error {
 		if g.Bucket == nil {
-			return noBucket()
+			return errNoBucket
 		}
 		const name = "data/ab/damaged"
 		if err := g.Bucket.PutDamaged(ctx, name, random(3, 5000)); err == nil {
@@ -76,7 +76,7 @@ var BatchDelete = Probe{
 	Lacks: "a collection sends a request for each object that it deletes",
 	Try: func(ctx context.Context, g Ground) error {
 		if g.Bucket == nil {
-			return noBucket()
+			return errNoBucket
 		}
 		names := []store.Name{"batch/a", "batch/b", "batch/c"}
 		for _, n := range names {
@@ -109,7 +109,7 @@ var Versions = Probe{
 	Lacks: "whoever has the credentials of a mover can overwrite objects for good",
 	Try: func(ctx context.Context, g Ground) error {
 		if g.Bucket == nil {
-			return noBucket()
+			return errNoBucket
 		}
 		on, err := g.Bucket.Versioned(ctx)
 		if err != nil {
@@ -141,7 +141,7 @@ var Lock = Probe{
 	Lacks: "restore points are not protected from whoever has credentials that may delete",
 	Try: func(ctx context.Context, g Ground) error {
 		if g.Bucket == nil {
-			return noBucket()
+			return errNoBucket
 		}
 		on, _, err := g.Bucket.Locking(ctx)
 		if err != nil {

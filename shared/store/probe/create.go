@@ -102,14 +102,20 @@ func (g Ground) drop(ctx context.Context, name store.Name) {
 }
 
 // contest has eight try to be the one whose text an object gets, and looks who was. No
-// text is one of another round's.
-func (g Ground) contest(ctx context.Context, name store.Name, round int, remedy string, try func(body string) error) error {
+// text is one of another round's. They are made ready one after the other.
+func (g Ground) contest(ctx context.Context, name store.Name, round int, remedy string, ready func(body string) (try func() error, err error)) error {
 	const writers = 8
 	text := func(w int) string { return fmt.Sprintf("writer %d of round %d", w, round) }
-	errs := [writers]error{}
+	errs, tries := [writers]error{}, [writers]func() error{}
+	for w := range writers {
+		var err error
+		if tries[w], err = ready(text(w)); err != nil {
+			return err
+		}
+	}
 	var wait sync.WaitGroup
 	for w := range writers {
-		wait.Go(func() { errs[w] = try(text(w)) })
+		wait.Go(func() { errs[w] = tries[w]() })
 	}
 	wait.Wait()
 	won, winner := 0, ""
@@ -135,7 +141,14 @@ var CreateRace = Probe{
 	Try: func(ctx context.Context, g Ground) error {
 		for round := range 5 {
 			name := g.named()
-			if err := g.contest(ctx, name, round, remedyCreate, func(body string) error { return g.create(ctx, name, body) }); err != nil {
+			err := g.contest(ctx, name, round, remedyCreate, func(body string) (func() error, error) {
+				p, err := g.prepare(ctx, name, body, prepared)
+				return func() error {
+					defer p.Discard()
+					return p.Send(ctx)
+				}, err
+			})
+			if err != nil {
 				return err
 			}
 		}
@@ -277,7 +290,10 @@ var ReplaceRace = Probe{
 			if err != nil {
 				return err
 			}
-			if err := g.contest(ctx, name, round, remedyReplace, func(body string) error { return g.Store.Replace(ctx, was, []byte(body)) }); err != nil {
+			err = g.contest(ctx, name, round, remedyReplace, func(body string) (func() error, error) {
+				return func() error { return g.Store.Replace(ctx, was, []byte(body)) }, nil
+			})
+			if err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package probe
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"ivdmover/shared/ivd"
@@ -58,6 +59,9 @@ func Run(ctx context.Context, site Site, probes []Probe, tell func(n int, p Prob
 		f.Left.add(ctx, clear)
 		if ctx.Err() != nil {
 			return f, context.Cause(ctx)
+		}
+		if errors.Is(err, errNoBucket) {
+			continue // a folder need not do what only buckets do
 		}
 		f.Verdicts = append(f.Verdicts, Verdict{p, outcomeOf(err), err})
 	}
