@@ -68,7 +68,7 @@ func TestCheckFolder(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(folder, ".check-store-*")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	if code, _, errs := do(t.Context(), cli.Extra{}, "repo", "init", "--config", file); code != 0 {
+	if code, _, errs := do(t.Context(), cli.Extra{}, "repo", "init", "--plain", "--config", file); code != 0 {
 		t.Fatalf("init: %d, %s", code, errs)
 	}
 	code, out, errs = do(t.Context(), cli.Extra{}, "repo", "check-store", "--config", file, "-o", "json")
