@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	soak.Checks(1000)
+	soak.Checks(histories)
 	warmUp()
 	os.Exit(m.Run())
 }
@@ -327,7 +327,7 @@ func (h *history) end(ctx context.Context) {
 		h.w.arrive(h.script.pick(len(h.w.wire)))
 	}
 	h.check(ctx, "after all have ended")
-	for range 3 {
+	for range 2 {
 		time.Sleep(3 * 24 * time.Hour)
 		if err := h.collect(ctx); err != nil {
 			h.fail("a collector alone: %v", err)

@@ -382,8 +382,11 @@ func (r *Repository) Begins(ctx context.Context, use Use) (time.Time, error) {
 	return now, err
 }
 
-// PointName, WriterName and LeaseName are the objects of points, of writers' records and
-// of leases, for who deletes them.
-func (r *Repository) PointName(id ivd.PointID) store.Name   { return pointName(id) }
+// PointName is the object of a point, for who deletes it.
+func (r *Repository) PointName(id ivd.PointID) store.Name { return pointName(id) }
+
+// WriterName is the object of a writer's record, for who deletes it.
 func (r *Repository) WriterName(id ivd.WriterID) store.Name { return r.writerName(id) }
-func (r *Repository) LeaseName(id ivd.LeaseID) store.Name   { return leaseName(id) }
+
+// LeaseName is the object of a lease, for who asks for it or deletes it.
+func (r *Repository) LeaseName(id ivd.LeaseID) store.Name { return leaseName(id) }
