@@ -72,7 +72,7 @@ func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coor
 	c.Fleet = fleet.New(c.Queue, c.Clock.Now)
 	c.Ledger = ledger.New(c.Queue.State(), log, c.Clock.Now)
 	c.Heads = heads.Open(b.StateDir, b.Repo, instance, log)
-	c.Forget = &forget.Room{Repo: b.Repo, Catalogue: catalogue.New(b.Repo)}
+	c.Forget = &forget.Room{Repo: b.Repo, Catalogue: catalogue.New(b.Repo), Log: log}
 	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Retention: c.Forget, Log: log})
 	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
 	c.Doctors = examine.New(examine.Deps{

@@ -11,6 +11,7 @@ package forget
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ type Room struct {
 	Repo      *repo.Repository
 	Catalogue *catalogue.Catalogue
 	Policies  []config.Policy
+	Log       *slog.Logger
 }
 
 // Verdict is what becomes of a point.
@@ -124,6 +126,9 @@ func (r *Room) Forget(ctx context.Context, verdicts []Verdict, by format.Forgott
 	marks, err := r.Repo.Marks(ctx, repo.PointsOf{})
 	if err != nil {
 		return fmt.Errorf("look for pins that came meanwhile: %w", err)
+	}
+	for _, err := range marks.Ignored {
+		r.Log.Warn("a mark beside a restore point has no effect", "err", err)
 	}
 	for i := range verdicts {
 		v := &verdicts[i]

@@ -2,6 +2,7 @@ package forget_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +61,7 @@ func nightly() []config.Policy {
 }
 
 func room(r *repo.Repository) *forget.Room {
-	return &forget.Room{Repo: r, Catalogue: catalogue.New(r), Policies: nightly()}
+	return &forget.Room{Repo: r, Catalogue: catalogue.New(r), Policies: nightly(), Log: slog.New(slog.DiscardHandler)}
 }
 
 var theDisk = []catalogue.Disk{{Source: repotest.Source, ID: disk}}
