@@ -142,6 +142,8 @@ type Repository struct {
 	Incarnation ivd.IncarnationID `json:"incarnation"`
 	Features    Features          `json:"features"`
 
+	Failure *ivd.Failure `json:"failure,omitempty"` // why nothing is written to it
+
 	// Requests are what the coordinator has asked of the store since it started.
 	Requests []Requests `json:"requests,omitempty"`
 }

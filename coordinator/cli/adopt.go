@@ -3,12 +3,14 @@ package cli
 import (
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/serve"
+	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store/open"
 )
@@ -37,7 +39,9 @@ func (a *app) repoAdopt() *cobra.Command {
 that were opened before. Run it on a copy before it is backed up to beside the
 original, and on a bucket that was brought back to an earlier state: what coordinators
 and movers remember of it counts no longer, so the next backups ask for every pack
-that they build on, once. Restore points stay as they are.
+that they build on, once. Restore points stay as they are. Run it with the configuration
+of the coordinator that has found the repository changed: the new generation is above
+the one that it has seen.
 
 Nothing may be at work on the repository meanwhile: end ivd serve, movers and
 collections. A store that cannot replace an object on the condition that it is
@@ -49,13 +53,24 @@ unchanged is refused.`,
 			if err != nil {
 				return err
 			}
-			done, err := r.Adopt(cmd.Context())
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			was, err := seenBefore(cfg.StateDir, r)
+			if err != nil { // the lowest generation that may do is the next one
+				slog.Warn("reading what this host has seen of the repository failed", "err", err)
+			}
+			done, err := r.AdoptAbove(cmd.Context(), was.Generation)
 			if err != nil {
 				return err
 			}
 			shown := adoption{Repository: serve.DescribeRepository(r), Before: done.Before, Dropped: append([]ivd.LeaseID{}, done.Dropped...), Kept: []keptLease{}}
 			for _, l := range done.Kept {
 				shown.Kept = append(shown.Kept, keptLease{ID: l.ID, Reason: l.Unknown.Error()})
+			}
+			if done.Unsigned != nil {
+				slog.Warn("repo.json was taken for what it says, though the root key had not signed it", "why", done.Unsigned)
 			}
 			return a.show(shown, func(w io.Writer) error { return writeAdoption(w, shown) })
 		},

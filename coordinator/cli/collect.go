@@ -15,6 +15,7 @@ import (
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/collect"
+	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/news"
 	"ivdmover/shared/config"
@@ -39,7 +40,8 @@ it says for which leases, and by when they end at the latest, and the next ivd c
 whatever host, goes on where this one stopped. So it is after an interrupt, too. Run it
 daily. With --dry-run it shows what would go, and for what it would wait.
 
-It uses the credentials of collect.credentials_file where that is set; nobody else needs
+Where the repository is not what this host has seen of it before, nothing is collected
+until a person has looked (ivd repo adopt). It uses the credentials of collect.credentials_file where that is set; nobody else needs
 the right to delete. It refuses to condemn more than collect.max_share of the packs.`,
 		Example: `  ivd collect --config /etc/ivd/ivd.yaml --dry-run
   ivd collect --config /etc/ivd/ivd.yaml
@@ -57,6 +59,13 @@ the right to delete. It refuses to condemn more than collect.max_share of the pa
 				}
 			}
 			o := collect.Options{MinAge: cfg.Collect.MinAge.Std(), MaxShare: float64(most) / 100, DryRun: dryRun}
+			was, err := seenBefore(cfg.StateDir, r)
+			if err == nil {
+				err = heads.Since(cmd.Context(), r, was)
+			}
+			if err != nil { // what was brought back to an earlier state names too little
+				return err
+			}
 			wait := progress.NewWait(a.errs, time.Now)
 			rep, err := collect.New(r, o).Collect(news.To(cmd.Context(), wait.Show))
 			wait.Show("")

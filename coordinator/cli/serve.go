@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ func (a *app) repo() *cobra.Command {
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo info`,
 	}
-	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoAdopt(), a.repoNeeds(), a.repoRetire(), a.repoUnretire())
+	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoHead(), a.repoAdopt(), a.repoNeeds(), a.repoRetire(), a.repoUnretire())
 	c.AddCommand(a.repoCheckStore())
 	return c
 }
@@ -66,7 +67,9 @@ func (a *app) repoInfo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info",
 		Short: "Show the repository's properties",
-		Long:  `Asks ivd serve about its repository or, with --config, reads the store itself.`,
+		Long: `Asks ivd serve about its repository or, with --config, reads the store itself. Where the
+repository is not what this host has seen of it before, it says so, with exit code 1:
+nothing is written to it until a person has looked.`,
 		Example: `  ivd repo info
   ivd repo info --config /etc/ivd/ivd.yaml -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -74,7 +77,7 @@ func (a *app) repoInfo() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(info, func(w io.Writer) error { return writeFacts(w, repoFacts(info)) })
+			return errors.Join(a.show(info, func(w io.Writer) error { return writeFacts(w, repoFacts(info)) }), info.Failure.Err())
 		},
 	}
 	withConfig(c, &file)

@@ -2,16 +2,20 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
+	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
 	"ivdmover/shared/store/open"
@@ -59,13 +63,40 @@ func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error)
 		defer c.Close()
 		return c.Repository(cmd.Context())
 	}
-	r, err := a.openRepository(cmd.Context(), file, func(ctx context.Context, r config.Repository) (store.Store, error) {
-		return open.OpenWhatIsThere(ctx, r, slog.Default())
-	})
+	r, err := a.openRepository(cmd.Context(), file, whatIsThere)
 	if err != nil {
 		return api.Repository{}, err
 	}
-	return serve.DescribeRepository(r), nil
+	shown := serve.DescribeRepository(r)
+	cfg, err := config.Load(file)
+	if err != nil {
+		return api.Repository{}, err
+	}
+	was, err := seenBefore(cfg.StateDir, r)
+	if err == nil {
+		err = heads.Since(cmd.Context(), r, was)
+	}
+	shown.Failure = ivd.FailureOf(err)
+	return shown, nil
+}
+
+// whatIsThere opens a store for reading only where it refuses writes.
+func whatIsThere(ctx context.Context, r config.Repository) (store.Store, error) {
+	return open.OpenWhatIsThere(ctx, r, slog.Default())
+}
+
+// seenBefore is what the coordinator of this host has seen of a repository, as far as this
+// user may know.
+func seenBefore(stateDir string, r *repo.Repository) (heads.Heads, error) {
+	h, err := heads.Read(heads.File(stateDir, r.ID()))
+	if errors.Is(err, fs.ErrPermission) {
+		slog.Warn("what this host has seen of the repository is not for this user: it is not compared", "err", err)
+		err = nil
+	}
+	if err == nil && h.Repository == "" { // nothing
+		h.Repository, h.Domain = r.ID(), r.Domain()
+	}
+	return h, err
 }
 
 func repoFacts(i api.Repository) []fact {

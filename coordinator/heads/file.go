@@ -56,7 +56,7 @@ func read(file string) (n note, err error) {
 	if string(sum) != fmt.Sprintf("%08x", crc32.Checksum(text, castagnoli)) || json.Unmarshal(text, &n) != nil {
 		return note{}, &ivd.Error{
 			Kind: ivd.Corrupt, Op: "read what was seen of the repository", Err: fmt.Errorf("%s is not what was written", file),
-			Remedy: "look at the disk; where nobody has touched the store meanwhile, remove the file and start ivd serve again",
+			Remedy: "compare what `ivd repo head` prints with what was printed of it before; where the store is no older, remove the file and start ivd serve again",
 		}
 	}
 	if n.Version != fileVersion {

@@ -138,8 +138,12 @@ func (k *Keeper) check(ctx context.Context) error {
 	}
 	ring := k.repo.RingGeneration()
 	before := k.noted
-	if err := k.adopted(info, ring); err != nil {
+	switch adopted, err := k.noted.adopted(info, ring); {
+	case err != nil:
 		return err
+	case adopted: // what was seen of it before is forgotten
+		k.log.Warn("the repository was adopted: what was seen of it before counts no longer", "incarnation", info.Incarnation, "before", k.noted.Incarnation)
+		k.noted, k.seen = note{}, map[ivd.RunID]bool{}
 	}
 	next := Heads{info.ID, info.Domain, info.Incarnation, info.Generation, ring, slices.Clone(k.noted.Heads.Heads)}
 	if err := Compare(ctx, k.repo, next.Heads); err != nil {
@@ -167,20 +171,34 @@ func (k *Keeper) check(ctx context.Context) error {
 	return nil
 }
 
-// adopted forgets what was seen where a person has adopted the repository since, and
-// refuses generations that are lower than those that were seen.
-func (k *Keeper) adopted(info repo.Info, ring uint64) error {
-	was := &k.noted.Heads
+// adopted reports whether a person has adopted the repository since. It refuses
+// generations that are lower than those that were seen.
+func (h Heads) adopted(info repo.Info, ring uint64) (bool, error) {
 	switch {
-	case was.Incarnation == "" || was.Incarnation == info.Incarnation && info.Generation >= was.Generation && ring >= was.Ring:
-		return nil
-	case info.Generation > was.Generation && info.Incarnation != was.Incarnation:
-		k.log.Warn("the repository was adopted: what was seen of it before counts no longer", "incarnation", info.Incarnation, "before", was.Incarnation)
-		k.noted, k.seen = note{}, map[ivd.RunID]bool{}
-		return nil
+	case h.Incarnation == "" || h.Incarnation == info.Incarnation && info.Generation >= h.Generation && ring >= h.Ring:
+		return false, nil
+	case info.Generation > h.Generation && info.Incarnation != h.Incarnation:
+		return true, nil
 	}
-	return earlier("generation %d of incarnation %s with keys of generation %d, where generation %d of incarnation %s with keys of generation %d was seen",
-		info.Generation, info.Incarnation, ring, was.Generation, was.Incarnation, was.Ring)
+	return false, earlier("generation %d of incarnation %s with keys of generation %d, where generation %d of incarnation %s with keys of generation %d was seen",
+		info.Generation, info.Incarnation, ring, h.Generation, h.Incarnation, h.Ring)
+}
+
+// Since compares a repository with what was seen of it, as Check does. Kind Invalid: that
+// was seen of another one. A repository that a person has adopted since is another state
+// by intent.
+func Since(ctx context.Context, r *repo.Repository, was Heads) error {
+	info, err := r.Look(ctx)
+	switch {
+	case err != nil:
+		return err
+	case was.Repository != info.ID || was.Domain != info.Domain:
+		return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("that was seen of domain %s of repository %s, and here is domain %s of repository %s", was.Domain, was.Repository, info.Domain, info.ID), Remedy: "compare with what was printed of this one"}
+	}
+	if adopted, err := was.adopted(info, r.RingGeneration()); adopted || err != nil {
+		return err
+	}
+	return Compare(ctx, r, was.Heads)
 }
 
 // Compare asks the repository for the record that each head names.

@@ -2,9 +2,11 @@ package serve
 
 import (
 	"context"
+	"time"
 
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/catalogue"
+	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/plan"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
@@ -14,13 +16,21 @@ import (
 // archive shows the repository and its points as the API has them.
 type archive struct {
 	repo      *repo.Repository
+	heads     *heads.Keeper
 	catalogue *catalogue.Catalogue
 	label     catalogue.Label // what a source is called here
 }
 
+// lookTime is for comparing the repository with what was seen of it.
+const lookTime = 10 * time.Second
+
 // Repository says what the repository is, and what was asked of its store.
-func (a *archive) Repository(context.Context) (api.Repository, error) {
+func (a *archive) Repository(ctx context.Context) (api.Repository, error) {
+	looking, stop := context.WithTimeout(ctx, lookTime)
+	defer stop()
+	_ = a.heads.Check(looking) // where the store does not answer, what was found before stands
 	shown := DescribeRepository(a.repo)
+	shown.Failure = ivd.FailureOf(a.heads.State())
 	asked := meter.Of(a.repo.Store())
 	for _, k := range meter.Kinds {
 		if c, ok := asked[k]; ok {

@@ -59,6 +59,9 @@ func TestBucketOfYesterday(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), string(second)) || !strings.Contains(ivd.RemedyOf(err), "ivd repo adopt") {
 			t.Fatalf("%v; remedy %q", err, ivd.RemedyOf(err))
 		}
+		if r, err := client.Repository(t.Context()); err != nil || r.Failure == nil || !strings.Contains(r.Failure.Message, string(second)) {
+			t.Errorf("it shows %+v, %v", r.Failure, err)
+		}
 	}
 	refused()
 	must(stop())

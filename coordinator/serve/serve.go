@@ -118,7 +118,7 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 	}
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
 	mayForget(h.forget, o.Log)
-	points := &archive{repo: repository, catalogue: h.points, label: vcenters.Label}
+	points := &archive{repo: repository, heads: h.heads, catalogue: h.points, label: vcenters.Label}
 	face.Answer(api.Rooms{
 		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: vcenters.Label}, Estate: newEstate(vcenters, h.points, h),
 		Archive: points, Retention: &retention{points, h.forget}, Movers: h.fleet,
