@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,19 +29,12 @@ const passphrase = "nobody but the coordinator has read this line"
 func encrypted(t *testing.T, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
 	t.Helper()
 	must(t, s.WriteConfig())
-	file := s.Path("etc", "repository.passphrase")
-	must(t, os.WriteFile(file, []byte(passphrase+"\n"), 0o600))
-	text, err := os.ReadFile(s.ConfigFile())
-	must(t, err)
-	with := func(line string) {
-		t.Helper()
-		must(t, os.WriteFile(s.ConfigFile(), []byte(strings.Replace(string(text), "repository:\n", "repository:\n  "+line+"\n", 1)), 0o600))
-	}
-	with("passphrase_file: " + file)
+	must(t, os.WriteFile(passphraseFile(s), []byte(passphrase+"\n"), 0o600))
+	configure(t, s, "passphrase_file: "+passphraseFile(s))
 	must(t, s.Ask(t.Context(), nil, "repo", "init", "--config", s.ConfigFile()))
-	coordinator, err = s.StartCoordinator(t.Context())
+	coordinator, err := s.StartCoordinator(t.Context())
 	must(t, err)
-	with("root: " + stored(t, s).Root.String())
+	configure(t, s, "root: "+stored(t, s).Root.String())
 	for _, name := range movers {
 		m, err := s.StartMover(name)
 		must(t, err)
@@ -48,6 +42,23 @@ func encrypted(t *testing.T, s *stage.Stage, movers ...string) (coordinator *sta
 	}
 	must(t, s.AwaitMovers(t.Context(), coordinator, len(movers)))
 	return coordinator, started
+}
+
+func passphraseFile(s *stage.Stage) string { return s.Path("etc", "repository.passphrase") }
+
+// configure gives the programs that are started from now on another line of the
+// repository's: whoever reads the file just now reads all of it.
+func configure(t *testing.T, s *stage.Stage, line string) {
+	t.Helper()
+	text, err := os.ReadFile(s.ConfigFile())
+	must(t, err)
+	lines := slices.DeleteFunc(strings.SplitAfter(string(text), "\n"), func(l string) bool {
+		return strings.HasPrefix(l, "  passphrase_file:") || strings.HasPrefix(l, "  root:")
+	})
+	i := slices.Index(lines, "repository:\n")
+	next := s.ConfigFile() + ".new"
+	must(t, os.WriteFile(next, []byte(strings.Join(slices.Insert(lines, i+1, "  "+line+"\n"), "")), 0o600))
+	must(t, os.Rename(next, s.ConfigFile()))
 }
 
 // stored is what the stage's repository says of itself.
@@ -295,7 +306,57 @@ func TestMoverOfAnEncryptedRepository(t *testing.T) {
 	}
 }
 
-// A mover whose repository.json was made a plain one takes no job, and writes nothing.
+// Both a mover and the coordinator are killed in the middle of a backup, and again of a
+// restore: what is started in their place asks for its keys, or gives them, anew, and both
+// go on.
+func TestEncryptedRunsOutliveTheirPrograms(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	d := filled(t, s, "disk-1", 96, 64)
+	coordinator, movers := encrypted(t, s, "m1")
+	want := copied(t, s, d, "want")
+	mover := movers[0]
+	through := func(id, next string) stage.Run {
+		t.Helper()
+		mover.Kill()
+		coordinator.Kill()
+		var err error
+		mover, err = s.StartMover(next) // before there is a coordinator
+		must(t, err)
+		configure(t, s, "passphrase_file: "+passphraseFile(s))
+		coordinator, err = s.StartCoordinator(t.Context())
+		must(t, err)
+		configure(t, s, "root: "+stored(t, s).Root.String())
+		r, err := s.Ended(t.Context(), coordinator, id, limit)
+		must(t, err)
+		return r
+	}
+	fast := slow(t, s)
+	id, err := s.Backup(t.Context(), "--full")
+	must(t, err)
+	seen(t, s, coordinator, id, "the disk is read", moving("disk-1"))
+	fast()
+	point := through(id, "m2").Disk("disk-1").Point
+
+	fast = slow(t, s)
+	id, err = s.Restore(t.Context(), point, "back")
+	must(t, err)
+	seen(t, s, coordinator, id, "the disk is written", func(r stage.Run) bool {
+		return len(r.Disks) > 0 && r.Disks[0].Stats.WrittenBytes > 0
+	})
+	fast()
+	through(id, "m3")
+	back, err := s.ByName(t.Context(), "back")
+	must(t, err)
+	flat, err := s.Flat(back)
+	must(t, err)
+	if _, err := stage.Compare(want, flat); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, s)
+}
+
+// A mover whose repo.json was made a plain one takes no job, and writes nothing.
 func TestMoverIsNotDowngraded(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
