@@ -38,6 +38,7 @@ var (
 	}
 	reading = []string{
 		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo check-store", "movers add x",
+		"collect", "collect --dry-run", "repo needs " + noPack,
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
 		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run",
 		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
