@@ -78,10 +78,8 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 			// What of it is done is not told apart from what is not.
 		case err == nil:
 			found := &parentPoint{Point: p, sum: sum}
-			if !t.decided() {
-				if found.forgotten, err = t.w.Repo.IsForgotten(ctx, p.ID); err != nil {
-					return nil, err
-				}
+			if found.forgotten, err = t.forgotten(ctx, p.ID); err != nil {
+				return nil, err
 			}
 			if last == nil || !found.forgotten {
 				last = found
@@ -98,6 +96,15 @@ func (t *task) parent(ctx context.Context) (*parentPoint, error) {
 		return nil, ivd.Errorf(ivd.Permanent, "the parent %s is gone: back the disk up again", t.disk.Parent)
 	}
 	return last, nil
+}
+
+// forgotten reports whether a point was given up, where that bears on whether it is built
+// on: not where it was decided to.
+func (t *task) forgotten(ctx context.Context, id ivd.PointID) (bool, error) {
+	if t.decided() {
+		return false, nil
+	}
+	return t.w.Repo.IsForgotten(ctx, id)
 }
 
 // pointsOf lists the points of a disk of a source, the newest first. Another
