@@ -93,14 +93,14 @@ func TestForgetAsks(t *testing.T) {
 func TestPinsAndHolds(t *testing.T) {
 	rooms := estate()
 	url := serve(t, rooms)
-	zone := time.Local
-	time.Local = time.FixedZone("here", 2*3600)
-	t.Cleanup(func() { time.Local = zone })
+	until := func(day, hour int) string {
+		return time.Date(2027, time.January, day, hour, 0, 0, 0, time.Local).UTC().Format(time.RFC3339)
+	}
 	for line, want := range map[string]string{
 		"pin data-01@latest --reason upgrade":                        ", is pinned; pinned: upgrade\n",
 		"unpin " + catalogue.Short(pointA):                           ", is no longer pinned\n",
-		"hold data-01@latest --until 2027-01-31 --reason case":       ", is held; held until 2027-01-31T22:00:00Z: case\n",
-		"hold data-01@latest --until 2027-01-31T12:00 --reason case": ", is held; held until 2027-01-31T10:00:00Z: case\n",
+		"hold data-01@latest --until 2027-01-31 --reason case":       ", is held; held until " + until(32, 0) + ": case\n",
+		"hold data-01@latest --until 2027-01-31T12:00 --reason case": ", is held; held until " + until(31, 12) + ": case\n",
 		"hold data-01@latest --until 2027-01-31T12:00Z --reason x":   ", is held; held until 2027-01-31T12:00:00Z: x\n",
 		"release " + catalogue.Short(pointA) + " --reason settled":   ", is no longer held\n",
 	} {

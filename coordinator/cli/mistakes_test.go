@@ -37,7 +37,7 @@ var (
 		"forget x@latest --yes", "forget --policy p --dry-run", "pin x@latest", "unpin x@latest", "hold x@latest --until 2030-01-31 --reason x", "release x@latest --reason x",
 	}
 	reading = []string{
-		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo check-store", "movers add x",
+		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo head", "repo check-store", "movers add x",
 		"collect", "collect --dry-run", "repo needs " + noPack,
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
 		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run",

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -325,10 +326,10 @@ func TestForgetDiesAfterAnyRequest(t *testing.T) {
 		for call := 1; ; call++ {
 			r := repotest.New(t)
 			p := four(t, r)
-			n := 0
+			var asked atomic.Int64 // points are read at the same time
 			dead := ivd.Errorf(ivd.Permanent, "dead")
 			r.Store.Each = func(faults.Method, string) error {
-				if n++; n >= call && !lost || n > call && lost {
+				if n := int(asked.Add(1)); n >= call && !lost || n > call && lost {
 					return dead
 				}
 				return nil
