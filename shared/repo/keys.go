@@ -199,6 +199,10 @@ func (r *Repository) ChunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, 
 	s.mu.Unlock()
 	if !known {
 		w, err := r.ReadWriter(ctx, ref.Writer)
+		switch ivd.KindOf(err) {
+		case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
+			w, err = r.writerInPack(ctx, ref)
+		}
 		if err != nil {
 			return ivd.KeyID{}, ivd.Key{}, err
 		}
@@ -214,6 +218,26 @@ func (r *Repository) ChunkKey(ctx context.Context, ref ivd.PackRef) (ivd.KeyID, 
 		s.mu.Unlock()
 	}
 	return f.data, format.ChunkKey(f.key, ref.Writer, ref.Nonce), nil
+}
+
+// writerInPack is what a data pack holds of its writer's record: all that it takes to open
+// its chunks where that is lost. Nothing in it need be believed: the frame key opens under
+// this writer's id alone, and each chunk is compared with its own.
+func (r *Repository) writerInPack(ctx context.Context, ref ivd.PackRef) (format.Writer, error) {
+	name := r.PackName(format.DataPack, ref.Pack)
+	b := make([]byte, format.PackHeaderSize+format.SealedKeySize)
+	if err := r.st.ReadAt(ctx, name, b, 0); err != nil {
+		return format.Writer{}, fmt.Errorf("read the header of %s: %w", name, err)
+	}
+	h, err := format.ReadPackHeader(b[:format.PackHeaderSize])
+	if err != nil {
+		return format.Writer{}, fmt.Errorf("%s: %w", name, err)
+	}
+	want := r.Suite().IndexHeader(r.info.ID, r.info.Domain, ref)
+	if want.Kind, want.DataKey = format.DataPack, h.DataKey; h != want {
+		return format.Writer{}, ivd.Errorf(ivd.Corrupt, "%s is another pack than it is named for", name)
+	}
+	return format.Writer{ID: ref.Writer, DataKey: h.DataKey, FrameKey: b[format.PackHeaderSize:]}, nil
 }
 
 // frameKey opens a writer's frame key. A data key that is not known may be newer than

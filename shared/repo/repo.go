@@ -98,11 +98,11 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 		Features:   Features{Read: []string{}, Write: []string{}, Collect: []string{}},
 		Generation: 1, Incarnation: ivd.NewIncarnationID(), Program: program(),
 	}
+	if err := Vacant(ctx, st); err != nil {
+		return nil, err
+	}
 	var master *keys.Master
 	if o.Passphrase != "" {
-		if err := Vacant(ctx, st); err != nil {
-			return nil, err
-		}
 		var err error
 		if master, err = makeKeys(ctx, st, &info, o); err != nil {
 			return nil, fmt.Errorf("make a repository at %s: %w", st, err)
@@ -130,16 +130,36 @@ func Init(ctx context.Context, st store.Store, o InitOptions) (*Repository, erro
 	return nil, fmt.Errorf("make a repository at %s: %w", st, err)
 }
 
-// Vacant refuses a store that has a repository already, with kind Exists.
+// Vacant refuses a store that has a repository already, or what is left of one, with
+// kind Exists.
 func Vacant(ctx context.Context, st store.Store) error {
 	_, err := st.Stat(ctx, repoName)
-	switch {
-	case err == nil:
+	if err == nil {
 		return there(st)
-	case ivd.KindOf(err) == ivd.NotFound:
-		return nil
+	}
+	if ivd.KindOf(err) == ivd.NotFound {
+		if err = headless(ctx, st, ivd.Exists); err == nil {
+			return nil
+		}
 	}
 	return fmt.Errorf("make a repository at %s: %w", st, err)
+}
+
+// headless is an error of that kind where repo.json is missing, and a repository's objects
+// are not.
+func headless(ctx context.Context, st store.Store, kind ivd.Kind) error {
+	for _, dir := range []string{pointsDir, dataDir, indexDir, runsDir, writersDir} {
+		for o, err := range st.List(ctx, dir) {
+			if err != nil {
+				return fmt.Errorf("list %s: %w", dir, err)
+			}
+			return &ivd.Error{
+				Kind: kind, Err: fmt.Errorf("%s is missing, and a repository's objects are there, such as %s", repoName, o.Name),
+				Remedy: fmt.Sprintf("put %s back from a copy, or from its last version in the bucket; delete nothing, least of all what is below %s", repoName, keysDir),
+			}
+		}
+	}
+	return nil
 }
 
 // there is why no repository is made.
@@ -191,7 +211,7 @@ func describe(ctx context.Context, st store.Store) (*Repository, store.Object, e
 	r := &Repository{st: st}
 	info, o, err := r.read(ctx)
 	if err != nil {
-		return nil, o, opening(st, err)
+		return nil, o, opening(ctx, st, err)
 	}
 	r.info, r.latest = info, info
 	return r, o, nil
@@ -226,11 +246,14 @@ func ReadInfo(ctx context.Context, st store.Store) (Info, error) {
 }
 
 // opening is an error of opening the repository of a store.
-func opening(st store.Store, err error) error {
-	switch {
-	case err == nil:
+func opening(ctx context.Context, st store.Store, err error) error {
+	if err == nil {
 		return nil
-	case ivd.KindOf(err) == ivd.NotFound:
+	}
+	if ivd.KindOf(err) == ivd.NotFound {
+		if lost := headless(ctx, st, ivd.NotFound); lost != nil {
+			return fmt.Errorf("open the repository at %s: %w", st, lost)
+		}
 		return &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open the repository at %s", st), Err: err, Remedy: "run `ivd repo init`, or correct repository.url"}
 	}
 	return fmt.Errorf("open the repository at %s: %w", st, err)

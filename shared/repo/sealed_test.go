@@ -92,11 +92,73 @@ func TestOpenWithKeys(t *testing.T) {
 	refused(t, "a plain repository in its place", err, ivd.Corrupt)
 	_, err = repo.Init(t.Context(), r.Store, repo.InitOptions{Passphrase: "mine"})
 	refused(t, "made again", err, ivd.Exists)
-	if err := r.Store.Delete(t.Context(), "repo.json"); err != nil {
-		t.Fatal(err)
+}
+
+// Where repo.json alone is lost, nobody is told to make another repository there, or to
+// delete its keys.
+func TestRepositoryWithoutItsFirstObject(t *testing.T) {
+	sealed, _ := sealedDisk(t)
+	plain := repotest.New(t)
+	plain.Save(repotest.NewDisk(ivd.Geometry{Capacity: ivd.MinChunkSize, ChunkSize: ivd.MinChunkSize}), repotest.Layout{})
+	for what, r := range map[string]*repotest.Repository{"encrypted": sealed, "plain": plain} {
+		if err := r.Store.Delete(t.Context(), "repo.json"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := repo.OpenWith(t.Context(), r.Store, repo.Keys{Passphrase: repotest.Passphrase})
+		refused(t, what+", opened", err, ivd.NotFound)
+		errs := []error{err}
+		for _, passphrase := range []ivd.Secret{"", "mine"} {
+			_, err := repo.Init(t.Context(), r.Store, repo.InitOptions{Passphrase: passphrase})
+			refused(t, what+", made again", err, ivd.Exists)
+			errs = append(errs, err)
+		}
+		for _, err := range errs {
+			if remedy := ivd.RemedyOf(err); !strings.HasPrefix(remedy, "put repo.json back") {
+				t.Errorf("%s: %v; %s", what, err, remedy)
+			}
+		}
 	}
-	_, err = repo.Init(t.Context(), r.Store, repo.InitOptions{Passphrase: "mine"})
-	refused(t, "made where its making was broken off", err, ivd.Exists)
+}
+
+// A lost record of a writer loses no chunk: each of its packs holds the key, too.
+func TestLostWriterLosesNoChunk(t *testing.T) {
+	for what, harm := range map[string]func(file string) error{
+		"lost":    os.Remove,
+		"damaged": func(file string) error { return os.Truncate(file, 200) },
+	} {
+		r, _ := sealedDisk(t)
+		w, err := r.NewWriter(r.Lease(repo.WriteLease), ivd.NewWriterID(), "proxy-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pack := w.NewPack(format.DataPack)
+		pack.Add(format.ChunkFrame, r.Suite().ID([]byte(secret)), len(secret), format.CompressionNone, []byte(secret))
+		ref, _, _, err := w.PutPack(t.Context(), pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, key, err := r.ChunkKey(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(r.Dir, "writers", "*", "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%v, %v", files, err)
+		}
+		for _, f := range files {
+			if err := harm(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		owner := openWith(t, r, repo.Keys{Passphrase: repotest.Passphrase})
+		if d, k, err := owner.ChunkKey(t.Context(), ref); err != nil || d != data || !k.Equal(key) {
+			t.Errorf("%s: %v", what, err)
+		}
+		other := ref
+		other.Nonce[0]++
+		_, _, err = openWith(t, r, repo.Keys{Passphrase: repotest.Passphrase}).ChunkKey(t.Context(), other)
+		refused(t, what+", of another pack", err, ivd.Corrupt)
+	}
 }
 
 // Who pins the root key takes no repo.json that names another one, or none.
