@@ -43,6 +43,7 @@ func onTerminal(t *testing.T, args ...string) (term *termtest.Terminal, out *byt
 		if _, err := io.ReadAll(ended); err != nil { // until the binary has ended, and the shell has closed it
 			t.Fatalf("the binary does not end, and the terminal shows %q", term.Screen())
 		}
+		term.Settle()
 		term.Type("\n")
 		_ = cmd.Wait() // its exit code says it
 		return cmd.ProcessState.ExitCode()

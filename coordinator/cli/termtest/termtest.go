@@ -35,6 +35,7 @@ type Terminal struct {
 	row     int      // the cursor's, in lines
 	column  int
 	bad     string // a control sequence that is not understood
+	bells   int
 	changed chan struct{}
 }
 
@@ -110,6 +111,21 @@ func (term *Terminal) Await(what string, want func(screen string) bool) string {
 	}
 }
 
+// Settle waits until all that was written is shown.
+func (term *Terminal) Settle() {
+	term.t.Helper()
+	bells := func() int {
+		term.mu.Lock()
+		defer term.mu.Unlock()
+		return term.bells
+	}
+	before := bells()
+	if _, err := term.File.WriteString("\a"); err != nil {
+		term.t.Fatal(err)
+	}
+	term.Await("bell", func(string) bool { return bells() > before })
+}
+
 // read shows what is written, until the terminal is closed.
 func (term *Terminal) read(from *bufio.Reader) {
 	for {
@@ -125,6 +141,8 @@ func (term *Terminal) read(from *bufio.Reader) {
 			term.column = 0
 		case '\n':
 			term.down()
+		case '\a':
+			term.bells++
 		default:
 			term.put(r)
 		}
