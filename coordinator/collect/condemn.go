@@ -103,7 +103,7 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 	if s.standing, err = c.standingLists(ctx, ""); err != nil {
 		return nil, err
 	}
-	if s.retired, err = c.r.Retired(ctx); err != nil {
+	if s.retired, err = c.retired(ctx); err != nil {
 		return nil, err
 	}
 	if s.marks, err = c.r.Marks(ctx, pointsOfAll); err != nil {

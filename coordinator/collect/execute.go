@@ -92,7 +92,7 @@ func (x *execution) sparing(ctx context.Context, known *packSet) error {
 	if err != nil {
 		return err
 	}
-	retired, err := x.c.r.Retired(ctx)
+	retired, err := x.c.retired(ctx)
 	if err != nil {
 		return err
 	}

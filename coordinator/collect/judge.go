@@ -29,7 +29,7 @@ func (c *Collector) judge(ctx context.Context, d disk, j judging) ([]ivd.PointID
 	for _, id := range stay {
 		var err error
 		there, bad := true, false
-		if j.known == nil || !j.known(id) {
+		if j.known == nil || len(goes) > 0 || !j.known(id) { // damage may have been found since
 			if there, bad, err = r.read(ctx, id, j.tell); err != nil {
 				return nil, nil, err
 			}

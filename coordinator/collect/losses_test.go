@@ -2,6 +2,8 @@ package collect_test
 
 import (
 	"context"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -338,9 +340,36 @@ func TestLastGoodPointStays(t *testing.T) {
 	})
 }
 
-// What is not understood below points/ and collect/ stops a collection, by name.
+// A point that turns out to be damaged while a collection runs is no longer the one for
+// which another may go.
+func TestPointIsDamagedWhileACollectionRuns(t *testing.T) {
+	onStage(t, func(s *stage) {
+		whole := s.save("disk-0", seedA)
+		before := s.w.names("data/")
+		s.save("disk-0", seedB)
+		s.giveUp(whole)
+		c := s.collector()
+		s.must(c, "send", "collect/")
+		var packs []ivd.PackID
+		for _, name := range s.w.names("data/") {
+			id, err := ivd.ParsePackID(path.Base(string(name)))
+			if err == nil && !slices.Contains(before, name) {
+				packs = append(packs, id)
+			}
+		}
+		if err := s.r.Retire(s.ctx, "a test", packs); err != nil || len(packs) == 0 {
+			t.Fatalf("%v, %v", packs, err)
+		}
+		s.done(c)
+		if _, _, err := s.r.ReadPoint(s.ctx, whole); err != nil {
+			t.Errorf("the last good point: %v", err)
+		}
+	})
+}
+
+// What is not understood below points/, collect/ and retired/ stops a collection, by name.
 func TestUnknownObjectsStopACollection(t *testing.T) {
-	for _, name := range []string{"points/%/vc/disk-0/later", "collect/%/x/future", "collect/%/x/condemned", "collect/%/x/waits", "collect/%/x/done"} {
+	for _, name := range []string{"points/%/vc/disk-0/later", "collect/%/x/future", "collect/%/x/condemned", "collect/%/x/waits", "collect/%/x/done", "retired/%/later"} {
 		onStage(t, func(s *stage) {
 			first := s.save("disk-0", seedA)
 			s.save("disk-0", seedB)

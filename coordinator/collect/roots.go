@@ -12,6 +12,7 @@ import (
 	"ivdmover/coordinator/news"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
 )
 
 // atOnce is how many disks' points are read at once: a page takes up to 32 MiB.
@@ -133,4 +134,17 @@ func (d *reader) noPage(ctx context.Context, id ivd.PointID, why error) (there, 
 // unreadable stops a collection: what the point names is not known.
 func unreadable(err error) error {
 	return &ivd.Error{Kind: ivd.KindOf(err), Err: err, Remedy: "put the object back as it was stored"}
+}
+
+// retired are the packs that make a point no good one. A list of them that cannot be read
+// stops a collection: which point is a disk's last good one is not known then.
+func (c *Collector) retired(ctx context.Context) (*repo.Retired, error) {
+	x, err := c.r.Retired(ctx)
+	if err == nil && len(x.Ignored) > 0 {
+		return nil, &ivd.Error{
+			Kind: ivd.Unmet, Err: fmt.Errorf("%s cannot be read, so that a point which is damaged may count as a disk's last good one", x.Ignored[0]),
+			Remedy: "put the object back as it was stored, or collect with the release of ivd that wrote it",
+		}
+	}
+	return x, err
 }
