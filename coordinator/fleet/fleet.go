@@ -36,9 +36,10 @@ type Fleet struct {
 	issuer issuer
 
 	mu    sync.Mutex
-	beats map[string]pulse // guarded by mu: by the mover's name
-	gone  gone             // guarded by mu
-	keys  map[string]keys  // guarded by mu: of processes, as they are stored
+	beats map[string]pulse     // guarded by mu: by the mover's name
+	gone  gone                 // guarded by mu
+	keys  map[string]keys      // guarded by mu: of processes, as they are stored
+	heard map[string]job.Mover // guarded by mu: each mover's last heartbeat, by its name
 
 	listing sync.Mutex // held while the heartbeats are listed: once for all who ask
 	list    []job.Mover
@@ -57,7 +58,7 @@ func New(q *queue.Queue, now func() time.Time) *Fleet {
 	if now == nil {
 		now = time.Now
 	}
-	return &Fleet{queue: q, now: now, standing: q.StandingMovers(), beats: map[string]pulse{}, keys: map[string]keys{}}
+	return &Fleet{queue: q, now: now, standing: q.StandingMovers(), beats: map[string]pulse{}, keys: map[string]keys{}, heard: map[string]job.Mover{}}
 }
 
 // Handles counts the disks that the movers can hold now which take jobs of a kind.
@@ -144,6 +145,7 @@ func (f *Fleet) silence(movers []job.Mover) []time.Duration {
 			p = pulse{mover: m, since: now}
 		}
 		seen[m.Name], silent[i] = p, now.Sub(p.since)
+		f.heard[m.Name] = m
 	}
 	f.missLocked(now, seen)
 	f.beats = seen

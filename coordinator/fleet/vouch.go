@@ -79,6 +79,15 @@ func (f *Fleet) sealer(ctx context.Context, s job.Seal) (keys, error) {
 		return known, err
 	}
 	m, err := f.queue.Mover(ctx, s.Mover)
+	if ivd.KindOf(err) == ivd.NotFound {
+		// The queue's server keeps heartbeats in memory: one that was started again
+		// has none, and a quick mover ends its job before it sends the next.
+		f.mu.Lock()
+		if last, ok := f.heard[s.Mover]; ok {
+			m, err = last, nil
+		}
+		f.mu.Unlock()
+	}
 	if err == nil && m.Process != s.Process {
 		err = ivd.Errorf(ivd.NotFound, "mover %s has another process now", s.Mover)
 	}

@@ -49,6 +49,32 @@ func TestVouchedWithoutAHeartbeat(t *testing.T) {
 	}
 }
 
+// A queue's server that was started again has no heartbeats; what was heard before
+// counts.
+func TestVouchedAfterTheHeartbeatsAreLost(t *testing.T) {
+	t.Parallel()
+	b := coordtest.New(t)
+	f := fleet.New(b.Queue, nil)
+	public, private, err := ed25519.GenerateKey(nil)
+	b.Must(err)
+	rec := job.Record{Version: job.Version, ID: "j1", Run: "r", Disk: "d", State: job.Done, Batches: 1}
+	b.Must(rec.Sign("m", "first", private))
+	b.Must(b.Queue.Beat(t.Context(), job.Mover{Version: job.Version, Name: "m", Process: "first", VerifyKey: public, Handles: 1}))
+	for n := 0; n == 0; {
+		n, err = f.Handles(t.Context(), job.Backup)
+		b.Must(err)
+	}
+	b.Must(b.Queue.Leave(t.Context(), "m"))
+	if err := fleet.New(b.Queue, nil).Vouched(t.Context(), rec); ivd.KindOf(err) != ivd.Denied {
+		t.Errorf("who has heard nothing: %v", err)
+	}
+	b.Must(f.Vouched(t.Context(), rec))
+	b.Must(rec.Sign("m", "second", private))
+	if err := f.Vouched(t.Context(), rec); ivd.KindOf(err) != ivd.Denied {
+		t.Errorf("another process: %v", err)
+	}
+}
+
 // A warrant is good after the start of the coordinator that gave it is over, and not for
 // ever.
 func TestWarrantsOfEarlierStarts(t *testing.T) {
