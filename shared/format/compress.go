@@ -61,7 +61,9 @@ func Compress(dst, plain []byte, level int) (stored []byte, compression byte) {
 	if level <= 0 {
 		return plain, CompressionNone
 	}
+	raceRead(plain)
 	out := encoderOf(level).EncodeAll(plain, dst[:0])
+	raceWrite(dst[:min(cap(dst), len(out))])
 	if len(out) >= len(plain) {
 		return plain, CompressionNone
 	}
@@ -73,6 +75,8 @@ func decompress(dst, stored []byte) ([]byte, error) {
 	if err := checkZstd(stored, cap(dst)); err != nil {
 		return nil, err
 	}
+	raceRead(stored)
+	raceWrite(dst[:cap(dst)])
 	plain, err := decoder().DecodeAll(stored, dst)
 	if err != nil {
 		return nil, corrupt("zstd: %w", err)
