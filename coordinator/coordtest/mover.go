@@ -64,6 +64,7 @@ func (b *Bench) Mover(name string, changes ...func(*Puppet)) *Puppet {
 		}
 	})
 	group.Go(func() { p.pull(ctx, job.Backup) })
+	group.Go(func() { p.pull(ctx, job.Verify) })
 	if p.Why == "" {
 		group.Go(func() { p.pull(ctx, job.Restore) })
 	}

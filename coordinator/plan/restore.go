@@ -45,6 +45,17 @@ func Restore(template job.Job, t Target) ([]job.Job, error) {
 	return jobs, nil
 }
 
+// Verify makes the jobs that read a point and write nothing: those of a restore to a
+// blank disk.
+func Verify(template job.Job, t Target, how job.VerifySpec) ([]job.Job, error) {
+	t.Blank = true
+	jobs, err := Restore(template, t)
+	for i := range jobs {
+		jobs[i].Kind, jobs[i].Verify = job.Verify, &how
+	}
+	return jobs, err
+}
+
 // withZeros names every page of the disk.
 func withZeros(g ivd.Geometry, named []ivd.PageRef) []ivd.PageRef {
 	all := make([]ivd.PageRef, g.Pages())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/harm"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -42,7 +43,7 @@ func (w *Workflow) spec(ctx context.Context, q Request) (engine.Spec, error) {
 	if p.Partial != nil {
 		return engine.Spec{}, &ivd.Error{Kind: ivd.Unmet, Err: fmt.Errorf("restore point %s is partial: only spans before %d of its disk are done", p.ID, p.Partial.Next), Remedy: "choose another one of `ivd points`"}
 	}
-	if err := w.lost(ctx, p.ID, nil, 0); err != nil {
+	if err := harm.Lost(ctx, w.Repo, p.ID, nil, 0); err != nil {
 		return engine.Spec{}, err
 	}
 	name := q.Name

@@ -98,6 +98,11 @@ func (t *attempt) run(ctx context.Context) error {
 	t.log = t.log.With(telemetry.Attempt(t.record.rec.Attempt))
 	t.log.Info("job started", "kind", t.job.Kind, "name", t.job.Name, "from_span", t.record.rec.Next)
 
+	if t.job.Kind == job.Verify {
+		suspects, err := t.verify(ctx)
+		t.a.hold(false)
+		return t.examine(ctx, suspects, err)
+	}
 	d, err := t.open(ctx)
 	if holder := t.record.rec.Holder; holder != "" && ivd.KindOf(err) == ivd.Locked {
 		return fmt.Errorf("%w, mover %s: %w", errHeld, holder, err)
@@ -315,6 +320,11 @@ func (t *attempt) seal(ctx context.Context, d *disk.Disk, b pipeline.Batch) erro
 		}
 		t.a.hold(false)
 	}
+	return t.store(ctx, b)
+}
+
+// store stores a checkpoint of a job whose disk may be closed.
+func (t *attempt) store(ctx context.Context, b pipeline.Batch) error {
 	if err := t.record.seal(ctx, t.job.Lease, b); err != nil {
 		return err
 	}

@@ -234,10 +234,10 @@ func (w *Worker) until(ctx context.Context, stop <-chan struct{}, stopPulling fu
 // takes are the kinds of job that it takes.
 func (w *Worker) takes() []job.Kind {
 	if w.NoRestore == "" {
-		return []job.Kind{job.Restore, job.Backup}
+		return []job.Kind{job.Restore, job.Backup, job.Verify}
 	}
 	w.Log.Warn("this mover takes no restores: it cannot write", "why", w.NoRestore)
-	return []job.Kind{job.Backup}
+	return []job.Kind{job.Backup, job.Verify}
 }
 
 // begin sends the first heartbeat. It waits for a coordinator that has not set the queue

@@ -9,11 +9,11 @@ import (
 
 // Run is the record of a run that is over, runs/<domain>/<run>: what it was, and
 // which points it committed, so that a catalogue is made of one object a run; or, of a
-// restore, which disks it has made.
+// restore, which disks it has made; or, of a verification, what it has found whole.
 type Run struct {
 	Head
 	ID          ivd.RunID         `json:"run"`
-	Kind        string            `json:"kind"`  // "backup" or "restore"
+	Kind        string            `json:"kind"`  // "backup", "restore" or "verify"
 	State       string            `json:"state"` // "done", "partial", "failed", "cancelled"
 	Policy      string            `json:"policy,omitempty"`
 	Coordinator string            `json:"coordinator"`
@@ -23,6 +23,7 @@ type Run struct {
 	Ended       time.Time         `json:"ended"`
 	Points      []RunPoint        `json:"points"`
 	Restored    []RunRestore      `json:"restored,omitempty"`
+	Verified    []RunVerified     `json:"verified,omitempty"`
 	Failed      []RunFailure      `json:"failed,omitempty"`
 	Forgotten   []ivd.PointID     `json:"forgotten,omitempty"` // points that the run gave up
 	LeftOut     string            `json:"left_out,omitempty"`  // what could not even be listed
@@ -65,14 +66,25 @@ type RunRestore struct {
 	Stats     ivd.Stats       `json:"stats"`
 }
 
-// RunFailure is a disk without a point of the run, or a point that was not restored.
+// RunVerified is a point that the run has read and found whole, as deep as it read.
+type RunVerified struct {
+	Point    ivd.PointID  `json:"point"`
+	Name     string       `json:"name"`  // of the disk that the point is of
+	Depth    string       `json:"depth"` // "structure", "sample" or "whole"
+	Percent  int          `json:"percent,omitempty"`
+	Geometry ivd.Geometry `json:"geometry"`
+	Stats    ivd.Stats    `json:"stats"`
+}
+
+// RunFailure is a disk without a point of the run, or a point that was not restored, or
+// not found whole.
 type RunFailure struct {
 	Source ivd.SourceID `json:"source"` // of a restore: where the new disk was to be
 	Disk   ivd.DiskID   `json:"disk"`
 	Name   string       `json:"name"`
 	State  string       `json:"state"` // "failed" or "cancelled"
 	Reason string       `json:"reason,omitempty"`
-	Point  ivd.PointID  `json:"point,omitempty"` // of a restore
+	Point  ivd.PointID  `json:"point,omitempty"` // of a restore or a verification
 }
 
 // Encode is the run's object.
@@ -99,7 +111,7 @@ func DecodeRun(b []byte, at At) (Run, error) {
 }
 
 func (r Run) check() error {
-	if err := known("kind", r.Kind, "backup", "restore"); err != nil {
+	if err := known("kind", r.Kind, "backup", "restore", "verify"); err != nil {
 		return err
 	}
 	if err := known("state", r.State, "done", "partial", "failed", "cancelled"); err != nil {
@@ -111,6 +123,11 @@ func (r Run) check() error {
 	for _, id := range r.Forgotten {
 		if _, err := ivd.ParsePointID(string(id)); err != nil || id.Domain() != r.Domain {
 			return corrupt("it has forgotten %q, which is no point of its domain", id)
+		}
+	}
+	for _, v := range r.Verified {
+		if err := known("depth", v.Depth, "structure", "sample", "whole"); err != nil {
+			return err
 		}
 	}
 	for _, p := range r.Points {

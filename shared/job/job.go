@@ -24,6 +24,7 @@ type Kind string
 const (
 	Backup  Kind = "backup"
 	Restore Kind = "restore"
+	Verify  Kind = "verify"
 )
 
 // Class is a placement class: a set of datastores that the same movers reach by
@@ -44,7 +45,7 @@ type Job struct {
 	Lease      ivd.LeaseID  `json:"-"`               // under which it is done, as its record says: a run may outlive a lease; empty where a restore reads without one
 	Repository string       `json:"repository"`      // its id; a mover of another repository gives the job back
 	Root       ivd.KeyID    `json:"root,omitzero"`   // of an encrypted repository: its root key; zero: the repository is plain
-	Disk       Disk         `json:"disk"`            // read from for a backup, written to for a restore
+	Disk       Disk         `json:"disk"`            // read from for a backup, written to for a restore; of a verification, which opens none, its item
 	Under      ivd.DiskID   `json:"under,omitempty"` // by what its record is found, where the run has another disk of the same id, of another source
 	Name       string       `json:"name"`            // the disk's name, for people
 	Geometry   ivd.Geometry `json:"geometry"`
@@ -53,7 +54,8 @@ type Job struct {
 	Identity string       `json:"identity,omitempty"`
 	Allows   *Allows      `json:"allows,omitempty"` // nil: nothing is known that bears on the transport
 	Backup   *BackupSpec  `json:"backup,omitempty"`
-	Restore  *RestoreSpec `json:"restore,omitempty"`
+	Restore  *RestoreSpec `json:"restore,omitempty"` // of a verification of a point: what is read of it
+	Verify   *VerifySpec  `json:"verify,omitempty"`
 }
 
 // Key is by what the job's record is found beside run and id: the disk's id, unless the

@@ -22,7 +22,7 @@ const (
 )
 
 // kinds are all kinds of job; each has one durable consumer of its name.
-var kinds = []job.Kind{job.Backup, job.Restore}
+var kinds = []job.Kind{job.Backup, job.Restore, job.Verify}
 
 // A job's subject is ivd.job.<kind>.<class>.<run>.<disk>.<job>: the first four
 // tokens place it, the others let a run's jobs be withdrawn in one request.

@@ -1,0 +1,87 @@
+// Package harm is what a coordinator makes of the damage that movers find while they
+// read restore points: packs are retired that it finds damaged itself, and the failure
+// says what of the point is lost, by disk and byte range.
+//
+// It promises to retire nothing on a mover's word alone: the coordinator, another host,
+// reads each pack whole, and what only the mover finds wrong is the mover's trouble. It
+// knows the repository, and nothing of runs.
+package harm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"ivdmover/coordinator/catalogue"
+	"ivdmover/shared/damage"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/telemetry"
+)
+
+// Explain has the packs retired that a job has found damaged, and says what of the point
+// that it read is lost. It returns the item's failure: the one it is given, or one that
+// says more.
+func Explain(ctx context.Context, r *repo.Repository, log *slog.Logger, point ivd.PointID, rec job.Record, failure error) error {
+	if len(rec.Damaged) == 0 {
+		return failure
+	}
+	c, err := damage.Retire(ctx, r, "mover "+rec.Mover+", in run "+string(rec.Run), rec.Damaged)
+	for _, d := range c.Damaged {
+		log.Error("pack is damaged: restore points that need it are, too; see `ivd points --check`", "pack", damage.Name(r, d), "why", d.Why)
+	}
+	if err != nil {
+		log.Warn("storing which packs are damaged failed: backups may still build on them", telemetry.Err(err))
+	} else if len(c.Damaged) == 0 {
+		return &ivd.Error{
+			Kind: ivd.Permanent, Err: fmt.Errorf("mover %s reads packs as damaged that are whole when the coordinator reads them: %w", rec.Mover, failure),
+			Remedy: "run it again on another mover, and look at this one's memory and network",
+		}
+	}
+	err = Lost(ctx, r, point, c.Damaged, rec.Unread)
+	if err != nil && ivd.KindOf(err) == ivd.Corrupt {
+		return err
+	}
+	if err != nil {
+		log.Warn("finding out what of the restore point is lost failed", telemetry.Err(err))
+	}
+	return failure
+}
+
+// Lost is an error of kind Corrupt where something of a point cannot be read that
+// lies in packs which are retired, or in these: it says which ranges, and of how much of
+// the disk nobody has looked.
+func Lost(ctx context.Context, r *repo.Repository, id ivd.PointID, also []ivd.Damage, unread int64) error {
+	p, _, err := r.ReadPoint(ctx, id)
+	if err != nil {
+		return err
+	}
+	bad := map[ivd.PackID]bool{}
+	for _, d := range also {
+		bad[d.Pack] = true
+	}
+	retired, err := r.Retired(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pack := range retired.Packs() {
+		bad[pack] = true
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	loss, err := damage.Of(ctx, r, p, func(pack ivd.PackID) bool { return bad[pack] })
+	if err != nil || len(loss.Ranges) == 0 {
+		return err
+	}
+	rest := ""
+	if unread > 0 {
+		rest = fmt.Sprintf("; of %s of its disk it is not known, since not all was looked at", telemetry.Bytes(unread))
+	}
+	return &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("restore point %s of %s is damaged: lost are %s of its disk, chunks: %d, bytes %s; packs that are missing or wrong: %d%s",
+		catalogue.Short(p.ID), p.Disk.Name, telemetry.Bytes(loss.Bytes()), loss.Chunks(p.Geometry), loss, len(loss.Packs), rest), Remedy: elsewhere}
+}
+
+// elsewhere is the remedy where a point is damaged.
+const elsewhere = "restore a point that `ivd points --check` does not call damaged; the disk's next backup stores anew what was lost, as far as the disk has it"

@@ -1,0 +1,248 @@
+// Package verify is the workflow of a verification: restore points are read on the
+// movers, as a restore reads them, and nothing is written to any disk.
+//
+// What it promises: a point counts as whole only where each of its jobs has read all that
+// it was to read, and no pack that it needs is retired; what movers find damaged is
+// retired only once the coordinator has found it so itself, and the failure says what of
+// the disk is lost. It reads under a lease, as a restore does, and goes on after a
+// restart from what its jobs have read.
+//
+// It knows the repository, and no vCenter: a point is verified whose disk, or whose
+// vCenter, is gone.
+package verify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/engine"
+	"ivdmover/coordinator/harm"
+	"ivdmover/coordinator/plan"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
+)
+
+// Kind is that of its runs.
+const Kind engine.Kind = "verify"
+
+// Deps are what the workflow works with. It owns none of them.
+type Deps struct {
+	Repo *repo.Repository
+	Runs Runs
+	Log  *slog.Logger
+}
+
+// Runs stores the records of runs that are over.
+type Runs interface {
+	PutRun(ctx context.Context, run format.Run) error
+}
+
+// Workflow verifies restore points.
+type Workflow struct{ Deps }
+
+// New makes the workflow.
+func New(d Deps) *Workflow { return &Workflow{d} }
+
+// Check is what a verification keeps of an item, which is one point.
+type Check struct {
+	Point    ivd.PointID    `json:"point"`
+	Name     string         `json:"name"` // of the disk that the point is of
+	Geometry ivd.Geometry   `json:"geometry"`
+	How      job.VerifySpec `json:"how"`
+}
+
+// archive stands for the source where jobs name disks: an item reads the repository, and
+// is known by its key.
+const archive ivd.SourceID = "repository"
+
+// KeyOf is the key of the item that reads a point: the Sum of its long name begins so.
+func KeyOf(id ivd.PointID) engine.ItemKey {
+	return engine.ItemKey(format.Sum([]byte(id)).String()[:32])
+}
+
+// reading is what the jobs of an item have in place of a disk.
+func reading(key engine.ItemKey) ivd.DiskRef {
+	return ivd.NewDiskRef(archive, "", ivd.DiskID(key))
+}
+
+// LeaseKind is that of its runs.
+func (w *Workflow) LeaseKind() format.LeaseKind { return repo.ReadLease }
+
+// Concluded reports whether the repository has a run's summary.
+func (w *Workflow) Concluded(ctx context.Context, run ivd.RunID) (bool, error) {
+	return w.Repo.HasRun(ctx, run)
+}
+
+// Reads is the point that an item reads.
+func (w *Workflow) Reads(it engine.Item) (ivd.PointID, error) {
+	var c Check
+	err := it.Decode(&c)
+	return c.Point, err
+}
+
+// Tokens are a slot of the fleet for each item, and the item itself.
+func (w *Workflow) Tokens(items []engine.Item) (tokens []admit.Token, err error) {
+	for _, it := range items {
+		ref := reading(it.Key)
+		tokens = append(tokens, admit.Slot(), admit.Disk(ref.Source(), ref.ID()))
+	}
+	return tokens, nil
+}
+
+// Prepare has nothing to do: no disk is touched.
+func (w *Workflow) Prepare(context.Context, *engine.Group) error { return nil }
+
+// Plan reads the point under the run's lease (COLLECT R1), and cuts what is to be read
+// into jobs.
+func (w *Workflow) Plan(ctx context.Context, g *engine.Group, t *engine.Task) ([]job.Job, error) {
+	var c Check
+	if err := t.Item().Decode(&c); err != nil {
+		return nil, err
+	}
+	p, err := w.Repo.PointForReading(ctx, g.Lease().ID, c.Point)
+	if err != nil {
+		return nil, err
+	}
+	template := job.Job{Disk: job.Disk{Ref: reading(t.Item().Key)}, Name: c.Name}
+	return plan.Verify(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages}, c.How)
+}
+
+// Finish refuses a point of which a job is not done, or a pack is retired.
+func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.ItemKey][]job.Record) error {
+	for _, t := range g.Tasks {
+		it := t.Item()
+		if err := allDone(it.Jobs, done[it.Key]); err != nil {
+			return err
+		}
+		point, err := w.Reads(it)
+		if err == nil {
+			err = harm.Lost(ctx, w.Repo, point, nil, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allDone wants a record of each job, which says that it is done.
+func allDone(jobs []ivd.JobID, recs []job.Record) error {
+	if len(recs) != len(jobs) {
+		return ivd.Errorf(ivd.Permanent, "%d of %d jobs have a record at the end", len(recs), len(jobs))
+	}
+	for _, rec := range recs {
+		if rec.State != job.Done {
+			return ivd.Errorf(ivd.Permanent, "job %s is %s at the end", rec.ID, rec.State)
+		}
+	}
+	return nil
+}
+
+// GoesOn is so where a job has found damage: the others look at what they read, so that
+// all that the point has lost is known at once.
+func (w *Workflow) GoesOn(failed job.Record) bool { return len(failed.Damaged) > 0 }
+
+// Explain has the packs retired that a job has found damaged, and says what of its
+// point is lost.
+func (w *Workflow) Explain(ctx context.Context, t *engine.Task, rec job.Record, failure error) error {
+	point, err := w.Reads(t.Item())
+	if err != nil {
+		return failure
+	}
+	return harm.Explain(ctx, w.Repo, t.Log(), point, rec, failure)
+}
+
+// Conclude stores the run's summary in the repository: what was read when, and how deep.
+func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
+	r := format.Run{
+		ID: v.ID, Kind: string(v.Kind), State: string(v.State), Coordinator: v.Owner,
+		Lease: v.Lease, Started: v.Created.UTC(), Ended: v.Ended.UTC(),
+	}
+	if v.Failure != nil {
+		r.LeftOut = v.Failure.Message
+	}
+	for _, it := range v.Items {
+		var c Check
+		if it.Decode(&c) != nil { // it has failed for that, and says so: no more than its key is known
+			c = Check{}
+		}
+		if it.Result == engine.Done {
+			r.Verified = append(r.Verified, format.RunVerified{
+				Point: c.Point, Name: c.Name, Depth: string(c.How.Depth), Percent: c.How.Percent, Geometry: c.Geometry, Stats: it.Stats,
+			})
+			continue
+		}
+		f := format.RunFailure{Name: c.Name, State: string(engine.Failed), Point: c.Point}
+		if c.Point != "" {
+			f.Source, f.Disk = c.Point.Source(), c.Point.Disk()
+		}
+		if it.Result == engine.Cancelled {
+			f.State = string(engine.Cancelled)
+		}
+		if it.Failure != nil {
+			f.Reason = it.Failure.Message
+		}
+		r.Failed = append(r.Failed, f)
+	}
+	return w.Runs.PutRun(ctx, r)
+}
+
+// Request asks for points to be verified.
+type Request struct {
+	Points []ivd.PointID // each once
+	How    job.VerifySpec
+}
+
+// Run checks a request and makes the run that verifies its points.
+func (w *Workflow) Run(ctx context.Context, q Request) (s engine.Spec, err error) {
+	err = engine.Soon(ctx, func(ctx context.Context) error {
+		s, err = w.spec(ctx, q)
+		return err
+	})
+	return s, err
+}
+
+func (w *Workflow) spec(ctx context.Context, q Request) (engine.Spec, error) {
+	if err := checkHow(q.How); err != nil {
+		return engine.Spec{}, err
+	}
+	if q.How.Depth != job.Structure {
+		if err := w.Repo.OpensChunks(); err != nil {
+			return engine.Spec{}, err
+		}
+	}
+	s := engine.Spec{Kind: Kind, Lease: format.ReadLease}
+	known := map[ivd.PointID]bool{}
+	for _, id := range q.Points {
+		if known[id] {
+			continue
+		}
+		known[id] = true
+		p, _, err := w.Repo.ReadPoint(ctx, id)
+		if ivd.KindOf(err) == ivd.NotFound {
+			err = &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", id), Remedy: "`ivd points` lists them"}
+		}
+		if err != nil {
+			return engine.Spec{}, err
+		}
+		s.Items = append(s.Items, engine.ItemSpec{Key: KeyOf(id), Body: Check{Point: id, Name: p.Disk.Name, Geometry: p.Geometry, How: q.How}})
+	}
+	if len(s.Items) == 0 {
+		return engine.Spec{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("there is no restore point to verify"), Remedy: "`ivd points` lists them"}
+	}
+	return s, nil
+}
+
+func checkHow(how job.VerifySpec) error {
+	switch {
+	case how.Depth == job.Sample && (how.Percent < 1 || how.Percent > 100):
+		return ivd.Errorf(ivd.Invalid, "a sample of %d%%: want 1 to 100", how.Percent)
+	case how.Depth == job.Sample, (how.Depth == job.Structure || how.Depth == job.Whole) && how.Percent == 0:
+		return nil
+	}
+	return ivd.Errorf(ivd.Invalid, "no depth of a verification: %q, with a sample of %d%%", how.Depth, how.Percent)
+}
