@@ -40,6 +40,7 @@ const DefaultServer = "http://" + DefaultListen
 type Runs interface {
 	StartBackup(ctx context.Context, r BackupRequest) (Run, error)
 	StartRestore(ctx context.Context, r RestoreRequest) (Run, error)
+	StartVerify(ctx context.Context, r VerifyRequest) (Run, error)
 	Cancel(ctx context.Context, id ivd.RunID) error
 	Run(ctx context.Context, id ivd.RunID) (Run, error)
 	Runs(ctx context.Context) ([]Run, error)

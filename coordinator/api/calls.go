@@ -45,6 +45,11 @@ func (c *Client) Restore(ctx context.Context, r RestoreRequest) (Run, error) {
 	return call[Run](ctx, c, http.MethodPost, root+"/restores", nil, r)
 }
 
+// Verify starts a verification.
+func (c *Client) Verify(ctx context.Context, r VerifyRequest) (Run, error) {
+	return call[Run](ctx, c, http.MethodPost, root+"/verifications", nil, r)
+}
+
 // Runs lists the runs that the coordinator knows, the newest first.
 func (c *Client) Runs(ctx context.Context) ([]Run, error) {
 	return callAll[Run](ctx, c, root+"/runs")

@@ -34,6 +34,7 @@ func (h *handler) routes() http.Handler {
 	post("/snapshots/{id}/delete", h.deleteSnapshot)
 	post("/backups", h.startBackup)
 	post("/restores", h.startRestore)
+	post("/verifications", h.startVerify)
 	get("/runs", h.runs)
 	get("/runs/{id}", h.run)
 	get("/runs/{id}/disks", h.runDisks)

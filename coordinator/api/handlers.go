@@ -137,6 +137,36 @@ func (h *handler) startRestore(w http.ResponseWriter, r *http.Request) {
 	started(w, r, h.rooms.Runs.StartRestore, request)
 }
 
+func (h *handler) startVerify(w http.ResponseWriter, r *http.Request) {
+	var request VerifyRequest
+	err := read(w, r, &request)
+	if err == nil {
+		err = request.check()
+	}
+	for i := 0; err == nil && i < len(request.Points); i++ {
+		request.Points[i], err = h.rooms.Archive.Resolve(r.Context(), string(request.Points[i]))
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	started(w, r, h.rooms.Runs.StartVerify, request)
+}
+
+// check wants points to be named in exactly one way.
+func (r VerifyRequest) check() error {
+	ways := 0
+	for _, named := range []bool{r.All, r.Policy != "", r.Disk != "", len(r.Points) > 0} {
+		if named {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return ivd.Errorf(ivd.Invalid, "a verification is of all points, of a policy's, of a disk's, or of some: exactly one of them")
+	}
+	return nil
+}
+
 // started starts a run and answers with it; it goes on after the answer.
 func started[T any](w http.ResponseWriter, r *http.Request, start func(context.Context, T) (Run, error), request T) {
 	run, err := start(r.Context(), request)

@@ -62,7 +62,8 @@ const (
 	Ended   = "ended"
 )
 
-// RunDisk is one disk of a run. Of a restore it is the new disk. Of one that is unread
+// RunDisk is one disk of a run. Of a restore it is the new disk, of a verification one
+// point of the disk. Of one that is unread
 // only its key is known.
 type RunDisk struct {
 	Key         string          `json:"key"`          // its name within the run
@@ -84,7 +85,10 @@ type RunDisk struct {
 	Parent ivd.PointID `json:"parent,omitempty"`
 	Point  ivd.PointID `json:"point,omitempty"` // of a backup; it exists when the result is done
 
-	From   ivd.PointID `json:"from,omitempty"`   // of a restore
+	Depth   job.Depth `json:"depth,omitempty"` // of a verification
+	Percent int       `json:"percent,omitempty"`
+
+	From   ivd.PointID `json:"from,omitempty"`   // of a restore or a verification: what is read
 	Target string      `json:"target,omitempty"` // the new disk's final name
 
 	Retries    int           `json:"retries,omitempty"`
@@ -118,6 +122,18 @@ type BackupRequest struct {
 	Disks   []string `json:"disks,omitempty"`   // each by its id, the beginning of one, or a name that no other disk has; of a vCenter as VCENTER/DISK
 	VCenter string   `json:"vcenter,omitempty"` // only its disks, by its name in the configuration; empty: of any
 	Full    bool     `json:"full,omitempty"`    // read all that is allocated, whatever changed
+}
+
+// VerifyRequest asks for restore points to be read and checked: all that are offered for
+// restore, those of a policy, those of a disk, or some that are named: exactly one of the
+// four.
+type VerifyRequest struct {
+	All     bool          `json:"all,omitempty"`
+	Policy  string        `json:"policy,omitempty"`
+	Disk    string        `json:"disk,omitempty"` // by its id or its name; of a vCenter as VCENTER/DISK
+	Points  []ivd.PointID `json:"points,omitempty"`
+	Depth   job.Depth     `json:"depth"`
+	Percent int           `json:"percent,omitempty"` // of a sample
 }
 
 // RestoreRequest asks for a point to be restored to a new disk.

@@ -113,7 +113,7 @@ disks failed, or a list lacks what is named below it.`,
 		&cobra.Group{ID: groupHost, Title: "Setting up:"},
 		&cobra.Group{ID: groupTry, Title: "Trying it out:"},
 	)
-	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.point(), a.restore(), a.forget(), a.pin(), a.unpin(), a.hold(), a.release(), a.movers(), a.snapshots(), a.collect())
+	group(root, groupDaily, a.disks(), a.backup(), a.runs(), a.run(), a.points(), a.point(), a.restore(), a.verify(), a.forget(), a.pin(), a.unpin(), a.hold(), a.release(), a.movers(), a.snapshots(), a.collect())
 	group(root, groupHost, a.serve(), a.repo(), a.config(), a.version(), completion(), a.man())
 	group(root, groupTry, a.lab(), a.demo())
 	root.SetHelpCommand(help())

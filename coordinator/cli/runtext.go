@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/ivd"
@@ -24,9 +25,14 @@ func writeRun(w io.Writer, v api.RunDetail) error {
 		return nil
 	}
 	fmt.Fprintln(w)
-	t := backupDisks(v)
-	if v.Kind == job.Restore {
+	var t *text.Table
+	switch v.Kind {
+	case job.Restore:
 		t = restoreDisks(v)
+	case job.Verify:
+		t = verifiedPoints(v)
+	default:
+		t = backupDisks(v)
 	}
 	if err := t.Write(w); err != nil {
 		return err
@@ -94,6 +100,9 @@ func runFacts(v api.RunDetail) []fact {
 	if v.Kind == job.Restore {
 		return append(facts, fact{"written", telemetry.Bytes(s.WrittenBytes)})
 	}
+	if v.Kind == job.Verify {
+		return append(facts, fact{"read", telemetry.Bytes(s.ReadBytes) + ", and checked"})
+	}
 	asked := ""
 	if s.Asked > 0 {
 		asked = fmt.Sprintf("%d requests for packs that were built on", s.Asked)
@@ -142,6 +151,25 @@ func restoreDisks(v api.RunDetail) *text.Table {
 			continue
 		}
 		t.Row(string(d.ID), nameOf(d), stateOf(d), capacity(d), telemetry.Bytes(d.Stats.WrittenBytes), took(d.Started, d.Ended), strings.Join(d.Transports, ","), strings.Join(d.Movers, ","))
+	}
+	return t
+}
+
+func verifiedPoints(v api.RunDetail) *text.Table {
+	t := &text.Table{Columns: []text.Column{
+		text.Left("POINT"), text.Left("NAME"), text.Left("VCENTER"), text.Left("STATE"), text.Left("DEPTH"), text.Right("CAPACITY"), text.Right("READ"), text.Right("TOOK"), text.Left("ON"),
+	}}
+	several := several(v.Disks, func(d api.RunDisk) string { return d.VCenter })
+	for _, d := range v.Disks {
+		if d.Unread != nil {
+			t.Row("?", d.Key, "", "?", "?", "?", "?", "?")
+			continue
+		}
+		depth := string(d.Depth)
+		if d.Percent > 0 {
+			depth += fmt.Sprintf(" of %d%%", d.Percent)
+		}
+		t.Row(catalogue.Short(d.From), d.Name, several(d), stateOf(d), depth, capacity(d), telemetry.Bytes(d.Stats.ReadBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
 	}
 	return t
 }

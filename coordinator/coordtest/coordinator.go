@@ -24,6 +24,7 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/login"
 	"ivdmover/coordinator/restore"
+	"ivdmover/coordinator/verify"
 	"ivdmover/coordinator/witness"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -41,6 +42,7 @@ type Coordinator struct {
 	Engine  *engine.Engine
 	Backup  *backup.Workflow
 	Restore *restore.Workflow
+	Verify  *verify.Workflow
 	Doctors *examine.Room
 	Heads   *heads.Keeper
 	Logins  *login.Desk
@@ -75,12 +77,13 @@ func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coor
 	c.Forget = &forget.Room{Repo: b.Repo, Catalogue: catalogue.New(b.Repo), Log: log}
 	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Retention: c.Forget, Log: log})
 	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
+	c.Verify = verify.New(verify.Deps{Repo: b.Repo, Runs: c.Heads, Log: log})
 	c.Doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Leases: b.Repo, Here: backup.Here(b.Repo), Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Engine = engine.New(engine.Deps{
 		Queue: c.Queue, Leases: leases{heads.Guard{Repository: b.Repo, Keeper: c.Heads}, c.Clock}, Ledger: c.Ledger, Fleet: c.Fleet, Witness: witness.At(filepath.Join(b.StateDir, instance)),
-		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: c.Backup, restore.Kind: c.Restore},
+		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: c.Backup, restore.Kind: c.Restore, verify.Kind: c.Verify},
 		Instance:  instance, Log: log, Now: c.Clock.Now,
 	})
 	c.Logins = &login.Desk{Sources: sources, Runs: c.Engine, Fleet: c.Fleet, Log: log}

@@ -18,6 +18,7 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/login"
 	"ivdmover/coordinator/restore"
+	"ivdmover/coordinator/verify"
 	"ivdmover/coordinator/witness"
 	"ivdmover/shared/config"
 	"ivdmover/shared/queue"
@@ -34,6 +35,7 @@ type house struct {
 	engine  *engine.Engine
 	backup  *backup.Workflow
 	restore *restore.Workflow
+	verify  *verify.Workflow
 	logins  *login.Desk
 	keys    *custody.Desk
 	doctors *examine.Room
@@ -58,13 +60,14 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 		Repo: r, Runs: h.heads, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Retention: h.forget, Log: log,
 	})
 	h.restore = restore.New(restore.Deps{Repo: r, Runs: h.heads, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
+	h.verify = verify.New(verify.Deps{Repo: r, Runs: h.heads, Log: log})
 	h.doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: l, Fleet: h.fleet, Leases: r, Here: backup.Here(r), Silent: fleet.SilentMover, Instance: instance,
 		SnapshotAge: h.snapshotAge, Log: log,
 	})
 	h.engine = engine.New(engine.Deps{
 		Queue: q, Leases: heads.Guard{Repository: r, Keeper: h.heads}, Ledger: l, Fleet: h.fleet, Witness: witness.At(filepath.Join(cfg.StateDir, "under-way")),
-		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: h.backup, restore.Kind: h.restore},
+		Workflows: map[engine.Kind]engine.Workflow{backup.Kind: h.backup, restore.Kind: h.restore, verify.Kind: h.verify},
 		Instance:  instance, Log: log,
 	})
 	for _, v := range sources.All() {

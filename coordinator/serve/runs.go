@@ -13,6 +13,7 @@ import (
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/inventory"
 	"ivdmover/coordinator/restore"
+	"ivdmover/coordinator/verify"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 	"ivdmover/shared/keys"
@@ -77,6 +78,44 @@ func (r *runs) StartRestore(ctx context.Context, q api.RestoreRequest) (api.Run,
 		err = &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "if nobody collects from the repository meanwhile, restore with --no-lease"}
 	}
 	return v, err
+}
+
+// StartVerify begins a verification.
+func (r *runs) StartVerify(ctx context.Context, q api.VerifyRequest) (api.Run, error) {
+	points, err := r.pointsOf(ctx, q)
+	if err != nil {
+		return api.Run{}, err
+	}
+	s, err := r.house.verify.Run(ctx, verify.Request{Points: points, How: job.VerifySpec{Depth: q.Depth, Percent: q.Percent}})
+	return r.begin(ctx, s, err)
+}
+
+// pointsOf are those that a request means. One that is not named is left out where it is
+// not offered for restore.
+func (r *runs) pointsOf(ctx context.Context, q api.VerifyRequest) ([]ivd.PointID, error) {
+	if len(q.Points) > 0 {
+		return q.Points, nil
+	}
+	var known []catalogue.Point
+	var err error
+	if q.Disk != "" {
+		known, err = r.house.points.OfDisk(ctx, q.Disk, r.label)
+	} else {
+		known, err = r.house.points.Points(ctx, catalogue.Disk{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	var points []ivd.PointID
+	for _, p := range known {
+		switch {
+		case p.Failure != nil: // one that cannot be read is the gravest of all
+			return nil, fmt.Errorf("restore point %s: %w", p.Short, p.Failure.Err())
+		case p.Offered() && (q.Policy == "" || p.Policy == q.Policy):
+			points = append(points, p.ID)
+		}
+	}
+	return points, nil
 }
 
 func (r *runs) begin(ctx context.Context, s engine.Spec, err error) (api.Run, error) {
@@ -209,11 +248,23 @@ func (r *runs) disk(kind engine.Kind, it engine.ItemView) api.RunDisk {
 			r.place(&out, d.Ref, d.Name, d.Datastore, d.Geometry)
 			out.From, out.Target = d.From, d.Target
 		}
+	case verify.Kind:
+		var c verify.Check
+		if it.Decode(&c) == nil {
+			verified(&out, c.Point, c.Name, r.label, c.Geometry)
+			out.Depth, out.Percent = c.How.Depth, c.How.Percent
+		}
 	}
 	if it.Pending != "" {
 		out.Note = strings.TrimPrefix(out.Note+"; "+pending+it.Pending, "; ")
 	}
 	return out
+}
+
+// verified says of which disk a point is that is read.
+func verified(out *api.RunDisk, id ivd.PointID, name string, label catalogue.Label, g ivd.Geometry) {
+	out.ID, out.Name, out.VCenter, out.From = id.Disk(), name, label(id.Source()), id
+	out.Capacity, out.ChunkSize = g.Capacity, g.ChunkSize
 }
 
 // pending begins the note of a disk that has ended with something to undo.

@@ -10,6 +10,8 @@ import (
 	"ivdmover/coordinator/api"
 	"ivdmover/coordinator/backup"
 	"ivdmover/coordinator/catalogue"
+	"ivdmover/coordinator/restore"
+	"ivdmover/coordinator/verify"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
@@ -98,7 +100,7 @@ func (s *summaries) others(ctx context.Context, known map[ivd.RunID]bool, most i
 func runOfSummary(r format.Run) api.Run {
 	out := api.Run{
 		ID: r.ID, Kind: job.Kind(r.Kind), Policy: r.Policy, State: api.State(r.State), Created: r.Started, Ended: r.Ended, Owner: r.Coordinator,
-		Counts: api.Counts{Disks: len(r.Points) + len(r.Restored) + len(r.Failed), Done: len(r.Points) + len(r.Restored)},
+		Counts: api.Counts{Disks: len(r.Points) + len(r.Restored) + len(r.Verified) + len(r.Failed), Done: len(r.Points) + len(r.Restored) + len(r.Verified)},
 	}
 	if r.LeftOut != "" {
 		out.Failure = &ivd.Failure{Message: r.LeftOut}
@@ -107,6 +109,9 @@ func runOfSummary(r format.Run) api.Run {
 		out.Stats.Add(p.Stats)
 	}
 	for _, x := range r.Restored {
+		out.Stats.Add(x.Stats)
+	}
+	for _, x := range r.Verified {
 		out.Stats.Add(x.Stats)
 	}
 	for _, f := range r.Failed {
@@ -140,7 +145,7 @@ func disksOfSummary(r format.Run, label catalogue.Label) []api.RunDisk {
 	for _, f := range r.Failed {
 		names = append(names, catalogue.Disk{Source: f.Source, ID: f.Disk})
 		d := api.RunDisk{ID: f.Disk, Name: f.Name, VCenter: label(f.Source), Step: api.Ended, Result: api.State(f.State), From: f.Point}
-		if f.Point != "" { // the new disk is gone, or was never there
+		if f.Point != "" && r.Kind == string(restore.Kind) { // the new disk is gone, or was never there
 			d.ID = ""
 		}
 		if f.Reason != "" {
@@ -151,6 +156,25 @@ func disksOfSummary(r format.Run, label catalogue.Label) []api.RunDisk {
 	for i, key := range backup.Keys(names) {
 		disks[i].Key = string(key)
 	}
+	if r.Kind == string(verify.Kind) {
+		disks = pointsOfSummary(r, disks, label)
+	}
 	slices.SortFunc(disks, func(a, b api.RunDisk) int { return strings.Compare(a.Key, b.Key) })
 	return disks
+}
+
+// pointsOfSummary are those of a verification: several may be of one disk. Failed are
+// the disks of those that it has not found whole.
+func pointsOfSummary(r format.Run, failed []api.RunDisk, label catalogue.Label) []api.RunDisk {
+	var points []api.RunDisk
+	for _, x := range r.Verified {
+		d := api.RunDisk{Step: api.Ended, Result: api.Done, Depth: job.Depth(x.Depth), Percent: x.Percent, Stats: x.Stats}
+		verified(&d, x.Point, x.Name, label, x.Geometry)
+		points = append(points, d)
+	}
+	points = append(points, failed...)
+	for i := range points {
+		points[i].Key = string(verify.KeyOf(points[i].From))
+	}
+	return points
 }

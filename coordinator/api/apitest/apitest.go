@@ -35,14 +35,15 @@ type Rooms struct {
 	Slow         string        // when set, what changes or checks something tells this, and goes on until nobody waits
 	Next         api.RunDetail // what a start makes; its kind and request are filled in
 
-	mu       sync.Mutex
-	runs     map[ivd.RunID]api.RunDetail // guarded by mu
-	changed  chan struct{}               // guarded by mu; closed at every change
-	Backups  []api.BackupRequest         // guarded by mu; what was asked for
-	Restores []api.RestoreRequest        // guarded by mu
-	Forgets  []api.ForgetRequest         // guarded by mu
-	Keeps    []api.KeepRequest           // guarded by mu
-	asked    map[ivd.RunID]chan bool     // guarded by mu; closed by the first Watch of a run
+	mu            sync.Mutex
+	runs          map[ivd.RunID]api.RunDetail // guarded by mu
+	changed       chan struct{}               // guarded by mu; closed at every change
+	Backups       []api.BackupRequest         // guarded by mu; what was asked for
+	Restores      []api.RestoreRequest        // guarded by mu
+	Verifications []api.VerifyRequest
+	Forgets       []api.ForgetRequest     // guarded by mu
+	Keeps         []api.KeepRequest       // guarded by mu
+	asked         map[ivd.RunID]chan bool // guarded by mu; closed by the first Watch of a run
 }
 
 // slow waits as long as somebody waits for it, where it is set.
@@ -147,6 +148,23 @@ func (f *Rooms) StartRestore(ctx context.Context, r api.RestoreRequest) (api.Run
 	v.Kind = job.Restore
 	f.mu.Lock()
 	f.Restores = append(f.Restores, r)
+	f.mu.Unlock()
+	f.Put(v)
+	return v.Run, nil
+}
+
+// StartVerify notes the request and makes the next run.
+func (f *Rooms) StartVerify(ctx context.Context, r api.VerifyRequest) (api.Run, error) {
+	if err := f.slow(ctx); err != nil {
+		return api.Run{}, err
+	}
+	if f.Err != nil {
+		return api.Run{}, f.Err
+	}
+	v := f.Next
+	v.Kind = job.Verify
+	f.mu.Lock()
+	f.Verifications = append(f.Verifications, r)
 	f.mu.Unlock()
 	f.Put(v)
 	return v.Run, nil

@@ -24,6 +24,8 @@ func end(kind job.Kind, d api.RunDisk) string {
 		line += ": " + Failure(d.Failure)
 	case kind == job.Restore:
 		line += fmt.Sprintf(", %s of %s written", telemetry.Bytes(d.Stats.WrittenBytes), telemetry.Bytes(d.Capacity))
+	case kind == job.Verify:
+		line += fmt.Sprintf(", %s of %s read and checked", telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Capacity))
 	default:
 		line += fmt.Sprintf(", %s of %s read, %s stored", telemetry.Bytes(d.Stats.ReadBytes), telemetry.Bytes(d.Capacity), telemetry.Bytes(d.Stats.StoredBytes))
 	}
@@ -56,16 +58,23 @@ func (p *Progress) summary(v api.RunDetail) string {
 			}
 		}
 	}
-	s := fmt.Sprintf("%d of %d disks ended", over, len(v.Disks))
+	what := "disks"
+	if v.Kind == job.Verify {
+		what = "points"
+	}
+	s := fmt.Sprintf("%d of %d %s ended", over, len(v.Disks), what)
 	if failed > 0 {
 		s += fmt.Sprintf(", %d not done", failed)
 	}
 	if capacity > 0 {
 		s += fmt.Sprintf(", %d%%", text.Percent(covered, capacity))
 	}
-	if v.Kind == job.Restore {
+	switch v.Kind {
+	case job.Restore:
 		s += ", " + telemetry.Bytes(v.Stats.WrittenBytes) + " written"
-	} else {
+	case job.Verify:
+		s += ", " + telemetry.Bytes(v.Stats.ReadBytes) + " read and checked"
+	default:
 		s += ", " + telemetry.Bytes(v.Stats.ReadBytes) + " read, " + telemetry.Bytes(v.Stats.StoredBytes) + " stored"
 	}
 	return s + ", " + perSecond(p.sum.perSecond())

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"ivdmover/coordinator/api"
+	"ivdmover/shared/job"
+)
+
+func (a *app) verify() *cobra.Command {
+	var (
+		request         api.VerifyRequest
+		structure, wait bool
+	)
+	var c *cobra.Command
+	c = &cobra.Command{
+		Use:   "verify POINT... | --all | --disk DISK | --policy P",
+		Short: "Read restore points back and check them, on the movers",
+		Long: `Starts a run in which the movers read restore points as a restore reads them, and write
+nothing: every chunk is fetched, opened and compared with its name. With --sample only so
+much of each point is read, another part in each run; with --structure its pages and nodes,
+and the directories of the packs that they name, and no content.
+
+A pack of which something is wrong is read whole, by the mover and then by the coordinator.
+What both find missing or wrong is retired: later backups do not build on it, and the next
+backup of a disk stores anew what it still has. The point's failure says what of the disk is
+lost, and ivd points shows every other point that needs the pack. A pack that is whole when
+it is read again was no damage, and is read again.
+
+Points are named as for ivd restore. With --all, --disk or --policy those are left out that
+were forgotten, or are partial. The exit code of --wait, and of ivd run show --follow, is 3
+where some points are not whole, and 1 where none is.`,
+		Example: `  ivd verify data-01@latest --wait
+  ivd verify --policy nightly --sample 5 --wait
+  ivd verify --all --structure
+  ivd verify --disk data-01 -o json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			ways := 0
+			for _, named := range []bool{request.All, c.Flags().Changed("disk"), c.Flags().Changed("policy"), len(args) > 0} {
+				if named {
+					ways++
+				}
+			}
+			switch sample := c.Flags().Changed("sample"); {
+			case ways == 0:
+				return usagef("which points is not said: name some, or give --all, --disk or --policy")
+			case ways > 1:
+				return usagef("give points, --all, --disk or --policy: one of them")
+			case sample && structure:
+				return usagef("--sample and --structure say different things: give one of them")
+			case sample && (request.Percent < 1 || request.Percent > 100):
+				return usagef("--sample %d: want 1 to 100", request.Percent)
+			}
+			return nil
+		},
+		RunE: a.withClient(func(ctx context.Context, client *api.Client, args []string) error {
+			for _, arg := range args {
+				name, err := pointName(arg)
+				if err != nil {
+					return err
+				}
+				request.Points = append(request.Points, name)
+			}
+			switch {
+			case structure:
+				request.Depth = job.Structure
+			case request.Percent > 0:
+				request.Depth = job.Sample
+			default:
+				request.Depth = job.Whole
+			}
+			v, err := client.Verify(ctx, request)
+			if err != nil {
+				return mayHaveBegun(ctx, err)
+			}
+			return a.startedRun(ctx, client, v, wait)
+		}),
+	}
+	c.Flags().BoolVar(&request.All, "all", false, "all points that can be restored")
+	c.Flags().StringVar(&request.Disk, "disk", "", "those of this `DISK`, by its id or its name, of one of several vCenters as VCENTER/DISK")
+	c.Flags().StringVar(&request.Policy, "policy", "", "those that the policy `NAME` has made")
+	c.Flags().IntVar(&request.Percent, "sample", 0, "read `PERCENT` of each point")
+	c.Flags().BoolVar(&structure, "structure", false, "read no content")
+	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")
+	c.ValidArgsFunction = a.pointIDs()
+	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice
+	return a.withServer(a.withOutput(c))
+}
