@@ -33,7 +33,7 @@ const (
 var (
 	asking = []string{
 		"disks", "snapshots", "snapshots delete x", "backup --all", "runs", "run show x", "run show x --follow", "run cancel x",
-		"points", "points --check", "point show x@latest", "restore x@latest", "movers", "repo info",
+		"points", "points --check", "point show x@latest", "restore x@latest", "verify x@latest", "verify --all --sample 5", "movers", "repo info",
 		"forget x@latest --yes", "forget --policy p --dry-run", "pin x@latest", "unpin x@latest", "hold x@latest --until 2030-01-31 --reason x", "release x@latest --reason x",
 	}
 	reading = []string{
@@ -128,6 +128,9 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	m.add(2, "give one of", "backup --all --policy p", "backup --all --disk d", "lab write --dir d --offset 0 --disk "+noDisk)
 	m.add(2, "invalid argument", "serve --movers x", "repo init --expected-size much", "demo --size 3X", "demo --disks x", "lab --dir d --disk-size x", "lab --dir d --disks x")
 	m.add(2, "--disk", "backup", "backup x")
+	m.add(2, "name some, or give --all", "verify", "verify --structure")
+	m.add(2, "one of them", "verify --all x@latest", "verify --all --disk x", "verify --policy p --disk x", "verify --all --structure --sample 5")
+	m.add(2, "want 1 to 100", "verify --all --sample 0", "verify --all --sample 101")
 	m.add(2, "give --policy, or points", "forget", "forget --dry-run")
 	m.add(2, "give --policy or points, not both", "forget --policy p x@latest")
 	m.add(2, "give one of them", "forget --policy p --dry-run --yes")
@@ -146,7 +149,7 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	m.add(2, "give a URL such as", each(asking, "--server nosuch")...)
 	m.add(2, "use https", "runs --token x --server http://ivd.example:8440")
 	m.add(2, "CA file /nowhere", "runs --ca-file /nowhere --server https://127.0.0.1:1")
-	m.add(2, "as `ivd points` lists it", "restore x", "point show x")
+	m.add(2, "as `ivd points` lists it", "restore x", "verify x", "point show x")
 	m.add(2, "is no moment", "restore x@yesterday", "point show x@yesterday")
 	m.add(2, "want bash, zsh, fish or powershell", "completion tcsh")
 	m.add(2, "name a folder that exists", "man /nowhere")
@@ -230,7 +233,7 @@ func TestMistakesAboutTheWorld(t *testing.T) {
 	var m mistakes
 	m.add(1, "nosuch", each([]string{
 		"disks --datastore nosuch", "points --disk nosuch", "points --check --disk nosuch", "points --disk nosuch/" + noDisk,
-		"run show nosuch", "run show nosuch --follow", "run cancel nosuch", "point show nosuch@latest", "restore nosuch@latest", "restore nosuch@latest --vcenter nosuch",
+		"run show nosuch", "run show nosuch --follow", "run cancel nosuch", "point show nosuch@latest", "restore nosuch@latest", "verify nosuch@latest", "verify --policy nosuch", "verify --disk nosuch", "restore nosuch@latest --vcenter nosuch",
 		"restore data@latest --vcenter nosuch", "restore data@latest --vcenter lab --datastore nosuch", "backup --disk nosuch", "backup --disk nosuch/" + noDisk, "backup --policy nosuch",
 		"backup --all --vcenter nosuch", "snapshots delete nosuch", "snapshots delete nosuch --vcenter nosuch",
 	}, server)...)

@@ -115,6 +115,9 @@ func (r *runs) pointsOf(ctx context.Context, q api.VerifyRequest) ([]ivd.PointID
 			points = append(points, p.ID)
 		}
 	}
+	if len(points) == 0 && q.Policy != "" {
+		return nil, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("there is no restore point of policy %s", q.Policy), Remedy: "`ivd points` shows the policy of each"}
+	}
 	return points, nil
 }
 
