@@ -34,39 +34,56 @@ type survey struct {
 // lists are the condemned lists that stand, put together.
 type lists struct {
 	pending *packSet             // packs of lists whose work is not done
-	points  map[ivd.PointID]bool // points of those lists
+	points  map[ivd.PointID]bool // points of those lists, and of those that are late
+	late    map[ivd.PointID]bool // points of lists that are done, and may still be worked on by others
 	named   int64                // how many packs those lists name
 	deleted int64                // and how many were deleted by lists that are done
 }
 
 // standingLists reads all condemned lists but one.
 func (c *Collector) standingLists(ctx context.Context, but string) (lists, error) {
-	s := lists{pending: new(packSet), points: map[ivd.PointID]bool{}}
+	s := lists{pending: new(packSet), points: map[ivd.PointID]bool{}, late: map[ivd.PointID]bool{}}
 	all, err := c.r.Collections(ctx)
 	if err != nil {
 		return s, err
 	}
+	now, err := c.r.Begins(ctx, repo.Collecting)
+	if err != nil {
+		return s, err
+	}
 	for _, l := range all {
-		switch {
-		case l.Done != nil:
+		if l.Done != nil {
 			s.deleted += l.Done.Deleted.Packs
-		case l.Published && l.ID != but:
-			err := gone(c.r.CondemnedParts(ctx, l.ID, func(p format.Condemned) error {
-				s.named += int64(len(p.Packs))
-				for _, id := range p.Packs {
-					s.pending.Add(id)
-				}
-				for _, id := range p.Points {
-					s.points[id] = true
-				}
-				return nil
-			}))
-			if err != nil {
-				return s, err
-			}
+		}
+		if !l.Published || l.ID == but || l.Done != nil && now.Sub(l.Done.Ended) > executed+repo.Margin {
+			continue
+		}
+		err := gone(c.r.CondemnedParts(ctx, l.ID, func(p format.Condemned) error {
+			s.add(p, l.Done != nil)
+			return nil
+		}))
+		if err != nil {
+			return s, err
 		}
 	}
 	return s, nil
+}
+
+// add adds what a part of a list names.
+func (s *lists) add(p format.Condemned, done bool) {
+	for _, id := range p.Points {
+		s.points[id] = true
+		if done {
+			s.late[id] = true
+		}
+	}
+	if done {
+		return
+	}
+	s.named += int64(len(p.Packs))
+	for _, id := range p.Packs {
+		s.pending.Add(id)
+	}
 }
 
 // condemn marks what points need (C1), and publishes a list of what nobody needs (C2). It
@@ -117,6 +134,7 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 			candidate: func(id ivd.PointID) bool { return s.marks.Of(id).Forgotten != nil },
 			kept:      func(id ivd.PointID) string { return s.marks.Of(id).Kept() },
 			listed:    s.standing.points,
+			late:      s.standing.late,
 			leave:     true,
 			bad:       s.retired.Pack,
 			root:      func(id ivd.PointID) { s.known.Add(ivd.PackID(format.Sum([]byte(id)))) },

@@ -11,7 +11,8 @@ import (
 type judging struct {
 	candidate func(ivd.PointID) bool   // it was given up, and is to go
 	kept      func(ivd.PointID) string // by what a person keeps it; empty: by nothing
-	listed    map[ivd.PointID]bool     // on other lists whose work is not done: likely to go
+	listed    map[ivd.PointID]bool     // on other lists on which somebody may still work: likely to go
+	late      map[ivd.PointID]bool     // of these, those that were spared, as far as is known
 	leave     bool                     // those that are listed are left to the other lists
 	bad       func(ivd.PackID) bool    // packs that make a point no good one
 	known     func(ivd.PointID) bool   // points whose needs are told already; nil: none
@@ -68,6 +69,8 @@ func (j judging) sort(d disk) (goes, stay []ivd.PointID, stays []KeptPoint) {
 			stays = append(stays, KeptPoint{id, j.kept(id)})
 		case !j.leave || !j.listed[id]:
 			goes = append(goes, id)
+		case j.late[id]:
+			stay = append(stay, id)
 		}
 	}
 	return goes, stay, stays

@@ -350,13 +350,7 @@ func TestPointIsDamagedWhileACollectionRuns(t *testing.T) {
 		s.giveUp(whole)
 		c := s.collector()
 		s.must(c, "send", "collect/")
-		var packs []ivd.PackID
-		for _, name := range s.w.names("data/") {
-			id, err := ivd.ParsePackID(path.Base(string(name)))
-			if err == nil && !slices.Contains(before, name) {
-				packs = append(packs, id)
-			}
-		}
+		packs := s.packsSince(before)
 		if err := s.r.Retire(s.ctx, "a test", packs); err != nil || len(packs) == 0 {
 			t.Fatalf("%v, %v", packs, err)
 		}
@@ -365,6 +359,40 @@ func TestPointIsDamagedWhileACollectionRuns(t *testing.T) {
 			t.Errorf("the last good point: %v", err)
 		}
 	})
+}
+
+// A point that one executor of a list has spared may still be deleted by another one, for
+// a day after the first has ended: it is none for which another point of the disk may go.
+func TestSparedPointMayStillGo(t *testing.T) {
+	onStage(t, func(s *stage) {
+		first := s.save("disk-0", seedA)
+		before := s.w.names("data/")
+		second := s.save("disk-0", seedB)
+		s.giveUp(first)
+		late := s.collector()
+		s.must(late, "delete", "points/") // it has decided that the first one goes
+		if err := s.r.Retire(s.ctx, "a test", s.packsSince(before)); err != nil {
+			t.Fatal(err)
+		}
+		s.done(s.collector()) // spares the first one, and ends the list
+		s.giveUp(second)
+		s.done(s.collector())
+		s.done(late)
+		if _, _, err := s.r.ReadPoint(s.ctx, second); err != nil {
+			t.Errorf("the disk's last point: %v", err)
+		}
+	})
+}
+
+// packsSince are the data packs that were stored since.
+func (s *stage) packsSince(before []store.Name) (packs []ivd.PackID) {
+	for _, name := range s.w.names("data/") {
+		id, err := ivd.ParsePackID(path.Base(string(name)))
+		if err == nil && !slices.Contains(before, name) {
+			packs = append(packs, id)
+		}
+	}
+	return packs
 }
 
 // What is not understood below points/, collect/ and retired/ stops a collection, by name.
