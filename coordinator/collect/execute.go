@@ -217,11 +217,12 @@ func (x *execution) batches(ctx context.Context, n int, f func(ctx context.Conte
 	}
 	for len(left) > 0 {
 		news.Tell(ctx, "deleted %d of %d objects of a list's part", n-len(left), n)
+		until := time.Now().Round(0).Add(batchLife) // by the wall clock: this host may be suspended
 		if err := x.look(ctx); err != nil {
 			return err
 		}
 		size := min(len(left), batch)
-		late, err := x.batch(ctx, left[:size], f)
+		late, err := x.batch(ctx, until, left[:size], f)
 		if err != nil {
 			return err
 		}
@@ -231,8 +232,7 @@ func (x *execution) batches(ctx context.Context, n int, f func(ctx context.Conte
 }
 
 // batch runs f for some numbers, and returns those that it did not come to in time.
-func (x *execution) batch(ctx context.Context, numbers []int, f func(ctx context.Context, i int) error) (late []int, err error) {
-	until := time.Now().Round(0).Add(batchLife) // by the wall clock: this host may be suspended
+func (x *execution) batch(ctx context.Context, until time.Time, numbers []int, f func(ctx context.Context, i int) error) (late []int, err error) {
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, x.c.r.Store().Properties().Connections))
@@ -240,10 +240,9 @@ func (x *execution) batch(ctx context.Context, numbers []int, f func(ctx context
 		g.Go(func() error {
 			ctx, cancel := context.WithDeadline(gctx, until)
 			defer cancel()
-			over := !time.Now().Round(0).Before(until)
-			if !over {
+			if store.Late(ctx) == nil {
 				err := f(ctx, i)
-				if over = err != nil && gctx.Err() == nil && errors.Is(ctx.Err(), context.DeadlineExceeded); !over {
+				if err == nil || gctx.Err() != nil || store.Late(ctx) == nil {
 					return err
 				}
 			}

@@ -1,6 +1,8 @@
 package dir_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -225,5 +227,21 @@ func TestForeignFilesAreNoObjects(t *testing.T) {
 	}
 	for info, err := range s.List(t.Context(), "") {
 		t.Errorf("listed: %+v, %v", info, err)
+	}
+}
+
+// A host that was suspended deletes nothing afterwards that was to be deleted before.
+func TestDeleteAfterASuspension(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Put(t.Context(), "data/x", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	ctx := &storetest.Suspended{Context: t.Context()}
+	ctx.Wake()
+	if err := s.Delete(ctx, "data/x"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a late deletion: %v", err)
+	}
+	if _, err := s.Stat(t.Context(), "data/x"); err != nil {
+		t.Errorf("the object: %v", err)
 	}
 }

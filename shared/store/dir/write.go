@@ -115,7 +115,9 @@ func writeAll(ctx context.Context, f *os.File, body []byte) error {
 // gone does not come back with a crash.
 func (s *Store) Delete(ctx context.Context, name store.Name) error {
 	op := "delete " + string(name)
-	if err := cmp.Or(name.Validate(), ctx.Err(), s.mayWrite()); err != nil {
+	ctx, cancel := store.Deleting(ctx)
+	defer cancel()
+	if err := cmp.Or(name.Validate(), s.mayWrite(), store.Late(ctx)); err != nil {
 		return s.failed(op, err)
 	}
 	err := s.root.Remove(string(name))

@@ -23,6 +23,8 @@ func (s *Store) Delete(ctx context.Context, name store.Name) error {
 	if err := name.Validate(); err != nil {
 		return s.failed(op, err)
 	}
+	ctx, cancel := store.Deleting(ctx)
+	defer cancel()
 	versioned := false
 	err := s.do(ctx, op, func() (err error) {
 		versioned, err = s.remove(ctx, name, "")
@@ -76,17 +78,14 @@ func (s *Store) removeVersions(ctx context.Context, name store.Name) error {
 }
 
 // remove sends one request to delete an object, or a version of it, and reports whether
-// the service keeps versions.
+// the service keeps versions. The service obeys it until the context's deadline, which
+// Deleting has set.
 func (s *Store) remove(ctx context.Context, name store.Name, version string) (versioned bool, err error) {
-	life := s.clock.shorten(store.DeleteLife).Truncate(time.Second)
-	if life < time.Second {
-		return false, &ivd.Error{Kind: ivd.Transient, Err: errAhead, Remedy: remedyClock}
-	}
 	query := url.Values{}
 	if version != "" {
 		query.Set("versionId", version)
 	}
-	signed, err := s.core.Presign(ctx, http.MethodDelete, s.bucket, s.key(name), life, query)
+	signed, err := s.signedDeletion(ctx, name, query)
 	if err != nil {
 		return false, err
 	}
@@ -110,6 +109,35 @@ func (s *Store) remove(ctx context.Context, name store.Name, version string) (ve
 	answer.StatusCode = resp.StatusCode
 	return false, answer
 }
+
+// signedDeletion is a request to delete that is dead by the context's deadline. That is
+// seen by what it says itself: this host may be suspended between any two steps.
+func (s *Store) signedDeletion(ctx context.Context, name store.Name, query url.Values) (*url.URL, error) {
+	if err := store.Late(ctx); err != nil {
+		return nil, err
+	}
+	dies, _ := ctx.Deadline()
+	dies = dies.Round(0)
+	life := s.clock.shorten(dies.Sub(time.Now().Round(0))).Truncate(time.Second)
+	if life < time.Second {
+		return nil, &ivd.Error{Kind: ivd.Transient, Err: errAhead, Remedy: remedyClock}
+	}
+	signed, err := s.core.Presign(ctx, http.MethodDelete, s.bucket, s.key(name), life, query)
+	if err != nil {
+		return nil, err
+	}
+	at, err := time.Parse(signedAt, signed.Query().Get("X-Amz-Date"))
+	if err != nil {
+		return nil, fmt.Errorf("when the request was signed: %w", err)
+	}
+	if at.Add(life).After(dies) {
+		return nil, context.DeadlineExceeded
+	}
+	return signed, nil
+}
+
+// signedAt is how a signed request says when it was signed.
+const signedAt = "20060102T150405Z"
 
 // Revoke has nothing to do: a signed request says until when it may be obeyed, which is
 // before the deadline of the lease that it was prepared for.

@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
+	"ivdmover/shared/store/s3"
 	"ivdmover/shared/store/storetest"
 )
 
@@ -135,5 +137,47 @@ func TestDeleteVersions(t *testing.T) {
 	b.mu.Unlock()
 	if err := s.Delete(t.Context(), "data/ab"); err != nil || len(versions()) != 0 {
 		t.Errorf("once it is allowed: %v, left %v", err, versions())
+	}
+}
+
+// A host that is suspended between two attempts sends no second one afterwards: what was
+// decided before no longer holds. And all attempts are signed for the life of the first.
+func TestDeleteAfterASuspension(t *testing.T) {
+	s, b, _ := opened(t)
+	s3.Hurry(s)
+	if err := s.Put(t.Context(), "data/x", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	ctx := &storetest.Suspended{Context: t.Context()}
+	asked := 0
+	b.set(http.MethodDelete, 8, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		asked++
+		ctx.Wake()
+		answer(http.StatusServiceUnavailable, "SlowDown")(w, r, pass)
+	})
+	if err := s.Delete(ctx, "data/x"); !errors.Is(err, context.DeadlineExceeded) || asked != 1 {
+		t.Errorf("%d requests: %v", asked, err)
+	}
+	if _, err := s.Stat(t.Context(), "data/x"); err != nil {
+		t.Errorf("the object: %v", err)
+	}
+}
+
+// What is signed is dead by the time that the deletion's context says, however late it is
+// signed.
+func TestDeleteIsSignedForTheFirstAttempt(t *testing.T) {
+	s, b, _ := opened(t)
+	var seen url.Values
+	b.set(http.MethodDelete, 1, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		seen = r.URL.Query()
+		pass.ServeHTTP(w, r)
+	})
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(100*time.Second))
+	defer cancel()
+	if err := s.Delete(ctx, "data/x"); err != nil {
+		t.Fatal(err)
+	}
+	if life, err := time.ParseDuration(seen.Get("X-Amz-Expires") + "s"); err != nil || life > 100*time.Second || life < 50*time.Second {
+		t.Errorf("a request that lives %s: %v", life, err)
 	}
 }
