@@ -26,7 +26,7 @@ type judging struct {
 func (c *Collector) judge(ctx context.Context, d disk, j judging) ([]ivd.PointID, []KeptPoint, error) {
 	goes, stay, stays := j.sort(d)
 	r := c.reader(j.bad)
-	last := false // a good point stays that no other list names
+	last, whole := false, false // a good point stays that no other list names; one that is good or damaged
 	for _, id := range stay {
 		var err error
 		there, bad := true, false
@@ -38,12 +38,14 @@ func (c *Collector) judge(ctx context.Context, d disk, j judging) ([]ivd.PointID
 		if there && j.root != nil {
 			j.root(id)
 		}
-		last = last || there && !bad && !partial(id) && !j.listed[id]
+		if there && !partial(id) && !j.listed[id] {
+			whole, last = true, last || !bad
+		}
 	}
 	if last || len(goes) == 0 {
 		return goes, stays, nil
 	}
-	i, err := c.lastGood(ctx, goes, j)
+	i, err := c.lastGood(ctx, goes, j, !whole)
 	if err != nil || i < 0 {
 		return goes, stays, err
 	}
@@ -76,9 +78,9 @@ func (j judging) sort(d disk) (goes, stay []ivd.PointID, stays []KeptPoint) {
 	return goes, stay, stays
 }
 
-// lastGood is the newest of the points that is good or, where none is, that is not
-// partial; below zero where there is none.
-func (c *Collector) lastGood(ctx context.Context, points []ivd.PointID, j judging) (int, error) {
+// lastGood is the newest of the points that is good or, where none is and a damaged one
+// does, that is not partial; below zero where there is none.
+func (c *Collector) lastGood(ctx context.Context, points []ivd.PointID, j judging, damaged bool) (int, error) {
 	whole := -1
 	r := c.reader(j.bad)
 	for i, id := range slices.Backward(points) {
@@ -93,7 +95,7 @@ func (c *Collector) lastGood(ctx context.Context, points []ivd.PointID, j judgin
 			return -1, err
 		case there && !bad:
 			return i, nil
-		case there && whole < 0:
+		case there && damaged && whole < 0:
 			whole = i
 		}
 	}
