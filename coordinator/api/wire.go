@@ -146,6 +146,21 @@ type Repository struct {
 
 	// Requests are what the coordinator has asked of the store since it started.
 	Requests []Requests `json:"requests,omitempty"`
+
+	Collection *Scheduled `json:"collection,omitempty"` // where there is a schedule for it
+}
+
+// Scheduled says how work fares that has a schedule, of which one coordinator does each
+// firing.
+type Scheduled struct {
+	Schedule string     `json:"schedule"` // as cron writes it
+	Timezone string     `json:"timezone"`
+	Next     *time.Time `json:"next,omitempty"`
+	Began    *time.Time `json:"began,omitempty"` // the last time, by whichever coordinator
+	Ended    *time.Time `json:"ended,omitempty"`
+
+	Failure   *ivd.Failure `json:"failure,omitempty"`   // of that time
+	Hindrance *ivd.Failure `json:"hindrance,omitempty"` // why this coordinator leaves it to others
 }
 
 // Requests are what was asked of a store of one kind: put, get, head, list or delete.

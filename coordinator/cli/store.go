@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/api"
+	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/serve"
@@ -128,6 +129,31 @@ func repoFacts(i api.Repository) []fact {
 	}
 	if !i.Root.IsZero() {
 		facts = append(facts, fact{"root key", i.Root.String()})
+	}
+	return append(facts, scheduledFacts("collection", i.Collection)...)
+}
+
+// scheduledFacts says how work fares that has a schedule.
+func scheduledFacts(what string, s *api.Scheduled) (facts []fact) {
+	if s == nil {
+		return nil
+	}
+	next := s.Schedule + " " + s.Timezone
+	if s.Next != nil {
+		next += ", next " + text.Time(*s.Next)
+	}
+	facts = append(facts, fact{what, next})
+	switch {
+	case s.Began == nil:
+	case s.Ended == nil:
+		facts = append(facts, fact{"last " + what, "under way since " + text.Time(*s.Began)})
+	case s.Failure != nil:
+		facts = append(facts, fact{"last " + what, text.Time(*s.Ended) + ", failed: " + text.Name(s.Failure.Message)})
+	default:
+		facts = append(facts, fact{"last " + what, text.Time(*s.Ended)})
+	}
+	if s.Hindrance != nil {
+		facts = append(facts, fact{"not done here", text.Name(s.Hindrance.Message)})
 	}
 	return facts
 }

@@ -18,10 +18,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"ivdmover/coordinator/news"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/store"
 )
 
 // Options are how a collection is done.
@@ -122,7 +125,7 @@ func (c *Collector) Collect(ctx context.Context) (Report, error) {
 	rep := Report{Repository: c.r.ID(), DryRun: c.o.DryRun, Kept: []KeptPoint{}, Lists: []List{}}
 	now, err := c.r.Begins(ctx, repo.Collecting)
 	if err == nil && !c.o.DryRun {
-		err = c.r.MayCollect()
+		err = c.Able(ctx)
 	}
 	if err != nil {
 		return rep, fmt.Errorf("collect: %w", err)
@@ -151,6 +154,27 @@ func (c *Collector) Collect(ctx context.Context) (Report, error) {
 		return rep, fmt.Errorf("remove old records: %w", err)
 	}
 	return rep, nil
+}
+
+// Able says why this collector can delete nothing, which it finds out by deletions of
+// names that are not there: who has no right to delete condemns nothing either. Kind
+// Denied: no key, or no right.
+func (c *Collector) Able(ctx context.Context) error {
+	if err := c.r.MayCollect(); err != nil {
+		return err
+	}
+	none := ivd.NewPointID(c.r.Domain(), ivd.SourceID(uuid.Nil.String()), ivd.DiskID(uuid.Nil.String()), time.Unix(0, 0), "none")
+	for _, name := range []store.Name{c.r.PackName(format.DataPack, ivd.PackID{}), c.r.PackName(format.IndexPack, ivd.PackID{}), c.r.PointName(none)} {
+		err := c.r.Store().Delete(ctx, name)
+		switch {
+		case errors.Is(err, store.ErrVersionsKept): // which a report tells
+		case ivd.KindOf(err) == ivd.Denied:
+			return &ivd.Error{Kind: ivd.Denied, Op: "try whether the store lets these credentials delete", Err: err, Remedy: "name credentials that may in collect.credentials_file"}
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }
 
 // goOn takes somebody's list over, from whatever step (C6), or removes one whose time is

@@ -19,6 +19,8 @@ type archive struct {
 	heads     *heads.Keeper
 	catalogue *catalogue.Catalogue
 	label     catalogue.Label // what a source is called here
+
+	collecting *collecting
 }
 
 // lookTime is for comparing the repository with what was seen of it.
@@ -31,6 +33,7 @@ func (a *archive) Repository(ctx context.Context) (api.Repository, error) {
 	_ = a.heads.Check(looking) // where the store does not answer, what was found before stands
 	shown := DescribeRepository(a.repo)
 	shown.Failure = ivd.FailureOf(a.heads.State())
+	shown.Collection = a.collecting.shown(looking)
 	asked := meter.Of(a.repo.Store())
 	for _, k := range meter.Kinds {
 		if c, ok := asked[k]; ok {

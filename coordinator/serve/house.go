@@ -18,6 +18,7 @@ import (
 	"ivdmover/coordinator/ledger"
 	"ivdmover/coordinator/login"
 	"ivdmover/coordinator/restore"
+	"ivdmover/coordinator/timer"
 	"ivdmover/coordinator/verify"
 	"ivdmover/coordinator/witness"
 	"ivdmover/shared/config"
@@ -42,6 +43,9 @@ type house struct {
 	heads   *heads.Keeper
 	points  *catalogue.Catalogue
 	forget  *forget.Room
+
+	collecting *collecting
+	timers     *timer.Room // what has a schedule
 
 	begun chan struct{} // closed when all is answered, or could not be
 	err   error         // set before begun is closed
@@ -75,6 +79,9 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 	}
 	h.logins = &login.Desk{Sources: sources, Runs: h.engine, Fleet: h.fleet, Log: log}
 	h.keys = &custody.Desk{Repo: r, Fleet: h.fleet, Runs: h.engine, Log: log}
+	h.collecting = &collecting{cfg: cfg, repo: r, heads: h.heads, log: log}
+	h.timers = timer.New(timer.Deps{State: q.State(), Instance: instance, Now: r.Now, Log: log}, h.collecting.timers()...)
+	h.collecting.room = h.timers
 	return h
 }
 

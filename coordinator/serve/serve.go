@@ -118,7 +118,7 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 	}
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
 	mayForget(h.forget, o.Log)
-	points := &archive{repo: repository, heads: h.heads, catalogue: h.points, label: vcenters.Label}
+	points := &archive{repo: repository, heads: h.heads, catalogue: h.points, label: vcenters.Label, collecting: h.collecting}
 	face.Answer(api.Rooms{
 		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: vcenters.Label}, Estate: newEstate(vcenters, h.points, h),
 		Archive: points, Retention: &retention{points, h.forget}, Movers: h.fleet,
@@ -132,6 +132,7 @@ func live(ctx context.Context, repository *repo.Repository, h *house, face *api.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return prove(gctx, repository, o.Log) })
 	group.Go(func() error { return h.serve(gctx) })
+	group.Go(func() error { h.timers.Serve(gctx); return nil })
 	group.Go(func() error { return movers.run(gctx) })
 	for _, c := range away {
 		group.Go(func() error { return h.awaitVCenter(gctx, c) })
@@ -215,6 +216,9 @@ func check(cfg *config.Config) error {
 	wrong := []error{cfg.ValidateCoordinator()}
 	for _, p := range cfg.Policies {
 		wrong = append(wrong, policy.Check(p))
+	}
+	if _, err := collectSchedule(cfg); err != nil {
+		wrong = append(wrong, cfg.Problem("collect.schedule", err))
 	}
 	return errors.Join(wrong...)
 }

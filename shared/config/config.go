@@ -10,6 +10,8 @@
 // are not built yet are refused by package policy, not here.
 package config
 
+import "time"
+
 // Config is the whole file.
 type Config struct {
 	VCenters   []VCenter  `yaml:"vcenters" doc:"The vCenters (or ESXi hosts) whose disks are backed up. Only the coordinator uses it: a mover gets a login with each job."`
@@ -97,6 +99,8 @@ type Queue struct {
 
 // Collect is how data that no restore point needs is deleted.
 type Collect struct {
+	Schedule        string   `yaml:"schedule" doc:"When ivd serve collects, as cron says it: minute, hour, day of the month, month, day of the week. Of several coordinators one does it. Empty: it does not; run ivd collect."`
+	Timezone        string   `yaml:"timezone" doc:"By whose clock, such as Europe/Berlin. Empty: UTC."`
 	CredentialsFile string   `yaml:"credentials_file" doc:"Credentials that may delete, in a file as the AWS CLI writes it: movers and ivd serve then need not be allowed to. Empty: the repository's."`
 	MaxShare        Percent  `yaml:"max_share" doc:"The share of the repository's packs that may be condemned within 8 days without a person: more stops a collection, since a mistake may have given all points up."`
 	MinAge          Duration `yaml:"min_age" doc:"How old a pack must be before it is condemned: a precaution, which safety does not need."`
@@ -110,6 +114,9 @@ func (c *Config) ToCollect() Repository {
 	}
 	return r
 }
+
+// Zone is the time zone of the schedule.
+func (c Collect) Zone() (*time.Location, error) { return zone(c.Timezone) }
 
 // Policy is a set of disks, and when and how they are backed up.
 type Policy struct {

@@ -14,7 +14,7 @@ func Default() *Config {
 	return &Config{
 		Repository: Repository{Checksum: "crc32c", Recheck: Duration(7 * 24 * time.Hour), DedupTrust: "proven"},
 
-		Collect: Collect{MaxShare: 50, MinAge: Duration(24 * time.Hour)},
+		Collect: Collect{Schedule: "30 5 * * *", MaxShare: 50, MinAge: Duration(24 * time.Hour)},
 
 		Queue: Queue{AckWait: Duration(20 * time.Second)},
 		Mover: Mover{

@@ -85,6 +85,11 @@ func (w where) problem(path string, kind ivd.Kind, format string, args ...any) e
 	return &ivd.Error{Kind: kind, Op: op + path, Err: fmt.Errorf(format, args...)}
 }
 
+// Problem is what another room finds wrong with a key, as the validators say it.
+func (c *Config) Problem(path string, err error) error {
+	return c.where.problem(path, ivd.KindOf(err), "%w", err)
+}
+
 // oneLine is an error of the YAML parser without line breaks and prefix.
 func oneLine(err error) string {
 	text := bytes.TrimPrefix([]byte(err.Error()), []byte("yaml: "))

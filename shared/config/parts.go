@@ -135,6 +135,9 @@ func (v *validator) rate(path string, rate Size) {
 
 func (v *validator) collect(c Collect) {
 	v.absolute("collect.credentials_file", c.CredentialsFile)
+	if _, err := c.Zone(); err != nil {
+		v.add("collect.timezone", ivd.Invalid, "%q: want a name of the time zone database, such as Europe/Berlin", c.Timezone)
+	}
 	if c.MaxShare <= 0 {
 		v.add("collect.max_share", ivd.Invalid, "%s: want more than 0%%", c.MaxShare)
 	}
@@ -238,10 +241,14 @@ func (v *validator) keep(path string, k Keep) {
 
 // Zone is the policy's time zone.
 func (p Policy) Zone() (*time.Location, error) {
-	if p.Timezone == "Local" { // is another one on each host
-		return nil, fmt.Errorf("time zone %q", p.Timezone)
+	return zone(p.Timezone)
+}
+
+func zone(name string) (*time.Location, error) {
+	if name == "Local" { // is another one on each host
+		return nil, fmt.Errorf("time zone %q", name)
 	}
-	return time.LoadLocation(p.Timezone)
+	return time.LoadLocation(name)
 }
 
 // The least memory that a mover's data path works with: for two packs under way and
