@@ -36,9 +36,9 @@ Backups, restores and other collections may run meanwhile, on any host.
 
 A collection first publishes a list of what is to go; then it waits until every run and
 restore has ended that had begun before; then it deletes. It does not stay for that wait:
-it says for which leases, and by when they end at the latest, and the next ivd collect, on
-whatever host, goes on where this one stopped. So it is after an interrupt, too. Run it
-daily. With --dry-run it shows what would go, and for what it would wait.
+it says for which leases, and by when they end at the latest, and the next collection, on
+whatever host, goes on where this one stopped. So it is after an interrupt, too. ivd serve
+collects daily (collect.schedule), unless it lacks the keys or the right to delete. With --dry-run it shows what would go, and for what it would wait.
 
 Where the repository is not what this host has seen of it before, nothing is collected
 until a person has looked (ivd repo adopt). It uses the credentials of collect.credentials_file where that is set; nobody else needs

@@ -93,8 +93,7 @@ func (s *state) work(ctx context.Context, r *Room, rec Record, revision uint64) 
 			revision = next
 		case ivd.KindOf(err) == ivd.Conflict:
 			stop(errTaken)
-			_ = <-done
-			r.Log.Warn("another coordinator does the work of a timer again, since this one was silent", "timer", s.Name)
+			r.Log.Warn("another coordinator does the work of a timer again, since this one was silent", "timer", s.Name, "err", <-done)
 			return
 		case doing.Err() == nil:
 			r.Log.Debug("storing the beat of a timer failed", "timer", s.Name, "err", err)
