@@ -40,6 +40,9 @@ func TestBackupFromListToPoint(t *testing.T) {
 	if p := sum.Points[0]; p.Point != point.ID || p.Sum != own || !p.Time.Equal(point.Time) || !p.SealedAt.Equal(point.SealedAt) || p.Stats != point.Stats {
 		t.Errorf("the run's record has point %+v, which is %+v", p, point)
 	}
+	if p := sum.Points[0]; p.Name != point.Disk.Name || p.Datastore != point.Disk.Datastore || p.Consistency != point.Consistency || !p.Tells() {
+		t.Errorf("the run's record has point %+v, which is %+v", p, point)
+	}
 	if keys := b.Ledger(); len(keys) != 0 {
 		t.Errorf("ledger %v", keys)
 	}

@@ -32,7 +32,7 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 			d = Disk{Ref: ivd.NewDiskRef("", "", ivd.DiskID(it.Key))}
 		}
 		if it.Result == engine.Done && !d.PointSum.IsZero() {
-			r.Points = append(r.Points, pointOf(d, it, o.Policy))
+			r.Points = append(r.Points, pointOf(d, it, v, o.Policy))
 			continue
 		}
 		f := format.RunFailure{Source: d.Ref.Source(), Disk: d.Ref.ID(), Name: d.Name, State: string(cmp.Or(it.Result, engine.Failed))}
@@ -49,13 +49,18 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 	return errors.Join(listed, w.Runs.PutRun(ctx, r))
 }
 
-func pointOf(d Disk, it engine.ItemView, policy string) format.RunPoint {
+// pointOf is what the record says of a point: what the point itself says, by which
+// catalogues are made.
+func pointOf(d Disk, it engine.ItemView, v engine.View, policy string) format.RunPoint {
 	p := format.RunPoint{
-		Point: d.Point, Sum: d.PointSum, Name: d.Name, Time: d.SealedAt, SealedAt: d.SealedAt,
-		Mode: format.ReadMode(d.Mode), Geometry: d.Geometry, Policy: policy, Stats: it.Stats,
+		Point: d.Point, Sum: d.PointSum, Name: d.Name, Time: v.Created, SealedAt: d.SealedAt,
+		Mode: format.ReadMode(d.Mode), Geometry: d.Geometry, Policy: policy, Stats: it.Stats, Parent: d.Parent,
 	}
-	if d.Facts != nil && !d.Facts.Snapshot.Created.IsZero() {
-		p.Time = d.Facts.Snapshot.Created
+	if f := d.Facts; f != nil {
+		p.Name, p.Datastore, p.Consistency = f.Disk.Name, f.Disk.Datastore, format.CrashConsistent
+		if !f.Snapshot.Created.IsZero() {
+			p.Time = f.Snapshot.Created
+		}
 	}
 	return p
 }

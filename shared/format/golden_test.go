@@ -176,7 +176,7 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 	g.run = format.Run{
 		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
 		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
-		Points:    []format.RunPoint{{Point: g.point.ID, Sum: ivd.ContentID{5}, Name: "pvc-web-1", Time: g.point.Time, SealedAt: g.point.SealedAt, Mode: format.ReadChanged, Geometry: goldenGeometry, Policy: "nightly", Stats: g.point.Stats}},
+		Points:    []format.RunPoint{{Point: g.point.ID, Sum: ivd.ContentID{5}, Name: "pvc-web-1", Time: g.point.Time, SealedAt: g.point.SealedAt, Mode: format.ReadChanged, Geometry: goldenGeometry, Policy: "nightly", Stats: g.point.Stats, Datastore: g.point.Disk.Datastore, Parent: g.point.Parent.Point, Consistency: g.point.Consistency}},
 		Failed:    []format.RunFailure{{Source: goldenSource, Disk: "7000c298-1111-4222-8333-444455556666", Name: "db-1", State: "failed", Reason: "no mover"}},
 		Forgotten: []ivd.PointID{ivd.NewPointID(domain, goldenSource, goldenDisk, goldenTime.Add(-48*time.Hour), "20261122t230000z-00000002")},
 		Sequence:  7, Previous: &format.RunLink{Run: "20261123t230000z-00000001", Sum: ivd.ContentID{6}},
@@ -348,4 +348,15 @@ func TestGoldenRead(t *testing.T) {
 // sortedPacks is packs as a list has them.
 func sortedPacks(packs []ivd.PackID) []ivd.PackID {
 	return slices.SortedFunc(slices.Values(packs), func(a, b ivd.PackID) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// The record of a run that says less of its points is still read, and known to say less.
+func TestGoldenRunWithoutPlaces(t *testing.T) {
+	r, err := format.DecodeRun(readGolden(t, "run-without-places"), at(runObject))
+	if err != nil || len(r.Points) != 1 || r.Points[0].Tells() {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err = format.DecodeRun(readGolden(t, "run"), at(runObject)); err != nil || !r.Points[0].Tells() {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

@@ -52,7 +52,15 @@ type RunPoint struct {
 	Geometry ivd.Geometry  `json:"geometry"`
 	Policy   string        `json:"policy,omitempty"`
 	Stats    ivd.Stats     `json:"stats"`
+
+	// Absent in records of earlier programs: the point itself says them.
+	Datastore   PointDatastore `json:"datastore,omitzero"` // where the disk lay
+	Parent      ivd.PointID    `json:"parent,omitempty"`   // absent also of a disk's first point
+	Consistency Consistency    `json:"consistency,omitempty"`
 }
+
+// Tells reports whether it says all that a list of points shows.
+func (p RunPoint) Tells() bool { return p.Consistency != "" }
 
 // RunRestore is a point that the run has restored.
 type RunRestore struct {
@@ -136,6 +144,15 @@ func (r Run) check() error {
 		}
 		if err := known("points' mode", p.Mode, ReadChanged, ReadInUse, ReadAllocated); err != nil {
 			return err
+		}
+		if !p.Tells() {
+			continue
+		}
+		if err := known("points' consistency", p.Consistency, CrashConsistent, Quiesced); err != nil {
+			return err
+		}
+		if _, err := ivd.ParsePointID(string(p.Parent)); p.Parent != "" && (err != nil || p.Parent.Domain() != p.Point.Domain()) {
+			return corrupt("point %s is a child of %q, which is no point of its domain", p.Point, p.Parent)
 		}
 	}
 	return nil
