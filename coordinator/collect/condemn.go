@@ -129,6 +129,10 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 	if s.disks, err = c.disks(ctx); err != nil {
 		return nil, err
 	}
+	proven, err := c.prove(ctx, s.marked)
+	if err != nil {
+		return nil, err
+	}
 	err = each(ctx, s.disks, func(ctx context.Context, d disk) error {
 		goes, stays, err := c.judge(ctx, d, judging{
 			candidate: func(id ivd.PointID) bool { return s.marks.Of(id).Forgotten != nil },
@@ -137,6 +141,7 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 			late:      s.standing.late,
 			leave:     true,
 			bad:       s.retired.Pack,
+			proven:    proven,
 			root:      func(id ivd.PointID) { s.known.Add(ivd.PackID(format.Sum([]byte(id)))) },
 			tell:      s.needs,
 		})

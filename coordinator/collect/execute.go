@@ -100,13 +100,17 @@ func (x *execution) sparing(ctx context.Context, known *packSet) error {
 	if err != nil {
 		return err
 	}
+	proven, err := x.c.prove(ctx, x.packs)
+	if err != nil {
+		return err
+	}
 	isKnown := func(id ivd.PointID) bool {
 		return known != nil && known.Has(ivd.PackID(format.Sum([]byte(id))))
 	}
 	return each(ctx, all, func(ctx context.Context, d disk) error {
 		goes, _, err := x.c.judge(ctx, d, judging{
 			candidate: func(id ivd.PointID) bool { return x.points[id] && marks.Of(id).Forgotten != nil },
-			kept:      func(id ivd.PointID) string { return marks.Of(id).Kept() }, listed: others.points, bad: retired.Pack, known: isKnown,
+			kept:      func(id ivd.PointID) string { return marks.Of(id).Kept() }, listed: others.points, bad: retired.Pack, proven: proven, known: isKnown,
 			tell: x.spared,
 		})
 		x.mu.Lock()

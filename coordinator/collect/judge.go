@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"ivdmover/coordinator/retain"
 	"ivdmover/shared/ivd"
 )
 
@@ -15,6 +16,7 @@ type judging struct {
 	late      map[ivd.PointID]bool     // of these, those that were spared, as far as is known
 	leave     bool                     // those that are listed are left to the other lists
 	bad       func(ivd.PackID) bool    // packs that make a point no good one
+	proven    func(ivd.PackID) bool    // packs that make it a better one; nil: none is
 	known     func(ivd.PointID) bool   // points whose needs are told already; nil: none
 
 	root func(ivd.PointID) // is told of points that stay, once their needs are told
@@ -22,34 +24,38 @@ type judging struct {
 }
 
 // judge returns the points of a disk that go, and those that were given up and stay: what
-// a person keeps, and the disk's last good point (P1).
+// a person keeps, and the disk's last good point (P1), as retain has it.
 func (c *Collector) judge(ctx context.Context, d disk, j judging) ([]ivd.PointID, []KeptPoint, error) {
 	goes, stay, stays := j.sort(d)
-	r := c.reader(j.bad)
-	last, whole := false, false // a good point stays that no other list names; one that is good or damaged
+	r := c.reader(j.bad, j.proven)
+	var points []retain.Point // those that may be the last good one; that are listed may go
 	for _, id := range stay {
-		var err error
-		there, bad := true, false
-		if j.known == nil || len(goes) > 0 || !j.known(id) { // damage may have been found since
-			if there, bad, err = r.read(ctx, id, j.tell); err != nil {
-				return nil, nil, err
-			}
+		if j.known != nil && len(goes) == 0 && j.known(id) { // else damage may have been found since
+			continue
+		}
+		there, of, err := r.read(ctx, id, j.tell)
+		if err != nil {
+			return nil, nil, err
 		}
 		if there && j.root != nil {
 			j.root(id)
 		}
-		if there && !partial(id) && !j.listed[id] {
-			whole, last = true, last || !bad
+		if there && !j.listed[id] {
+			points = append(points, retain.Point{ID: id, At: id.Time(), Partial: partial(id), Known: of})
 		}
 	}
-	if last || len(goes) == 0 {
+	if len(goes) == 0 || slices.ContainsFunc(points, func(p retain.Point) bool { return !p.Partial && p.Known == r.most() }) {
 		return goes, stays, nil
 	}
-	i, err := c.lastGood(ctx, goes, j, !whole)
-	if err != nil || i < 0 {
-		return goes, stays, err
+	going, err := c.going(ctx, goes, j)
+	if err != nil {
+		return nil, nil, err
 	}
-	id := goes[i]
+	id := retain.LastGood(append(points, going...))
+	i := slices.Index(goes, id)
+	if i < 0 {
+		return goes, stays, nil
+	}
 	if _, _, err := r.read(ctx, id, j.tell); err != nil {
 		return nil, nil, err
 	}
@@ -78,28 +84,28 @@ func (j judging) sort(d disk) (goes, stay []ivd.PointID, stays []KeptPoint) {
 	return goes, stay, stays
 }
 
-// lastGood is the newest of the points that is good or, where none is and a damaged one
-// does, that is not partial; below zero where there is none.
-func (c *Collector) lastGood(ctx context.Context, points []ivd.PointID, j judging, damaged bool) (int, error) {
-	whole := -1
-	r := c.reader(j.bad)
-	for i, id := range slices.Backward(points) {
+// going are the points that are to go, with what is known of them, the newest first, until
+// there is one of which all is known.
+func (c *Collector) going(ctx context.Context, ids []ivd.PointID, j judging) (points []retain.Point, err error) {
+	r := c.reader(j.bad, j.proven)
+	for _, id := range slices.Backward(ids) {
 		if partial(id) {
 			continue
 		}
-		there, bad, err := r.read(ctx, id, func(ivd.PackRef) {})
+		there, of, err := r.read(ctx, id, func(ivd.PackRef) {})
 		switch kind := ivd.KindOf(err); {
 		case kind == ivd.Corrupt, kind == ivd.Unsupported, kind == ivd.NotFound:
 			continue // it was given up, and cannot be read: it is no good one
 		case err != nil:
-			return -1, err
-		case there && !bad:
-			return i, nil
-		case there && damaged && whole < 0:
-			whole = i
+			return nil, err
+		case there:
+			points = append(points, retain.Point{ID: id, At: id.Time(), Known: of, Forgotten: true})
+		}
+		if there && of == r.most() {
+			break
 		}
 	}
-	return whole, nil
+	return points, nil
 }
 
 func partial(id ivd.PointID) bool {

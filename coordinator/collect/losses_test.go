@@ -384,6 +384,43 @@ func TestSparedPointMayStillGo(t *testing.T) {
 	})
 }
 
+// Of a disk's points that were given up the one stays that is proven, as long as no other
+// one is. One that is damaged is no reason to keep another one that is.
+func TestLastGoodIsTheOneThatIsProven(t *testing.T) {
+	onStage(t, func(s *stage) {
+		whole := s.save("disk-0", seedA)
+		if err := s.r.PutVerified(s.ctx, "a test", s.packsSince(nil)); err != nil {
+			t.Fatal(err)
+		}
+		before := s.w.names("data/")
+		s.save("disk-0", seedB)
+		s.giveUp(whole)
+		s.done(s.collector())
+		if _, _, err := s.r.ReadPoint(s.ctx, whole); err != nil {
+			t.Errorf("the only point that is proven: %v", err)
+		}
+		if err := s.r.PutVerified(s.ctx, "a test", s.packsSince(before)); err != nil {
+			t.Fatal(err)
+		}
+		s.done(s.collector())
+		if _, _, err := s.r.ReadPoint(s.ctx, whole); ivd.KindOf(err) != ivd.NotFound {
+			t.Errorf("once another one is proven: %v", err)
+		}
+	})
+	onStage(t, func(s *stage) {
+		first := s.save("disk-0", seedA)
+		s.save("disk-0", seedB)
+		if err := s.r.Retire(s.ctx, "a test", s.packsSince(nil)); err != nil {
+			t.Fatal(err)
+		}
+		s.giveUp(first)
+		s.done(s.collector())
+		if _, _, err := s.r.ReadPoint(s.ctx, first); ivd.KindOf(err) != ivd.NotFound {
+			t.Errorf("a damaged point beside another one: %v", err)
+		}
+	})
+}
+
 // packsSince are the data packs that were stored since.
 func (s *stage) packsSince(before []store.Name) (packs []ivd.PackID) {
 	for _, name := range s.w.names("data/") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"ivdmover/coordinator/retain"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 )
@@ -19,13 +20,13 @@ func Needs(ctx context.Context, r *repo.Repository, pack ivd.PackID) (map[ivd.Po
 	var mu sync.Mutex
 	found := map[ivd.PointID]bool{}
 	err = each(ctx, all, func(ctx context.Context, d disk) error {
-		pages := c.reader(func(id ivd.PackID) bool { return id == pack })
+		pages := c.reader(func(id ivd.PackID) bool { return id == pack }, nil)
 		for _, id := range d {
-			there, needed, err := pages.read(ctx, id, func(ivd.PackRef) {})
+			there, of, err := pages.read(ctx, id, func(ivd.PackRef) {})
 			if err != nil {
 				return err
 			}
-			if there && needed {
+			if there && of == retain.Damaged {
 				mu.Lock()
 				found[id] = true
 				mu.Unlock()

@@ -24,6 +24,8 @@ type flagged byte
 
 const (
 	spared flagged = 1 << iota // some point needs it that is not on the list
+	member                     // it was added, and not only said to be proven
+	proven                     // every frame of it was opened
 )
 
 // shard holds the packs whose ids begin alike.
@@ -41,12 +43,19 @@ func entryOf(id ivd.PackID) (e entry) {
 func compareEntries(a, b entry) int { return bytes.Compare(a[:flags], b[:flags]) }
 
 // Add adds a pack.
-func (s *packSet) Add(id ivd.PackID) {
+func (s *packSet) Add(id ivd.PackID) { s.put(id, member) }
+
+// Prove takes note that a pack is proven, which adds none.
+func (s *packSet) Prove(id ivd.PackID) { s.put(id, proven) }
+
+func (s *packSet) put(id ivd.PackID, f flagged) {
 	h := &s.shards[id[0]]
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e := entryOf(id)
-	if h.find(e) >= 0 {
+	e[flags] = byte(f)
+	if i := h.find(e); i >= 0 {
+		h.sorted[i][flags] |= byte(f)
 		return
 	}
 	h.fresh = append(h.fresh, e)
@@ -56,15 +65,9 @@ func (s *packSet) Add(id ivd.PackID) {
 }
 
 // Has reports whether a pack was added.
-func (s *packSet) Has(id ivd.PackID) bool {
-	h := &s.shards[id[0]]
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.settle()
-	return h.find(entryOf(id)) >= 0
-}
+func (s *packSet) Has(id ivd.PackID) bool { return s.Flagged(id, member) }
 
-// Flag sets a flag of a pack that was added, and does nothing where it was not.
+// Flag sets a flag of a pack that is known, and does nothing where it is not.
 func (s *packSet) Flag(id ivd.PackID, f flagged) {
 	h := &s.shards[id[0]]
 	h.mu.Lock()
@@ -75,7 +78,7 @@ func (s *packSet) Flag(id ivd.PackID, f flagged) {
 	}
 }
 
-// Flagged reports whether a pack was added and has a flag.
+// Flagged reports whether a pack is known and has a flag.
 func (s *packSet) Flagged(id ivd.PackID, f flagged) bool {
 	h := &s.shards[id[0]]
 	h.mu.Lock()
@@ -85,7 +88,7 @@ func (s *packSet) Flagged(id ivd.PackID, f flagged) bool {
 	return i >= 0 && h.sorted[i][flags]&byte(f) != 0
 }
 
-// Len is how many packs were added.
+// Len is how many packs are known.
 func (s *packSet) Len() (n int64) {
 	for i := range s.shards {
 		h := &s.shards[i]
@@ -112,7 +115,14 @@ func (h *shard) settle() {
 		return
 	}
 	slices.SortFunc(h.fresh, compareEntries)
-	fresh := slices.CompactFunc(h.fresh, func(a, b entry) bool { return compareEntries(a, b) == 0 })
+	fresh := h.fresh[:1]
+	for _, e := range h.fresh[1:] {
+		if last := &fresh[len(fresh)-1]; compareEntries(*last, e) == 0 {
+			last[flags] |= e[flags]
+			continue
+		}
+		fresh = append(fresh, e)
+	}
 	all := make([]entry, 0, len(h.sorted)+len(fresh))
 	old := h.sorted
 	for len(old) > 0 && len(fresh) > 0 {

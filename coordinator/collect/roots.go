@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ivdmover/coordinator/news"
+	"ivdmover/coordinator/retain"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
@@ -69,66 +70,83 @@ func each(ctx context.Context, all []disk, f func(context.Context, disk) error) 
 // reader reads the points of one disk, and each page of them once: it is used by one
 // goroutine. What it has read of a page it has told already.
 type reader struct {
-	c     *Collector
-	pages map[ivd.Place]bool // whether one of its packs is bad
-	bad   func(ivd.PackID) bool
+	c      *Collector
+	pages  map[ivd.Place]retain.Known // what is known of its packs
+	bad    func(ivd.PackID) bool
+	proven func(ivd.PackID) bool // of data packs; nil: none is
 }
 
-func (c *Collector) reader(bad func(ivd.PackID) bool) *reader {
-	return &reader{c: c, pages: map[ivd.Place]bool{}, bad: bad}
+func (c *Collector) reader(bad, proven func(ivd.PackID) bool) *reader {
+	return &reader{c: c, pages: map[ivd.Place]retain.Known{}, bad: bad, proven: proven}
 }
 
 // read tells of every pack in the pack set of a point, and reports whether the point is
-// there, and whether one of its packs is bad.
-func (d *reader) read(ctx context.Context, id ivd.PointID, tell func(ivd.PackRef)) (there, bad bool, err error) {
+// there, and what is known of its packs.
+func (d *reader) read(ctx context.Context, id ivd.PointID, tell func(ivd.PackRef)) (there bool, of retain.Known, err error) {
 	p, _, err := d.c.r.ReadPoint(ctx, id)
 	switch ivd.KindOf(err) {
 	case ivd.NotFound: // deleted since it was listed
-		return false, false, nil
+		return false, of, nil
 	case ivd.Corrupt, ivd.Unsupported:
-		return false, false, unreadable(err)
+		return false, of, unreadable(err)
 	}
 	if err != nil {
-		return false, false, err
+		return false, of, err
 	}
+	of = d.most()
 	for _, ref := range p.Pages {
-		badPage, known := d.pages[ref.Place]
-		if !known {
+		ofPage, read := d.pages[ref.Place]
+		if !read {
 			page, err := d.c.r.Page(ctx, ref, p.Geometry)
 			if err != nil {
-				return d.noPage(ctx, id, err)
+				there, err = d.noPage(ctx, id, err)
+				return there, of, err
 			}
-			badPage = d.tell(page, ref, tell)
-			d.pages[ref.Place] = badPage
+			ofPage = d.tell(page, ref, tell)
+			d.pages[ref.Place] = ofPage
 		}
-		bad = bad || badPage
+		of = min(of, ofPage)
 	}
-	return true, bad, nil
+	return true, of, nil
 }
 
-// tell tells of what a page needs, and reports whether some of it is bad.
-func (d *reader) tell(page *format.Page, ref ivd.PageRef, tell func(ivd.PackRef)) (bad bool) {
-	for _, pack := range page.Packs {
-		tell(pack)
-		bad = bad || d.bad(pack.Pack)
+// most is the most that can be known of a point.
+func (d *reader) most() retain.Known {
+	if d.proven == nil {
+		return retain.Checked
 	}
-	tell(ref.Place.PackRef)
-	return bad || d.bad(ref.Place.Pack)
+	return retain.Proven
+}
+
+// tell tells of what a page needs, and returns what is known of it.
+func (d *reader) tell(page *format.Page, ref ivd.PageRef, tell func(ivd.PackRef)) retain.Known {
+	of := d.most()
+	kinds := page.Kinds(ref)
+	for _, pack := range append(page.Packs[:len(page.Packs):len(page.Packs)], ref.Place.PackRef) {
+		tell(pack)
+		switch {
+		case d.bad(pack.Pack):
+			of = retain.Damaged
+		case of == retain.Proven && kinds[pack.Pack] == format.DataPack && !d.proven(pack.Pack):
+			of = retain.Checked
+		}
+	}
+	return of
 }
 
 // noPage is a page that is gone or cannot be read: that is no reason to stop where its
 // point is gone, too, by another collector.
-func (d *reader) noPage(ctx context.Context, id ivd.PointID, why error) (there, bad bool, err error) {
+func (d *reader) noPage(ctx context.Context, id ivd.PointID, why error) (there bool, err error) {
 	switch ivd.KindOf(why) {
 	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
 	default:
-		return false, false, why
+		return false, why
 	}
 	_, _, err = d.c.r.ReadPoint(ctx, id)
 	if ivd.KindOf(err) == ivd.NotFound {
-		return false, false, nil
+		return false, nil
 	}
-	return false, false, unreadable(fmt.Errorf("restore point %s: %w", id, why))
+	return false, unreadable(fmt.Errorf("restore point %s: %w", id, why))
 }
 
 // unreadable stops a collection: what the point names is not known.
@@ -147,4 +165,32 @@ func (c *Collector) retired(ctx context.Context) (*repo.Retired, error) {
 		}
 	}
 	return x, err
+}
+
+// prove takes note in a set of the packs that are proven, and reports what tells of them;
+// nil: there are none. A list that cannot be read proves nothing.
+func (c *Collector) prove(ctx context.Context, packs *packSet) (func(ivd.PackID) bool, error) {
+	names, err := c.r.VerifiedLists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	some := false
+	for _, name := range names {
+		_, list, err := c.r.Verified(ctx, name)
+		switch ivd.KindOf(err) {
+		case ivd.NotFound, ivd.Corrupt, ivd.Unsupported, ivd.Denied:
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range list {
+			packs.Prove(id)
+		}
+		some = some || len(list) > 0
+	}
+	if !some {
+		return nil, nil
+	}
+	return func(id ivd.PackID) bool { return packs.Flagged(id, proven) }, nil
 }

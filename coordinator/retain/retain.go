@@ -66,8 +66,13 @@ func (p Point) givenUp() bool { return p.Forgotten && p.Kept == "" }
 // good reports whether a point may be the last good one of its disk.
 func (p Point) good() bool { return !p.Partial && p.Known > Unreadable }
 
-// guarded is the last good point of a disk. Where several coordinators have given points
-// up at once, so that no other one of that worth is left, it is one that was given up.
+// LastGood is the last good point of a disk, which stays whatever the rules say: of the
+// points of which most is known, the newest; empty: none of them can be read whole. Where
+// several coordinators have given points up at once, so that no other one of that worth is
+// left, it is one that was given up.
+func LastGood(points []Point) ivd.PointID { return guarded(order(points)) }
+
+// guarded is LastGood of points that are in order.
 func guarded(sorted []Point) (id ivd.PointID) {
 	var best Point
 	for _, p := range sorted {
