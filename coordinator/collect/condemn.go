@@ -106,7 +106,7 @@ func (c *Collector) condemn(ctx context.Context, rep *Report, now time.Time) (st
 		}
 	}
 	if err == nil && !c.o.DryRun {
-		if err = c.tidyHooks(ctx, rep, s); err == nil {
+		if err = c.tidyHooks(ctx, rep, s, now); err == nil {
 			err = c.tidyMarks(ctx, rep, s)
 		}
 	}

@@ -47,8 +47,8 @@ func (c *Collector) tidy(ctx context.Context, rep *Report, now time.Time) error 
 
 // tidyHooks has few lists of hooks made of many, and removes those of which nothing is of
 // use (C7).
-func (c *Collector) tidyHooks(ctx context.Context, rep *Report, s *survey) error {
-	useless, err := c.r.RollUpHooks(ctx, func(id ivd.PackID) bool { return s.marked.Has(id) || s.young.Has(id) })
+func (c *Collector) tidyHooks(ctx context.Context, rep *Report, s *survey, now time.Time) error {
+	useless, err := c.r.RollUpHooks(ctx, now.Add(-repo.Margin), func(id ivd.PackID) bool { return s.marked.Has(id) || s.young.Has(id) })
 	if err != nil {
 		return err
 	}

@@ -156,16 +156,17 @@ func (r *Repository) Hooks(ctx context.Context, name store.Name) (created time.T
 const rollFrom = 16
 
 // RollUpHooks makes few lists of hooks out of many: of runs that follow each other, with
-// the age of the newest of them, without packs that keep does not want. It returns the
-// lists that are of no use any more, which who may delete deletes: those that were
-// rolled up, and those of whose packs none is kept. Until they are gone what they say is
-// said twice, which does no harm.
-func (r *Repository) RollUpHooks(ctx context.Context, keep func(ivd.PackID) bool) (useless []store.Name, err error) {
+// the age of the newest of them, without packs that keep does not want. It leaves alone
+// the lists that were made later than before: of packs that were stored meanwhile keep
+// knows nothing. It returns the lists that are of no use any more, which who may delete
+// deletes: those that were rolled up, and those of whose packs none is kept. Until they
+// are gone what they say is said twice, which does no harm. It holds what one list says.
+func (r *Repository) RollUpHooks(ctx context.Context, before time.Time, keep func(ivd.PackID) bool) (useless []store.Name, err error) {
 	names, err := r.HookLists(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var small []rolled
+	var up rolled
 	for _, name := range names { // the newest first
 		created, packs, err := r.Hooks(ctx, name)
 		switch ivd.KindOf(err) {
@@ -173,44 +174,55 @@ func (r *Repository) RollUpHooks(ctx context.Context, keep func(ivd.PackID) bool
 			continue // it is of no use, and none of ours
 		}
 		if err != nil {
-			return nil, err
+			return useless, err
+		}
+		if created.After(before) {
+			continue
 		}
 		all := len(packs)
 		packs = slices.DeleteFunc(packs, func(p PackHooks) bool { return !keep(p.Ref.Pack) })
 		switch {
 		case len(packs) == 0:
 			useless = append(useless, name)
-		case all < rolledPacks/2:
-			small = append(small, rolled{name, created, packs})
-		}
-	}
-	if len(small) < rollFrom {
-		return useless, nil
-	}
-	for len(small) > 0 {
-		n, packs := 0, []PackHooks(nil)
-		for n < len(small) && len(packs)+len(small[n].packs) <= rolledPacks {
-			packs = append(small[n].packs, packs...) // the newest last
-			n++
-		}
-		if n > 1 {
-			if _, err := r.putHooks(ctx, runOfHooks(small[0].name), small[0].created, packs); err != nil {
+			continue
+		case all >= rolledPacks/2:
+			continue
+		case len(up.packs)+len(packs) > rolledPacks:
+			if err := r.rollUp(ctx, up); err != nil {
 				return useless, err
 			}
-			for _, s := range small[:n] {
-				useless = append(useless, s.name)
-			}
+			useless, up = append(useless, up.names...), rolled{}
 		}
-		small = small[n:]
+		up.add(name, created, packs)
 	}
-	return useless, nil
+	if len(up.names) < rollFrom {
+		return useless, nil
+	}
+	if err := r.rollUp(ctx, up); err != nil {
+		return useless, err
+	}
+	return append(useless, up.names...), nil
 }
 
-// rolled is a list that is rolled up.
+// rollUp stores one list in place of some.
+func (r *Repository) rollUp(ctx context.Context, up rolled) error {
+	_, err := r.putHooks(ctx, runOfHooks(up.names[0]), up.created, up.packs)
+	return err
+}
+
+// rolled are lists that are rolled up.
 type rolled struct {
-	name    store.Name
-	created time.Time
-	packs   []PackHooks
+	names   []store.Name // the newest first
+	created time.Time    // of the newest
+	packs   []PackHooks  // the newest last
+}
+
+// add adds a list, which is older than the others.
+func (u *rolled) add(name store.Name, created time.Time, packs []PackHooks) {
+	if len(u.names) == 0 {
+		u.created = created
+	}
+	u.names, u.packs = append(u.names, name), append(packs, u.packs...)
 }
 
 // runOfHooks is the run in a list's name.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -124,7 +125,7 @@ func TestHooksThatCannotBeRead(t *testing.T) {
 				t.Errorf("%s: %v, %d packs", name, err, len(packs))
 			}
 		}
-		if useless, err := r.RollUpHooks(t.Context(), func(ivd.PackID) bool { return true }); err != nil || useless != nil {
+		if useless, err := r.RollUpHooks(t.Context(), rolledBefore(r), func(ivd.PackID) bool { return true }); err != nil || useless != nil {
 			t.Errorf("%v, %v", useless, err)
 		}
 	})
@@ -144,7 +145,7 @@ func TestRollUpHooks(t *testing.T) {
 			if n < 10 {
 				continue
 			}
-			useless, err := r.RollUpHooks(t.Context(), func(ivd.PackID) bool { return true })
+			useless, err := r.RollUpHooks(t.Context(), rolledBefore(r), func(ivd.PackID) bool { return true })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,13 +163,13 @@ func TestRollUpHooks(t *testing.T) {
 		if err != nil || len(before) != 5 {
 			t.Fatalf("%d lists: %v", len(before), err)
 		}
-		useless, err := r.RollUpHooks(t.Context(), func(id ivd.PackID) bool {
+		useless, err := r.RollUpHooks(t.Context(), rolledBefore(r), func(id ivd.PackID) bool {
 			return !slices.ContainsFunc(all[30:32], func(p ivd.PackRef) bool { return p.Pack == id })
 		})
 		if err != nil || useless != nil {
 			t.Errorf("%v, %v", useless, err)
 		}
-		useless, err = r.RollUpHooks(t.Context(), func(id ivd.PackID) bool {
+		useless, err = r.RollUpHooks(t.Context(), rolledBefore(r), func(id ivd.PackID) bool {
 			return !slices.ContainsFunc(all[38:], func(p ivd.PackRef) bool { return p.Pack == id })
 		})
 		if err != nil || len(useless) != 1 || useless[0] != before[0] {
@@ -192,7 +193,7 @@ func TestRollUpLeavesOutWhatIsGone(t *testing.T) {
 		}
 		gone = append(gone, refs[0].Pack)
 	}
-	useless, err := r.RollUpHooks(t.Context(), func(id ivd.PackID) bool { return !slices.Contains(gone, id) })
+	useless, err := r.RollUpHooks(t.Context(), rolledBefore(r), func(id ivd.PackID) bool { return !slices.Contains(gone, id) })
 	if err != nil || len(useless) != 16 {
 		t.Fatalf("%d of no use: %v", len(useless), err)
 	}
@@ -213,5 +214,25 @@ func TestRollUpLeavesOutWhatIsGone(t *testing.T) {
 				t.Errorf("pack %s is gone", p.Ref.Pack)
 			}
 		}
+	}
+}
+
+// rolledBefore is a time before which all lists of a test were made.
+func rolledBefore(r *repotest.Repository) time.Time { return r.Now().Add(time.Hour) }
+
+// What was stored since a collection looked at the packs is not for it to judge.
+func TestRollUpLeavesLaterListsAlone(t *testing.T) {
+	r := repotest.New(t)
+	begun := r.Now()
+	r.Clock.Pass(time.Hour)
+	for n := range 16 {
+		w, _, _ := writes(t, r, r.Repository, 2, 3)
+		if err := w.PutHooks(t.Context(), ivd.RunID("run-"+string(rune('a'+n)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	useless, err := r.RollUpHooks(t.Context(), begun, func(ivd.PackID) bool { return false })
+	if err != nil || useless != nil {
+		t.Errorf("%v, %v", useless, err)
 	}
 }
