@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"ivdmover/coordinator/collect"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -49,7 +51,7 @@ func (s *stage) until(a *actor, op, prefix string) bool {
 		}
 		var next *request
 		for _, q := range s.w.requests() {
-			if q.who == a && q.op == op && strings.HasPrefix(q.name, prefix) {
+			if q.who == a && q.op == op && strings.HasPrefix(q.name, prefix) && !s.tries(q) {
 				return true
 			}
 			if q.who == a && next == nil {
@@ -62,6 +64,11 @@ func (s *stage) until(a *actor, op, prefix string) bool {
 		}
 		s.w.choose(next, happens)
 	}
+}
+
+// tries reports whether a request only tries whether its sender may delete.
+func (s *stage) tries(q *request) bool {
+	return q.op == "delete" && (strings.HasSuffix(q.name, "/"+ivd.PackID{}.String()) || strings.Contains(q.name, uuid.Nil.String()))
 }
 
 // must lets an actor go on until it asks for that.
