@@ -1,10 +1,10 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"ivdmover/shared/index"
@@ -59,13 +59,13 @@ func (e *estate) backup(m *nightMover, d *memoryDisk) (p *point, stats ivd.Stats
 	if err := e.attempt(e.t.Context(), m.writer, j, &rec, d, nil); err != nil {
 		e.t.Fatal(err)
 	}
-	buf := make([]byte, cs)
+	buf, zero := make([]byte, cs), make([]byte, cs)
 	for at := int64(0); at < d.capacity; at += cs {
 		chunk := buf[:min(cs, d.capacity-at)]
 		if err := d.ReadAt(e.t.Context(), chunk, at); err != nil {
 			e.t.Fatal(err)
 		}
-		if slices.IndexFunc(chunk, func(b byte) bool { return b != 0 }) < 0 {
+		if bytes.Equal(chunk, zero[:len(chunk)]) {
 			continue
 		}
 		id := e.repo.Suite().ID(chunk)

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 
@@ -25,7 +25,7 @@ type memoryDisk struct {
 	capacity int64
 
 	mu     sync.Mutex
-	blocks map[int64][]byte // ivd.MinChunkSize each; absent: not allocated, zeros
+	blocks map[int64][]byte // ivd.MinChunkSize each, not changed but replaced; absent: not allocated, zeros
 	read   map[int64]int    // how often each block was read
 	faults int              // calls until one fails; 0: none does
 	wrote  int64
@@ -38,9 +38,7 @@ func newMemoryDisk(capacity int64) *memoryDisk {
 
 func (d *memoryDisk) clone() *memoryDisk {
 	c := newMemoryDisk(d.capacity)
-	for i, b := range d.blocks {
-		c.blocks[i] = slices.Clone(b)
-	}
+	c.blocks = maps.Clone(d.blocks)
 	return c
 }
 
@@ -93,12 +91,10 @@ func (d *memoryDisk) WriteAt(ctx context.Context, buf []byte, off int64) error {
 	d.wrote += int64(len(buf))
 	d.dirty = true
 	each(off, len(buf), func(block int64, from, to, at int) {
-		b, ok := d.blocks[block]
-		if !ok {
-			b = make([]byte, ivd.MinChunkSize)
-			d.blocks[block] = b
-		}
+		b := make([]byte, ivd.MinChunkSize)
+		copy(b, d.blocks[block])
 		copy(b[from:to], buf[at:])
+		d.blocks[block] = b
 	})
 	return ctx.Err()
 }
@@ -187,32 +183,46 @@ func (d *memoryDisk) fill(rnd *rand.Rand, writes int) []ivd.Extent {
 	return areas
 }
 
-// goBuffer is a Buffer of Go's memory.
+// heap hands out Go's memory as C's allocator does: whoever keeps a buffer that was
+// freed finds another's content in it.
+type heap struct {
+	mu    sync.Mutex
+	freed map[int][][]byte // by size
+	live  int64
+}
+
+func (h *heap) alloc(n int) budget.Buffer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.live += int64(n)
+	if of := h.freed[n]; len(of) > 0 {
+		h.freed[n] = of[:len(of)-1]
+		return goBuffer{of[len(of)-1], h}
+	}
+	return goBuffer{make([]byte, n), h}
+}
+
+// goBuffer is a Buffer of a heap.
 type goBuffer struct {
-	b    []byte
-	live *int64
+	b []byte
+	h *heap
 }
 
 func (b goBuffer) Bytes() []byte { return b.b }
-func (b goBuffer) Free()         { addLive(b.live, -int64(len(b.b))) }
 
-var liveMu sync.Mutex
-
-func addLive(live *int64, n int64) {
-	liveMu.Lock()
-	*live += n
-	liveMu.Unlock()
+func (b goBuffer) Free() {
+	b.h.mu.Lock()
+	defer b.h.mu.Unlock()
+	b.h.live -= int64(len(b.b))
+	b.h.freed[len(b.b)] = append(b.h.freed[len(b.b)], b.b)
 }
 
 func testMemory(t testing.TB, total int64) *budget.Memory {
-	live := new(int64)
-	m := budget.NewMemory(total, func(n int) budget.Buffer {
-		addLive(live, int64(n))
-		return goBuffer{make([]byte, n), live}
-	})
+	h := &heap{freed: map[int][][]byte{}}
+	m := budget.NewMemory(total, h.alloc)
 	t.Cleanup(func() {
-		if m.Used() != 0 || m.Peak() > total || *live != 0 {
-			t.Errorf("memory: %d used at the end, peak %d of %d, %d bytes of buffers not freed", m.Used(), m.Peak(), total, *live)
+		if m.Used() != 0 || m.Peak() > total || h.live != 0 {
+			t.Errorf("memory: %d used at the end, peak %d of %d, %d bytes of buffers not freed", m.Used(), m.Peak(), total, h.live)
 		}
 	})
 	return m

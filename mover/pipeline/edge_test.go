@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
@@ -22,11 +23,11 @@ func (d *memoryDisk) put(t *testing.T, off int64, buf []byte) ivd.Extent {
 
 func noise(seed uint64, n int) []byte {
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rnd.Uint32())
+	b := make([]byte, n+7)
+	for i := 0; i < n; i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], rnd.Uint64())
 	}
-	return b
+	return b[:n:n]
 }
 
 // A span that had content and is zeros now is not the parent's any more, however

@@ -2,7 +2,6 @@ package format
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -186,8 +185,13 @@ func (p *Pack) add(kind FrameKind, id ivd.ContentID, plainLen int, compression b
 	return e
 }
 
-// Grow makes room for n bytes more, so that filling the pack copies nothing.
-func (p *Pack) Grow(n int) { p.buf = slices.Grow(p.buf, n) }
+// Grow makes room for n bytes more, so that filling the pack copies nothing. Memory that
+// is not filled is not touched either: slices.Grow clears it.
+func (p *Pack) Grow(n int) {
+	if cap(p.buf)-len(p.buf) < n {
+		p.buf = append(make([]byte, 0, len(p.buf)+n), p.buf...)
+	}
+}
 
 // Len is the bytes so far, without the directory.
 func (p *Pack) Len() int { return len(p.buf) }
