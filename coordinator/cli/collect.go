@@ -113,6 +113,9 @@ func writeCollection(w io.Writer, rep collect.Report, now time.Time) error {
 	for _, k := range rep.Kept {
 		fmt.Fprintf(w, "stays, though it was given up: %s: %s\n", k.Point, text.Name(k.Why))
 	}
+	for _, why := range rep.Ignored {
+		fmt.Fprintf(w, "a mark beside a restore point has no effect: %s\n", text.Name(why))
+	}
 	for _, l := range rep.Lists {
 		writeList(w, l, now)
 	}

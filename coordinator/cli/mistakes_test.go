@@ -24,8 +24,9 @@ import (
 )
 
 const (
-	noDisk = "99999999-1111-4222-8333-444455556666"
-	noPack = "0000000000000000000000000000000000000000000000000000000000000000"
+	noDisk  = "99999999-1111-4222-8333-444455556666"
+	noPack  = "0000000000000000000000000000000000000000000000000000000000000000"
+	noPoint = "00000000-0000-4000-8000-000000000000/vc/disk/20260101T000000Z-run"
 )
 
 // asking are the commands that ask a coordinator, each with the arguments that it needs,
@@ -40,7 +41,7 @@ var (
 		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo head", "repo check-store", "movers add x",
 		"collect", "collect --dry-run", "repo needs " + noPack,
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
-		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run",
+		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run", "repo quarantine --reason x " + noPoint,
 		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
 	}
 )
@@ -142,7 +143,9 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	m.add(2, "want 0 or more", "serve --movers -1", "config check --movers -1", "demo --disks -1", "lab --dir d --disks -1")
 	m.add(2, "not both", "config check --mover --movers 2", "repo retire --writer x "+noPack, "repo unretire --writer x "+noPack)
 	m.add(2, "give --passphrase-file or --plain, not both", "repo init --plain --passphrase-file x")
-	m.add(2, "give --reason", "repo retire "+noPack, "repo unretire "+noPack)
+	m.add(2, "give --reason", "repo retire "+noPack, "repo unretire "+noPack, "repo quarantine "+noPoint)
+	m.add(2, "needs a POINT", "repo quarantine")
+	m.add(2, "the long name", "repo quarantine --reason x nosuch")
 	m.add(2, "ivd points -o json", "repo retire --reason x y", "repo unretire --reason x y")
 	m.add(2, "--writer", "repo retire --reason x", "repo unretire --reason x", "repo retire --yes "+noPack, "repo unretire --dry-run "+noPack, "repo retire --writer x", "repo unretire --writer x --yes --dry-run")
 	m.add(2, "make a repository", "repo init --chunk-size 3", "repo init --pack-size 1KiB")
@@ -241,7 +244,7 @@ func TestMistakesAboutTheWorld(t *testing.T) {
 	m.add(1, "no restore point 00000000", each([]string{"point show 00000000", "restore 00000000"}, server)...)
 	m.add(1, "no writer has worked as mover", each([]string{"repo retire --writer nosuch --dry-run", "repo unretire --writer nosuch --dry-run"}, known)...)
 	m.add(1, "no such file or directory", each([]string{
-		"serve", "repo info", "repo adopt", "repo retire --reason x " + noPack, "repo unretire --reason x " + noPack, "repo retire --writer x --dry-run", "repo unretire --writer x --dry-run",
+		"serve", "repo info", "repo adopt", "repo retire --reason x " + noPack, "repo unretire --reason x " + noPack, "repo retire --writer x --dry-run", "repo unretire --writer x --dry-run", "repo quarantine --reason x " + noPoint,
 		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
 	}, elsewhere)...)
 	// It is there, and is not what is needed.

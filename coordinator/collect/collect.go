@@ -93,6 +93,8 @@ type Report struct {
 	Young int64 `json:"young_packs"`
 	// Kept are the points that were given up and stay, each with why.
 	Kept []KeptPoint `json:"kept_points"`
+	// Ignored says of marks beside points, such as pins and holds, why they have no effect.
+	Ignored []string `json:"ignored_marks"`
 	// Lists are those that stand, that of this collection with them.
 	Lists   []List        `json:"lists"`
 	Deleted format.Counts `json:"deleted"`
@@ -122,7 +124,7 @@ type List struct {
 // point names, and deletes what nobody can rely on any more. What it must wait for it
 // tells in its report; to be called again later, by whomever, is enough.
 func (c *Collector) Collect(ctx context.Context) (Report, error) {
-	rep := Report{Repository: c.r.ID(), DryRun: c.o.DryRun, Kept: []KeptPoint{}, Lists: []List{}}
+	rep := Report{Repository: c.r.ID(), DryRun: c.o.DryRun, Kept: []KeptPoint{}, Ignored: []string{}, Lists: []List{}}
 	now, err := c.r.Begins(ctx, repo.Collecting)
 	if err == nil && !c.o.DryRun {
 		err = c.Able(ctx)

@@ -94,6 +94,9 @@ func (c *Collector) condemn(ctx context.Context, rep *Report, now time.Time) (st
 		return "", nil, err
 	}
 	rep.Kept = append(rep.Kept, s.kept...)
+	for _, err := range s.marks.Ignored {
+		rep.Ignored = append(rep.Ignored, err.Error())
+	}
 	gone, err := c.idleWriters(ctx, s, now) // before the packs are listed: what they have written is there
 	if err != nil {
 		return "", nil, err
@@ -142,8 +145,10 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 			leave:     true,
 			bad:       s.retired.Pack,
 			proven:    proven,
-			root:      func(id ivd.PointID) { s.known.Add(ivd.PackID(format.Sum([]byte(id)))) },
-			tell:      s.needs,
+
+			quarantined: s.marks.Quarantined,
+			root:        func(id ivd.PointID) { s.known.Add(ivd.PackID(format.Sum([]byte(id)))) },
+			tell:        s.needs,
 		})
 		s.mu.Lock()
 		defer s.mu.Unlock()

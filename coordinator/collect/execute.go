@@ -110,7 +110,7 @@ func (x *execution) sparing(ctx context.Context, known *packSet) error {
 	return each(ctx, all, func(ctx context.Context, d disk) error {
 		goes, _, err := x.c.judge(ctx, d, judging{
 			candidate: func(id ivd.PointID) bool { return x.points[id] && marks.Of(id).Forgotten != nil },
-			kept:      func(id ivd.PointID) string { return marks.Of(id).Kept() }, listed: others.points, bad: retired.Pack, proven: proven, known: isKnown,
+			kept:      func(id ivd.PointID) string { return marks.Of(id).Kept() }, listed: others.points, bad: retired.Pack, proven: proven, known: isKnown, quarantined: marks.Quarantined,
 			tell: x.spared,
 		})
 		x.mu.Lock()

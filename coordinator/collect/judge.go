@@ -10,14 +10,15 @@ import (
 
 // judging is what decides which points of a disk go.
 type judging struct {
-	candidate func(ivd.PointID) bool   // it was given up, and is to go
-	kept      func(ivd.PointID) string // by what a person keeps it; empty: by nothing
-	listed    map[ivd.PointID]bool     // on other lists on which somebody may still work: likely to go
-	late      map[ivd.PointID]bool     // of these, those that were spared, as far as is known
-	leave     bool                     // those that are listed are left to the other lists
-	bad       func(ivd.PackID) bool    // packs that make a point no good one
-	proven    func(ivd.PackID) bool    // packs that make it a better one; nil: none is
-	known     func(ivd.PointID) bool   // points whose needs are told already; nil: none
+	candidate   func(ivd.PointID) bool   // it was given up, and is to go
+	kept        func(ivd.PointID) string // by what a person keeps it; empty: by nothing
+	listed      map[ivd.PointID]bool     // on other lists on which somebody may still work: likely to go
+	late        map[ivd.PointID]bool     // of these, those that were spared, as far as is known
+	leave       bool                     // those that are listed are left to the other lists
+	bad         func(ivd.PackID) bool    // packs that make a point no good one
+	quarantined func(ivd.PointID) bool   // it cannot be read, and a person has taken it out of collections
+	proven      func(ivd.PackID) bool    // packs that make it a better one; nil: none is
+	known       func(ivd.PointID) bool   // points whose needs are told already; nil: none
 
 	root func(ivd.PointID) // is told of points that stay, once their needs are told
 	tell func(ivd.PackRef) // is told of the needs of points that stay
@@ -70,6 +71,8 @@ func (c *Collector) judge(ctx context.Context, d disk, j judging) ([]ivd.PointID
 func (j judging) sort(d disk) (goes, stay []ivd.PointID, stays []KeptPoint) {
 	for _, id := range d {
 		switch {
+		case j.quarantined(id) && (!j.candidate(id) || j.kept(id) != ""):
+			stays = append(stays, KeptPoint{id, "it is quarantined: nothing is kept for it"})
 		case !j.candidate(id):
 			stay = append(stay, id)
 		case j.kept(id) != "":

@@ -36,3 +36,14 @@ func Needs(ctx context.Context, r *repo.Repository, pack ivd.PackID) (map[ivd.Po
 	})
 	return found, err
 }
+
+// Readable reads a restore point and all of its pages, as a collection does. Its error says
+// why that stops a collection.
+func Readable(ctx context.Context, r *repo.Repository, id ivd.PointID) error {
+	pages := New(r, Options{}).reader(func(ivd.PackID) bool { return false }, nil)
+	there, _, err := pages.read(ctx, id, func(ivd.PackRef) {})
+	if err == nil && !there {
+		err = ivd.Errorf(ivd.NotFound, "no restore point %s", id)
+	}
+	return err
+}

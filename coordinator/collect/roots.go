@@ -151,7 +151,10 @@ func (d *reader) noPage(ctx context.Context, id ivd.PointID, why error) (there b
 
 // unreadable stops a collection: what the point names is not known.
 func unreadable(err error) error {
-	return &ivd.Error{Kind: ivd.KindOf(err), Err: err, Remedy: "put the object back as it was stored"}
+	return &ivd.Error{
+		Kind: ivd.KindOf(err), Err: err,
+		Remedy: "put the object back as it was stored; where it is lost for good, `ivd repo quarantine` takes the restore point out of collections",
+	}
 }
 
 // retired are the packs that make a point no good one. A list of them that cannot be read

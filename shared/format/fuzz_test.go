@@ -212,7 +212,7 @@ func FuzzDecodePage(f *testing.F) {
 // FuzzRecord reads a body, whose envelope is in order, as each kind of record,
 // and the bytes as they are.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "verified", "run", "hooks", "restored", "packs", "signed", "waits", "done", "forgotten", "pin", "hold", "store"} {
+	for _, name := range []string{"point", "lease", "writer", "condemned", "retired", "verified", "run", "hooks", "restored", "packs", "signed", "waits", "done", "forgotten", "pin", "hold", "quarantined", "store"} {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
@@ -251,6 +251,10 @@ func decoders() map[format.Magic]func([]byte) error {
 		format.ForgottenMagic: func(b []byte) error { _, err := format.DecodeForgotten(b, repository, goldenPoint); return err },
 		format.PinMagic:       func(b []byte) error { _, err := format.DecodePin(b, repository, goldenPoint); return err },
 		format.HoldMagic:      func(b []byte) error { _, err := format.DecodeHold(b, repository, goldenPoint); return err },
+		format.QuarantinedMagic: func(b []byte) error {
+			_, err := format.DecodeQuarantined(b, repository, goldenPoint)
+			return err
+		},
 		format.RetiredMagic: func(b []byte) error {
 			_, err := format.DecodePackList(format.RetiredMagic, b, at(markObject))
 			return err

@@ -26,28 +26,29 @@ var goldenTime = time.Date(2026, 11, 24, 23, 0, 0, 0, time.UTC)
 
 // golden is everything that the golden files hold.
 type golden struct {
-	chunks    [][]byte
-	data      *format.Pack
-	node      *format.Node
-	page      *format.Page
-	index     *format.Pack
-	point     format.Point
-	lease     format.Lease
-	writer    format.Writer
-	condemned format.Condemned
-	retired   format.PackList
-	verified  format.PackList
-	run       format.Run
-	hooks     format.Hooks
-	restored  format.Restored
-	waits     format.Waits
-	done      format.Done
-	packs     format.StoredPacks
-	signed    format.Signed
-	verdict   format.StoreVerdict
-	forgotten format.Forgotten
-	pin       format.Pin
-	hold      format.Hold
+	chunks      [][]byte
+	data        *format.Pack
+	node        *format.Node
+	page        *format.Page
+	index       *format.Pack
+	point       format.Point
+	lease       format.Lease
+	writer      format.Writer
+	condemned   format.Condemned
+	retired     format.PackList
+	verified    format.PackList
+	run         format.Run
+	hooks       format.Hooks
+	restored    format.Restored
+	waits       format.Waits
+	done        format.Done
+	packs       format.StoredPacks
+	signed      format.Signed
+	verdict     format.StoreVerdict
+	forgotten   format.Forgotten
+	pin         format.Pin
+	hold        format.Hold
+	quarantined format.Quarantined
 }
 
 func makeGolden(t *testing.T) golden {
@@ -173,6 +174,10 @@ func (g *golden) records(data ivd.PackID, pages []ivd.PageRef) {
 		Head: head("holds/" + string(goldenPoint)), Point: goldenPoint, At: goldenTime.Add(time.Hour), Until: goldenTime.Add(9000 * time.Hour), Reason: "case 4711",
 		Released: goldenTime.Add(51 * time.Hour), Why: "settled",
 	}
+	g.quarantined = format.Quarantined{
+		Head: head("quarantined/" + string(goldenPoint)), Point: goldenPoint, At: goldenTime.Add(time.Hour), Reason: "its page is lost with disk 7",
+		Lifted: goldenTime.Add(52 * time.Hour),
+	}
 	g.run = format.Run{
 		Head: head(runObject), ID: goldenRun, Kind: "backup", State: "partial", Policy: "nightly", Coordinator: "ivd-1", Incarnation: incarnation,
 		Lease: goldenLease, Started: goldenTime, Ended: goldenTime.Add(2 * time.Hour),
@@ -199,6 +204,7 @@ func (g golden) files(t *testing.T) map[string][]byte {
 		"signed":    g.signed.Encode,
 		"store":     g.verdict.Encode,
 		"forgotten": g.forgotten.Encode, "pin": g.pin.Encode, "hold": g.hold.Encode,
+		"quarantined": g.quarantined.Encode,
 	} {
 		b, err := encode()
 		if err != nil {
@@ -268,6 +274,9 @@ func TestGoldenWrite(t *testing.T) {
 		"forgotten": func(b []byte) ([]byte, error) { return encoded(format.DecodeForgotten(b, repository, goldenPoint)) },
 		"pin":       func(b []byte) ([]byte, error) { return encoded(format.DecodePin(b, repository, goldenPoint)) },
 		"hold":      func(b []byte) ([]byte, error) { return encoded(format.DecodeHold(b, repository, goldenPoint)) },
+		"quarantined": func(b []byte) ([]byte, error) {
+			return encoded(format.DecodeQuarantined(b, repository, goldenPoint))
+		},
 	} {
 		old := readGolden(t, name)
 		if b, err := again(old); err != nil || !bytes.Equal(b, old) {
@@ -330,6 +339,8 @@ func TestGoldenRead(t *testing.T) {
 	check("pin", pin, g.pin, err)
 	hold, err := format.DecodeHold(readGolden(t, "hold"), repository, goldenPoint)
 	check("hold", hold, g.hold, err)
+	quarantined, err := format.DecodeQuarantined(readGolden(t, "quarantined"), repository, goldenPoint)
+	check("quarantined", quarantined, g.quarantined, err)
 	node, err := format.DecodeNode(readGolden(t, "node"), goldenGeometry, 1)
 	check("node", node.Chunks[255].ID, format.Sum(g.chunks[1]), err)
 	page, err := format.DecodePage(readGolden(t, "page"), goldenGeometry, 0)

@@ -12,6 +12,8 @@ const (
 	forgottenFolder = "forgotten/"
 	pinsFolder      = "pins/"
 	holdsFolder     = "holds/"
+
+	quarantinedFolder = "quarantined/"
 )
 
 // Forgotten says that a point was given up, forgotten/<point>. It deletes nothing: a
@@ -46,6 +48,19 @@ type Hold struct {
 	Why      string      `json:"released_for,omitempty"`
 }
 
+// Quarantined takes a point out of collections that cannot be read, quarantined/<point>,
+// until that is lifted: what only such a point needs is deleted.
+type Quarantined struct {
+	Head
+	Point  ivd.PointID `json:"-"` // the object's name below quarantined/
+	At     time.Time   `json:"quarantined"`
+	Reason string      `json:"reason"`          // for people
+	Lifted time.Time   `json:"lifted,omitzero"` // since then a collection needs it read
+}
+
+// Stands reports whether the point is out of collections.
+func (q Quarantined) Stands() bool { return q.Lifted.IsZero() }
+
 // Keeps reports whether the pin keeps its point.
 func (p Pin) Keeps() bool { return p.Released.IsZero() }
 
@@ -79,6 +94,15 @@ func (h Hold) Encode() ([]byte, error) {
 	return encodeRecord(HoldMagic, h)
 }
 
+// Encode is the mark's object. Its name is made of the point.
+func (q Quarantined) Encode() ([]byte, error) {
+	q.Object = quarantinedFolder + string(q.Point)
+	if err := q.check(); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", q.Object, err)
+	}
+	return encodeRecord(QuarantinedMagic, q)
+}
+
 // DecodeForgotten reads the object that says of a point that it was given up.
 func DecodeForgotten(b []byte, repository string, point ivd.PointID) (Forgotten, error) {
 	f := Forgotten{Point: point}
@@ -106,12 +130,23 @@ func DecodeHold(b []byte, repository string, point ivd.PointID) (Hold, error) {
 	return h, h.check()
 }
 
+// DecodeQuarantined reads the object that takes a point out of collections.
+func DecodeQuarantined(b []byte, repository string, point ivd.PointID) (Quarantined, error) {
+	q := Quarantined{Point: point}
+	if err := decodeMark(QuarantinedMagic, b, repository, quarantinedFolder, point, &q); err != nil {
+		return Quarantined{}, err
+	}
+	return q, q.check()
+}
+
 func decodeMark(magic Magic, b []byte, repository, folder string, point ivd.PointID, into any) error {
 	return decodeRecord(magic, b, At{Repository: repository, Domain: point.Domain(), Object: folder + string(point)}, into)
 }
 
 func (f Forgotten) check() error { return checkMark(f.Head, f.Point, f.At, f.Reason) }
 func (p Pin) check() error       { return checkMark(p.Head, p.Point, p.At, "any or none") }
+
+func (q Quarantined) check() error { return checkMark(q.Head, q.Point, q.At, q.Reason) }
 
 func (h Hold) check() error {
 	if h.Until.IsZero() {

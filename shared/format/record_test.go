@@ -19,6 +19,7 @@ var goldenRecords = map[format.Magic]string{
 	format.SignedMagic: "signed", format.StoreMagic: "store",
 	format.WaitsMagic: "waits", format.DoneMagic: "done",
 	format.ForgottenMagic: "forgotten", format.PinMagic: "pin", format.HoldMagic: "hold",
+	format.QuarantinedMagic: "quarantined",
 }
 
 // What a record's header may not say, of every kind of record: what is not known
@@ -80,6 +81,7 @@ func TestRecordElsewhere(t *testing.T) {
 		format.SignedMagic:    &g.signed.Head,
 		format.StoreMagic:     &g.verdict.Head,
 		format.ForgottenMagic: &g.forgotten.Head, format.PinMagic: &g.pin.Head, format.HoldMagic: &g.hold.Head,
+		format.QuarantinedMagic: &g.quarantined.Head,
 	}
 	for name, lie := range map[string]func(h *format.Head){
 		"another repository": func(h *format.Head) { h.Repository = "7b1f2d0e-7a53-4c1d-9e0f-2b8c5d4a3f21" },
@@ -121,7 +123,7 @@ func TestRecordElsewhere(t *testing.T) {
 
 // isMark reports whether records of a kind are marks beside a point, whose names it makes.
 func isMark(m format.Magic) bool {
-	return m == format.ForgottenMagic || m == format.PinMagic || m == format.HoldMagic
+	return m == format.ForgottenMagic || m == format.PinMagic || m == format.HoldMagic || m == format.QuarantinedMagic
 }
 
 // seal is a golden record as it is written, or nil where it is not.
@@ -137,6 +139,7 @@ func seal(t *testing.T, magic format.Magic, g golden) []byte {
 		format.SignedMagic:    g.signed.Encode,
 		format.StoreMagic:     g.verdict.Encode,
 		format.ForgottenMagic: g.forgotten.Encode, format.PinMagic: g.pin.Encode, format.HoldMagic: g.hold.Encode,
+		format.QuarantinedMagic: g.quarantined.Encode,
 	}[magic]()
 	if err != nil && magic != format.PointMagic && magic != format.RestoredMagic && !isMark(magic) {
 		t.Fatal(err)

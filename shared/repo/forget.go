@@ -100,6 +100,30 @@ func (r *Repository) Release(ctx context.Context, id ivd.PointID, why string) er
 	return marking(err, "release", id)
 }
 
+// Quarantine takes a point out of collections, which its caller has found to be unreadable:
+// what only this point needs is deleted. The point itself stays.
+func (r *Repository) Quarantine(ctx context.Context, id ivd.PointID, reason string) error {
+	_, err := r.st.Stat(ctx, pointName(id))
+	if err == nil {
+		err = changeMark(ctx, r, quarantinedDir, format.QuarantinedMagic, id, format.DecodeQuarantined, func(*format.Quarantined) (format.Quarantined, error) {
+			return format.Quarantined{Head: r.head(store.Name(quarantinedDir + id)), Point: id, At: r.markedAt(), Reason: clip(reason)}, nil
+		})
+	}
+	return marking(err, "quarantine", id)
+}
+
+// LiftQuarantine has collections read a point again. Kind Unmet: they do.
+func (r *Repository) LiftQuarantine(ctx context.Context, id ivd.PointID) error {
+	err := changeMark(ctx, r, quarantinedDir, format.QuarantinedMagic, id, format.DecodeQuarantined, func(q *format.Quarantined) (format.Quarantined, error) {
+		if q == nil || !q.Stands() {
+			return format.Quarantined{}, ivd.Errorf(ivd.Unmet, "it is not quarantined")
+		}
+		q.Head, q.Lifted = r.head(store.Name(quarantinedDir+id)), r.markedAt()
+		return *q, nil
+	})
+	return marking(err, "lift the quarantine of", id)
+}
+
 func marking(err error, doing string, id ivd.PointID) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", doing, id, err)

@@ -18,6 +18,8 @@ type Mark struct {
 	Forgotten *format.Forgotten // it was given up
 	Pin       *format.Pin       // that keeps it
 	Hold      *format.Hold      // that keeps it
+	// Quarantined takes it out of collections, since it cannot be read.
+	Quarantined *format.Quarantined
 	// Unknown is why a mark below pins/ or holds/ cannot be read: it keeps the point.
 	Unknown error
 }
@@ -43,8 +45,8 @@ func (m Mark) GivenUp() bool { return m.Forgotten != nil && m.Kept() == "" }
 // Marks are the marks of some points, as they were read. They do not change.
 type Marks struct {
 	of map[ivd.PointID]Mark
-	// Ignored says of marks why they have no effect: below forgotten/ those that cannot be
-	// read, and everywhere those whose signature does not hold. They are for people to look
+	// Ignored says of marks why they have no effect: below forgotten/ and quarantined/ those
+	// that cannot be read, and everywhere those whose signature does not hold. They are for people to look
 	// at.
 	Ignored []error
 }
@@ -55,7 +57,10 @@ func (m *Marks) Points() []ivd.PointID { return slices.Sorted(maps.Keys(m.of)) }
 // Of is the mark of a point.
 func (m *Marks) Of(id ivd.PointID) Mark { return m.of[id] }
 
-// Marks reads the marks of some points (P1): three LISTs, and what they name; of what says
+// Quarantined reports whether a point is out of collections.
+func (m *Marks) Quarantined(id ivd.PointID) bool { return m.of[id].Quarantined != nil }
+
+// Marks reads the marks of some points (P1): four LISTs, and what they name; of what says
 // that a point was given up, what was not read before.
 func (r *Repository) Marks(ctx context.Context, of PointsOf) (*Marks, error) {
 	m := &Marks{of: map[ivd.PointID]Mark{}}
@@ -154,6 +159,13 @@ func (r *Repository) markKinds() []markKind {
 			}
 			return err
 		}, true},
+		{quarantinedDir, unknown, func(ctx context.Context, o store.Object, id ivd.PointID, m *Mark) error {
+			q, err := readMark(ctx, r, o, format.QuarantinedMagic, id, format.DecodeQuarantined)
+			if err == nil && q.Stands() {
+				m.Quarantined = &q
+			}
+			return err
+		}, false},
 	}
 }
 

@@ -27,6 +27,8 @@ const (
 	forgottenDir = "forgotten/"
 	pinsDir      = "pins/"
 	holdsDir     = "holds/"
+
+	quarantinedDir = "quarantined/"
 )
 
 // PackName is the object of a pack of the repository's domain:
