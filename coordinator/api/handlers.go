@@ -156,13 +156,13 @@ func (h *handler) startVerify(w http.ResponseWriter, r *http.Request) {
 // check wants points to be named in exactly one way.
 func (r VerifyRequest) check() error {
 	ways := 0
-	for _, named := range []bool{r.All, r.Policy != "", r.Disk != "", len(r.Points) > 0} {
+	for _, named := range []bool{r.All, r.Policy != "", r.Disk != "", len(r.Points) > 0, r.Packs != ""} {
 		if named {
 			ways++
 		}
 	}
 	if ways != 1 {
-		return ivd.Errorf(ivd.Invalid, "a verification is of all points, of a policy's, of a disk's, or of some: exactly one of them")
+		return ivd.Errorf(ivd.Invalid, "a verification is of all points, of a policy's, of a disk's, of some, or of packs: exactly one of them")
 	}
 	return nil
 }

@@ -125,14 +125,15 @@ type BackupRequest struct {
 }
 
 // VerifyRequest asks for restore points to be read and checked: all that are offered for
-// restore, those of a policy, those of a disk, or some that are named: exactly one of the
-// four.
+// restore, those of a policy, those of a disk, or some that are named; or for packs: exactly
+// one of the five.
 type VerifyRequest struct {
 	All     bool          `json:"all,omitempty"`
 	Policy  string        `json:"policy,omitempty"`
 	Disk    string        `json:"disk,omitempty"` // by its id or its name; of a vCenter as VCENTER/DISK
 	Points  []ivd.PointID `json:"points,omitempty"`
-	Depth   job.Depth     `json:"depth"`
+	Packs   string        `json:"packs,omitempty"`   // in place of points: "new", "due" or "all"
+	Depth   job.Depth     `json:"depth,omitempty"`   // of points
 	Percent int           `json:"percent,omitempty"` // of a sample
 }
 

@@ -34,7 +34,7 @@ const (
 var (
 	asking = []string{
 		"disks", "snapshots", "snapshots delete x", "backup --all", "runs", "run show x", "run show x --follow", "run cancel x",
-		"points", "points --check", "point show x@latest", "restore x@latest", "verify x@latest", "verify --all --sample 5", "movers", "repo info",
+		"points", "points --check", "point show x@latest", "restore x@latest", "verify x@latest", "verify --all --sample 5", "verify --packs due", "movers", "repo info",
 		"forget x@latest --yes", "forget --policy p --dry-run", "pin x@latest", "unpin x@latest", "hold x@latest --until 2030-01-31 --reason x", "release x@latest --reason x",
 	}
 	reading = []string{
@@ -131,6 +131,8 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	m.add(2, "--disk", "backup", "backup x")
 	m.add(2, "name some, or give --all", "verify", "verify --structure")
 	m.add(2, "one of them", "verify --all x@latest", "verify --all --disk x", "verify --policy p --disk x", "verify --all --structure --sample 5")
+	m.add(2, "want new, due or all", "verify --packs=old")
+	m.add(2, "packs are read whole", "verify --packs new --structure")
 	m.add(2, "want 1 to 100", "verify --all --sample 0", "verify --all --sample 101")
 	m.add(2, "give --policy, or points", "forget", "forget --dry-run")
 	m.add(2, "give --policy or points, not both", "forget --policy p x@latest")

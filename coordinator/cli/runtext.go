@@ -169,7 +169,11 @@ func verifiedPoints(v api.RunDetail) *text.Table {
 		if d.Percent > 0 {
 			depth += fmt.Sprintf(" of %d%%", d.Percent)
 		}
-		t.Row(catalogue.Short(d.From), d.Name, several(d), stateOf(d), depth, capacity(d), telemetry.Bytes(d.Stats.ReadBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
+		point := ""
+		if d.From != "" {
+			point = catalogue.Short(d.From)
+		}
+		t.Row(point, d.Name, several(d), stateOf(d), depth, capacity(d), telemetry.Bytes(d.Stats.ReadBytes), took(d.Started, d.Ended), strings.Join(d.Movers, ","))
 	}
 	return t
 }

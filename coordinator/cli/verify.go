@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,7 @@ func (a *app) verify() *cobra.Command {
 	)
 	var c *cobra.Command
 	c = &cobra.Command{
-		Use:   "verify POINT... | --all | --disk DISK | --policy P",
+		Use:   "verify POINT... | --all | --disk DISK | --policy P | --packs WHICH",
 		Short: "Read restore points back and check them, on the movers",
 		Long: `Starts a run in which the movers read restore points as a restore reads them, and write
 nothing: every chunk is fetched, opened and compared with its name. With --sample only so
@@ -29,25 +30,38 @@ backup of a disk stores anew what it still has. The point's failure says what of
 lost, and ivd points shows every other point that needs the pack. A pack that is whole when
 it is read again was no damage, and is read again.
 
+With --packs the packs of the repository are read, whatever points need them, each once: new,
+those that backups have stored and of which nobody has opened every frame yet, by another
+mover than has stored them where there is one (then other movers' backups build on them);
+due, the share of all whose turn it is, so that with one run a day each pack is compared
+with its name within repository.verify.every; or all. A run that was cancelled, or that
+failed, has its folders read by the next one.
+
 Points are named as for ivd restore. With --all, --disk or --policy those are left out that
 were forgotten, or are partial. The exit code of --wait, and of ivd run show --follow, is 3
 where some points are not whole, and 1 where none is.`,
 		Example: `  ivd verify data-01@latest --wait
   ivd verify --policy nightly --sample 5 --wait
   ivd verify --all --structure
-  ivd verify --disk data-01 -o json`,
+  ivd verify --disk data-01 -o json
+  ivd verify --packs new --wait
+  ivd verify --packs due`,
 		Args: func(_ *cobra.Command, args []string) error {
 			ways := 0
-			for _, named := range []bool{request.All, c.Flags().Changed("disk"), c.Flags().Changed("policy"), len(args) > 0} {
+			for _, named := range []bool{request.All, c.Flags().Changed("disk"), c.Flags().Changed("policy"), c.Flags().Changed("packs"), len(args) > 0} {
 				if named {
 					ways++
 				}
 			}
 			switch sample := c.Flags().Changed("sample"); {
 			case ways == 0:
-				return usagef("which points is not said: name some, or give --all, --disk or --policy")
+				return usagef("which points is not said: name some, or give --all, --disk, --policy or --packs")
 			case ways > 1:
-				return usagef("give points, --all, --disk or --policy: one of them")
+				return usagef("give points, --all, --disk, --policy or --packs: one of them")
+			case c.Flags().Changed("packs") && !slices.Contains([]string{"new", "due", "all"}, request.Packs):
+				return usagef("--packs %s: want new, due or all", request.Packs)
+			case request.Packs != "" && (sample || structure):
+				return usagef("--sample and --structure are of points: packs are read whole")
 			case sample && structure:
 				return usagef("--sample and --structure say different things: give one of them")
 			case sample && (request.Percent < 1 || request.Percent > 100):
@@ -64,6 +78,7 @@ where some points are not whole, and 1 where none is.`,
 				request.Points = append(request.Points, name)
 			}
 			switch {
+			case request.Packs != "":
 			case structure:
 				request.Depth = job.Structure
 			case request.Percent > 0:
@@ -81,6 +96,7 @@ where some points are not whole, and 1 where none is.`,
 	c.Flags().BoolVar(&request.All, "all", false, "all points that can be restored")
 	c.Flags().StringVar(&request.Disk, "disk", "", "those of this `DISK`, by its id or its name, of one of several vCenters as VCENTER/DISK")
 	c.Flags().StringVar(&request.Policy, "policy", "", "those that the policy `NAME` has made")
+	c.Flags().StringVar(&request.Packs, "packs", "", "in place of points, packs, `WHICH`: new, due or all")
 	c.Flags().IntVar(&request.Percent, "sample", 0, "read `PERCENT` of each point")
 	c.Flags().BoolVar(&structure, "structure", false, "read no content")
 	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")

@@ -77,7 +77,9 @@ func (b *Bench) CoordinatorOf(instance string, sources *inventory.Sources) *Coor
 	c.Forget = &forget.Room{Repo: b.Repo, Catalogue: catalogue.New(b.Repo), Log: log}
 	c.Backup = backup.New(backup.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Retention: c.Forget, Log: log})
 	c.Restore = restore.New(restore.Deps{Repo: b.Repo, Runs: c.Heads, Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Log: log})
-	c.Verify = verify.New(verify.Deps{Repo: b.Repo, Runs: c.Heads, Log: log})
+	c.Verify = verify.New(verify.Deps{
+		Repo: b.Repo, Runs: c.Heads, Catalogue: c.Forget.Catalogue, Fleet: c.Fleet, NewPacks: 3 * 24 * time.Hour, Every: 30 * 24 * time.Hour, Log: log,
+	})
 	c.Doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: c.Ledger, Fleet: c.Fleet, Leases: b.Repo, Here: backup.Here(b.Repo), Silent: fleet.SilentMover, Instance: instance, Log: log, Now: c.Clock.Now,
 	})

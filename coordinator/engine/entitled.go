@@ -142,7 +142,8 @@ func (e *Engine) claimed(ctx context.Context, q job.LoginRequest) (Run, Item, jo
 // Reading is what a job reads of the repository.
 type Reading struct {
 	Point ivd.PointID
-	Lease ivd.LeaseID // under which; empty: without one
+	Lease ivd.LeaseID   // under which; empty: without one
+	Packs []ivd.PackRef // in place of a point
 }
 
 // Reads is what a job reads that the process which asks has claimed. Kind Denied: its run
@@ -161,9 +162,15 @@ func (e *Engine) Reads(ctx context.Context, q job.LoginRequest) (Reading, error)
 	case !slices.Contains(it.Jobs, q.Job):
 		return Reading{}, ivd.Errorf(ivd.Denied, "run %s has no job %s of disk %s", r.ID, q.Job, q.Disk.ID())
 	}
-	point, err := w.Reads(it)
-	if err != nil || r.LeaseKind == NoLease {
-		return Reading{Point: point}, err
+	reading := Reading{Lease: rec.Lease}
+	if r.LeaseKind == NoLease {
+		reading.Lease = ""
 	}
-	return Reading{point, rec.Lease}, nil
+	if p, ok := w.(PackReader); ok {
+		if reading.Packs, err = p.ReadsPacks(it); err != nil || len(reading.Packs) > 0 {
+			return reading, err
+		}
+	}
+	reading.Point, err = w.Reads(it)
+	return reading, err
 }

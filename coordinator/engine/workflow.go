@@ -42,6 +42,12 @@ type Reader interface {
 	Reads(it Item) (ivd.PointID, error)
 }
 
+// PackReader is a Reader of which some items read packs, and no point.
+type PackReader interface {
+	// ReadsPacks are the data packs whose keys the item's jobs need.
+	ReadsPacks(it Item) ([]ivd.PackRef, error)
+}
+
 // Keyer is a workflow of which each item is one disk, and has one of a few keys.
 type Keyer interface {
 	Keys(ref ivd.DiskRef) []ItemKey

@@ -11,6 +11,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"ivdmover/coordinator/catalogue"
 	"ivdmover/shared/damage"
@@ -85,3 +87,47 @@ func Lost(ctx context.Context, r *repo.Repository, id ivd.PointID, also []ivd.Da
 
 // elsewhere is the remedy where a point is damaged.
 const elsewhere = "restore a point that `ivd points --check` does not call damaged; the disk's next backup stores anew what was lost, as far as the disk has it"
+
+// Hurt says which restore points need packs that are retired, and what each has lost.
+func Hurt(ctx context.Context, r *repo.Repository, c *catalogue.Catalogue, found []ivd.Damage) (string, error) {
+	points, err := c.Points(ctx, catalogue.Disk{})
+	if err == nil {
+		err = c.Mark(ctx, points, true)
+	}
+	if err != nil {
+		return "see `ivd points`", err
+	}
+	bad := map[ivd.PackID]bool{}
+	for _, d := range found {
+		bad[d.Pack] = true
+	}
+	var told []string
+	n := 0
+	for _, p := range points {
+		if !slices.ContainsFunc(p.Damaged, func(id ivd.PackID) bool { return bad[id] }) {
+			continue
+		}
+		if n++; n > hurtTold {
+			continue
+		}
+		stored, _, err := r.ReadPoint(ctx, p.ID)
+		if err != nil {
+			return "see `ivd points`", err
+		}
+		loss, err := damage.Of(ctx, r, stored, func(id ivd.PackID) bool { return bad[id] })
+		if err != nil {
+			return "see `ivd points`", err
+		}
+		told = append(told, fmt.Sprintf("point %s of %s has lost bytes %s", p.Short, p.Name, loss))
+	}
+	switch {
+	case n == 0:
+		return "no restore point needs them", nil
+	case n > hurtTold:
+		told = append(told, fmt.Sprintf("and %d more, see `ivd points`", n-hurtTold))
+	}
+	return strings.Join(told, "; "), nil
+}
+
+// hurtTold is of how many points it is said what they have lost.
+const hurtTold = 10

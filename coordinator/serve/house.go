@@ -64,7 +64,9 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 		Repo: r, Runs: h.heads, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Retention: h.forget, Log: log,
 	})
 	h.restore = restore.New(restore.Deps{Repo: r, Runs: h.heads, Sources: sources, Ledger: l, Fleet: h.fleet, Log: log})
-	h.verify = verify.New(verify.Deps{Repo: r, Runs: h.heads, Log: log})
+	h.verify = verify.New(verify.Deps{
+		Repo: r, Runs: h.heads, Catalogue: h.points, Fleet: h.fleet, NewPacks: cfg.Repository.Verify.NewPacks.Std(), Every: cfg.Repository.Verify.Every.Std(), Log: log,
+	})
 	h.doctors = examine.New(examine.Deps{
 		Sources: sources, Ledger: l, Fleet: h.fleet, Leases: r, Here: backup.Here(r), Silent: fleet.SilentMover, Instance: instance,
 		SnapshotAge: h.snapshotAge, Log: log,

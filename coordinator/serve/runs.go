@@ -82,6 +82,10 @@ func (r *runs) StartRestore(ctx context.Context, q api.RestoreRequest) (api.Run,
 
 // StartVerify begins a verification.
 func (r *runs) StartVerify(ctx context.Context, q api.VerifyRequest) (api.Run, error) {
+	if q.Packs != "" {
+		s, err := r.house.verify.Run(ctx, verify.Request{Packs: verify.Packs(q.Packs)})
+		return r.begin(ctx, s, err)
+	}
 	points, err := r.pointsOf(ctx, q)
 	if err != nil {
 		return api.Run{}, err
@@ -266,7 +270,11 @@ func (r *runs) disk(kind engine.Kind, it engine.ItemView) api.RunDisk {
 
 // verified says of which disk a point is that is read.
 func verified(out *api.RunDisk, id ivd.PointID, name string, label catalogue.Label, g ivd.Geometry) {
-	out.ID, out.Name, out.VCenter, out.From = id.Disk(), name, label(id.Source()), id
+	out.Name, out.From = name, id
+	if id == "" { // packs
+		return
+	}
+	out.ID, out.VCenter = id.Disk(), label(id.Source())
 	out.Capacity, out.ChunkSize = g.Capacity, g.ChunkSize
 }
 

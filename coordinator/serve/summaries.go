@@ -174,7 +174,10 @@ func pointsOfSummary(r format.Run, failed []api.RunDisk, label catalogue.Label) 
 	}
 	points = append(points, failed...)
 	for i := range points {
-		points[i].Key = string(verify.KeyOf(points[i].From))
+		points[i].Key = points[i].Name
+		if points[i].From != "" {
+			points[i].Key = string(verify.KeyOf(points[i].From))
+		}
 	}
 	return points
 }

@@ -13,10 +13,11 @@ package verify
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"time"
 
 	"ivdmover/coordinator/admit"
+	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/harm"
 	"ivdmover/coordinator/plan"
@@ -29,11 +30,20 @@ import (
 // Kind is that of its runs.
 const Kind engine.Kind = "verify"
 
+// Fleet is the movers.
+type Fleet interface {
+	Movers(ctx context.Context) ([]job.Mover, error)
+}
+
 // Deps are what the workflow works with. It owns none of them.
 type Deps struct {
-	Repo *repo.Repository
-	Runs Runs
-	Log  *slog.Logger
+	Repo      *repo.Repository
+	Runs      Runs
+	Catalogue *catalogue.Catalogue
+	Fleet     Fleet
+	NewPacks  time.Duration // within which new packs are to be proven
+	Every     time.Duration // within which every pack is to be read again
+	Log       *slog.Logger
 }
 
 // Runs stores the records of runs that are over.
@@ -47,10 +57,10 @@ type Workflow struct{ Deps }
 // New makes the workflow.
 func New(d Deps) *Workflow { return &Workflow{d} }
 
-// Check is what a verification keeps of an item, which is one point.
+// Check is what a verification keeps of an item, which is one point, or some packs.
 type Check struct {
-	Point    ivd.PointID    `json:"point"`
-	Name     string         `json:"name"` // of the disk that the point is of
+	Point    ivd.PointID    `json:"point,omitempty"` // empty: packs
+	Name     string         `json:"name"`            // of the disk that the point is of, or what packs these are
 	Geometry ivd.Geometry   `json:"geometry"`
 	How      job.VerifySpec `json:"how"`
 }
@@ -103,11 +113,15 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, t *engine.Task) ([
 	if err := t.Item().Decode(&c); err != nil {
 		return nil, err
 	}
+	template := job.Job{Disk: job.Disk{Ref: reading(t.Item().Key)}, Name: c.Name}
+	if c.Point == "" {
+		template.ID, template.Kind, template.Verify = "j0001", job.Verify, &c.How
+		return []job.Job{template}, nil
+	}
 	p, err := w.Repo.PointForReading(ctx, g.Lease().ID, c.Point)
 	if err != nil {
 		return nil, err
 	}
-	template := job.Job{Disk: job.Disk{Ref: reading(t.Item().Key)}, Name: c.Name}
 	return plan.Verify(template, plan.Target{Point: p.ID, Geometry: p.Geometry, Pages: p.Pages}, c.How)
 }
 
@@ -118,9 +132,14 @@ func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.
 		if err := allDone(it.Jobs, done[it.Key]); err != nil {
 			return err
 		}
-		point, err := w.Reads(it)
-		if err == nil {
-			err = harm.Lost(ctx, w.Repo, point, nil, 0)
+		var c Check
+		err := it.Decode(&c)
+		switch {
+		case err != nil:
+		case c.Point == "":
+			err = w.judge(ctx, t, c, done[it.Key])
+		default:
+			err = harm.Lost(ctx, w.Repo, c.Point, nil, 0)
 		}
 		if err != nil {
 			return err
@@ -150,7 +169,7 @@ func (w *Workflow) GoesOn(failed job.Record) bool { return len(failed.Damaged) >
 // point is lost.
 func (w *Workflow) Explain(ctx context.Context, t *engine.Task, rec job.Record, failure error) error {
 	point, err := w.Reads(t.Item())
-	if err != nil {
+	if err != nil || point == "" {
 		return failure
 	}
 	return harm.Explain(ctx, w.Repo, t.Log(), point, rec, failure)
@@ -172,7 +191,7 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 		}
 		if it.Result == engine.Done {
 			r.Verified = append(r.Verified, format.RunVerified{
-				Point: c.Point, Name: c.Name, Depth: string(c.How.Depth), Percent: c.How.Percent, Geometry: c.Geometry, Stats: it.Stats,
+				Point: c.Point, Folder: folderName(c.How.Folder), Name: c.Name, Depth: string(c.How.Depth), Percent: c.How.Percent, Geometry: c.Geometry, Stats: it.Stats,
 			})
 			continue
 		}
@@ -189,60 +208,4 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 		r.Failed = append(r.Failed, f)
 	}
 	return w.Runs.PutRun(ctx, r)
-}
-
-// Request asks for points to be verified.
-type Request struct {
-	Points []ivd.PointID // each once
-	How    job.VerifySpec
-}
-
-// Run checks a request and makes the run that verifies its points.
-func (w *Workflow) Run(ctx context.Context, q Request) (s engine.Spec, err error) {
-	err = engine.Soon(ctx, func(ctx context.Context) error {
-		s, err = w.spec(ctx, q)
-		return err
-	})
-	return s, err
-}
-
-func (w *Workflow) spec(ctx context.Context, q Request) (engine.Spec, error) {
-	if err := checkHow(q.How); err != nil {
-		return engine.Spec{}, err
-	}
-	if q.How.Depth != job.Structure {
-		if err := w.Repo.OpensChunks(); err != nil {
-			return engine.Spec{}, err
-		}
-	}
-	s := engine.Spec{Kind: Kind, Lease: format.ReadLease}
-	known := map[ivd.PointID]bool{}
-	for _, id := range q.Points {
-		if known[id] {
-			continue
-		}
-		known[id] = true
-		p, _, err := w.Repo.ReadPoint(ctx, id)
-		if ivd.KindOf(err) == ivd.NotFound {
-			err = &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no restore point %s", id), Remedy: "`ivd points` lists them"}
-		}
-		if err != nil {
-			return engine.Spec{}, err
-		}
-		s.Items = append(s.Items, engine.ItemSpec{Key: KeyOf(id), Body: Check{Point: id, Name: p.Disk.Name, Geometry: p.Geometry, How: q.How}})
-	}
-	if len(s.Items) == 0 {
-		return engine.Spec{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("there is no restore point to verify"), Remedy: "`ivd points` lists them"}
-	}
-	return s, nil
-}
-
-func checkHow(how job.VerifySpec) error {
-	switch {
-	case how.Depth == job.Sample && (how.Percent < 1 || how.Percent > 100):
-		return ivd.Errorf(ivd.Invalid, "a sample of %d%%: want 1 to 100", how.Percent)
-	case how.Depth == job.Sample, (how.Depth == job.Structure || how.Depth == job.Whole) && how.Percent == 0:
-		return nil
-	}
-	return ivd.Errorf(ivd.Invalid, "no depth of a verification: %q, with a sample of %d%%", how.Depth, how.Percent)
 }

@@ -19,6 +19,7 @@ type Batch struct {
 	Incarnation ivd.IncarnationID
 	Stats       ivd.Stats    // of this batch alone
 	Damaged     []ivd.Damage // found since the batch before: packs of the parent, which it does not build on
+	Unproven    []ivd.PackID // likewise, of a proof: packs that are not proven
 	Done        bool         // it is the job's last one
 }
 

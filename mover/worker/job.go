@@ -153,7 +153,7 @@ func rooted(root ivd.KeyID) string {
 // ready refuses a job that this process cannot do, and one whose lease ends too soon, unless it is a restore that reads
 // without one, and waits where a job is to have no neighbours.
 func (t *attempt) ready(ctx context.Context, rec job.Record) (waited bool, err error) {
-	if rec.CannotBy(t.w.Name, t.w.process) {
+	if rec.CannotBy(t.w.Name, t.w.process) || t.w.passes.leaves(t.w.Name, t.job) {
 		return false, errElsewhere
 	}
 	if r := t.job.Restore; r == nil || !r.WithoutLease {

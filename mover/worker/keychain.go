@@ -31,6 +31,11 @@ type keychain struct {
 
 // PackKey is image.Keys'.
 func (k *keychain) PackKey(ctx context.Context, page *format.Page, span ivd.SpanIndex, ref ivd.PackRef) (ivd.KeyID, ivd.Key, error) {
+	return k.get(ctx, ref, page.Index, func() []ivd.PackRef { return k.wanted(page, span, ref) })
+}
+
+// get is the key of a pack; what it is asked for together with is asked of wanted.
+func (k *keychain) get(ctx context.Context, ref ivd.PackRef, page ivd.PageIndex, wanted func() []ivd.PackRef) (ivd.KeyID, ivd.Key, error) {
 	if key, ok := k.known(ref); ok {
 		return key.DataKey, key.Key, nil
 	}
@@ -39,7 +44,7 @@ func (k *keychain) PackKey(ctx context.Context, page *format.Page, span ivd.Span
 	if key, ok := k.known(ref); ok {
 		return key.DataKey, key.Key, nil
 	}
-	req := job.PackKeysRequest{Version: job.Version, Repository: k.w.Repository.ID(), Claim: k.claim, Page: page.Index, Packs: k.wanted(page, span, ref)}
+	req := job.PackKeysRequest{Version: job.Version, Repository: k.w.Repository.ID(), Claim: k.claim, Page: page, Packs: wanted()}
 	var refused error
 	err := patiently(ctx, k.touch, func(ctx context.Context) error {
 		keys, err := k.w.Queue.AskPackKeys(ctx, req, k.w.key)

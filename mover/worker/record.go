@@ -149,6 +149,7 @@ func (r *record) seal(ctx context.Context, lease ivd.LeaseID, b pipeline.Batch) 
 	}
 	r.rec.Batches++
 	r.rec.Stats.Add(b.Stats)
+	r.rec.Unproven = append(slices.Clip(r.rec.Unproven), b.Unproven...)
 	r.found(b.Damaged)
 	if b.Done {
 		r.rec.State = job.Done

@@ -95,6 +95,7 @@ type Worker struct {
 	started  time.Time
 	writers  *writers
 	readers  readers
+	passes   passes
 	told     told
 	withheld telemetry.Seldom // that a secret keeps jobs from going on
 	stop     chan struct{}    // closed when it is to stop

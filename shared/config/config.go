@@ -60,11 +60,19 @@ type Repository struct {
 	Recheck         Duration `yaml:"recheck" doc:"Within which time every pack that backups build on is asked for: whether it is there, in its length. What they read the disk for is asked for each time. 0: all of it, each time."`
 	DedupTrust      string   `yaml:"dedup_trust" doc:"Which packs of other movers a backup builds on that has the same content: proven, those of which somebody with the keys has opened every frame; or writers, those too that nobody has looked into yet, for which a restore then depends on that mover's word; restore points count how much."`
 
+	Verify Verify `yaml:"verify" doc:"How often packs are read back."`
+
 	Root   KeyID       `yaml:"root" doc:"The id of an encrypted repository's root key, as ivd repo init and ivd repo info show it. Set: a repository of another root, or one that is not encrypted, is refused. Each mover's own configuration should name it: what else a mover is told of the repository comes from elsewhere."`
 	Limits StoreLimits `yaml:"limits" doc:"How much this process asks of the store, all its requests together; each mover and the coordinator is a process of its own."`
 
 	BackupKeyFile  string `yaml:"backup_key_file" doc:"A file with an export of an encrypted repository's keys: what a coordinator needs that backs up and does not restore. Only the coordinator reads it."`
 	PassphraseFile string `yaml:"passphrase_file" doc:"A file with an encrypted repository's passphrase and nothing else, or a key file, or the secret of a recovery sheet on one line: with it everything can be done, restores among it. Only the coordinator, and commands that read this file, read it. Beside backup_key_file, the repository must be that of the export, with whose key restore points are signed."`
+}
+
+// Verify is how often packs are read back.
+type Verify struct {
+	NewPacks Duration `yaml:"new_packs" doc:"Within which time every frame of a new pack is to be opened by a mover, another than has stored it where there is one: ivd verify --packs new does what is to be done. It looks through the runs of ten times as long."`
+	Every    Duration `yaml:"every" doc:"Within which time every pack is to be read again: ivd verify --packs due, once a day, reads the share whose turn it is."`
 }
 
 // StoreLimits bound what one process asks of the store.

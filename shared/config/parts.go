@@ -93,6 +93,11 @@ func (v *validator) repository(r Repository) {
 		v.add("repository.credentials_file", ivd.Invalid, "set beside access_key_file: remove one of the two")
 	}
 	v.storeLimits(r.Limits)
+	for name, d := range map[string]Duration{"new_packs": r.Verify.NewPacks, "every": r.Verify.Every} {
+		if d < Duration(24*time.Hour) {
+			v.add("repository.verify."+name, ivd.Invalid, "%s: want a day or more", d)
+		}
+	}
 	v.absolute("repository.backup_key_file", r.BackupKeyFile)
 	v.absolute("repository.passphrase_file", r.PassphraseFile)
 }

@@ -74,11 +74,13 @@ type RunRestore struct {
 	Stats     ivd.Stats       `json:"stats"`
 }
 
-// RunVerified is a point that the run has read and found whole, as deep as it read.
+// RunVerified is a point that the run has read and found whole, as deep as it read, or
+// packs.
 type RunVerified struct {
-	Point    ivd.PointID  `json:"point"`
-	Name     string       `json:"name"`  // of the disk that the point is of
-	Depth    string       `json:"depth"` // "structure", "sample" or "whole"
+	Point    ivd.PointID  `json:"point,omitempty"`  // empty: packs
+	Folder   string       `json:"folder,omitempty"` // of a scrub: all packs of this one were read, as "data/3f"
+	Name     string       `json:"name"`             // of the disk that the point is of
+	Depth    string       `json:"depth"`            // "structure", "sample" or "whole"; of packs "proof" or "scrub"
 	Percent  int          `json:"percent,omitempty"`
 	Geometry ivd.Geometry `json:"geometry"`
 	Stats    ivd.Stats    `json:"stats"`
@@ -134,7 +136,7 @@ func (r Run) check() error {
 		}
 	}
 	for _, v := range r.Verified {
-		if err := known("depth", v.Depth, "structure", "sample", "whole"); err != nil {
+		if err := known("depth", v.Depth, "structure", "sample", "whole", "proof", "scrub"); err != nil {
 			return err
 		}
 	}

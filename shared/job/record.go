@@ -79,6 +79,9 @@ type Record struct {
 	// looked whether there is more.
 	Unread int64 `json:"unread,omitempty"`
 
+	// Unproven are the packs of a proof that are not proven, for whatever reason.
+	Unproven []ivd.PackID `json:"unproven,omitempty"`
+
 	Stats   ivd.Stats    `json:"stats"`
 	Failure *ivd.Failure `json:"failure,omitempty"`
 }

@@ -38,6 +38,19 @@ func (r *Repository) PutVerified(ctx context.Context, reason string, packs []ivd
 	return nil
 }
 
+// MayVerify refuses, with kind Denied, where this process holds no key that signs which
+// packs are proven.
+func (r *Repository) MayVerify() error {
+	a := r.access()
+	if a == nil || a.MaySign(format.VerifiedMagic) {
+		return nil
+	}
+	return &ivd.Error{
+		Kind: ivd.Denied, Err: fmt.Errorf("this process has no key with role %s", format.Verify),
+		Remedy: "verify new packs where repository.passphrase_file is set",
+	}
+}
+
 // VerifiedLists names the lists of proven packs.
 func (r *Repository) VerifiedLists(ctx context.Context) ([]store.Name, error) {
 	return r.names(ctx, r.folder(verifiedDir))
@@ -69,7 +82,12 @@ const provePiece = 1 << 20
 // Tick is called now and then; it may be nil. An outage is an error and no verdict, and so
 // is what cannot be judged here (kind Denied, Unsupported).
 func (r *Repository) ProvePack(ctx context.Context, id ivd.PackID, tick func()) (*ivd.Damage, error) {
-	err := r.provePack(ctx, id, tick)
+	return r.ProvePackWith(ctx, id, nil, tick)
+}
+
+// ProvePackWith is ProvePack with keys of somebody who gives them; nil: this process's own.
+func (r *Repository) ProvePackWith(ctx context.Context, id ivd.PackID, keys PackKeys, tick func()) (*ivd.Damage, error) {
+	err := r.provePack(ctx, id, keys, tick)
 	switch ivd.KindOf(err) {
 	case ivd.NotFound:
 		return &ivd.Damage{Pack: id, Why: Missing}, nil
@@ -82,12 +100,12 @@ func (r *Repository) ProvePack(ctx context.Context, id ivd.PackID, tick func()) 
 	return nil, nil
 }
 
-func (r *Repository) provePack(ctx context.Context, id ivd.PackID, tick func()) error {
+func (r *Repository) provePack(ctx context.Context, id ivd.PackID, keys PackKeys, tick func()) error {
 	d, _, err := r.Directory(ctx, id)
 	if err != nil {
 		return err
 	}
-	o, err := r.chunkOpener(ctx, d)
+	o, err := r.chunkOpener(ctx, d, keys)
 	if err != nil {
 		return err
 	}
@@ -140,11 +158,15 @@ func (r *Repository) provePack(ctx context.Context, id ivd.PackID, tick func()) 
 }
 
 // chunkOpener is what opens the frames of a pack whose directory was read.
-func (r *Repository) chunkOpener(ctx context.Context, d Directory) (*format.Opener, error) {
+func (r *Repository) chunkOpener(ctx context.Context, d Directory, keys PackKeys) (*format.Opener, error) {
 	if d.Header.Cipher == format.CipherNone {
 		return new(format.Opener), nil
 	}
-	_, key, err := r.chunkKey(ctx, d.Ref)
+	ask := r.chunkKey
+	if keys != nil {
+		ask = keys.ChunkKey
+	}
+	_, key, err := ask(ctx, d.Ref)
 	if ivd.KindOf(err) == ivd.NotFound { // not the pack
 		err = &ivd.Error{Kind: ivd.Denied, Err: err}
 	}

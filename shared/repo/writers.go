@@ -107,6 +107,26 @@ func (r *Repository) Packs(ctx context.Context) iter.Seq2[ListedPack, error] {
 	}
 }
 
+// PacksIn yields the packs of a kind whose ids begin with a byte, in no order.
+func (r *Repository) PacksIn(ctx context.Context, kind format.PackKind, first byte) iter.Seq2[ListedPack, error] {
+	return func(yield func(ListedPack, error) bool) {
+		folder := r.packFolder(kind, first)
+		for info, err := range r.st.List(ctx, folder) {
+			if err != nil {
+				yield(ListedPack{}, fmt.Errorf("list %s: %w", folder, err))
+				return
+			}
+			id, err := ivd.ParsePackID(path.Base(string(info.Name)))
+			if err != nil || r.PackName(kind, id) != info.Name {
+				continue // it is no pack
+			}
+			if !yield(ListedPack{format.StoredPack{ID: id, Kind: kind, Length: info.Size}, info.Modified}, nil) {
+				return
+			}
+		}
+	}
+}
+
 // PackHeader reads what a pack says of itself, such as who wrote it.
 func (r *Repository) PackHeader(ctx context.Context, kind format.PackKind, id ivd.PackID) (format.PackHeader, error) {
 	name := r.PackName(kind, id)
