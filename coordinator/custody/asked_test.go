@@ -173,6 +173,9 @@ func TestPackKeys(t *testing.T) {
 		{"for a job that reads no point", reads(engine.Reading{}, ivd.Errorf(ivd.Denied, "a backup")), mine, 0, "m", ivd.Denied},
 		{"under a lease that is gone", reads(engine.Reading{Point: p.ID, Lease: "gone"}, nil), mine, 0, "m", ivd.Expired},
 		{"of a point that is gone", reads(engine.Reading{Point: ivd.NewPointID(r.Domain(), "s", "d", time.Now(), "none"), Lease: lease.ID}, nil), mine, 0, "m", ivd.NotFound},
+		{"those that it is to prove", reads(engine.Reading{Packs: foreign, Lease: lease.ID}, nil), foreign[1:2], 0, "m", ""},
+		{"others than it is to prove", reads(engine.Reading{Packs: foreign, Lease: lease.ID}, nil), mine[:1], 0, "m", ivd.Denied},
+		{"what it is to prove, under a lease that is gone", reads(engine.Reading{Packs: foreign, Lease: "gone"}, nil), foreign, 0, "m", ivd.Expired},
 		{"no pack", reads(engine.Reading{Point: p.ID, Lease: lease.ID}, nil), nil, 0, "m", ivd.Invalid},
 		{"too many", reads(engine.Reading{Point: p.ID, Lease: lease.ID}, nil), make([]ivd.PackRef, job.MaxPackKeys+1), 0, "m", ivd.Invalid},
 	} {
@@ -190,7 +193,7 @@ func TestPackKeys(t *testing.T) {
 	}
 	given := 0
 	for _, line := range log.said {
-		if strings.Contains(line, "a restore gets keys of packs") {
+		if strings.Contains(line, "a job gets keys of packs") {
 			given++
 		}
 	}

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
+	"ivdmover/shared/repo"
 	"ivdmover/shared/telemetry"
 )
 
@@ -168,29 +170,31 @@ type gathering struct {
 	items  []engine.ItemSpec
 }
 
-// add takes a pack. Who stored it the pack says itself: whoever proves it checks that by
-// its signature. One that is gone was collected; one that is damaged is a scrub's to find.
+// add takes a pack, by its writer and nonce, which the writer has signed: whoever is to
+// prove it gets the key that belongs to them, and must not get another pack's. Of one
+// that does not show them there is no key: it is judged by its bytes. One that is gone was
+// collected.
 func (g *gathering) add(ctx context.Context, p format.StoredPack) error {
-	h, err := g.w.Repo.PackHeader(ctx, p.Kind, p.ID)
+	d, _, err := g.w.Repo.Directory(ctx, p.ID)
 	switch ivd.KindOf(err) {
 	case ivd.NotFound:
 		return nil
-	case ivd.Corrupt, ivd.Unsupported:
-		h, err = format.PackHeader{}, nil // it is read, and judged by its bytes
+	case ivd.Corrupt, ivd.Unsupported, ivd.Denied:
+		d, err = repo.Directory{Ref: ivd.PackRef{Pack: p.ID}}, nil
 	}
 	if err != nil {
 		return err
 	}
-	mover, known := g.movers[h.Writer]
+	mover, known := g.movers[d.Ref.Writer]
 	if !known {
-		writer, err := g.w.Repo.ReadWriter(ctx, h.Writer)
+		writer, err := g.w.Repo.ReadWriter(ctx, d.Ref.Writer)
 		if err != nil && ivd.KindOf(err).Retry() {
 			return err
 		}
 		mover = writer.Mover
-		g.movers[h.Writer] = mover
+		g.movers[d.Ref.Writer] = mover
 	}
-	list := append(g.open[mover], job.PackWork{Ref: ivd.PackRef{Pack: p.ID, Writer: h.Writer, Nonce: h.Nonce}, Length: p.Length})
+	list := append(g.open[mover], job.PackWork{Ref: d.Ref, Length: p.Length})
 	if g.open[mover] = list; len(list) == job.MaxProof {
 		g.close(mover)
 	}
@@ -223,7 +227,7 @@ func (w *Workflow) judge(ctx context.Context, t *engine.Task, c Check, recs []jo
 		return err
 	}
 	if c.How.Depth == job.Proof {
-		if err := w.prove(ctx, t, c, rec, whole); err != nil {
+		if err := w.prove(ctx, t.Log(), c, rec, whole); err != nil {
 			return err
 		}
 	}
@@ -298,7 +302,7 @@ func (w *Workflow) retire(ctx context.Context, t *engine.Task, rec job.Record) (
 
 // prove stores which packs a job has proven: not those of the mover that did it, where
 // there is another one that could.
-func (w *Workflow) prove(ctx context.Context, t *engine.Task, c Check, rec job.Record, here []ivd.PackID) error {
+func (w *Workflow) prove(ctx context.Context, log *slog.Logger, c Check, rec job.Record, here []ivd.PackID) error {
 	proven := slices.Clone(here) // by this process
 	others, err := w.others(ctx, c.How.Writer)
 	if err != nil {
@@ -311,7 +315,7 @@ func (w *Workflow) prove(ctx context.Context, t *engine.Task, c Check, rec job.R
 			}
 		}
 	} else {
-		t.Log().Warn("a mover has read its own packs, and there is another one: they are not proven yet, and have their turn again", "mover", rec.Mover)
+		log.Warn("a mover has read its own packs, and there is another one: they are not proven yet, and have their turn again", "mover", rec.Mover)
 	}
 	if len(proven) == 0 {
 		return nil

@@ -115,7 +115,11 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, t *engine.Task) ([
 	}
 	template := job.Job{Disk: job.Disk{Ref: reading(t.Item().Key)}, Name: c.Name}
 	if c.Point == "" {
-		template.ID, template.Kind, template.Verify = "j0001", job.Verify, &c.How
+		how := c.How
+		if others, err := w.others(ctx, how.Writer); err == nil && !others {
+			how.Writer = "" // it need not be waited for any
+		}
+		template.ID, template.Kind, template.Verify = "j0001", job.Verify, &how
 		return []job.Job{template}, nil
 	}
 	p, err := w.Repo.PointForReading(ctx, g.Lease().ID, c.Point)

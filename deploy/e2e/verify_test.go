@@ -36,6 +36,8 @@ func TestVerifyAnEncryptedRepository(t *testing.T) {
 	}
 	verify(0, "done", "--all")
 	verify(0, "done", "data@latest", "--structure")
+	verify(0, "done", "--packs", "new")
+	verify(1, "all that backups have stored is proven", "--packs", "new")
 
 	packs, err := filepath.Glob(filepath.Join(strings.TrimPrefix(s.Config.Repository, "dir://"), "data", "*", "*", "*"))
 	must(t, err)

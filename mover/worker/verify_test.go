@@ -2,14 +2,17 @@ package worker
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/verify"
 	"ivdmover/deploy/lab"
 	"ivdmover/shared/damage"
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/job"
 )
@@ -123,4 +126,91 @@ func TestVerifyStructure(t *testing.T) {
 		}
 	}
 	e.retired(all, func(*victim) bool { return true })
+}
+
+// verifyPacks has packs verified.
+func (e *estate) verifyPacks(which verify.Packs) engine.View {
+	e.Helper()
+	s, err := e.c.Verify.Run(e.Context(), verify.Request{Packs: which})
+	e.Must(err)
+	begun, err := e.c.Engine.Begin(e.Context(), s)
+	e.Must(err)
+	return e.ended(begun.ID)
+}
+
+// New packs are read whole by a mover, and stand on a list then; one that is damaged does
+// not, is retired, and what it has cost is said. A scrub finds what is damaged later, in
+// packs of both kinds; the backups after that heal.
+func TestVerifyPacks(t *testing.T) {
+	e := newEstate(t)
+	var all []*victim
+	for i, way := range []string{"flipped", "other"} {
+		v := &victim{kind: "data", way: way}
+		var err error
+		v.disk, err = e.Owner.Create(t.Context(), "datastore1", v.name(), 3)
+		e.Must(err)
+		_, err = lab.Write(t.Context(), e.LabDir, v.disk.Ref.ID(), 256<<10, lab.Random(uint64(i), 1<<20))
+		e.Must(err)
+		all = append(all, v)
+	}
+	e.backup(all, false)
+	hurt, whole := all[0], all[1]
+	hurt.hurt = e.object(hurt)
+	e.damage(hurt.hurt, ways["flipped"](e.get(hurt.hurt), nil))
+	v := e.verifyPacks(verify.NewPacks)
+	if f := v.Items[0].Failure; len(v.Items) != 1 || f == nil || f.Kind != ivd.Corrupt || !strings.Contains(f.Message, "of "+hurt.disk.Name+" has lost bytes 786432 to 1048576") {
+		t.Errorf("%s, %+v", v.State, v.Items[0].Failure)
+	}
+	e.retired(all, func(v *victim) bool { return true })
+	proven := map[string]bool{}
+	lists, err := e.Repo.VerifiedLists(t.Context())
+	e.Must(err)
+	for _, name := range lists {
+		_, packs, err := e.Repo.Verified(t.Context(), name)
+		e.Must(err)
+		for _, id := range packs {
+			proven[id.String()] = true
+		}
+	}
+	if len(proven) != 1 || !proven[path.Base(string(e.object(whole)))] {
+		t.Errorf("proven are %v", proven)
+	}
+	if _, err := e.c.Verify.Run(t.Context(), verify.Request{Packs: verify.NewPacks}); ivd.KindOf(err) != ivd.NotFound {
+		t.Errorf("what is proven, or retired, is to be proven again: %v", err)
+	}
+
+	index := *whole
+	index.kind = "index"
+	whole.hurt = e.object(&index)
+	e.damage(whole.hurt, ways["flipped"](e.get(whole.hurt), nil))
+	e.readBefore("index/" + path.Base(path.Dir(string(whole.hurt))))
+	v = e.verifyPacks(verify.DuePacks)
+	if v.State != engine.Partial || v.Counts.Failed != 1 || v.Counts.Done != v.Counts.Items-1 {
+		t.Errorf("%s, %+v", v.State, v.Counts)
+	}
+	x, err := e.Repo.Retired(t.Context())
+	e.Must(err)
+	id, err := ivd.ParsePackID(path.Base(string(whole.hurt)))
+	e.Must(err)
+	if !x.Pack(id) {
+		t.Error("the index pack is not retired")
+	}
+	e.backup(all, false)
+	if _, failed := e.verify(job.VerifySpec{Depth: job.Whole}, hurt.points[1], whole.points[1]); len(failed) > 0 {
+		t.Errorf("after the next backup: %+v", failed)
+	}
+}
+
+// readBefore has a record say that all folders were read a moment ago, but for one.
+func (e *estate) readBefore(but string) {
+	e.Helper()
+	at := e.Repo.Now().UTC().Truncate(time.Second)
+	run := format.Run{ID: ivd.NewRunID(at), Kind: "verify", State: "done", Coordinator: "another", Started: at, Ended: at, Sequence: 1}
+	for i := range 512 {
+		name := fmt.Sprintf("%s/%02x", []string{"data", "index"}[i/256], i%256)
+		if name != but {
+			run.Verified = append(run.Verified, format.RunVerified{Folder: name, Depth: "scrub"})
+		}
+	}
+	e.Must(e.Repo.PutRun(e.Context(), run))
 }
