@@ -3,7 +3,7 @@
 //
 // What it promises: what exists is asked of the store every time, so that nothing
 // that was deleted is shown; points never change, so those that were read once are
-// kept in memory. One that cannot be read, or is not understood, is shown with its
+// kept in a file, which is deleted and made anew at any doubt about it. One that cannot be read, or is not understood, is shown with its
 // failure, so that it hides no other and is not hidden itself. It never guesses: a
 // text that means two points, or points of two disks, is refused with their ids.
 package catalogue
@@ -12,24 +12,18 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"ivdmover/coordinator/news"
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 )
 
-const (
-	readAtOnce = 16     // points that are read from the store at once
-	keptPoints = 50_000 // points that are kept in memory: some 500 bytes each
-)
+const readAtOnce = 16 // points that are read from the store at once
 
 // Point is a restore point without its pages.
 type Point struct {
@@ -56,6 +50,8 @@ type Point struct {
 	// What Mark says:
 	Damaged   []ivd.PackID // packs that it needs and that are retired, in the order of their ids
 	Unchecked bool         // whether it needs any is not known
+
+	told bool // it was not read: the record of its run tells of it
 }
 
 // Offered reports whether a point is offered for restore. Others are found by their ids
@@ -86,17 +82,25 @@ func diskOf(id ivd.PointID) Disk { return Disk{id.Source(), id.Disk()} }
 // Catalogue is the points of one repository. Its methods are safe for concurrent
 // use.
 type Catalogue struct {
-	repo *repo.Repository
+	repo  *repo.Repository
+	shelf *shelf
 
 	mu    sync.Mutex
-	known map[ivd.PointID]Point // guarded by mu
-	marks marks                 // guarded by mu
+	marks marks // guarded by mu
 }
 
-// New returns the catalogue of a repository.
-func New(r *repo.Repository) *Catalogue {
-	return &Catalogue{repo: r, known: map[ivd.PointID]Point{}}
+// New returns the catalogue of a repository, which keeps points in memory.
+func New(r *repo.Repository) *Catalogue { return Open(r, "", slog.New(slog.DiscardHandler)) }
+
+// Open returns the catalogue of a repository, which keeps points in a file. Whatever is
+// wrong with the file is told to the log, and costs only that points are read again. Who
+// is done with it must call Close.
+func Open(r *repo.Repository, file string, log *slog.Logger) *Catalogue {
+	return &Catalogue{repo: r, shelf: &shelf{path: file, log: log}}
 }
+
+// Close gives the file up. The catalogue is not used any more.
+func (c *Catalogue) Close() { c.shelf.close() }
 
 // list lists the restore points of a disk or of all, in the order of their names, with
 // those whose names are not understood.
@@ -143,8 +147,20 @@ func (c *Catalogue) Last(ctx context.Context) (map[Disk]ivd.PointID, error) {
 }
 
 // Points reads the restore points of a disk, or of those of all sources that have its
-// id, or of all disks, in the order of their names.
+// id, or of all disks, in the order of their names. Each was read once by who has the
+// catalogue's file.
 func (c *Catalogue) Points(ctx context.Context, of Disk) ([]Point, error) {
+	return c.points(ctx, of, false)
+}
+
+// Told are the same as far as the records of runs tell of points: that a point cannot be
+// read is not always known. It is for who shows points, and costs much less where many are
+// new.
+func (c *Catalogue) Told(ctx context.Context, of Disk) ([]Point, error) {
+	return c.points(ctx, of, true)
+}
+
+func (c *Catalogue) points(ctx context.Context, of Disk, told bool) ([]Point, error) {
 	infos, err := c.list(ctx, of)
 	if err != nil {
 		return nil, err
@@ -153,34 +169,10 @@ func (c *Catalogue) Points(ctx context.Context, of Disk) ([]Point, error) {
 	if err != nil {
 		return nil, err
 	}
-	points := make([]Point, len(infos))
-	var read atomic.Int64
-	var group errgroup.Group
-	group.SetLimit(readAtOnce)
-	for i, info := range infos {
-		if info.Unknown != nil {
-			points[i] = Point{ID: info.ID, Failure: ivd.FailureOf(info.Unknown)}
-			continue
-		}
-		group.Go(func() error {
-			p, err := c.Point(ctx, info.ID)
-			news.Tell(ctx, "read %d of %d restore points", read.Add(1), len(infos))
-			switch {
-			case ivd.KindOf(err) == ivd.NotFound:
-				return nil
-			case err != nil:
-				_, partial := info.ID.Partial()
-				p = Point{ID: info.ID, Time: info.ID.Time(), Partial: partial, Failure: ivd.FailureOf(err)}
-			}
-			points[i] = p
-			return nil
-		})
+	points, err := c.load(ctx, of, infos, told)
+	if err != nil {
+		return nil, err
 	}
-	_ = group.Wait() // none returns an error
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	points = slices.DeleteFunc(points, func(p Point) bool { return p.ID == "" })
 	ids := make([]ivd.PointID, len(points))
 	for i, p := range points {
 		ids[i] = p.ID
@@ -198,7 +190,7 @@ func (c *Catalogue) Resolve(ctx context.Context, text string, label Label) (ivd.
 	if id, err := ivd.ParsePointID(text); err == nil {
 		return id, nil // nobody needs to be asked
 	}
-	points, err := c.Points(ctx, Disk{})
+	points, err := c.Told(ctx, Disk{})
 	if err != nil {
 		return "", err
 	}
@@ -211,37 +203,20 @@ func (c *Catalogue) Resolve(ctx context.Context, text string, label Label) (ivd.
 
 // Point reads one restore point.
 func (c *Catalogue) Point(ctx context.Context, id ivd.PointID) (Point, error) {
-	c.mu.Lock()
-	p, ok := c.known[id]
-	c.mu.Unlock()
-	if ok {
-		return p, nil
+	state := c.state()
+	var known Point
+	c.shelf.get(state, diskOf(id), func(p Point) {
+		if p.ID == id && !p.told {
+			known = p
+		}
+	})
+	if known.ID == "" {
+		p, err := c.readPoint(ctx, id)
+		if err != nil {
+			return Point{}, err
+		}
+		known = p
 	}
-	stored, _, err := c.repo.ReadPoint(ctx, id)
-	if ivd.KindOf(err) == ivd.NotFound {
-		return Point{}, notThere(id)
-	}
-	if err != nil {
-		return Point{}, err
-	}
-	p = pointOf(stored)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.known) >= keptPoints {
-		clear(c.known) // reading anew is cheaper than to keep account of use
-	}
-	c.known[id] = p
-	return p, nil
-}
-
-func pointOf(p format.Point) Point {
-	out := Point{
-		ID: p.ID, Short: Short(p.ID), Disk: p.Ref(), Name: p.Disk.Name,
-		Datastore: cmp.Or(p.Disk.Datastore.Name, string(p.Disk.Datastore.ID)), Time: p.Time, SealedAt: p.SealedAt,
-		Mode: p.Tracking.Mode, Consistency: p.Consistency, Policy: p.Policy, Partial: p.Partial != nil, Geometry: p.Geometry, Stats: p.Stats,
-	}
-	if p.Parent != nil {
-		out.Parent = p.Parent.Point
-	}
-	return out
+	known.Short = Short(id)
+	return known, nil
 }

@@ -88,8 +88,8 @@ func TestPoints(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	if len(a.known) != 2 {
-		t.Errorf("%d points are kept: the damaged one must not be", len(a.known))
+	if a.shelf.count != 2 {
+		t.Errorf("%d points are kept: the damaged one must not be", a.shelf.count)
 	}
 	if points, err := a.Points(t.Context(), Disk{ID: "5f0e1d2c-7777-4888-9999-aaaabbbbcccc"}); err != nil || len(points) != 0 {
 		t.Errorf("of another disk: %+v, %v", points, err)

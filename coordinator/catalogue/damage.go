@@ -72,6 +72,10 @@ func (c *Catalogue) mark(ctx context.Context, points []Point, retired []ivd.Pack
 		group.Go(func() error {
 			news.Tell(ctx, "looked for damage in %d of %d restore points", read.Add(1)-1, len(ask))
 			needs, err := c.needs(gctx, points[i].ID, &pages, func(pack ivd.PackID) bool { return bad[pack] })
+			if kind := ivd.KindOf(err); points[i].told && (kind == ivd.Corrupt || kind == ivd.Unsupported) {
+				points[i].Failure = ivd.FailureOf(err) // nobody has read it before
+				return nil
+			}
 			points[i].Damaged = needs
 			return err
 		})
@@ -83,6 +87,9 @@ func (c *Catalogue) mark(ctx context.Context, points []Point, retired []ivd.Pack
 	defer c.mu.Unlock()
 	if slices.Equal(c.marks.retired, retired) {
 		for _, i := range ask {
+			if points[i].Failure != nil {
+				continue
+			}
 			c.marks.needs[points[i].ID] = points[i].Damaged
 		}
 	}

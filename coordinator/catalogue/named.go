@@ -14,13 +14,13 @@ import (
 type Label func(ivd.SourceID) string
 
 // OfDisk reads the points of the disk that a text names, as the function of that name
-// does. Where it is an id, no other disk's are read.
-func (c *Catalogue) OfDisk(ctx context.Context, text string, label Label) ([]Point, error) {
+// does, or as far as they are told of. Where it is an id, no other disk's are read.
+func (c *Catalogue) OfDisk(ctx context.Context, text string, label Label, told bool) ([]Point, error) {
 	var of Disk
 	if id, err := ivd.ParseDiskID(text[strings.LastIndexByte(text, '/')+1:]); err == nil {
 		of.ID = id
 	}
-	points, err := c.Points(ctx, of)
+	points, err := c.points(ctx, of, told)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package catalogue
 
 import (
+	"bytes"
+	"encoding/hex"
 	"slices"
 
 	"ivdmover/shared/format"
@@ -19,32 +21,37 @@ func Short(id ivd.PointID) string { return sum(id)[:shortDigits] }
 // Shorts are the short ids of points that are shown together, each with as many
 // digits as tell it from the others.
 func Shorts(ids []ivd.PointID) []string {
-	sums := make([]string, len(ids))
+	sums := make([]ivd.ContentID, len(ids))
 	for i, id := range ids {
-		sums[i] = sum(id)
+		sums[i] = format.Sum([]byte(id))
 	}
-	sorted := slices.Compact(slices.Sorted(slices.Values(sums)))
+	order := make([]int, len(ids))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(sums[a][:], sums[b][:]) })
+	digits := slices.Repeat([]int{shortDigits}, len(ids))
+	for k := 1; k < len(order); k++ {
+		a, b := order[k-1], order[k]
+		if n := alike(sums[a], sums[b]) + 1; sums[a] != sums[b] {
+			digits[a], digits[b] = max(digits[a], n), max(digits[b], n)
+		}
+	}
 	shorts := make([]string, len(ids))
-	for i, s := range sums {
-		at, _ := slices.BinarySearch(sorted, s)
-		n := shortDigits
-		if at > 0 {
-			n = max(n, alike(s, sorted[at-1])+1)
-		}
-		if at+1 < len(sorted) {
-			n = max(n, alike(s, sorted[at+1])+1)
-		}
-		shorts[i] = s[:min(n, len(s))]
+	for i, n := range digits {
+		shorts[i] = hex.EncodeToString(sums[i][:(n+1)/2])[:n]
 	}
 	return shorts
 }
 
 // alike counts the digits with which two sums begin alike.
-func alike(a, b string) int {
+func alike(a, b ivd.ContentID) int {
 	for i := range a {
-		if a[i] != b[i] {
-			return i
+		if x := a[i] ^ b[i]; x >= 0x10 {
+			return 2 * i
+		} else if x != 0 {
+			return 2*i + 1
 		}
 	}
-	return len(a)
+	return 2 * len(a)
 }

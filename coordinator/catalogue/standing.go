@@ -25,10 +25,20 @@ func (p Point) Retained() retain.Point {
 // Settle says of points, which are all that their disks have, which of them are given up.
 // It is asked again where more is known of their damage.
 func Settle(points []Point) {
-	disks := map[Disk][]retain.Point{}
+	disks := map[Disk][]retain.Point{} // of which a point was given up, or may have been
+	for i := range points {
+		if points[i].GivenUp = false; points[i].Beside.Forgotten != nil {
+			disks[diskOf(points[i].ID)] = nil
+		}
+	}
+	if len(disks) == 0 {
+		return
+	}
 	for _, p := range points {
 		d := diskOf(p.ID)
-		disks[d] = append(disks[d], p.Retained())
+		if _, marked := disks[d]; marked {
+			disks[d] = append(disks[d], p.Retained())
+		}
 	}
 	stands := map[ivd.PointID]bool{}
 	for _, all := range disks {
@@ -37,7 +47,9 @@ func Settle(points []Point) {
 		}
 	}
 	for i := range points {
-		points[i].GivenUp = !stands[points[i].ID]
+		if _, marked := disks[diskOf(points[i].ID)]; marked {
+			points[i].GivenUp = !stands[points[i].ID]
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ func (a *archive) Resolve(ctx context.Context, text string) (ivd.PointID, error)
 
 // Points lists the restore points of a disk or of all, and says which are damaged.
 func (a *archive) Points(ctx context.Context, q api.PointQuery) ([]api.Point, error) {
-	points, err := a.points(ctx, q.Disk)
+	points, err := a.points(ctx, q.Disk, !q.Check)
 	switch {
 	case err != nil:
 	case q.Check:
@@ -81,11 +81,14 @@ func (a *archive) Points(ctx context.Context, q api.PointQuery) ([]api.Point, er
 	return shown, err
 }
 
-func (a *archive) points(ctx context.Context, disk string) ([]catalogue.Point, error) {
-	if disk == "" {
-		return a.catalogue.Points(ctx, catalogue.Disk{})
+func (a *archive) points(ctx context.Context, disk string, told bool) ([]catalogue.Point, error) {
+	switch {
+	case disk != "":
+		return a.catalogue.OfDisk(ctx, disk, a.label, told)
+	case told:
+		return a.catalogue.Told(ctx, catalogue.Disk{})
 	}
-	return a.catalogue.OfDisk(ctx, disk, a.label)
+	return a.catalogue.Points(ctx, catalogue.Disk{})
 }
 
 func (a *archive) point(p catalogue.Point) api.Point {

@@ -58,7 +58,7 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 	}
 	h.heads = heads.Open(cfg.StateDir, r, instance, log)
 	l := ledger.New(q.State(), log, nil)
-	h.points = catalogue.New(r)
+	h.points = catalogue.Open(r, catalogue.File(cfg.StateDir, r.Info().ID), log)
 	h.forget = &forget.Room{Repo: r, Catalogue: h.points, Policies: cfg.Policies, Log: log}
 	h.backup = backup.New(backup.Deps{
 		Repo: r, Runs: h.heads, Sources: sources, Policies: cfg.Policies, Ledger: l, Fleet: h.fleet, SnapshotAge: h.snapshotAge, Retention: h.forget, Log: log,

@@ -103,7 +103,7 @@ func (r *runs) pointsOf(ctx context.Context, q api.VerifyRequest) ([]ivd.PointID
 	var known []catalogue.Point
 	var err error
 	if q.Disk != "" {
-		known, err = r.house.points.OfDisk(ctx, q.Disk, r.label)
+		known, err = r.house.points.OfDisk(ctx, q.Disk, r.label, false)
 	} else {
 		known, err = r.house.points.Points(ctx, catalogue.Disk{})
 	}

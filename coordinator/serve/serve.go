@@ -117,6 +117,7 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 		return err
 	}
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
+	defer h.points.Close()
 	mayForget(h.forget, o.Log)
 	points := &archive{repo: repository, heads: h.heads, catalogue: h.points, label: vcenters.Label, collecting: h.collecting}
 	face.Answer(api.Rooms{

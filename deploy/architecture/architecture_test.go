@@ -115,6 +115,7 @@ var adapters = map[string][]string{
 	"lukechampine.com/blake3":        {"shared/format"},
 	"github.com/spf13/cobra":         {"coordinator/cli", "mover"},
 	"crypto/hpke":                    {"shared/sealed"}, // one place chooses the algorithms
+	"go.etcd.io/bbolt":               {"coordinator/catalogue"},
 	"github.com/vbauerster":          {"coordinator/cli/progress"},
 	"go.yaml.in/yaml":                {"shared/config", "coordinator/cli"},
 	"rsc.io/qr":                      {"coordinator/sheet"},

@@ -36,7 +36,7 @@ func ParsePointID(s string) (PointID, error) {
 	if len(parts) == 4 {
 		domain, err := uuid.Parse(parts[0])
 		m := pointName.FindStringSubmatch(parts[3])
-		if err == nil && domain.String() == parts[0] && namePattern.MatchString(parts[1]) && namePattern.MatchString(parts[2]) && m != nil {
+		if err == nil && domain.String() == parts[0] && isName(parts[1]) && isName(parts[2]) && m != nil {
 			if _, err := time.Parse(pointTime, m[1]); err == nil {
 				return PointID(s), nil
 			}
