@@ -12,7 +12,7 @@ import (
 const runLimit = 3 * time.Minute
 
 func (s *show) firstBackup(ctx context.Context) (err error) {
-	if s.first, err = s.backup(ctx, "first"); err != nil {
+	if err = s.backup(ctx, "first"); err != nil {
 		return err
 	}
 	// The first state of the file system, to be compared with its first point.
@@ -25,30 +25,33 @@ func (s *show) firstBackup(ctx context.Context) (err error) {
 }
 
 func (s *show) secondBackup(ctx context.Context) error {
-	_, err := s.backup(ctx, "second")
-	return err
+	return s.backup(ctx, "second")
 }
 
 // backup runs a whole backup and notes what it cost.
-func (s *show) backup(ctx context.Context, title string) (stage.Run, error) {
+func (s *show) backup(ctx context.Context, title string) error {
 	id, err := s.Backup(ctx)
 	if err != nil {
-		return stage.Run{}, err
+		return err
 	}
 	return s.follow(ctx, title, id)
 }
 
-func (s *show) follow(ctx context.Context, title, id string) (stage.Run, error) {
+func (s *show) follow(ctx context.Context, title, id string) error {
 	r, err := s.Ended(ctx, s.coordinator, id, runLimit)
 	if err != nil {
-		return r, err
+		return err
 	}
 	for _, d := range r.Disks {
 		s.Say("    %-10s %-9s read %10s of %10s, stored %10s", d.Name, d.Mode, bytes(d.Stats.ReadBytes), bytes(d.Stats.DiskBytes), bytes(d.Stats.StoredBytes))
 	}
+	s.runs = append(s.runs, r)
 	s.result.Backups = append(s.result.Backups, Backup{title, r.ID, r.Stats})
-	return r, nil
+	return nil
 }
+
+// last is the last backup.
+func (s *show) last() stage.Run { return s.runs[len(s.runs)-1] }
 
 // thirdBackup kills a mover that is at work for this run.
 func (s *show) thirdBackup(ctx context.Context) error {
@@ -69,8 +72,7 @@ func (s *show) thirdBackup(ctx context.Context) error {
 	}
 	victim.Kill()
 	s.Say("  %s is killed (SIGKILL) while it reads; the other one goes on", victim.Name)
-	s.last, err = s.follow(ctx, "third", id)
-	return err
+	return s.follow(ctx, "third", id)
 }
 
 // busyMover waits until a mover works for the run, and is that mover.

@@ -1,7 +1,7 @@
 // Package demo tells the whole story of the product on one machine, with its own
 // check: a laboratory with a vCenter and IVDs, a coordinator, two movers and a
-// repository; three backups, one of which loses a mover; restores that are
-// compared byte by byte.
+// repository; three backups, one of which loses a mover; a pack that is damaged, found
+// and healed; restores that are compared byte by byte; and a collection.
 //
 // Nothing is mocked and nothing is skipped; what it prints was measured. It cleans
 // up after itself, whatever happens.
@@ -39,8 +39,9 @@ type show struct {
 	lab, coordinator *stage.Process
 	movers           []*stage.Process
 	disks            map[string]owner.Disk
-	first, last      stage.Run // the first and the last backup
-	firstFiles       string    // the file system's content at the first backup
+	runs             []stage.Run // the backups
+	damaged          string      // the disk whose newest point needs the pack that was damaged
+	firstFiles       string      // the file system's content at the first backup
 	restored         []restored
 	result           Result
 }
@@ -64,7 +65,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	s := &show{Options: o, Stage: st, disks: map[string]owner.Disk{}}
-	s.Config.AckWait = "5s" // the default of 20 s is long to watch
+	s.Config.AckWait = "5s"          // the default of 20 s is long to watch
+	s.Config.Collect = "min_age: 0s" // by default packs of the last day stay
 	s.Say = func(format string, args ...any) { fmt.Fprintf(o.Story, format+"\n", args...) }
 	defer func() { err = errors.Join(err, s.strike(ctx)) }()
 	return s.play(ctx)
@@ -92,8 +94,11 @@ func (s *show) play(ctx context.Context) error {
 		{"guests write", s.guestsWrite},
 		{"second backup: only what changed", s.secondBackup},
 		{"guests write more; third backup, with a mover killed in the middle", s.thirdBackup},
+		{"a byte of a pack flips; the newest points are read back", s.damage},
+		{"fourth backup: it stores again what was lost", s.heal},
 		{"restore every disk to a new one", s.restoreAll},
 		{"compare byte by byte", s.compareAll},
+		{"give up all points but the newest, and collect", s.collect},
 		{"nothing is left behind", s.checkLeftovers},
 	}
 	for _, scene := range scenes {

@@ -17,7 +17,7 @@ type restored struct {
 
 // restoreAll restores the last point of every disk, and the file system's first.
 func (s *show) restoreAll(ctx context.Context) error {
-	for _, d := range s.last.Disks {
+	for _, d := range s.last().Disks {
 		want, err := s.Flat(s.disks[d.Name])
 		if err != nil {
 			return err
@@ -26,7 +26,7 @@ func (s *show) restoreAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.restore(ctx, s.first.Disk(filesDisk).Point, filesDisk+"-first", s.firstFiles)
+	return s.restore(ctx, s.runs[0].Disk(filesDisk).Point, filesDisk+"-first", s.firstFiles)
 }
 
 func (s *show) restore(ctx context.Context, point, name, want string) error {

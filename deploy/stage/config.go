@@ -20,6 +20,7 @@ type Config struct {
 	Memory     string
 	CBT        string // of the policy "all"
 	Limits     string // of the vCenter: keys of its limits; none: their defaults
+	Collect    string // keys of the collection; none: their defaults
 	AckWait    string // how long a mover may be silent before its jobs go to another
 	Transports string // of the movers, in their order
 	BIOSUUID   string // of the machine that the movers take themselves for
@@ -65,6 +66,9 @@ mover:
   luns: [{{.LUNs}}]
 {{- end}}
   vddk: { libdir: {{.Lab.VDDKLibDir}}, transports: [{{.Transports}}] }
+{{- if .Collect}}
+collect: { {{.Collect}} }
+{{- end}}
 api: { listen: {{.API}} }
 state_dir: {{.StateDir}}
 `))
