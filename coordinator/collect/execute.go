@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,24 +192,24 @@ func (c *Collector) unmark(ctx context.Context, rep *Report, id ivd.PointID) err
 // pack no more than its id, so both kinds of its name are deleted.
 func (x *execution) deleteRest(ctx context.Context) error {
 	return x.c.r.CondemnedParts(ctx, x.id, func(p format.Condemned) error {
-		var names []store.Name
-		for _, id := range p.Packs {
-			if x.packs.Flagged(id, spared) {
-				x.spare.Packs++
-				continue
+		listedPacks, listedWriters := int64(len(p.Packs)), int64(len(p.Writers))
+		packs := slices.DeleteFunc(p.Packs, func(id ivd.PackID) bool { return x.packs.Flagged(id, spared) })
+		writers := slices.DeleteFunc(p.Writers, func(id ivd.WriterID) bool { return x.needed[id] })
+		x.spare.Packs += listedPacks - int64(len(packs))
+		x.spare.Writers += listedWriters - int64(len(writers))
+		x.deleted.Packs += int64(len(packs))
+		x.deleted.Writers += int64(len(writers))
+		name := func(i int) store.Name { // made when it is needed: those of a part are 25 MB
+			switch pack := i / 2; {
+			case pack >= len(packs):
+				return x.c.r.WriterName(writers[i-2*len(packs)])
+			case i%2 == 0:
+				return x.c.r.PackName(format.DataPack, packs[pack])
+			default:
+				return x.c.r.PackName(format.IndexPack, packs[pack])
 			}
-			x.deleted.Packs++
-			names = append(names, x.c.r.PackName(format.DataPack, id), x.c.r.PackName(format.IndexPack, id))
 		}
-		for _, id := range p.Writers {
-			if x.needed[id] {
-				x.spare.Writers++
-				continue
-			}
-			x.deleted.Writers++
-			names = append(names, x.c.r.WriterName(id))
-		}
-		return x.batches(ctx, len(names), func(ctx context.Context, i int) error { return x.c.remove(ctx, x.rep, names[i]) })
+		return x.batches(ctx, 2*len(packs)+len(writers), func(ctx context.Context, i int) error { return x.c.remove(ctx, x.rep, name(i)) })
 	})
 }
 
