@@ -101,6 +101,10 @@ lint: build linters ## before you push: formatting, go vet, linters, a tidy go.m
 bench: build ## benchmarks: they report, they judge nothing
 	go test -run '^$$' -bench . -benchmem -timeout 3h ./...
 
+.PHONY: bench-repo
+bench-repo: ## what a collection takes, in time and memory, among 1, 10 and 100 TiB of simulated packs
+	go test -run '^$$' -bench BenchmarkCollect -benchtime 1x -timeout 1h ./coordinator/collect
+
 # ---- tools ----
 
 .PHONY: golden

@@ -1,13 +1,8 @@
 package collect_test
 
 import (
-	"context"
-	"encoding/binary"
 	"encoding/json"
-	"iter"
 	"runtime"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,106 +14,7 @@ import (
 	"ivdmover/shared/queue"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/soak"
-	"ivdmover/shared/store"
-	"ivdmover/shared/store/dir"
 )
-
-// simulated is a store that says of data packs that they are there, of which none takes
-// space: their ids are numbers. It measures what memory is in use while it is worked with.
-type simulated struct {
-	store.Store
-	r *repo.Repository
-
-	mu      sync.Mutex
-	packs   int          // numbered from 0
-	deleted map[int]bool // of them
-	calls   int
-	base    uint64
-	most    uint64 // bytes in use, more than base
-}
-
-// packID is the id of a simulated pack. Of each folder of the store there are as many.
-func packID(n int) (id ivd.PackID) {
-	binary.LittleEndian.PutUint64(id[:], uint64(n)+1)
-	id[31] = 1
-	return id
-}
-
-func packNumber(id ivd.PackID) (n int, ok bool) {
-	n = int(binary.LittleEndian.Uint64(id[:])) - 1
-	return n, id == packID(n)
-}
-
-// measure counts a call, and looks after some of them at the memory in use.
-func (s *simulated) measure() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.calls++; s.calls%64 == 1 {
-		if use := inUse(); use > s.base {
-			s.most = max(s.most, use-s.base)
-		}
-	}
-}
-
-// since returns what was in use at most, and begins to measure anew.
-func (s *simulated) since() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	most := s.most
-	s.base, s.most, s.calls = inUse(), 0, 0
-	return most
-}
-
-func inUse() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
-func (s *simulated) Put(ctx context.Context, name store.Name, body []byte) error {
-	s.measure()
-	return s.Store.Put(ctx, name, body)
-}
-
-func (s *simulated) ReadAt(ctx context.Context, name store.Name, p []byte, offset int64) error {
-	s.measure()
-	return s.Store.ReadAt(ctx, name, p, offset)
-}
-
-func (s *simulated) Delete(ctx context.Context, name store.Name) error {
-	s.measure()
-	id, err := ivd.ParsePackID(string(name[strings.LastIndex(string(name), "/")+1:]))
-	if n, ok := packNumber(id); err == nil && ok && s.r.PackName(format.DataPack, id) == name {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.deleted[n] = true
-		return nil
-	}
-	return s.Store.Delete(ctx, name)
-}
-
-func (s *simulated) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
-	return func(yield func(store.Info, error) bool) {
-		for info, err := range s.Store.List(ctx, prefix) {
-			if !yield(info, err) {
-				return
-			}
-		}
-		if !strings.HasPrefix(prefix, "data/") {
-			return
-		}
-		for n := range s.packs {
-			if n%1000 == 0 {
-				s.measure()
-			}
-			name := s.r.PackName(format.DataPack, packID(n))
-			if strings.HasPrefix(string(name), prefix) && !yield(store.Info{Name: name, Size: 16 << 20, Modified: time.Unix(0, 0)}, nil) {
-				return
-			}
-		}
-	}
-}
 
 // neighbours are how many changed chunks lie together. In a soak each of them is far from
 // the others, and every node of the disk is written, which takes a minute.
@@ -143,18 +39,8 @@ func TestLargeDisk(t *testing.T) {
 		perPackB = 24
 		reading  = 2 << 20 // pages that are read at once, and lists
 	)
-	folder, err := dir.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = folder.Close() })
-	s := &simulated{Store: folder, deleted: map[int]bool{}}
-	r, err := repo.Init(t.Context(), s, repo.InitOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.r = r
-
+	s := newSimulated(t)
+	r := s.r
 	g := ivd.Geometry{Capacity: 64 << 40}
 	g.ChunkSize = ivd.AutoChunkSize(g.Capacity)
 	areas := make([]ivd.Extent, changed)
@@ -163,11 +49,8 @@ func TestLargeDisk(t *testing.T) {
 		chunk := i/together*together*step + i%together
 		areas[i] = ivd.Extent{Offset: chunk * g.ChunkSize, Length: 512}
 	}
-	lease, err := r.OpenLease(t.Context(), repo.LeaseSpec{Kind: repo.WriteLease, Owner: "a test", Run: "run-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent := commitPages(t, r, lease, g, 0, nil)
+	lease := s.lease(t)
+	parent := commitPages(t, r, lease, g, disk, 0, nil)
 
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -201,7 +84,7 @@ func TestLargeDisk(t *testing.T) {
 	if next != changed {
 		t.Fatalf("the jobs read %d chunks of %d", next, changed)
 	}
-	point := commitPages(t, r, lease, g, 1, pages)
+	point := commitPages(t, r, lease, g, disk, 1, pages)
 	if use := s.since(); use > writing {
 		t.Errorf("writing and committing %d pages had %d MiB in use", len(pages), use>>20)
 	} else {
@@ -214,7 +97,7 @@ func TestLargeDisk(t *testing.T) {
 	if err := r.Forget(t.Context(), format.Forgotten{Point: parent, Reason: "a test"}); err != nil {
 		t.Fatal(err)
 	}
-	s.packs = packs + garbage
+	s.needed, s.packs = packs, packs+garbage
 	s.since()
 	rep, err := collect.New(r, collect.Options{MinAge: 1, MaxShare: 1}).Collect(t.Context())
 	if err != nil || rep.Deleted.Packs != garbage || rep.Deleted.Points != 1 || rep.Spared.Packs != 0 {
@@ -225,10 +108,8 @@ func TestLargeDisk(t *testing.T) {
 	} else {
 		t.Logf("collected: %d packs of %d, %d KiB in use", rep.Deleted.Packs, s.packs, use>>10)
 	}
-	for n := range s.deleted {
-		if n < packs {
-			t.Fatalf("pack %d was deleted, which a restore needs", n)
-		}
+	if len(s.lost) > 0 {
+		t.Fatalf("packs %v were deleted, which a restore needs", s.lost)
 	}
 	seen, nodes := 0, 0
 	stored, _, err := r.ReadPoint(t.Context(), point)
@@ -267,8 +148,8 @@ const perPack = 16
 
 const disk = ivd.DiskID("5f0c1b1e-0000-4000-8000-0000000000d1")
 
-// commitPages commits a point of the disk.
-func commitPages(t *testing.T, r *repo.Repository, lease repo.Lease, g ivd.Geometry, n int, pages []ivd.PageRef) ivd.PointID {
+// commitPages commits a point of a disk.
+func commitPages(t testing.TB, r *repo.Repository, lease repo.Lease, g ivd.Geometry, disk ivd.DiskID, n int, pages []ivd.PageRef) ivd.PointID {
 	t.Helper()
 	at := time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC)
 	p := format.Point{
