@@ -18,6 +18,7 @@ import (
 	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/news"
+	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
@@ -92,6 +93,9 @@ func (a *app) openToCollect(ctx context.Context, file string) (*config.Config, *
 		return nil, nil, err
 	}
 	r, err := keyring.Open(ctx, st, cfg.Repository, keyring.Options{Ask: a.askPassphrase(), Log: slog.Default()})
+	if err == nil {
+		err = serve.Heed(ctx, r, slog.Default())
+	}
 	return cfg, r, err
 }
 
@@ -101,6 +105,14 @@ func writeCollection(w io.Writer, rep collect.Report, now time.Time) error {
 		condemned, deleted = "would be condemned", ""
 	}
 	fmt.Fprintf(w, "%s: %s, %s\n", condemned, counted(rep.Condemned), telemetry.Bytes(rep.Bytes))
+	if rep.DryRun {
+		for _, id := range rep.Points {
+			fmt.Fprintf(w, "  goes: %s\n", id)
+		}
+	}
+	if rep.Refused != "" {
+		fmt.Fprintf(w, "a collection would refuse this: %s; where it is meant, run ivd collect --max-share 100%%\n", rep.Refused)
+	}
 	if deleted != "" {
 		fmt.Fprintf(w, "%s: %s\n", deleted, counted(rep.Deleted))
 	}

@@ -80,6 +80,10 @@ func TestCollect(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.Replace(conf, "0s", "0s, max_share: 1%", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	out, _ = run(0, "collect", "--dry-run")
+	if !strings.Contains(out, "goes: "+string(first.ID)) || !strings.Contains(out, "a collection would refuse this") || !strings.Contains(out, "--max-share 100%") {
+		t.Errorf("a dry run of too much says %q", out)
+	}
 	_, errs := run(1, "collect")
 	if !strings.Contains(errs, "ivd collect --max-share 100%") {
 		t.Errorf("too much: %q", errs)
@@ -124,4 +128,20 @@ func needs(t *testing.T, run func(int, ...string) (string, string), p repotest.P
 	}
 	run(2, "repo", "needs", "nothing")
 	run(2, "repo", "needs")
+}
+
+// Where the store was found not to keep what it must, nothing is collected.
+func TestCollectHeedsTheStore(t *testing.T) {
+	r := repotest.New(t)
+	broken := format.StoreFinding{Name: "create_once", Required: true, Outcome: format.StoreBroken, Why: "it creates twice", Lacks: "x", Remedy: "y"}
+	if err := r.PutStoreVerdict(t.Context(), []format.StoreFinding{broken}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ivd.yaml")
+	if err := os.WriteFile(file, []byte("repository: { url: 'dir://"+r.Dir+"' }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := do(t.Context(), cli.Extra{}, "collect", "--config", file); code != 1 || !strings.Contains(errs, "it creates twice") {
+		t.Errorf("%d, %q, %q", code, out, errs)
+	}
 }

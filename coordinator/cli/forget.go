@@ -86,8 +86,9 @@ func (a *app) forgetPoints(ctx context.Context, c *api.Client, q api.ForgetReque
 		if err := a.confirm(ctx, fmt.Sprintf("Forget %d restore points?", len(going))); err != nil {
 			return err
 		}
-		if !named { // and none that was not shown
-			q.Points = going
+		q.Points = going // and none that was not shown
+		if named {       // by ids: a name may be another point's by now
+			q.Points = idsOf(verdicts)
 		}
 	}
 	verdicts, err := c.Forget(ctx, q)
@@ -95,6 +96,14 @@ func (a *app) forgetPoints(ctx context.Context, c *api.Client, q api.ForgetReque
 		return err
 	}
 	return a.showVerdicts(verdicts, q.DryRun, named)
+}
+
+// idsOf are the points that were decided about.
+func idsOf(verdicts []api.Verdict) (ids []ivd.PointID) {
+	for _, v := range verdicts {
+		ids = append(ids, v.ID)
+	}
+	return ids
 }
 
 // goingOf are the points that are to be given up.

@@ -89,6 +89,10 @@ type Report struct {
 	Condemned format.Counts `json:"condemned"`
 	Bytes     int64         `json:"condemned_bytes"`
 	List      string        `json:"list,omitempty"` // its id; empty where there is nothing to condemn
+	// Points are those that this collection condemns, or would.
+	Points []ivd.PointID `json:"points"`
+	// Refused is why a collection would condemn nothing of this: it is too much. Of a dry run.
+	Refused string `json:"refused,omitempty"`
 	// Young are the packs that no point needs and that are too young to be condemned.
 	Young int64 `json:"young_packs"`
 	// Kept are the points that were given up and stay, each with why.
@@ -124,7 +128,7 @@ type List struct {
 // point names, and deletes what nobody can rely on any more. What it must wait for it
 // tells in its report; to be called again later, by whomever, is enough.
 func (c *Collector) Collect(ctx context.Context) (Report, error) {
-	rep := Report{Repository: c.r.ID(), DryRun: c.o.DryRun, Kept: []KeptPoint{}, Ignored: []string{}, Lists: []List{}}
+	rep := Report{Repository: c.r.ID(), DryRun: c.o.DryRun, Kept: []KeptPoint{}, Points: []ivd.PointID{}, Ignored: []string{}, Lists: []List{}}
 	now, err := c.r.Begins(ctx, repo.Collecting)
 	if err == nil && !c.o.DryRun {
 		err = c.Able(ctx)

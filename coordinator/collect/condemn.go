@@ -33,16 +33,17 @@ type survey struct {
 
 // lists are the condemned lists that stand, put together.
 type lists struct {
-	pending *packSet             // packs of lists whose work is not done
-	points  map[ivd.PointID]bool // points of those lists, and of those that are late
-	late    map[ivd.PointID]bool // points of lists that are done, and may still be worked on by others
-	named   int64                // how many packs those lists name
-	deleted int64                // and how many were deleted by lists that are done
+	pending *packSet              // packs of lists whose work is not done
+	points  map[ivd.PointID]bool  // points of those lists, and of those that are late
+	late    map[ivd.PointID]bool  // points of lists that are done, and may still be worked on by others
+	writers map[ivd.WriterID]bool // of lists whose work is not done
+	named   int64                 // how many packs those lists name
+	deleted int64                 // and how many were deleted by lists that are done
 }
 
 // standingLists reads all condemned lists but one.
 func (c *Collector) standingLists(ctx context.Context, but string) (lists, error) {
-	s := lists{pending: new(packSet), points: map[ivd.PointID]bool{}, late: map[ivd.PointID]bool{}}
+	s := lists{pending: new(packSet), points: map[ivd.PointID]bool{}, late: map[ivd.PointID]bool{}, writers: map[ivd.WriterID]bool{}}
 	all, err := c.r.Collections(ctx)
 	if err != nil {
 		return s, err
@@ -79,6 +80,9 @@ func (s *lists) add(p format.Condemned, done bool) {
 	}
 	if done {
 		return
+	}
+	for _, id := range p.Writers {
+		s.writers[id] = true
 	}
 	s.named += int64(len(p.Packs))
 	for _, id := range p.Packs {
@@ -181,7 +185,7 @@ func (c *Collector) idleWriters(ctx context.Context, s *survey, now time.Time) (
 		if err != nil {
 			return nil, err
 		}
-		if s.writers[id] {
+		if s.writers[id] || s.standing.writers[id] {
 			continue
 		}
 		w, err := c.r.ReadWriter(ctx, id)
@@ -240,8 +244,13 @@ func (c *Collector) list(ctx context.Context, rep *Report, s *survey, list *repo
 	if rep.Condemned == (format.Counts{}) {
 		return "", nil
 	}
-	if err := c.checkShare(s, rep.Condemned.Packs, stored); err != nil || c.o.DryRun {
-		return "", err
+	rep.Points = append(rep.Points, s.points...)
+	tooMuch := c.checkShare(s, rep.Condemned.Packs, stored)
+	if c.o.DryRun && tooMuch != nil {
+		rep.Refused, tooMuch = tooMuch.Error(), nil
+	}
+	if tooMuch != nil || c.o.DryRun {
+		return "", tooMuch
 	}
 	for _, w := range writers {
 		if err := list.Writer(ctx, w); err != nil {

@@ -71,7 +71,7 @@ func (c *Collector) tidyMarks(ctx context.Context, rep *Report, s *survey) error
 		}
 	}
 	for _, id := range s.marks.Points() {
-		if there[id] {
+		if there[id] || s.marks.Of(id).Unknown != nil { // what is not understood is not deleted
 			continue
 		}
 		switch _, err := c.r.Store().Stat(ctx, c.r.PointName(id)); { // a listing is no moment

@@ -27,10 +27,10 @@ func KeepVerdict(ctx context.Context, r *repo.Repository, verdicts []probe.Verdi
 
 const remedyCheck = "run `ivd repo check-store`"
 
-// heed acts on what the store was found to do when it was tried last: one that must not
+// Heed acts on what the store was found to do when it was tried last: one that must not
 // be used is refused, and what is not done there is said. Of a store that nobody has
 // tried the coordinator tries itself what commits rest on.
-func heed(ctx context.Context, r *repo.Repository, log *slog.Logger) error {
+func Heed(ctx context.Context, r *repo.Repository, log *slog.Logger) error {
 	v, err := r.StoreVerdict(ctx)
 	switch kind := ivd.KindOf(err); {
 	case kind == ivd.NotFound:

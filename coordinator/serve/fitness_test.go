@@ -53,7 +53,7 @@ func TestStoreIsUsedAsItWasFound(t *testing.T) {
 				}
 			}
 			var log bytes.Buffer
-			err = heed(t.Context(), r, slog.New(slog.NewTextHandler(&log, nil)))
+			err = Heed(t.Context(), r, slog.New(slog.NewTextHandler(&log, nil)))
 			if ivd.KindOf(err) != c.kind || err == nil != (c.kind == "") {
 				t.Errorf("%v", err)
 			}

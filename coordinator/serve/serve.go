@@ -233,7 +233,7 @@ func openRepository(ctx context.Context, c config.Repository, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	return r, heed(ctx, r, log)
+	return r, Heed(ctx, r, log)
 }
 
 // startBroker starts the embedded queue, unless the configuration names another.

@@ -51,7 +51,7 @@ func (r *Repository) begun(ctx context.Context, lease ivd.LeaseID, id ivd.PointI
 		return Lease{}, err
 	}
 	if condemned {
-		return Lease{}, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open %s", id), Err: fmt.Errorf("the point was given up and is being deleted"), Remedy: "choose another point of `ivd points`"}
+		return Lease{}, &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open %s", id), Err: fmt.Errorf("the point was given up, and a collection has it on its list"), Remedy: "choose another point of `ivd points`; where the collection spares this one, it can be restored again 8 days later, when the list is removed"}
 	}
 	return l, nil
 }

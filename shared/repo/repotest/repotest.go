@@ -52,8 +52,17 @@ func NewWith(t testing.TB, o repo.InitOptions) *Repository {
 	st, err := dir.Open(folder)
 	must(t, err)
 	t.Cleanup(func() { _ = st.Close() })
-	r := &Repository{Clock: &storetest.Clock{Store: st}, Dir: folder, t: t, places: map[ivd.ContentID]ivd.Place{}}
+	r := On(t, st, o)
+	r.Dir = folder
+	return r
+}
+
+// On makes an empty repository in a store of the test's own.
+func On(t testing.TB, st store.Store, o repo.InitOptions) *Repository {
+	t.Helper()
+	r := &Repository{Clock: &storetest.Clock{Store: st}, t: t, places: map[ivd.ContentID]ivd.Place{}}
 	r.Store = faults.New(t, r.Clock)
+	var err error
 	r.Repository, err = repo.Init(t.Context(), r.Store, o)
 	must(t, err)
 	return r

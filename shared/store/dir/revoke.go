@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -43,15 +44,36 @@ func (s *Store) Revoke(ctx context.Context, lease ivd.LeaseID) error {
 	return nil
 }
 
-// sweepRevoked removes staging folders that were renamed away and could not be removed.
-func (s *Store) sweepRevoked() {
+// sweepStaging removes staging folders that were renamed away and could not be removed,
+// and what was staged so long ago that it is dead, with its folder where that is empty:
+// its lease may be gone, so that nobody revokes it.
+func (s *Store) sweepStaging(now time.Time) {
 	entries, err := fs.ReadDir(s.root.FS(), stagingDir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
+		folder := path.Join(stagingDir, e.Name())
 		if strings.HasPrefix(e.Name(), revokedPrefix) {
-			_ = s.root.RemoveAll(path.Join(stagingDir, e.Name()))
+			_ = s.root.RemoveAll(folder)
+			continue
+		}
+		s.sweepOld(folder, now)
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > abandoned {
+			_ = s.root.Remove(folder) // which fails where something is in it
+		}
+	}
+}
+
+// sweepOld removes the files of a folder that nobody waits for any more.
+func (s *Store) sweepOld(folder string, now time.Time) {
+	entries, err := fs.ReadDir(s.root.FS(), folder)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > abandoned {
+			_ = s.root.Remove(path.Join(folder, e.Name()))
 		}
 	}
 }

@@ -56,3 +56,31 @@ func TestRevokedBeforeItsLink(t *testing.T) {
 		t.Errorf("%d staging folders are left after an opening", n)
 	}
 }
+
+// What was staged under a lease that is gone is removed once it is dead, and what may still
+// be sent is not.
+func TestStagedAndLeft(t *testing.T) {
+	folder := t.TempDir()
+	s := open(t, folder)
+	if _, err := s.Prepare(t.Context(), "gone", "points/late", []byte("x"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Prepare(t.Context(), "young", "points/soon", []byte("x"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	past := time.Now().Add(-25 * time.Hour)
+	for _, path := range append(staged(t, folder), filepath.Join(folder, ".staging", "gone")) {
+		if filepath.Base(filepath.Dir(path)) != "young" {
+			if err := os.Chtimes(path, past, past); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	open(t, folder)
+	if left := staged(t, folder); len(left) != 1 || filepath.Base(filepath.Dir(left[0])) != "young" {
+		t.Errorf("staged are %v", left)
+	}
+	if _, err := os.Stat(filepath.Join(folder, ".staging", "gone")); !os.IsNotExist(err) {
+		t.Errorf("the folder of a lease that is gone: %v", err)
+	}
+}

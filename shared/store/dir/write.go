@@ -149,15 +149,7 @@ func (s *Store) sweep() error {
 		}
 		return nil // a full one can still be read and deleted from
 	}
-	s.sweepRevoked()
-	entries, err := fs.ReadDir(s.root.FS(), tempDir)
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > abandoned {
-			_ = s.root.Remove(path.Join(tempDir, e.Name()))
-		}
-	}
+	s.sweepStaging(now)
+	s.sweepOld(tempDir, now)
 	return nil
 }
