@@ -85,7 +85,7 @@ func work(f flags, l *life) (err error) {
 	w, err := worker.New(worker.Options{
 		Name: f.worker(c), Handles: max(0, c.Mover.Handles-supervise.LostSlots()), LostSlots: supervise.LostSlots(), DedupMemory: int64(c.Mover.DedupMemory),
 		VDDK: host.Version(), NoRestore: host.CannotWrite(), Modes: host.Modes(), Disks: host, Devices: host,
-		Queue: have.queue, Repository: have.repository, Sealed: have.sealed, Recheck: c.Repository.Recheck.Std(), Unproven: c.Repository.DedupTrust == config.DedupWriters, Log: log, Facts: host.Facts,
+		Queue: have.queue, Repository: have.repository, Sealed: have.sealed, Recheck: c.Repository.Recheck.Std(), Checks: c.Mover.ChecksUploads(), Unproven: c.Repository.DedupTrust == config.DedupWriters, Log: log, Facts: host.Facts,
 		Yield:  func() { host.Yield(); l.askRelief() },
 		Memory: budget.NewMemory(int64(c.Mover.Memory), func(n int) budget.Buffer { return host.Alloc(n) }),
 	})

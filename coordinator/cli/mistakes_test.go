@@ -39,7 +39,7 @@ var (
 	}
 	reading = []string{
 		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo head", "repo check-store", "movers add x",
-		"collect", "collect --dry-run", "repo needs " + noPack,
+		"collect", "collect --dry-run", "verify --keyless", "repo needs " + noPack,
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
 		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run", "repo quarantine --reason x " + noPoint,
 		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
@@ -132,6 +132,8 @@ func TestMistakesOfTheCommandLine(t *testing.T) {
 	m.add(2, "name some, or give --all", "verify", "verify --structure")
 	m.add(2, "one of them", "verify --all x@latest", "verify --all --disk x", "verify --policy p --disk x", "verify --all --structure --sample 5")
 	m.add(2, "want new, due or all", "verify --packs=old")
+	m.add(2, "reads all packs", "verify --keyless --wait", "verify --keyless --sample 5")
+	m.add(2, "goes with --keyless", "verify --all --config x")
 	m.add(2, "packs are read whole", "verify --packs new --structure")
 	m.add(2, "want 1 to 100", "verify --all --sample 0", "verify --all --sample 101")
 	m.add(2, "give --policy, or points", "forget", "forget --dry-run")

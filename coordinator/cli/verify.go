@@ -14,10 +14,12 @@ func (a *app) verify() *cobra.Command {
 	var (
 		request         api.VerifyRequest
 		structure, wait bool
+		keyless         bool
+		file            string
 	)
 	var c *cobra.Command
 	c = &cobra.Command{
-		Use:   "verify POINT... | --all | --disk DISK | --policy P | --packs WHICH",
+		Use:   "verify POINT... | --all | --disk DISK | --policy P | --packs WHICH | --keyless",
 		Short: "Read restore points back and check them, on the movers",
 		Long: `Starts a run in which the movers read restore points as a restore reads them, and write
 nothing: every chunk is fetched, opened and compared with its name. With --sample only so
@@ -37,6 +39,10 @@ due, the share of all whose turn it is, so that with one run a day each pack is 
 with its name within repository.verify.every; or all. A run that was cancelled, or that
 failed, has its folders read by the next one.
 
+With --keyless this command reads every pack itself, by the store's credentials in --config,
+and compares it with its name, which is the hash of its bytes: any host does that without a
+key of the repository and without a coordinator. It changes nothing.
+
 Points are named as for ivd restore. With --all, --disk or --policy those are left out that
 were forgotten, or are partial. The exit code of --wait, and of ivd run show --follow, is 3
 where some points are not whole, and 1 where none is.`,
@@ -45,19 +51,24 @@ where some points are not whole, and 1 where none is.`,
   ivd verify --all --structure
   ivd verify --disk data-01 -o json
   ivd verify --packs new --wait
-  ivd verify --packs due`,
+  ivd verify --packs due
+  ivd verify --keyless --config /etc/ivd/store-only.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			ways := 0
-			for _, named := range []bool{request.All, c.Flags().Changed("disk"), c.Flags().Changed("policy"), c.Flags().Changed("packs"), len(args) > 0} {
+			for _, named := range []bool{request.All, c.Flags().Changed("disk"), c.Flags().Changed("policy"), c.Flags().Changed("packs"), keyless, len(args) > 0} {
 				if named {
 					ways++
 				}
 			}
 			switch sample := c.Flags().Changed("sample"); {
 			case ways == 0:
-				return usagef("which points is not said: name some, or give --all, --disk, --policy or --packs")
+				return usagef("which points is not said: name some, or give --all, --disk, --policy, --packs or --keyless")
 			case ways > 1:
-				return usagef("give points, --all, --disk, --policy or --packs: one of them")
+				return usagef("give points, --all, --disk, --policy, --packs or --keyless: one of them")
+			case keyless && (sample || structure || wait):
+				return usagef("--keyless reads all packs, here and at once: give no --sample, --structure or --wait")
+			case !keyless && c.Flags().Changed("config"):
+				return usagef("--config goes with --keyless: all else asks the server")
 			case c.Flags().Changed("packs") && !slices.Contains([]string{"new", "due", "all"}, request.Packs):
 				return usagef("--packs %s: want new, due or all", request.Packs)
 			case request.Packs != "" && (sample || structure):
@@ -69,30 +80,38 @@ where some points are not whole, and 1 where none is.`,
 			}
 			return nil
 		},
-		RunE: a.withClient(func(ctx context.Context, client *api.Client, args []string) error {
-			for _, arg := range args {
-				name, err := pointName(arg)
-				if err != nil {
-					return err
-				}
-				request.Points = append(request.Points, name)
-			}
-			switch {
-			case request.Packs != "":
-			case structure:
-				request.Depth = job.Structure
-			case request.Percent > 0:
-				request.Depth = job.Sample
-			default:
-				request.Depth = job.Whole
-			}
-			v, err := client.Verify(ctx, request)
-			if err != nil {
-				return mayHaveBegun(ctx, err)
-			}
-			return a.startedRun(ctx, client, v, wait)
-		}),
 	}
+	asked := a.withClient(func(ctx context.Context, client *api.Client, args []string) error {
+		for _, arg := range args {
+			name, err := pointName(arg)
+			if err != nil {
+				return err
+			}
+			request.Points = append(request.Points, name)
+		}
+		switch {
+		case request.Packs != "":
+		case structure:
+			request.Depth = job.Structure
+		case request.Percent > 0:
+			request.Depth = job.Sample
+		default:
+			request.Depth = job.Whole
+		}
+		v, err := client.Verify(ctx, request)
+		if err != nil {
+			return mayHaveBegun(ctx, err)
+		}
+		return a.startedRun(ctx, client, v, wait)
+	})
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if keyless {
+			return a.verifyKeyless(cmd.Context(), file)
+		}
+		return asked(cmd, args)
+	}
+	c.Flags().BoolVar(&keyless, "keyless", false, "read every pack, without a key and without a coordinator")
+	withConfig(c, &file)
 	c.Flags().BoolVar(&request.All, "all", false, "all points that can be restored")
 	c.Flags().StringVar(&request.Disk, "disk", "", "those of this `DISK`, by its id or its name, of one of several vCenters as VCENTER/DISK")
 	c.Flags().StringVar(&request.Policy, "policy", "", "those that the policy `NAME` has made")

@@ -65,6 +65,7 @@ type Options struct {
 	Repository  *repo.Repository // nil: Sealed is opened
 	Sealed      *Sealed
 	Recheck     time.Duration // within which each pack that is built on is asked for
+	Checks      int           // of how many frames of a new pack one is opened before it is stored; 0: none
 	Unproven    bool          // packs of other movers are built on that nobody has proven
 	Disks       Disks
 	Devices     Devices // nil: nothing is ever left

@@ -29,6 +29,7 @@ type writers struct {
 	mover      string
 	dedup      int64
 	unproven   bool // packs of others are built on that nobody has proven
+	checks     int
 	memory     *budget.Memory
 	recheck    time.Duration // within which each pack that is built on is asked for
 	log        *slog.Logger
@@ -45,7 +46,7 @@ type writers struct {
 
 func newWriters(o Options) *writers {
 	return &writers{
-		repository: o.Repository, mover: o.Name, dedup: o.DedupMemory, unproven: o.Unproven, memory: o.Memory, recheck: o.Recheck, log: o.Log,
+		repository: o.Repository, mover: o.Name, dedup: o.DedupMemory, unproven: o.Unproven, checks: o.Checks, memory: o.Memory, recheck: o.Recheck, log: o.Log,
 		open: map[ivd.LeaseID]*leased{},
 	}
 }
@@ -120,6 +121,7 @@ func (s *writers) openLocked(ctx context.Context, lease ivd.LeaseID, run ivd.Run
 	if err != nil {
 		return nil, err
 	}
+	w.Checks = s.checks
 	m := s.rememberedLocked(run, t.Lease())
 	s.letGoLocked()
 	if m == nil {

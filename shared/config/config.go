@@ -160,14 +160,26 @@ type Keep struct {
 
 // Mover says what a mover may use of its host.
 type Mover struct {
-	Name        string `yaml:"name" doc:"Its name in lists and logs. Default: the host's name."`
-	Handles     int    `yaml:"handles" doc:"Disks open at once."`
-	Memory      Size   `yaml:"memory" doc:"Memory for the buffers of all open disks together."`
-	DedupMemory Size   `yaml:"dedup_memory" doc:"Memory for the index of what is stored already; more finds more duplicates."`
-	VDDK        VDDK   `yaml:"vddk" doc:"VMware's Virtual Disk Development Kit."`
+	Name         string `yaml:"name" doc:"Its name in lists and logs. Default: the host's name."`
+	Handles      int    `yaml:"handles" doc:"Disks open at once."`
+	Memory       Size   `yaml:"memory" doc:"Memory for the buffers of all open disks together."`
+	DedupMemory  Size   `yaml:"dedup_memory" doc:"Memory for the index of what is stored already; more finds more duplicates."`
+	CheckUploads string `yaml:"check_uploads" doc:"How much of what is about to be stored is opened again, in this mover's memory, and compared: sample, one frame of 16; all, which costs a good part of a core; or none."`
+	VDDK         VDDK   `yaml:"vddk" doc:"VMware's Virtual Disk Development Kit."`
 
 	BIOSUUID string   `yaml:"bios_uuid" doc:"The BIOS UUID of the VM that this host is, by which vCenter knows it. Empty: read from the firmware, which only root may and a container does not see."`
 	LUNs     []string `yaml:"luns" doc:"Ids of the LUNs that this host sees, as ESXi names them (naa.6000…). Empty: read from /sys."`
+}
+
+// ChecksUploads is of how many frames one is opened before a pack is stored; 0: none is.
+func (m Mover) ChecksUploads() int {
+	switch m.CheckUploads {
+	case CheckAll:
+		return 1
+	case CheckNone:
+		return 0
+	}
+	return 16
 }
 
 // VDDK says where the library is.

@@ -22,6 +22,8 @@ func Default() *Config {
 			Handles:     4,
 			Memory:      256 << 20,
 			DedupMemory: 64 << 20,
+
+			CheckUploads: CheckSample,
 			VDDK: VDDK{
 				LibDir:     "/usr/lib/vmware-vix-disklib",
 				Transports: []string{"san", "hotadd", "nbdssl"},

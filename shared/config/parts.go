@@ -166,6 +166,15 @@ const ChecksumMD5 = "md5"
 
 var checksums = []string{"crc32c", ChecksumMD5}
 
+// The values of mover.check_uploads: which frames of a pack are opened before it is stored.
+const (
+	CheckSample = "sample"
+	CheckAll    = "all"
+	CheckNone   = "none"
+)
+
+var uploadChecks = []string{CheckSample, CheckAll, CheckNone}
+
 // DedupWriters is the value of repository.dedup_trust with which packs are built on that
 // nobody has proven.
 const DedupWriters = "writers"
@@ -274,6 +283,9 @@ func (v *validator) mover(m Mover) {
 	}
 	if m.DedupMemory < minDedup {
 		v.add("mover.dedup_memory", ivd.Invalid, "%s: want at least %s", m.DedupMemory, Size(minDedup))
+	}
+	if !slices.Contains(uploadChecks, m.CheckUploads) {
+		v.add("mover.check_uploads", ivd.Invalid, "%q%s", m.CheckUploads, oneOf(m.CheckUploads, uploadChecks))
 	}
 	if m.BIOSUUID != "" && !uuidPattern.MatchString(m.BIOSUUID) {
 		v.add("mover.bios_uuid", ivd.Invalid, "%q: want a UUID such as 4225a3c1-7f0e-4d53-9d0a-0a1b2c3d4e5f", m.BIOSUUID)

@@ -216,3 +216,18 @@ func (p *Pack) Finish() (body []byte, ref ivd.PackRef) {
 	}
 	return p.buf, ivd.PackRef{Pack: p.id, Writer: p.header.Writer, Nonce: p.header.Nonce}
 }
+
+// Check opens frames of a pack that is finished, as they lie in its memory: of so many
+// one, and which ones the first says. Kind Corrupt: a frame is not what was added; then
+// the pack is worth nothing, and is not to be stored.
+func (p *Pack) Check(oneOf, first int) error {
+	var plain []byte
+	for n := first % oneOf; n < len(p.entries); n += oneOf {
+		e := p.entries[n]
+		var err error
+		if plain, err = p.opener.Entry(plain, p.buf[e.Offset:][:e.Length], p.header.Kind, e, n); err != nil {
+			return fmt.Errorf("a frame of a new pack cannot be opened: %w", err)
+		}
+	}
+	return nil
+}

@@ -245,6 +245,13 @@ func ReadInfo(ctx context.Context, st store.Store) (Info, error) {
 	return r.info, nil
 }
 
+// OpenKeyless is the repository of a store for who has no key, and only compares packs
+// with their names. Kinds as of OpenWith.
+func OpenKeyless(ctx context.Context, st store.Store) (*Repository, error) {
+	r, _, err := describe(ctx, st)
+	return r, err
+}
+
 // opening is an error of opening the repository of a store.
 func opening(ctx context.Context, st store.Store, err error) error {
 	if err == nil {

@@ -18,6 +18,10 @@ type Writer struct {
 	mover string
 	keys  *format.WriterKeys // nil in a plain repository
 
+	// Checks is of how many frames of a pack one is opened before it is stored; 0: none
+	// is. It is set before the first pack.
+	Checks int
+
 	record  sync.Mutex // held while the writer's record is stored
 	written bool
 	made    *format.Writer // the record, once it was made: it is sent again as it is
@@ -87,6 +91,14 @@ func (w *Writer) PutPack(ctx context.Context, p *format.Pack) (ref ivd.PackRef, 
 		return ref, 0, at, err
 	}
 	body, ref := p.Finish()
+	if w.Checks > 0 {
+		if err := p.Check(w.Checks, int(ref.Pack[0])); err != nil { // another sample of each pack
+			return ref, 0, at, &ivd.Error{
+				Kind: ivd.Transient, Op: "check a pack before it is stored: it is thrown away, and what it held is read again", Err: err,
+				Remedy: "where this comes again, look at this host's memory",
+			}
+		}
+	}
 	name := w.r.PackName(h.Kind, ref.Pack)
 	if err := w.r.st.Put(ctx, name, body); err != nil {
 		return ref, 0, at, fmt.Errorf("store %s: %w", name, err)

@@ -1,0 +1,57 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ivdmover/coordinator/cli"
+	"ivdmover/shared/format"
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo/repotest"
+)
+
+// A host that has no key reads every pack of an encrypted repository, of both kinds, and
+// finds a byte that is another.
+func TestVerifyKeyless(t *testing.T) {
+	t.Parallel()
+	r := repotest.Sealed(t)
+	d := repotest.NewDisk(ivd.Geometry{Capacity: 8 * ivd.MinChunkSize, ChunkSize: ivd.MinChunkSize})
+	for i := range int64(8) {
+		if _, err := d.WriteAt([]byte("content"), i*ivd.MinChunkSize+i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := r.Save(d, repotest.Layout{ChunksPerPack: 4})
+	config := filepath.Join(t.TempDir(), "ivd.yaml")
+	if err := os.WriteFile(config, []byte("repository: { url: 'dir://"+r.Dir+"' }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	scrub := func(status, damaged int) {
+		t.Helper()
+		code, out, errs := do(t.Context(), cli.Extra{}, "verify", "--keyless", "--config", config, "-o", "json")
+		var got struct {
+			Packs   int          `json:"packs"`
+			Damaged []ivd.Damage `json:"damaged"`
+		}
+		if err := json.Unmarshal([]byte(out), &got); code != status || err != nil || got.Packs < 3 || len(got.Damaged) != damaged {
+			t.Errorf("%d, want %d and %d damaged: %s%s", code, status, damaged, out, errs)
+		}
+	}
+	scrub(0, 0)
+	page, err := r.Page(t.Context(), p.Pages[0], p.Geometry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := p.Pages[0].Place.Pack
+	for _, ref := range page.Packs {
+		if ref.Pack != index {
+			r.Damage(format.DataPack, ref.Pack, 200)
+			break
+		}
+	}
+	scrub(1, 1)
+	r.Damage(format.IndexPack, index, 100)
+	scrub(1, 2)
+}
