@@ -5,15 +5,21 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"ivdmover/deploy/lab/script"
 	"ivdmover/deploy/stage"
+	"ivdmover/shared/config"
+	"ivdmover/shared/repo"
+	"ivdmover/shared/repo/repotest"
+	"ivdmover/shared/store/dir"
 )
 
 // bin is the folder with the programs, built from this tree.
@@ -109,7 +115,7 @@ func serve(t testing.TB, s *stage.Stage, movers ...string) (coordinator *stage.P
 // serveAs is serve by the configuration that is there.
 func serveAs(t testing.TB, s *stage.Stage, movers ...string) (coordinator *stage.Process, started []*stage.Process) {
 	t.Helper()
-	must(t, s.InitRepository(t.Context()))
+	initRepository(t, s)
 	coordinator, err := s.StartCoordinator(t.Context())
 	must(t, err)
 	for _, name := range movers {
@@ -119,6 +125,23 @@ func serveAs(t testing.TB, s *stage.Stage, movers ...string) (coordinator *stage
 	}
 	must(t, s.AwaitMovers(t.Context(), coordinator, len(movers)))
 	return coordinator, started
+}
+
+// initRepository is `ivd repo init`; an encrypted one in a folder is made such that its
+// passphrase costs little, here and whenever it is opened.
+func initRepository(t testing.TB, s *stage.Stage) {
+	t.Helper()
+	folder, ok := strings.CutPrefix(s.Config.Repository, "dir://")
+	if !ok || s.Config.Plain {
+		must(t, s.InitRepository(t.Context()))
+		return
+	}
+	passphrase, err := config.ReadSecret(s.Config.Passphrase, slog.Default())
+	must(t, err)
+	st, err := dir.Open(folder)
+	must(t, err)
+	_, err = repo.Init(t.Context(), st, repo.InitOptions{Passphrase: passphrase, Argon2: repotest.Argon2})
+	must(t, errors.Join(err, st.Close()))
 }
 
 // backup is a whole backup of every disk.
