@@ -15,7 +15,7 @@ GREMLINS_VERSION := v0.6.0
 GOVULNCHECK_VERSION := v1.9.0
 
 # What `make mutants` changes: the rooms that compute, and those that data rests on.
-MUTANTS ?= coordinator/plan coordinator/admit coordinator/policy shared/format shared/repo shared/trust shared/image
+MUTANTS ?= coordinator/plan coordinator/admit coordinator/policy coordinator/schedule shared/format shared/repo shared/trust shared/image
 
 # The race detector leaves zstd's inside alone, which takes three quarters of the time of
 # whatever stores and reads: shared/format tells it what zstd reads and writes.
