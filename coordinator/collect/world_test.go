@@ -301,6 +301,12 @@ func (w *world) Delete(ctx context.Context, name store.Name) error {
 
 func (w *world) Revoke(context.Context, ivd.LeaseID) error { return nil }
 
+func (w *world) Lock(context.Context, store.Name, time.Time) error {
+	return ivd.Errorf(ivd.Unsupported, "nothing is locked here")
+}
+
+func (w *world) LockedUntil(context.Context, store.Name) (time.Time, error) { return time.Time{}, nil }
+
 func (w *world) Properties() store.Properties {
 	return store.Properties{ConditionalCreate: true, Connections: 1}
 }

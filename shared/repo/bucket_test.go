@@ -216,6 +216,12 @@ func (p *pending) Send(ctx context.Context) error {
 
 func (*pending) Discard() {}
 
+func (b *bucket) Lock(_ context.Context, name store.Name, _ time.Time) error {
+	return ivd.Errorf(ivd.Unsupported, "lock %s: nothing is locked here", name)
+}
+
+func (b *bucket) LockedUntil(context.Context, store.Name) (time.Time, error) { return time.Time{}, nil }
+
 func (b *bucket) Properties() store.Properties {
 	return store.Properties{ConditionalCreate: true, Connections: 4, ListPage: b.page}
 }

@@ -87,6 +87,15 @@ type Store interface {
 	// prepared by then has expired.
 	Revoke(ctx context.Context, lease ivd.LeaseID) error
 
+	// Lock keeps an object from deletion, and its content from being replaced for good,
+	// until a time; a lock that ends later stays as it is. Kind NotFound: there is no such
+	// object. Kind Unsupported: this store locks nothing.
+	Lock(ctx context.Context, name Name, until time.Time) error
+
+	// LockedUntil says until when an object is locked; zero: it is not, or this store locks
+	// nothing.
+	LockedUntil(ctx context.Context, name Name) (time.Time, error)
+
 	// Properties say what this store can do.
 	Properties() Properties
 
@@ -129,4 +138,6 @@ type Properties struct {
 	Connections       int  // how many requests at once are worth while
 	ListPage          int  // how many objects one request of a listing tells of; 0: to list costs no less than to ask for each
 	ReadOnly          bool // it was opened for reading only, and refuses whatever writes
+	Locks             Locks // how objects are locked that are stored here, as the configuration says
+	MayLock           bool  // an object may be locked, whatever the configuration says: it is asked before one is deleted
 }

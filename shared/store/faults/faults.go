@@ -32,6 +32,8 @@ const (
 	Delete  Method = "delete"
 	Prepare Method = "prepare"
 	Send    Method = "send"
+	Lock    Method = "lock"
+	Locked  Method = "locked" // LockedUntil
 )
 
 // Fault is what happens to some calls of a method. Of its parts those that are
@@ -245,6 +247,20 @@ func (f *Store) Replace(ctx context.Context, was store.Object, body []byte) erro
 // Delete is store.Store's.
 func (f *Store) Delete(ctx context.Context, name store.Name) error {
 	return f.run(ctx, Delete, string(name), func() error { return f.Store.Delete(ctx, name) })
+}
+
+// Lock is store.Store's.
+func (f *Store) Lock(ctx context.Context, name store.Name, until time.Time) error {
+	return f.run(ctx, Lock, string(name), func() error { return f.Store.Lock(ctx, name, until) })
+}
+
+// LockedUntil is store.Store's.
+func (f *Store) LockedUntil(ctx context.Context, name store.Name) (until time.Time, err error) {
+	err = f.run(ctx, Locked, string(name), func() (err error) {
+		until, err = f.Store.LockedUntil(ctx, name)
+		return err
+	})
+	return until, err
 }
 
 // Prepare is store.Store's; what it makes is faulty too.

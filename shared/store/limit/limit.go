@@ -125,6 +125,22 @@ func (s *Store) Delete(ctx context.Context, name store.Name) error {
 	return s.Store.Delete(ctx, name)
 }
 
+// Lock is store.Store's.
+func (s *Store) Lock(ctx context.Context, name store.Name, until time.Time) error {
+	if err := s.ask(ctx); err != nil {
+		return err
+	}
+	return s.Store.Lock(ctx, name, until)
+}
+
+// LockedUntil is store.Store's.
+func (s *Store) LockedUntil(ctx context.Context, name store.Name) (time.Time, error) {
+	if err := s.ask(ctx); err != nil {
+		return time.Time{}, err
+	}
+	return s.Store.LockedUntil(ctx, name)
+}
+
 // Prepare is store.Store's. It waits for what Send will send.
 func (s *Store) Prepare(ctx context.Context, lease ivd.LeaseID, name store.Name, body []byte, expiry time.Duration) (store.Pending, error) {
 	if err := s.send(ctx, body); err != nil {

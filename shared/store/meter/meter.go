@@ -22,9 +22,9 @@ type Kind string
 
 // The kinds.
 const (
-	Put    Kind = "put"    // an object was to be stored: Put, Replace, Send
+	Put    Kind = "put"    // an object was to be stored: Put, Replace, Send; or locked: Lock
 	Get    Kind = "get"    // content was read: Get, ReadAt
-	Head   Kind = "head"   // an object was asked for: Stat
+	Head   Kind = "head"   // an object was asked for: Stat, LockedUntil
 	List   Kind = "list"   // a page of a listing
 	Delete Kind = "delete" // an object was to be deleted
 )
@@ -157,6 +157,20 @@ func (s *Store) Delete(ctx context.Context, name store.Name) error {
 	err := s.Store.Delete(ctx, name)
 	s.count(Delete, 0, err)
 	return err
+}
+
+// Lock is store.Store's; services charge for it as for an object that is stored.
+func (s *Store) Lock(ctx context.Context, name store.Name, until time.Time) error {
+	err := s.Store.Lock(ctx, name, until)
+	s.count(Put, 0, err)
+	return err
+}
+
+// LockedUntil is store.Store's.
+func (s *Store) LockedUntil(ctx context.Context, name store.Name) (time.Time, error) {
+	until, err := s.Store.LockedUntil(ctx, name)
+	s.count(Head, 0, err)
+	return until, err
 }
 
 // Prepare is store.Store's. It asks for nothing that is charged for: Send does.

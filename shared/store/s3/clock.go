@@ -46,6 +46,13 @@ func (c *clock) shorten(life time.Duration) time.Duration {
 	return life
 }
 
+// now is the store's clock, as well as it is known.
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(-c.ahead)
+}
+
 // watcher shows every answer to those who learn from it.
 type watcher struct {
 	next  *http.Transport

@@ -51,6 +51,10 @@ func (s *Store) Prepare(ctx context.Context, _ ivd.LeaseID, name store.Name, bod
 	}
 	check, sum := s.checksum(body)
 	header := http.Header{"If-None-Match": {"*"}, check: {sum}}
+	if o := s.locking(name, minio.PutObjectOptions{}); o.Mode != "" {
+		header.Set("X-Amz-Object-Lock-Mode", string(o.Mode))
+		header.Set("X-Amz-Object-Lock-Retain-Until-Date", o.RetainUntilDate.Format(time.RFC3339))
+	}
 	dies := time.Now().Add(life)
 	var signed *url.URL
 	var key loan

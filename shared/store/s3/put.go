@@ -53,7 +53,7 @@ func (s *Store) Put(ctx context.Context, name store.Name, body []byte) error {
 	if err := name.Validate(); err != nil {
 		return s.failed(op, err)
 	}
-	return s.do(ctx, op, func() error { return s.put(ctx, name, body, s.putOptions(body)) })
+	return s.do(ctx, op, func() error { return s.put(ctx, name, body, s.locking(name, s.putOptions(body))) })
 }
 
 func (s *Store) putOptions(body []byte) minio.PutObjectOptions {
@@ -80,7 +80,7 @@ func (s *Store) Replace(ctx context.Context, was store.Object, body []byte) erro
 	if was.Version == "" {
 		return s.failed(op, ivd.Errorf(ivd.Unsupported, "the service gave it no entity tag when it was read"))
 	}
-	o := s.putOptions(body)
+	o := s.locking(was.Name, s.putOptions(body))
 	o.SetMatchETag(was.Version)
 	key, err := s.keys.use(ctx)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/minio/minio-go/v7"
 
@@ -46,6 +47,10 @@ type Config struct {
 	// is the same for ever.
 	ReadKeys func() (access, secret ivd.Secret, err error)
 
+	// Locks are how objects are locked that are stored (store.Locked says which). The
+	// bucket must have object lock.
+	Locks store.Locks
+
 	Log *slog.Logger // nil: nothing is told
 }
 
@@ -66,6 +71,8 @@ type Store struct {
 	retry  pause.Backoff
 
 	contentMD5 bool
+	locks      store.Locks
+	lockless   *atomic.Bool // the service has said that nothing in this bucket can be locked
 }
 
 var _ store.Store = (*Store)(nil)
@@ -86,7 +93,7 @@ func Check(c Config) error {
 
 // Open connects, and makes sure that the bucket is there and may be read.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	s := &Store{bucket: c.Bucket, contentMD5: c.ContentMD5, clock: &clock{}, plea: &plea{}, retry: patient}
+	s := &Store{bucket: c.Bucket, contentMD5: c.ContentMD5, locks: c.Locks, lockless: new(atomic.Bool), clock: &clock{}, plea: &plea{}, retry: patient}
 	if c.Prefix != "" {
 		s.prefix = strings.Trim(c.Prefix, "/") + "/"
 	}
@@ -94,6 +101,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, s.failed("open "+s.String(), err)
 	}
 	if err := s.probe(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.lockable(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -127,7 +137,7 @@ func (s *Store) Close() error {
 // Properties say what S3 can do. That this service does it too is a test of its
 // own.
 func (s *Store) Properties() store.Properties {
-	return store.Properties{ConditionalCreate: true, Connections: connections, ListPage: listPage}
+	return store.Properties{ConditionalCreate: true, Connections: connections, ListPage: listPage, Locks: s.locks, MayLock: !s.lockless.Load()}
 }
 
 func (s *Store) String() string {

@@ -1,0 +1,100 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
+)
+
+// mode is the retention mode of the store's locks.
+func (s *Store) mode() minio.RetentionMode {
+	if s.locks.Compliance {
+		return minio.Compliance
+	}
+	return minio.Governance
+}
+
+// locking are the options of a PUT that locks what it stores, where its name asks for it.
+func (s *Store) locking(name store.Name, o minio.PutObjectOptions) minio.PutObjectOptions {
+	if s.locks.On() && store.Locked(name) {
+		o.Mode, o.RetainUntilDate = s.mode(), s.locks.Until(s.clock.now())
+	}
+	return o
+}
+
+// lockable refuses a bucket in which nothing can be locked, or in which everything is
+// locked by itself, leases among it. Who may not ask for it finds out when it stores.
+func (s *Store) lockable(ctx context.Context) error {
+	if !s.locks.On() {
+		return nil
+	}
+	on, retention, err := s.Locking(ctx)
+	switch {
+	case ivd.KindOf(err) == ivd.Denied:
+		return nil
+	case err != nil:
+		return err
+	case !on:
+		return &ivd.Error{
+			Kind: ivd.Unmet, Op: "open " + s.String(), Err: errors.New("repository.lock is set, and the bucket has no object lock"),
+			Remedy: "make a bucket with object lock, or remove repository.lock",
+		}
+	case retention != "":
+		return &ivd.Error{
+			Kind: ivd.Unmet, Op: "open " + s.String(), Err: fmt.Errorf("the bucket locks each new object by itself (%s), leases and the records of collections with them", retention),
+			Remedy: "remove the bucket's default retention: with repository.lock what must be locked is locked object by object",
+		}
+	}
+	return nil
+}
+
+// Lock sets the retention of an object's newest version, with one request.
+func (s *Store) Lock(ctx context.Context, name store.Name, until time.Time) error {
+	op := "lock " + s.address(name)
+	if err := name.Validate(); err != nil {
+		return s.failed(op, err)
+	}
+	mode := s.mode()
+	o := minio.PutObjectRetentionOptions{Mode: &mode, RetainUntilDate: &until}
+	err := s.do(ctx, op, func() error { return s.core.PutObjectRetention(ctx, s.bucket, s.key(name), o) })
+	switch ivd.KindOf(err) {
+	case ivd.Denied, ivd.Invalid: // perhaps since it is locked for longer, or in the stricter mode
+		if locked, askErr := s.LockedUntil(ctx, name); askErr == nil && !locked.Before(until) {
+			return nil
+		}
+	}
+	return err
+}
+
+// LockedUntil asks for the retention of an object's newest version. A bucket without
+// object lock is asked once.
+func (s *Store) LockedUntil(ctx context.Context, name store.Name) (until time.Time, err error) {
+	op := "ask for the lock of " + s.address(name)
+	if err := name.Validate(); err != nil {
+		return until, s.failed(op, err)
+	}
+	if s.lockless.Load() {
+		return until, ctx.Err()
+	}
+	err = s.do(ctx, op, func() error {
+		_, found, err := s.core.GetObjectRetention(ctx, s.bucket, s.key(name), "")
+		switch minio.ToErrorResponse(err).Code {
+		case "NoSuchObjectLockConfiguration":
+			return nil
+		case "ObjectLockConfigurationNotFoundError", "InvalidRequest", "InvalidBucketObjectLockConfiguration", "NotImplemented":
+			s.lockless.Store(true)
+			return nil
+		}
+		if err == nil && found != nil {
+			until = found.UTC()
+		}
+		return err
+	})
+	return until, err
+}
