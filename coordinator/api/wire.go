@@ -55,7 +55,10 @@ type Point struct {
 	Time        time.Time    `json:"time"` // of the snapshot, as vSphere tells it
 	SealedAt    time.Time    `json:"sealed_at,omitzero"`
 	TimeDoubted bool         `json:"time_doubted,omitempty"` // Time is more than a day from SealedAt, which is gone by instead
-	Partial     bool         `json:"partial,omitempty"`      // only a part of the disk is done; it is not offered for restore
+	// ProtectedUntil is until when all that it needs is locked in the store; absent: it is not.
+	ProtectedUntil time.Time `json:"protected_until,omitzero"`
+
+	Partial     bool         `json:"partial,omitempty"` // only a part of the disk is done; it is not offered for restore
 	Consistency string       `json:"consistency,omitempty"`
 	Policy      string       `json:"policy,omitempty"`
 	Run         ivd.RunID    `json:"run"`

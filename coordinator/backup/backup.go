@@ -116,6 +116,7 @@ type Disk struct {
 	ParentSum ivd.ContentID  `json:"parent_sum,omitzero"`
 	Point     ivd.PointID    `json:"point,omitempty"` // its name, from planning on; committed when the result is done
 	PointSum  ivd.ContentID  `json:"point_sum,omitzero"`
+	Protected time.Time      `json:"protected,omitzero"` // until when all that the point needs is locked in the store
 	SealedAt  time.Time      `json:"sealed_at,omitzero"` // by the store's clock: all that the point names was stored
 	Parts     []ivd.PointID  `json:"parts,omitempty"`    // partial points on the way to the point, which it makes needless
 }

@@ -173,16 +173,17 @@ func (t *task) commit(ctx context.Context, recs []job.Record) error {
 		}
 	}
 	p := t.point(recs)
+	p.ProtectedUntil = t.w.Repo.ProtectedUntil(p.SealedAt)
 	sum, err := t.w.Repo.Commit(ctx, t.lease, p)
 	if ivd.KindOf(err) == ivd.Exists { // another coordinator, which has lost the run, is still alive
 		if there, other, readErr := t.w.Repo.ReadPoint(ctx, p.ID); readErr == nil && samePoint(there, p) {
-			sum, err = other, nil
+			p, sum, err = there, other, nil
 		}
 	}
 	if err != nil {
 		return err
 	}
-	t.disk.PointSum = sum
+	t.disk.PointSum, t.disk.Protected = sum, p.ProtectedUntil
 	return t.save(ctx)
 }
 
@@ -206,6 +207,6 @@ func (t *task) committed(ctx context.Context) (bool, error) {
 	}
 	t.log.Info("the restore point was committed before the run was taken up", "point", p.ID)
 	t.Count(p.Stats)
-	t.disk.PointSum, t.disk.SealedAt = sum, p.SealedAt
+	t.disk.PointSum, t.disk.SealedAt, t.disk.Protected = sum, p.SealedAt, p.ProtectedUntil
 	return true, t.save(ctx)
 }

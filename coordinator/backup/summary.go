@@ -55,6 +55,7 @@ func pointOf(d Disk, it engine.ItemView, v engine.View, policy string) format.Ru
 	p := format.RunPoint{
 		Point: d.Point, Sum: d.PointSum, Name: d.Name, Time: v.Created, SealedAt: d.SealedAt,
 		Mode: format.ReadMode(d.Mode), Geometry: d.Geometry, Policy: policy, Stats: it.Stats, Parent: d.Parent,
+		ProtectedUntil: d.Protected,
 	}
 	if f := d.Facts; f != nil {
 		p.Name, p.Datastore, p.Consistency = f.Disk.Name, f.Disk.Datastore, format.CrashConsistent

@@ -34,6 +34,7 @@ type Point struct {
 	Datastore   string      // its name, or else its id
 	Time        time.Time   // of the snapshot, as vSphere tells it
 	SealedAt    time.Time   // by the store's clock
+	Protected   time.Time   // until when all that it needs is locked in the store; zero: it is not
 	Parent      ivd.PointID // empty: the first of its disk
 	Mode        format.ReadMode
 	Consistency format.Consistency

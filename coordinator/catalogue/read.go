@@ -167,7 +167,7 @@ func (c *Catalogue) readPoint(ctx context.Context, id ivd.PointID) (Point, error
 func pointOf(p format.Point) Point {
 	out := Point{
 		ID: p.ID, Disk: p.Ref(), Name: p.Disk.Name,
-		Datastore: cmp.Or(p.Disk.Datastore.Name, string(p.Disk.Datastore.ID)), Time: p.Time.UTC(), SealedAt: p.SealedAt.UTC(),
+		Datastore: cmp.Or(p.Disk.Datastore.Name, string(p.Disk.Datastore.ID)), Time: p.Time.UTC(), SealedAt: p.SealedAt.UTC(), Protected: p.ProtectedUntil.UTC(),
 		Mode: p.Tracking.Mode, Consistency: p.Consistency, Policy: p.Policy, Partial: p.Partial != nil, Geometry: p.Geometry, Stats: p.Stats,
 	}
 	if p.Parent != nil {
@@ -181,7 +181,7 @@ func pointOfRun(p format.RunPoint) Point {
 	_, partial := p.Point.Partial()
 	return Point{
 		ID: p.Point, Disk: ivd.NewDiskRef(p.Point.Source(), p.Datastore.ID, p.Point.Disk()), Name: p.Name,
-		Datastore: cmp.Or(p.Datastore.Name, string(p.Datastore.ID)), Time: p.Time.UTC(), SealedAt: p.SealedAt.UTC(), Parent: p.Parent,
+		Datastore: cmp.Or(p.Datastore.Name, string(p.Datastore.ID)), Time: p.Time.UTC(), SealedAt: p.SealedAt.UTC(), Protected: p.ProtectedUntil.UTC(), Parent: p.Parent,
 		Mode: p.Mode, Consistency: p.Consistency, Policy: p.Policy, Partial: partial, Geometry: p.Geometry, Stats: p.Stats, told: true,
 	}
 }

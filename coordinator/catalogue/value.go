@@ -11,7 +11,7 @@ import (
 )
 
 // valueVersion changes with what is written of a point.
-const valueVersion = 1
+const valueVersion = 2
 
 // errDamaged is of a value that is not what was written.
 var errDamaged = errors.New("a value is not what was written")
@@ -23,7 +23,7 @@ func appendPoint(b []byte, p Point) []byte {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	for _, t := range []time.Time{p.Time, p.SealedAt} {
+	for _, t := range []time.Time{p.Time, p.SealedAt, p.Protected} {
 		b = binary.AppendVarint(b, t.Unix())
 		b = binary.AppendUvarint(b, uint64(t.Nanosecond()))
 	}
@@ -80,7 +80,7 @@ func (r *reader) point() (p Point) {
 	datastore := ivd.DatastoreID(r.shared())
 	p.Name, p.Datastore, p.Parent = r.shared(), r.shared(), ivd.PointID(r.text())
 	p.Mode, p.Consistency, p.Policy = format.ReadMode(r.shared()), format.Consistency(r.shared()), r.shared()
-	p.Time, p.SealedAt = r.time(), r.time()
+	p.Time, p.SealedAt, p.Protected = r.time(), r.time(), r.time()
 	flags := r.unsigned()
 	p.Partial, p.told = flags&1 != 0, flags&2 != 0
 	for _, n := range numbers(&p) {

@@ -122,6 +122,9 @@ func writeCollection(w io.Writer, rep collect.Report, now time.Time) error {
 	if rep.Young > 0 {
 		fmt.Fprintf(w, "not yet condemned: %d packs that no restore point needs, and that are younger than collect.min_age\n", rep.Young)
 	}
+	if rep.Locked > 0 {
+		fmt.Fprintf(w, "not yet condemned: %d packs that no restore point needs, and that are locked in the bucket\n", rep.Locked)
+	}
 	for _, k := range rep.Kept {
 		fmt.Fprintf(w, "stays, though it was given up: %s: %s\n", k.Point, text.Name(k.Why))
 	}

@@ -110,6 +110,9 @@ func pointFacts(p api.PointDetail) []fact {
 	if n := len(p.Damaged); n > 0 {
 		facts = append(facts, fact{"damaged", fmt.Sprintf("packs that it needs and that are missing or wrong: %d", n)}, fact{"lost", lostOf(p)})
 	}
+	if !p.ProtectedUntil.IsZero() {
+		facts = append(facts, fact{"protected until", text.Time(p.ProtectedUntil)})
+	}
 	if p.Kept != "" {
 		facts = append(facts, fact{"kept", p.Kept})
 	}

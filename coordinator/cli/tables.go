@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,16 +96,35 @@ func pointTable(points []api.Point) (*text.Table, unlisted) {
 		text.Left("POINT"), text.Left("NAME"), text.Left("VCENTER"), text.Left("TIME"), text.Right("CAPACITY"), text.Right("READ"), text.Right("STORED"),
 	}}
 	several := several(points, func(p api.Point) string { return p.VCenter })
+	locked := slices.ContainsFunc(points, func(p api.Point) bool { return !p.ProtectedUntil.IsZero() })
+	if locked {
+		t.Columns = append(t.Columns, text.Left("PROTECTED UNTIL"))
+	}
 	var not unlisted
 	for _, p := range points {
+		row := []string{p.ShortID, "?", several(p), text.Time(p.Time), "?", "?", "?"} // its name alone says when
 		if p.Failure != nil {
-			t.Row(p.ShortID, "?", several(p), text.Time(p.Time), "?", "?", "?") // its name alone says when
 			not.add(p.ShortID, p.Failure)
-			continue
+		} else {
+			row = []string{p.ShortID, p.Name, several(p), moment(p), telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes)}
 		}
-		t.Row(p.ShortID, p.Name, several(p), moment(p), telemetry.Bytes(p.Capacity), telemetry.Bytes(p.ReadBytes), telemetry.Bytes(p.StoredBytes))
+		if locked {
+			row = append(row, protectedUntil(p))
+		}
+		t.Row(row...)
 	}
 	return t, not
+}
+
+// protectedUntil is until when a point is locked in the store, as far as that is known.
+func protectedUntil(p api.Point) string {
+	switch {
+	case p.Failure != nil:
+		return "?"
+	case p.ProtectedUntil.IsZero():
+		return "-"
+	}
+	return text.Time(p.ProtectedUntil)
 }
 
 // moment is a point's time, and what is to be known of it.

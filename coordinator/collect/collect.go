@@ -95,6 +95,9 @@ type Report struct {
 	Refused string `json:"refused,omitempty"`
 	// Young are the packs that no point needs and that are too young to be condemned.
 	Young int64 `json:"young_packs"`
+	// Locked are the packs that no point needs and that are locked in the store: a later
+	// collection condemns them.
+	Locked int64 `json:"locked_packs"`
 	// Kept are the points that were given up and stay, each with why.
 	Kept []KeptPoint `json:"kept_points"`
 	// Ignored says of marks beside points, such as pins and holds, why they have no effect.

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -140,10 +141,15 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
+	forgotten := func(id ivd.PointID) bool { return s.marks.Of(id).Forgotten != nil }
+	locked, err := c.lockedPoints(ctx, s.disks, forgotten)
+	if err != nil {
+		return nil, err
+	}
 	err = each(ctx, s.disks, func(ctx context.Context, d disk) error {
 		goes, stays, err := c.judge(ctx, d, judging{
-			candidate: func(id ivd.PointID) bool { return s.marks.Of(id).Forgotten != nil },
-			kept:      func(id ivd.PointID) string { return s.marks.Of(id).Kept() },
+			candidate: forgotten,
+			kept:      func(id ivd.PointID) string { return cmp.Or(s.marks.Of(id).Kept(), whyLocked(locked[id])) },
 			listed:    s.standing.points,
 			late:      s.standing.late,
 			leave:     true,
@@ -228,6 +234,14 @@ func (c *Collector) list(ctx context.Context, rep *Report, s *survey, list *repo
 			s.young.Add(p.ID)
 			continue
 		}
+		locked, err := c.packLocked(ctx, p.Kind, p.ID, p.Modified)
+		if err != nil {
+			return "", err
+		}
+		if locked {
+			rep.Locked++
+			continue
+		}
 		rep.Condemned.Packs++
 		rep.Bytes += p.Length
 		if c.o.DryRun {
@@ -237,7 +251,7 @@ func (c *Collector) list(ctx context.Context, rep *Report, s *survey, list *repo
 			return "", err
 		}
 	}
-	if rep.Young > 0 { // whose they are is not known, and a writer's record goes with its last pack
+	if rep.Young > 0 || rep.Locked > 0 { // whose they are is not known, and a writer's record goes with its last pack
 		writers = nil
 	}
 	rep.Condemned.Points, rep.Condemned.Writers = int64(len(s.points)), int64(len(writers))

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,13 +106,18 @@ func (x *execution) sparing(ctx context.Context, known *packSet) error {
 	if err != nil {
 		return err
 	}
+	candidate := func(id ivd.PointID) bool { return x.points[id] && marks.Of(id).Forgotten != nil }
+	locked, err := x.c.lockedPoints(ctx, all, candidate)
+	if err != nil {
+		return err
+	}
 	isKnown := func(id ivd.PointID) bool {
 		return known != nil && known.Has(ivd.PackID(format.Sum([]byte(id))))
 	}
 	return each(ctx, all, func(ctx context.Context, d disk) error {
 		goes, _, err := x.c.judge(ctx, d, judging{
-			candidate: func(id ivd.PointID) bool { return x.points[id] && marks.Of(id).Forgotten != nil },
-			kept:      func(id ivd.PointID) string { return marks.Of(id).Kept() }, listed: others.points, bad: retired.Pack, proven: proven, known: isKnown, quarantined: marks.Quarantined,
+			candidate: candidate,
+			kept:      func(id ivd.PointID) string { return cmp.Or(marks.Of(id).Kept(), whyLocked(locked[id])) }, listed: others.points, bad: retired.Pack, proven: proven, known: isKnown, quarantined: marks.Quarantined,
 			tell: x.spared,
 		})
 		x.mu.Lock()
@@ -168,7 +174,7 @@ func (x *execution) deletePoints(ctx context.Context) error {
 			return err
 		}
 		switch _, err := x.c.r.Store().Stat(ctx, name); {
-		case err == nil:
+		case err == nil: // or it was locked meanwhile: the list is gone through once more, and spares it
 			return fmt.Errorf("%s was deleted, and is there", name)
 		case ivd.KindOf(err) != ivd.NotFound:
 			return err
@@ -260,8 +266,15 @@ func (x *execution) batch(ctx context.Context, until time.Time, numbers []int, f
 	return late, g.Wait()
 }
 
-// remove deletes an object. That versions of it are kept is told, and stops nothing.
+// remove deletes an object. One that is locked after all stays, and a later collection
+// comes back to it. That versions of it are kept is told, and stops nothing.
 func (c *Collector) remove(ctx context.Context, rep *Report, name store.Name) error {
+	if store.Locked(name) {
+		until, err := c.lockedUntil(ctx, name)
+		if err != nil || !until.IsZero() {
+			return err
+		}
+	}
 	err := c.r.Store().Delete(ctx, name)
 	if errors.Is(err, store.ErrVersionsKept) {
 		c.note.Lock()

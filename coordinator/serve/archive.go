@@ -103,6 +103,7 @@ func (a *archive) point(p catalogue.Point) api.Point {
 		return out
 	}
 	out.Name, out.VCenter, out.Datastore, out.Mode = p.Name, a.label(p.Disk.Source()), p.Datastore, plan.Mode(p.Mode)
+	out.ProtectedUntil = p.Protected
 	out.SealedAt, out.Consistency, out.Policy = p.SealedAt, string(p.Consistency), p.Policy
 	_, out.TimeDoubted = p.Moment()
 	out.Capacity, out.ChunkSize = p.Geometry.Capacity, p.Geometry.ChunkSize

@@ -65,6 +65,8 @@ type Repository struct {
 	Root   KeyID       `yaml:"root" doc:"The id of an encrypted repository's root key, as ivd repo init and ivd repo info show it. Set: a repository of another root, or one that is not encrypted, is refused. Each mover's own configuration should name it: what else a mover is told of the repository comes from elsewhere."`
 	Limits StoreLimits `yaml:"limits" doc:"How much this process asks of the store, all its requests together; each mover and the coordinator is a process of its own."`
 
+	Lock Lock `yaml:"lock" doc:"Object lock of the bucket: what restore points need cannot be deleted, nor replaced for good, before a time, whoever's credentials are stolen. Coordinator and movers need the same."`
+
 	BackupKeyFile  string `yaml:"backup_key_file" doc:"A file with an export of an encrypted repository's keys: what a coordinator needs that backs up and does not restore. Only the coordinator reads it."`
 	PassphraseFile string `yaml:"passphrase_file" doc:"A file with an encrypted repository's passphrase and nothing else, or a key file, or the secret of a recovery sheet on one line: with it everything can be done, restores among it. Only the coordinator, and commands that read this file, read it. Beside backup_key_file, the repository must be that of the export, with whose key restore points are signed."`
 }
@@ -73,6 +75,12 @@ type Repository struct {
 type Verify struct {
 	NewPacks Duration `yaml:"new_packs" doc:"Within which time every frame of a new pack is to be opened by a mover, another than has stored it where there is one: ivd verify --packs new does what is to be done. It looks through the runs of ten times as long."`
 	Every    Duration `yaml:"every" doc:"Within which time every pack is to be read again: ivd verify --packs due, once a day, reads the share whose turn it is."`
+}
+
+// Lock says how objects of the bucket are locked.
+type Lock struct {
+	For  Duration `yaml:"for" doc:"For how long at least from a backup on, a day or more: all that its restore point needs, packs of older backups with it. Up to a quarter longer, so that they need be locked again only four times in that. 0: nothing is locked." example:"30d"`
+	Mode string   `yaml:"mode" doc:"governance: who has the right to s3:BypassGovernanceRetention may end a lock early; or compliance: nobody can, not even the account's owner, whatever is stored by mistake."`
 }
 
 // StoreLimits bound what one process asks of the store.

@@ -12,7 +12,7 @@ func Default() *Config {
 		host = "mover"
 	}
 	return &Config{
-		Repository: Repository{Checksum: "crc32c", Recheck: Duration(7 * 24 * time.Hour), DedupTrust: "proven", Verify: Verify{NewPacks: Duration(3 * 24 * time.Hour), Every: Duration(30 * 24 * time.Hour)}},
+		Repository: Repository{Checksum: "crc32c", Recheck: Duration(7 * 24 * time.Hour), DedupTrust: "proven", Lock: Lock{Mode: lockModes[0]}, Verify: Verify{NewPacks: Duration(3 * 24 * time.Hour), Every: Duration(30 * 24 * time.Hour)}},
 
 		Collect: Collect{Schedule: "30 5 * * *", MaxShare: 50, MinAge: Duration(24 * time.Hour)},
 

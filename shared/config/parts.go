@@ -98,8 +98,26 @@ func (v *validator) repository(r Repository) {
 			v.add("repository.verify."+name, ivd.Invalid, "%s: want a day or more", d)
 		}
 	}
+	v.lock(r.Lock, where)
 	v.absolute("repository.backup_key_file", r.BackupKeyFile)
 	v.absolute("repository.passphrase_file", r.PassphraseFile)
+}
+
+// LockCompliance is the mode of locks that nobody can end.
+const LockCompliance = "compliance"
+
+var lockModes = []string{"governance", LockCompliance}
+
+func (v *validator) lock(l Lock, where Location) {
+	if !slices.Contains(lockModes, l.Mode) {
+		v.add("repository.lock.mode", ivd.Invalid, "%q%s", l.Mode, oneOf(l.Mode, lockModes))
+	}
+	if l.For != 0 && (l.For.Std() < 24*time.Hour || l.For.Std() > 100*365*24*time.Hour) {
+		v.add("repository.lock.for", ivd.Invalid, "%s: want a day to a hundred years, or 0 for no locks", l.For)
+	}
+	if l.For != 0 && where.Scheme == "dir" {
+		v.add("repository.lock.for", ivd.Invalid, "set, but repository.url is a folder, which locks nothing: use a bucket with object lock, or remove it")
+	}
 }
 
 // Weekdays are the names of days, from Sunday on as time.Weekday counts them.

@@ -57,6 +57,8 @@ type RunPoint struct {
 	Datastore   PointDatastore `json:"datastore,omitzero"` // where the disk lay
 	Parent      ivd.PointID    `json:"parent,omitempty"`   // absent also of a disk's first point
 	Consistency Consistency    `json:"consistency,omitempty"`
+
+	ProtectedUntil time.Time `json:"protected_until,omitzero"` // absent also where the store locks nothing
 }
 
 // Tells reports whether it says all that a list of points shows.

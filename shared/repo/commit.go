@@ -27,7 +27,8 @@ var commitAgain = pause.Backoff{First: 100 * time.Millisecond, Cap: 5 * time.Sec
 // Commit makes p a restore point, once (W6), and tells the Sum of its object.
 // Everything that p names must be stored. The lease's id and deadline become part of
 // the point, and the present moment is the one at which all that it names is known
-// to exist, unless p says an earlier one. Nil: it is committed and durable; the same
+// to exist, unless p says an earlier one. Where the store locks objects, all that p needs
+// is locked before (protect). Nil: it is committed and durable; the same
 // point committed before counts as that. Kind Exists: another point has its name.
 // Kind Expired: the lease ends too soon.
 func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) (ivd.ContentID, error) {
@@ -38,6 +39,10 @@ func (r *Repository) Commit(ctx context.Context, lease Lease, p format.Point) (i
 	p.Lease, p.LeaseDeadline, p.Incarnation = lease.ID, lease.Deadline.UTC(), lease.Incarnation
 	if p.SealedAt.IsZero() {
 		p.SealedAt = r.Now().UTC().Truncate(time.Second)
+	}
+	var err error
+	if p.ProtectedUntil, err = r.protect(ctx, p); err != nil {
+		return ivd.ContentID{}, fmt.Errorf("commit %s: %w", p.ID, err)
 	}
 	body, err := r.encode(pointName(p.ID), p)
 	if err != nil {

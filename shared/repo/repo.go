@@ -34,6 +34,7 @@ type Repository struct {
 	clock clock
 
 	secrecy  secrecy
+	locks    protection
 	unsigned error // why repo.json was taken though the root has not signed it
 
 	mu        sync.Mutex

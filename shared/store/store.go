@@ -134,10 +134,10 @@ var ErrVersionsKept = errors.New("older versions of it are kept")
 
 // Properties of a store, as data.
 type Properties struct {
-	ConditionalCreate bool // Send never replaces an object
-	Connections       int  // how many requests at once are worth while
-	ListPage          int  // how many objects one request of a listing tells of; 0: to list costs no less than to ask for each
-	ReadOnly          bool // it was opened for reading only, and refuses whatever writes
+	ConditionalCreate bool  // Send never replaces an object
+	Connections       int   // how many requests at once are worth while
+	ListPage          int   // how many objects one request of a listing tells of; 0: to list costs no less than to ask for each
+	ReadOnly          bool  // it was opened for reading only, and refuses whatever writes
 	Locks             Locks // how objects are locked that are stored here, as the configuration says
 	MayLock           bool  // an object may be locked, whatever the configuration says: it is asked before one is deleted
 }

@@ -84,6 +84,7 @@ func bucketOf(r config.Repository, where config.Location, log *slog.Logger) (c s
 		Endpoint: r.Endpoint, Bucket: where.Bucket, Prefix: where.Prefix,
 		Region: r.Region, PathStyle: r.PathStyle, CAFile: r.CAFile, CredentialsFile: r.CredentialsFile,
 		ContentMD5: r.Checksum == config.ChecksumMD5, Log: log,
+		Locks: store.Locks{For: r.Lock.For.Std(), Compliance: r.Lock.Mode == config.LockCompliance},
 	}
 	if r.AccessKeyFile != "" {
 		c.KeyFiles = r.AccessKeyFile + " and " + r.SecretKeyFile
@@ -173,6 +174,7 @@ func Site(r config.Repository, log *slog.Logger) probe.Site {
 		if err != nil {
 			return probe.Ground{}, nil, err
 		}
+		c.Locks = store.Locks{} // what probes leave behind is to be deleted
 		st, err := s3.Open(ctx, c)
 		if err != nil {
 			return probe.Ground{}, nil, err

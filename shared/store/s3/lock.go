@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -72,29 +73,45 @@ func (s *Store) Lock(ctx context.Context, name store.Name, until time.Time) erro
 	return err
 }
 
-// LockedUntil asks for the retention of an object's newest version. A bucket without
-// object lock is asked once.
+// LockedUntil asks for an object's newest version. A bucket without object lock is asked
+// about that once, and about no object.
 func (s *Store) LockedUntil(ctx context.Context, name store.Name) (until time.Time, err error) {
 	op := "ask for the lock of " + s.address(name)
 	if err := name.Validate(); err != nil {
 		return until, s.failed(op, err)
 	}
+	s.askedLock.Do(func() {
+		if on, _, err := s.Locking(ctx); err == nil && !on {
+			s.lockless.Store(true)
+		}
+	})
 	if s.lockless.Load() {
 		return until, ctx.Err()
 	}
 	err = s.do(ctx, op, func() error {
-		_, found, err := s.core.GetObjectRetention(ctx, s.bucket, s.key(name), "")
-		switch minio.ToErrorResponse(err).Code {
-		case "NoSuchObjectLockConfiguration":
-			return nil
-		case "ObjectLockConfigurationNotFoundError", "InvalidRequest", "InvalidBucketObjectLockConfiguration", "NotImplemented":
-			s.lockless.Store(true)
-			return nil
+		o, err := s.core.StatObject(ctx, s.bucket, s.key(name), minio.StatObjectOptions{})
+		if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusNotFound || status == http.StatusForbidden {
+			o, err = s.head(ctx, name) // as Stat does
 		}
-		if err == nil && found != nil {
-			until = found.UTC()
+		if err != nil {
+			return err
 		}
+		until, err = retention(o.Metadata)
 		return err
 	})
 	return until, err
+}
+
+// retention is until when the answer to a HEAD says that an object is locked. It says
+// nothing to who may not know.
+func retention(h http.Header) (until time.Time, err error) {
+	const header = "X-Amz-Object-Lock-Retain-Until-Date"
+	text := h.Get(header)
+	if text == "" {
+		return until, nil
+	}
+	if until, err = time.Parse(time.RFC3339Nano, text); err != nil {
+		return until, ivd.Errorf(ivd.Unsupported, "the answer's header %s is %q, which is no time", header, text)
+	}
+	return until.UTC(), nil
 }

@@ -50,7 +50,7 @@ func TestStoresLocked(t *testing.T) {
 		return s.Replace(ctx, o, []byte("y"))
 	}
 	for how, do := range map[string]func(context.Context, store.Name) error{"put": put, "created": create, "replaced": replace} {
-		for _, folder := range []string{"data", "index", "points", "writers", "keys", "runs", "verified", "pins", "holds", "leases", "hooks", "collect", "forgotten", "retired"} {
+		for _, folder := range []string{"data", "points", "leases", "collect"} {
 			name := store.Name(folder + "/d/" + how)
 			before := s.Properties().Locks.Until(time.Now())
 			must(t, do(t.Context(), name))

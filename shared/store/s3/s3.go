@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/minio/minio-go/v7"
@@ -72,7 +73,8 @@ type Store struct {
 
 	contentMD5 bool
 	locks      store.Locks
-	lockless   *atomic.Bool // the service has said that nothing in this bucket can be locked
+	askedLock  *sync.Once   // whether anything in this bucket can be locked
+	lockless   *atomic.Bool // nothing can
 }
 
 var _ store.Store = (*Store)(nil)
@@ -93,7 +95,7 @@ func Check(c Config) error {
 
 // Open connects, and makes sure that the bucket is there and may be read.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	s := &Store{bucket: c.Bucket, contentMD5: c.ContentMD5, locks: c.Locks, lockless: new(atomic.Bool), clock: &clock{}, plea: &plea{}, retry: patient}
+	s := &Store{bucket: c.Bucket, contentMD5: c.ContentMD5, locks: c.Locks, askedLock: new(sync.Once), lockless: new(atomic.Bool), clock: &clock{}, plea: &plea{}, retry: patient}
 	if c.Prefix != "" {
 		s.prefix = strings.Trim(c.Prefix, "/") + "/"
 	}
