@@ -176,8 +176,8 @@ func (s *survey) needs(ref ivd.PackRef) {
 	s.writers[ref.Writer] = true
 }
 
-// idleWriters are the writers whose record nothing needs: no marked pack is theirs, and
-// their lease is over, so that whatever they have stored is there by now.
+// idleWriters are the writers whose record nothing needs and nothing locks: no marked pack
+// is theirs, and their lease is over, so that whatever they have stored is there by now.
 func (c *Collector) idleWriters(ctx context.Context, s *survey, now time.Time) ([]ivd.WriterID, error) {
 	var idle []ivd.WriterID
 	over := map[ivd.LeaseID]bool{}
@@ -210,7 +210,14 @@ func (c *Collector) idleWriters(ctx context.Context, s *survey, now time.Time) (
 			}
 			ended = err != nil
 		}
-		if ended {
+		if !ended {
+			continue
+		}
+		until, err := c.lockedUntil(ctx, c.r.WriterName(id))
+		if err != nil {
+			return nil, err
+		}
+		if until.IsZero() {
 			idle = append(idle, id)
 		}
 	}

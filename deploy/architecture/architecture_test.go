@@ -106,7 +106,7 @@ func TestImportDirections(t *testing.T) {
 // A vendor's library is used in its adapters only, so that it can be replaced and
 // its errors are classified in one place.
 var adapters = map[string][]string{
-	"github.com/minio/minio-go":      {"shared/store/s3"},
+	"github.com/minio/minio-go":      {"shared/store/s3", "shared/store/storetest"},
 	"github.com/nats-io/nats.go":     {"shared/queue"},
 	"github.com/nats-io/nats-server": {"coordinator/broker"},
 	"github.com/nats-io/nkeys":       {"coordinator/broker"},
