@@ -63,9 +63,11 @@ demo-s3: build versitygw ## the same story, with a repository in a real S3 serve
 quick: ## while you write: the rooms that need neither C nor a server, in seconds
 	@CGO_ENABLED=0 go test -short $$(deploy/setup/quick.sh)
 
+# Tests wait for servers and processes: one package more than there are cores runs at
+# once. go test would vet all that is imported once more: `make lint` does it.
 .PHONY: test
 test: build versitygw ## before you push: every test, with the race detector
-	go test $(IVD_RACE) -timeout 15m ./...
+	go test $(IVD_RACE) -vet=off -p $$(($$(nproc) + 1)) -timeout 15m ./...
 
 .PHONY: soak
 soak: build versitygw ## overnight: every test, its repetitions IVD_SOAK (10) times as many
