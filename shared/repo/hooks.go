@@ -44,7 +44,8 @@ func hooksOf(entries []format.Entry) []ivd.ContentID {
 	if len(ids) > 1 {
 		slices.SortFunc(ids[1:], func(a, b ivd.ContentID) int { return bytes.Compare(a[:], b[:]) })
 	}
-	return slices.Compact(ids)[:min(len(ids), HooksPerPack)]
+	ids = slices.Compact(ids)
+	return slices.Clone(ids[:min(len(ids), HooksPerPack)])
 }
 
 // Unhooked is how many of the writer's data packs have hooks that are not stored yet, and
@@ -206,7 +207,7 @@ func (r *Repository) RollUpHooks(ctx context.Context, before time.Time, keep fun
 
 // rollUp stores one list in place of some.
 func (r *Repository) rollUp(ctx context.Context, up rolled) error {
-	_, err := r.putHooks(ctx, runOfHooks(up.names[0]), up.created, up.packs)
+	_, err := r.putHooks(ctx, RunOfHooks(up.names[0]), up.created, up.packs)
 	return err
 }
 
@@ -225,8 +226,8 @@ func (u *rolled) add(name store.Name, created time.Time, packs []PackHooks) {
 	u.names, u.packs = append(u.names, name), append(packs, u.packs...)
 }
 
-// runOfHooks is the run in a list's name.
-func runOfHooks(name store.Name) string {
+// RunOfHooks is the run in the name of a list of hooks.
+func RunOfHooks(name store.Name) string {
 	s := string(name)
 	s = s[strings.LastIndexByte(s, '/')+1:]
 	return s[:max(0, strings.LastIndexByte(s, '-'))]

@@ -16,18 +16,23 @@ import (
 	"ivdmover/shared/store"
 )
 
-// Barred reports whether a pack is on a list: it is being deleted, or is retired.
-func (t *shared) Barred(pack ivd.PackID) bool { return t.lists().Pack(pack) }
+// Barred reports whether a pack must not be built on: it is being deleted, or retired, or
+// what was asked of it came to damage.
+func (t *shared) Barred(pack ivd.PackID) bool {
+	if t.lists().Pack(pack) {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.asked[pack] != nil
+}
 
 // Contents reads what lies in a data pack that others have written, for deduplication. It is
 // on no list (W2), is there now, and its writer, who is registered, vouches for what it
 // has (repo.Directory): so nothing that was known of it before counts (W3). Kind
 // NotFound: it is on a list, or gone.
 func (t *Trust) Contents(ctx context.Context, pack ivd.PackID) ([]ivd.ContentRef, error) {
-	t.mu.Lock()
-	damage := t.asked[pack]
-	t.mu.Unlock()
-	if t.Barred(pack) || damage != nil {
+	if t.Barred(pack) {
 		return nil, ivd.Errorf(ivd.NotFound, "pack %s must not be built on", pack)
 	}
 	d, requests, err := t.r.Directory(ctx, pack)
@@ -52,7 +57,7 @@ type Sparse struct {
 
 	mu       sync.Mutex
 	lists    map[store.Name]time.Time // guarded by mu: of hooks, that were read
-	newest   store.Name               // guarded by mu: of them
+	newest   string                   // guarded by mu: the newest run that has one of them
 	full     bool                     // guarded by mu: there was no room for older ones
 	since    time.Time                // guarded by mu: when the oldest list of hooks was made that lists of proven packs were not compared with; zero: none
 	verified map[store.Name]time.Time // guarded by mu: lists of proven packs that were read, and when they were made
@@ -143,7 +148,7 @@ func (s *Sparse) readHooks(ctx context.Context) error {
 	for _, name := range names {
 		switch _, read := s.lists[name]; {
 		case read:
-		case s.newest != "" && name > s.newest:
+		case s.newest != "" && repo.RunOfHooks(name) >= s.newest: // those of one run are in no order
 			newer = append(newer, name)
 		case !s.full:
 			older = append(older, name)
@@ -177,7 +182,7 @@ func (s *Sparse) take(l *list, newer bool) {
 			s.full = !s.hooks.AddOlder(p.Ref.Pack, p.IDs)
 		}
 	}
-	s.lists[l.name], s.newest = l.made, max(s.newest, l.name)
+	s.lists[l.name], s.newest = l.made, max(s.newest, repo.RunOfHooks(l.name))
 	if len(l.hooks) > 0 && (s.since.IsZero() || l.made.Before(s.since)) {
 		s.since = l.made
 	}

@@ -221,3 +221,17 @@ func TestSparseObeysTheLists(t *testing.T) {
 		}
 	})
 }
+
+// Lists of one run are in no order: each that comes later is newer than what was read.
+func TestNewestListsOfARunAreTaken(t *testing.T) {
+	r := repotest.New(t)
+	s := trust.NewSparse(r.Repository, 2*91)
+	for n := range byte(9) {
+		pack, id := ivd.PackID{n + 1}, ivd.ContentID{n + 1}
+		r.Hook("run-1", map[ivd.PackRef][]ivd.ContentID{{Pack: pack}: {id}})
+		refresh(t, s)
+		if c, ok := s.Hooks().Find(id); !ok || c.Pack != pack {
+			t.Fatalf("list %d of the run was not taken", n)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -184,15 +185,22 @@ func (t *Trust) known(pack ivd.PackID, a asking) (good, known bool) {
 	return known && damage == nil, known
 }
 
-// keptAnswers bounds the memory of what was asked: some 100 bytes each. Packs that
-// are forgotten are asked for again.
+// keptAnswers bounds the memory of what was asked: some 100 bytes each. Good packs that
+// are forgotten are asked for again; damage is kept.
 const keptAnswers = 1 << 16
 
+// learn takes note of what asking for a pack came to. Damage stays what it is, whatever is
+// answered later: a reader may have found what asking does not show.
 func (t *shared) learn(pack ivd.PackID, damage *ivd.Damage) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.asked) >= keptAnswers {
-		clear(t.asked)
+	if t.asked[pack] != nil {
+		return
 	}
-	t.asked[pack] = damage
+	if len(t.asked) >= keptAnswers {
+		maps.DeleteFunc(t.asked, func(_ ivd.PackID, d *ivd.Damage) bool { return d == nil })
+	}
+	if damage != nil || len(t.asked) < keptAnswers {
+		t.asked[pack] = damage
+	}
 }
