@@ -37,16 +37,19 @@ func TestPackInAnothersName(t *testing.T) {
 			t.Fatal(err)
 		}
 		forged := bytes.Replace(bytes.Clone(o.Body), thief[:], victim[:], 1)
-		id := format.PackSum(forged)
 		if bytes.Equal(forged, o.Body) {
 			t.Fatal("the writer is not in the header")
 		}
-		if err := r.Clock.Put(t.Context(), r.PackName(kind, id), forged); err != nil {
-			t.Fatal(err)
+		plain := bytes.Clone(forged)
+		plain[11] = byte(format.CipherNone) // as the header of a pack that nobody signs
+		for _, body := range [][]byte{forged, plain} {
+			if err := r.Clock.Put(t.Context(), r.PackName(kind, format.PackSum(body)), body); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for writer, want := range map[ivd.WriterID]ivd.PackID{victim: own, thief: pack} {
 			found, err := catalogue.New(r.Repository).Written(t.Context(), func(w ivd.WriterID) bool { return w == writer })
-			if err != nil || !slices.Equal(found.Packs.IDs(), []ivd.PackID{want}) || len(found.Unread) != 1 {
+			if err != nil || !slices.Equal(found.Packs.IDs(), []ivd.PackID{want}) || len(found.Unread) != 2 {
 				t.Errorf("%s: packs %v, %v, %v", kind, found.Packs.IDs(), found.Unread, err)
 			}
 		}

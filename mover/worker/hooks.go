@@ -21,7 +21,8 @@ const (
 	hooksAge   = 5 * time.Minute
 	hooksMany  = 1024 // packs
 	hooksAgain = time.Minute
-	hooksTime  = 5 * time.Second // of one try
+	hooksTime  = time.Minute      // of one try, which limits may make slow
+	hooksEnd   = 10 * time.Second // of all tries when the mover ends
 )
 
 // learn reads what others have stored, where that is not known under a lease yet, or was
@@ -73,7 +74,7 @@ func (s *writers) end(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // it is to end at once
 	}
-	ctx, cancel := context.WithTimeout(ctx, hooksTime)
+	ctx, cancel := context.WithTimeout(ctx, hooksEnd)
 	defer cancel()
 	s.putHooks(ctx, true)
 }

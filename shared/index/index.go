@@ -32,7 +32,8 @@ type Index struct {
 
 	sparse  Sparse
 	loading map[ivd.PackID]*load
-	rest    time.Time // until when no directory is loaded
+	tokens  chan struct{} // of directories that are being loaded
+	rest    time.Time     // until when no directory is loaded
 }
 
 type known struct {
@@ -57,7 +58,7 @@ const (
 // it follows.
 func New(bytes int64, s Sparse) *Index {
 	n := uint32(min(max(0, bytes/knownBytes), 1<<31))
-	return &Index{index: map[uint64]uint32{}, max: n, sparse: s, loading: map[ivd.PackID]*load{}}
+	return &Index{index: map[uint64]uint32{}, max: n, sparse: s, loading: map[ivd.PackID]*load{}, tokens: make(chan struct{}, loadsAtOnce)}
 }
 
 func (x *Index) at(i uint32) *known { return &x.blocks[i/block][i%block] }

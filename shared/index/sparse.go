@@ -28,7 +28,7 @@ type Directories interface {
 const (
 	restAfter    = time.Minute      // how long nothing is asked for after the store has failed
 	loadTimeout  = 10 * time.Second // of one directory: whoever waits for it could store the chunk instead
-	loadsAtOnce  = 8                // of one look-up
+	loadsAtOnce  = 8                // of all look-ups: each takes some MiB beside the index's memory
 	lookupsInRow = 4                // of directories that lead to each other's contents
 )
 
@@ -94,7 +94,6 @@ func (x *Index) wanted(ids []ivd.ContentID, found []Found) map[ivd.PackID]lead {
 
 // loadAll loads directories, and reports whether any was.
 func (x *Index) loadAll(ctx context.Context, wanted map[ivd.PackID]lead, from Directories) (some bool) {
-	token := make(chan struct{}, loadsAtOnce)
 	var all sync.WaitGroup
 	loads := make([]*load, 0, len(wanted))
 	for pack, by := range wanted {
@@ -109,10 +108,13 @@ func (x *Index) loadAll(ctx context.Context, wanted map[ivd.PackID]lead, from Di
 		if begun {
 			continue // by another job, or another piece of this one
 		}
-		token <- struct{}{}
 		all.Go(func() {
-			defer func() { <-token }()
-			l.ok = x.load(ctx, pack, by, from)
+			select {
+			case x.tokens <- struct{}{}:
+				l.ok = x.load(ctx, pack, by, from)
+				<-x.tokens
+			case <-ctx.Done():
+			}
 			x.mu.Lock()
 			delete(x.loading, pack)
 			x.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ivdmover/shared/ivd"
@@ -206,4 +207,33 @@ func TestOneLoadForAll(t *testing.T) {
 	if s.count() != 1 {
 		t.Errorf("%d loads", s.count())
 	}
+}
+
+// All look-ups together load so many directories at once: each takes memory.
+func TestLoadsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		s.begun, s.goOn = make(chan struct{}, 10), make(chan struct{})
+		x := New(1<<20, Sparse{Hooks: hookedShelf(), Unproven: true})
+		var wait sync.WaitGroup
+		for half := range 2 {
+			wait.Go(func() {
+				var ids []int
+				for n := range 5 {
+					ids = append(ids, 100*(5*half+n)+5)
+				}
+				for _, f := range x.Lookup(t.Context(), contents(ids...), s) {
+					if f.IsZero() {
+						t.Error("a content was not found")
+					}
+				}
+			})
+		}
+		synctest.Wait()
+		if n := s.count(); n != loadsAtOnce {
+			t.Errorf("%d directories are loaded at once, want %d", n, loadsAtOnce)
+		}
+		close(s.goOn)
+		wait.Wait()
+	})
 }

@@ -23,6 +23,9 @@ type Directory struct {
 // directory in it.
 const directoryRead = 64 << 10
 
+// maxDirectory is the bytes of a directory that is read for deduplication: 32,768 frames.
+const maxDirectory = 48<<15 + format.FrameOverhead
+
 // Directory reads a data pack's directory, which its writer must vouch for: in an
 // encrypted repository header, directory and trailer are as the key of the registered
 // writer has signed them. In a plain one they are what the pack's end and their Sum say.
@@ -38,7 +41,13 @@ func (r *Repository) Directory(ctx context.Context, id ivd.PackID) (d Directory,
 		return d, 1, fmt.Errorf("ask for %s: %w", name, err)
 	}
 	requests++
-	d, signed, err := r.readDirectory(id, info.Size, r.partsOf(ctx, name, &requests))
+	read := r.partsOf(ctx, name, &requests)
+	d, signed, err := r.readDirectory(id, info.Size, func(n, off int64) ([]byte, error) {
+		if n > maxDirectory {
+			return nil, ivd.Errorf(ivd.Unsupported, "its directory has %d bytes: nobody builds on it", n)
+		}
+		return read(n, off)
+	})
 	if err != nil {
 		return d, requests, fmt.Errorf("%s: %w", name, err)
 	}
@@ -55,6 +64,9 @@ func (r *Repository) Directory(ctx context.Context, id ivd.PackID) (d Directory,
 func (r *Repository) PackWriter(ctx context.Context, kind format.PackKind, id ivd.PackID) (ivd.WriterID, error) {
 	if r.Suite().Cipher() == format.CipherNone {
 		h, err := r.PackHeader(ctx, kind, id)
+		if err == nil {
+			err = r.ours(h, kind)
+		}
 		return h.Writer, err
 	}
 	name := r.PackName(kind, id)
@@ -63,8 +75,8 @@ func (r *Repository) PackWriter(ctx context.Context, kind format.PackKind, id iv
 		return ivd.WriterID{}, fmt.Errorf("ask for %s: %w", name, err)
 	}
 	h, _, p, err := r.readParts(info.Size, r.partsOf(ctx, name, new(int64)))
-	if err == nil && h.Kind != kind {
-		err = ivd.Errorf(ivd.Corrupt, "it says that it is a %s", h.Kind)
+	if err == nil {
+		err = r.ours(h, kind)
 	}
 	if err == nil {
 		_, err = r.checkSignature(ctx, h, p)
@@ -73,6 +85,14 @@ func (r *Repository) PackWriter(ctx context.Context, kind format.PackKind, id iv
 		return ivd.WriterID{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return h.Writer, nil
+}
+
+// ours refuses the header of a pack that is none of this repository's.
+func (r *Repository) ours(h format.PackHeader, kind format.PackKind) error {
+	if h.Kind != kind || h.Repository != r.info.ID || h.Domain != r.info.Domain || h.Cipher != r.Suite().Cipher() {
+		return ivd.Errorf(ivd.Corrupt, "it says that it is a %s of domain %s of repository %s, with cipher %d", h.Kind, h.Domain, h.Repository, h.Cipher)
+	}
+	return nil
 }
 
 // partsOf reads parts of a pack, and counts how often.
@@ -96,8 +116,8 @@ func (r *Repository) readDirectory(id ivd.PackID, size int64, read func(n, off i
 	if d.Header, d.Trailer, p, err = r.readParts(size, read); err != nil {
 		return d, p, err
 	}
-	if h := d.Header; h.Kind != format.DataPack || h.Repository != r.info.ID || h.Domain != r.info.Domain {
-		return d, p, ivd.Errorf(ivd.Corrupt, "it says that it is a %s of domain %s of repository %s", h.Kind, h.Domain, h.Repository)
+	if err := r.ours(d.Header, format.DataPack); err != nil {
+		return d, p, err
 	}
 	o, err := r.Suite().Opener(d.Header, nil)
 	if err == nil {
@@ -140,7 +160,7 @@ func (r *Repository) readParts(size int64, read func(n, off int64) ([]byte, erro
 // checkSignature checks that the writer that a pack names is registered, and has signed
 // it. In a plain repository nobody signs.
 func (r *Repository) checkSignature(ctx context.Context, h format.PackHeader, p signedParts) (requests int64, err error) {
-	if h.Cipher == format.CipherNone {
+	if r.Suite().Cipher() == format.CipherNone {
 		return 0, nil
 	}
 	w, requests, err := r.registered(ctx, h.Writer)
