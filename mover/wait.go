@@ -63,7 +63,7 @@ func reach(c *config.Config, log *slog.Logger, stop <-chan struct{}) (r reached,
 			r.sealed, err = sealedWith(c, st, info, root)
 			return err
 		}
-		r.repository, err = repo.OpenWith(ctx, st, repo.Keys{Root: root})
+		r.repository, err = fit(ctx)(repo.OpenWith(ctx, st, repo.Keys{Root: root}))
 		return err
 	}); err != nil {
 		return r, err
@@ -122,8 +122,18 @@ func sealedWith(c *config.Config, st store.Store, info repo.Info, root ivd.KeyID
 	}
 	return &worker.Sealed{ID: info.ID, Open: func(ctx context.Context, k repo.Keys) (*repo.Repository, error) {
 		k.Root = root
-		return repo.OpenWith(ctx, st, k)
+		return fit(ctx)(repo.OpenWith(ctx, st, k))
 	}}, nil
+}
+
+// fit refuses a repository whose store was found not to keep what it must.
+func fit(ctx context.Context) func(*repo.Repository, error) (*repo.Repository, error) {
+	return func(r *repo.Repository, err error) (*repo.Repository, error) {
+		if err != nil {
+			return nil, err
+		}
+		return r, r.StoreRefusal(ctx)
+	}
 }
 
 // noQueue is why there is no queue.

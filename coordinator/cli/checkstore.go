@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
 	"ivdmover/shared/store/probe"
 )
@@ -104,7 +106,7 @@ func storeCheckOf(found probe.Findings) storeCheck {
 // keepVerdict stores the verdict in the repository, where there is one.
 func (a *app) keepVerdict(ctx context.Context, file string, found probe.Findings, c *storeCheck) error {
 	r, err := a.openRepository(ctx, file, open.Open)
-	if ivd.KindOf(err) == ivd.NotFound {
+	if errors.Is(err, repo.ErrNone) {
 		return nil // `ivd repo init` tries what a new one needs
 	}
 	if err == nil {

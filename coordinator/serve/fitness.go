@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -12,13 +11,32 @@ import (
 	"ivdmover/shared/store/probe"
 )
 
-// KeepVerdict stores in the repository what its store was found to do.
+// KeepVerdict stores in the repository what its store was found to do. What it was found
+// not to keep stays so until it is found to be kept: a check that could not try it, or was
+// not allowed to, says nothing of it.
 func KeepVerdict(ctx context.Context, r *repo.Repository, verdicts []probe.Verdict) error {
+	before, err := r.StoreVerdict(ctx)
+	switch ivd.KindOf(err) {
+	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
+	default:
+		if err != nil {
+			return fmt.Errorf("read what the store was found to do before: %w", err)
+		}
+	}
+	broken := map[string]format.StoreFinding{}
+	for _, f := range before.Probes {
+		if f.Outcome == format.StoreBroken {
+			broken[f.Name] = f
+		}
+	}
 	findings := make([]format.StoreFinding, len(verdicts))
 	for i, v := range verdicts {
 		f := format.StoreFinding{Name: v.Probe.Name, Required: v.Probe.Need == probe.Required, Outcome: format.StoreOutcome(v.Outcome)}
 		if v.Err != nil {
 			f.Why, f.Lacks, f.Remedy = v.Err.Error(), v.Probe.Lacks, ivd.RemedyOf(v.Err)
+		}
+		if was, known := broken[f.Name]; known && (v.Outcome == probe.Untried || v.Outcome == probe.Denied) {
+			f = was
 		}
 		findings[i] = f
 	}
@@ -42,12 +60,8 @@ func Heed(ctx context.Context, r *repo.Repository, log *slog.Logger) error {
 	case err != nil:
 		return err
 	}
-	if f := v.Forbids(); f != nil {
-		return &ivd.Error{
-			Kind: ivd.Unsupported, Op: "use the store " + r.Store().String(),
-			Err:    fmt.Errorf("when it was tried on %s it did not keep what it must (%s): %s", v.Checked.UTC().Format(time.RFC3339), f.Name, f.Why),
-			Remedy: "use another store, or mend this one and " + remedyCheck,
-		}
+	if v.Forbids() != nil {
+		return r.StoreRefusal(ctx)
 	}
 	for _, f := range v.Probes {
 		if f.Outcome != format.StoreKept && !f.Required {

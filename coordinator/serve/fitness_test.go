@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -9,8 +10,10 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
+	"ivdmover/shared/repo/repotest"
 	"ivdmover/shared/store/dir"
 	"ivdmover/shared/store/faults"
+	"ivdmover/shared/store/probe"
 )
 
 // What the store was found to do decides whether it is used, and is said.
@@ -70,5 +73,36 @@ func TestStoreIsUsedAsItWasFound(t *testing.T) {
 				t.Errorf("it says %q", said)
 			}
 		})
+	}
+}
+
+// What the store was found not to keep stays so until it is found to be kept.
+func TestBrokenStaysUntilItIsKept(t *testing.T) {
+	r := repotest.New(t)
+	for i, c := range []struct {
+		found, want probe.Outcome
+		refused     bool
+	}{
+		{probe.Untried, probe.Untried, false},
+		{probe.Broken, probe.Broken, true},
+		{probe.Untried, probe.Broken, true},
+		{probe.Denied, probe.Broken, true},
+		{probe.Kept, probe.Kept, false},
+		{probe.Denied, probe.Denied, false},
+	} {
+		v := probe.Verdict{Probe: probe.CreateOnce, Outcome: c.found}
+		if c.found != probe.Kept {
+			v.Err = errors.New("as it was")
+		}
+		if err := KeepVerdict(t.Context(), r.Repository, []probe.Verdict{v}); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := r.StoreVerdict(t.Context())
+		if err != nil || len(kept.Probes) != 1 || kept.Probes[0].Outcome != format.StoreOutcome(c.want) {
+			t.Errorf("check %d: %+v, %v", i, kept, err)
+		}
+		if err := r.StoreRefusal(t.Context()); (ivd.KindOf(err) == ivd.Unsupported) != c.refused {
+			t.Errorf("check %d: %v", i, err)
+		}
 	}
 }

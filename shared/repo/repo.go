@@ -253,6 +253,15 @@ func OpenKeyless(ctx context.Context, st store.Store) (*Repository, error) {
 	return r, err
 }
 
+// ErrNone is of a store in which there is no repository.
+var ErrNone = errors.New("no repository")
+
+// none is an error that is ErrNone.
+type none struct{ error }
+
+func (none) Is(target error) bool { return target == ErrNone }
+func (n none) Unwrap() error      { return n.error }
+
 // opening is an error of opening the repository of a store.
 func opening(ctx context.Context, st store.Store, err error) error {
 	if err == nil {
@@ -262,7 +271,7 @@ func opening(ctx context.Context, st store.Store, err error) error {
 		if lost := headless(ctx, st, ivd.NotFound); lost != nil {
 			return fmt.Errorf("open the repository at %s: %w", st, lost)
 		}
-		return &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open the repository at %s", st), Err: err, Remedy: "run `ivd repo init`, or correct repository.url"}
+		return &ivd.Error{Kind: ivd.NotFound, Op: fmt.Sprintf("open the repository at %s", st), Err: none{err}, Remedy: "run `ivd repo init`, or correct repository.url"}
 	}
 	return fmt.Errorf("open the repository at %s: %w", st, err)
 }

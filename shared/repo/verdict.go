@@ -47,3 +47,26 @@ func (r *Repository) StoreVerdict(ctx context.Context) (format.StoreVerdict, err
 func notTried(other string) error {
 	return ivd.Errorf(ivd.NotFound, "%s tells of another store, %s", storeName, other)
 }
+
+// StoreRefusal is why the store must not be used, by what it was found to do when it was
+// tried last; nil where it may be, or nobody knows. Kind Unsupported: it must not. Any
+// other kind: that could not be asked. What cannot be read says nothing.
+func (r *Repository) StoreRefusal(ctx context.Context) error {
+	v, err := r.StoreVerdict(ctx)
+	switch ivd.KindOf(err) {
+	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported, ivd.Denied:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f := v.Forbids()
+	if f == nil {
+		return nil
+	}
+	return &ivd.Error{
+		Kind: ivd.Unsupported, Op: "use the store " + r.st.String(),
+		Err:    fmt.Errorf("when it was tried on %s it did not keep what it must (%s): %s", v.Checked.UTC().Format(time.RFC3339), f.Name, f.Why),
+		Remedy: "use another store, or mend this one and run `ivd repo check-store`",
+	}
+}

@@ -62,8 +62,18 @@ var Checksum = Probe{
 			return errNoBucket
 		}
 		const name = "data/ab/damaged"
-		if err := g.Bucket.PutDamaged(ctx, name, random(3, 5000)); err == nil {
-			return broken("try repository.checksum: md5, and look whether a proxy removes the header", "a body that is not what its checksum says is stored")
+		const lies = "a body that is not what its checksum says is stored"
+		damaged := g.Bucket.PutDamaged(ctx, name, random(3, 5000))
+		switch kind := ivd.KindOf(damaged); {
+		case damaged == nil:
+			return broken("try repository.checksum: md5, and look whether a proxy removes the header", lies)
+		case kind == ivd.Denied, kind == ivd.Unsupported:
+			return fmt.Errorf("put an object with the checksum of another body: %w", damaged)
+		}
+		// A service that refuses says so in many ways. It was asked, and not away, where it takes
+		// the same body with its own checksum.
+		if err := g.put(ctx, "data/ab/whole", random(3, 5000)); err != nil {
+			return fmt.Errorf("put the same body undamaged after %w: %w", damaged, err)
 		}
 		_, err := g.Store.Stat(ctx, name)
 		return wantKind("ask for an object whose body was refused", err, ivd.NotFound, "")
@@ -73,7 +83,7 @@ var Checksum = Probe{
 // BatchDelete tries this: several objects are deleted with one request.
 var BatchDelete = Probe{
 	Name: "batch_delete", Says: "many objects can be deleted with one request", Need: Useful,
-	Lacks: "a collection sends a request for each object that it deletes",
+	Lacks: "nothing is lost: a collection sends a request for each object that it deletes, since such a request leaves versions",
 	Try: func(ctx context.Context, g Ground) error {
 		if g.Bucket == nil {
 			return errNoBucket

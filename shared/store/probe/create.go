@@ -194,10 +194,14 @@ var Late = Probe{
 
 const lateExpiry = time.Second
 
+// frozenAfter is how much longer by this machine's clock a time may take to pass by the
+// store's.
+const frozenAfter = 30 * time.Second
+
 // pass waits until a time has passed for sure, by the clock in the answers for an object.
 func (g Ground) pass(ctx context.Context, there store.Name, d time.Duration) error {
 	var start time.Time
-	for {
+	for began := time.Now(); ; {
 		o, err := g.read(ctx, there)
 		switch {
 		case err != nil:
@@ -210,6 +214,9 @@ func (g Ground) pass(ctx context.Context, there store.Name, d time.Duration) err
 		left := start.Add(d).Sub(o.Now)
 		if left <= 0 {
 			return nil
+		}
+		if time.Since(began) > d+frozenAfter {
+			return broken("look whether a proxy or a cache answers for it, and set its clock", "its clock stands still: it tells %s, as %s ago", o.Now.Format(time.RFC3339), time.Since(began).Round(time.Second))
 		}
 		if err := pause.For(ctx, max(left, 100*time.Millisecond)); err != nil {
 			return err
