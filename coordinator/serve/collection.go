@@ -93,16 +93,24 @@ func (c *collecting) collect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tellCollected(c.log, rep)
+	return nil
+}
+
+// tellCollected tells what a collection has done, and what a person is to look at.
+func tellCollected(log *slog.Logger, rep collect.Report) {
 	waits := 0
 	for _, l := range rep.Lists {
 		waits += len(l.Waiting)
 	}
-	c.log.Info("collected", "condemned_points", rep.Condemned.Points, "condemned_packs", rep.Condemned.Packs, "condemned_bytes", telemetry.Bytes(rep.Bytes),
+	log.Info("collected", "condemned_points", rep.Condemned.Points, "condemned_packs", rep.Condemned.Packs, "condemned_bytes", telemetry.Bytes(rep.Bytes),
 		"deleted_points", rep.Deleted.Points, "deleted_packs", rep.Deleted.Packs, "waits_for_leases", waits)
 	if rep.VersionsKept != "" {
-		c.log.Warn("older versions of what was deleted are kept, and take their space", "why", rep.VersionsKept)
+		log.Warn("older versions of what was deleted are kept, and take their space", "why", rep.VersionsKept)
 	}
-	return nil
+	for _, why := range rep.Ignored {
+		log.Warn("a mark beside a restore point has no effect", "why", why, "remedy", "find out who stored it; what it was to keep is pinned or held again by `ivd pin` or `ivd hold`")
+	}
 }
 
 // shown is how it fares, as the API has it; nil where there is no schedule, or the queue
