@@ -11,12 +11,8 @@ import (
 )
 
 func (a *app) verify() *cobra.Command {
-	var (
-		request         api.VerifyRequest
-		structure, wait bool
-		keyless         bool
-		file            string
-	)
+	var o verifyOptions
+	var file string
 	var c *cobra.Command
 	c = &cobra.Command{
 		Use:   "verify POINT... | --all | --disk DISK | --policy P | --packs WHICH | --keyless",
@@ -53,33 +49,7 @@ where some points are not whole, and 1 where none is.`,
   ivd verify --packs new --wait
   ivd verify --packs due
   ivd verify --keyless --config /etc/ivd/store-only.yaml`,
-		Args: func(_ *cobra.Command, args []string) error {
-			ways := 0
-			for _, named := range []bool{request.All, c.Flags().Changed("disk"), c.Flags().Changed("policy"), c.Flags().Changed("packs"), keyless, len(args) > 0} {
-				if named {
-					ways++
-				}
-			}
-			switch sample := c.Flags().Changed("sample"); {
-			case ways == 0:
-				return usagef("which points is not said: name some, or give --all, --disk, --policy, --packs or --keyless")
-			case ways > 1:
-				return usagef("give points, --all, --disk, --policy, --packs or --keyless: one of them")
-			case keyless && (sample || structure || wait):
-				return usagef("--keyless reads all packs, here and at once: give no --sample, --structure or --wait")
-			case !keyless && c.Flags().Changed("config"):
-				return usagef("--config goes with --keyless: all else asks the server")
-			case c.Flags().Changed("packs") && !slices.Contains([]string{"new", "due", "all"}, request.Packs):
-				return usagef("--packs %s: want new, due or all", request.Packs)
-			case request.Packs != "" && (sample || structure):
-				return usagef("--sample and --structure are of points: packs are read whole")
-			case sample && structure:
-				return usagef("--sample and --structure say different things: give one of them")
-			case sample && (request.Percent < 1 || request.Percent > 100):
-				return usagef("--sample %d: want 1 to 100", request.Percent)
-			}
-			return nil
-		},
+		Args: func(_ *cobra.Command, args []string) error { return o.check(c.Flags().Changed, args) },
 	}
 	asked := a.withClient(func(ctx context.Context, client *api.Client, args []string) error {
 		for _, arg := range args {
@@ -87,39 +57,74 @@ where some points are not whole, and 1 where none is.`,
 			if err != nil {
 				return err
 			}
-			request.Points = append(request.Points, name)
+			o.Points = append(o.Points, name)
 		}
 		switch {
-		case request.Packs != "":
-		case structure:
-			request.Depth = job.Structure
-		case request.Percent > 0:
-			request.Depth = job.Sample
+		case o.Packs != "":
+		case o.structure:
+			o.Depth = job.Structure
+		case o.Percent > 0:
+			o.Depth = job.Sample
 		default:
-			request.Depth = job.Whole
+			o.Depth = job.Whole
 		}
-		v, err := client.Verify(ctx, request)
+		v, err := client.Verify(ctx, o.VerifyRequest)
 		if err != nil {
 			return mayHaveBegun(ctx, err)
 		}
-		return a.startedRun(ctx, client, v, wait)
+		return a.startedRun(ctx, client, v, o.wait)
 	})
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		if keyless {
+		if o.keyless {
 			return a.verifyKeyless(cmd.Context(), file)
 		}
 		return asked(cmd, args)
 	}
-	c.Flags().BoolVar(&keyless, "keyless", false, "read every pack, without a key and without a coordinator")
+	c.Flags().BoolVar(&o.keyless, "keyless", false, "read every pack, without a key and without a coordinator")
 	withConfig(c, &file)
-	c.Flags().BoolVar(&request.All, "all", false, "all points that can be restored")
-	c.Flags().StringVar(&request.Disk, "disk", "", "those of this `DISK`, by its id or its name, of one of several vCenters as VCENTER/DISK")
-	c.Flags().StringVar(&request.Policy, "policy", "", "those that the policy `NAME` has made")
-	c.Flags().StringVar(&request.Packs, "packs", "", "in place of points, packs, `WHICH`: new, due or all")
-	c.Flags().IntVar(&request.Percent, "sample", 0, "read `PERCENT` of each point")
-	c.Flags().BoolVar(&structure, "structure", false, "read no content")
-	c.Flags().BoolVar(&wait, "wait", false, "follow the run to its end")
+	c.Flags().BoolVar(&o.All, "all", false, "all points that can be restored")
+	c.Flags().StringVar(&o.Disk, "disk", "", "those of this `DISK`, by its id or its name, of one of several vCenters as VCENTER/DISK")
+	c.Flags().StringVar(&o.Policy, "policy", "", "those that the policy `NAME` has made")
+	c.Flags().StringVar(&o.Packs, "packs", "", "in place of points, packs, `WHICH`: new, due or all")
+	c.Flags().IntVar(&o.Percent, "sample", 0, "read `PERCENT` of each point")
+	c.Flags().BoolVar(&o.structure, "structure", false, "read no content")
+	c.Flags().BoolVar(&o.wait, "wait", false, "follow the run to its end")
 	c.ValidArgsFunction = a.pointIDs()
 	_ = c.RegisterFlagCompletionFunc("disk", a.diskIDs()) // fails only where it is registered twice
 	return a.withServer(a.withOutput(c))
+}
+
+// verifyOptions are those of `ivd verify`.
+type verifyOptions struct {
+	api.VerifyRequest
+	structure, wait, keyless bool
+}
+
+// check wants what is read to be said in one way; given reports whether a flag was given.
+func (o *verifyOptions) check(given func(string) bool, args []string) error {
+	ways := 0
+	for _, named := range []bool{o.All, given("disk"), given("policy"), given("packs"), o.keyless, len(args) > 0} {
+		if named {
+			ways++
+		}
+	}
+	switch sample := given("sample"); {
+	case ways == 0:
+		return usagef("which points is not said: name some, or give --all, --disk, --policy, --packs or --keyless")
+	case ways > 1:
+		return usagef("give points, --all, --disk, --policy, --packs or --keyless: one of them")
+	case o.keyless && (sample || o.structure || o.wait):
+		return usagef("--keyless reads all packs, here and at once: give no --sample, --structure or --wait")
+	case !o.keyless && given("config"):
+		return usagef("--config goes with --keyless: all else asks the server")
+	case given("packs") && !slices.Contains([]string{"new", "due", "all"}, o.Packs):
+		return usagef("--packs %s: want new, due or all", o.Packs)
+	case o.Packs != "" && (sample || o.structure):
+		return usagef("--sample and --structure are of points: packs are read whole")
+	case sample && o.structure:
+		return usagef("--sample and --structure say different things: give one of them")
+	case sample && (o.Percent < 1 || o.Percent > 100):
+		return usagef("--sample %d: want 1 to 100", o.Percent)
+	}
+	return nil
 }
