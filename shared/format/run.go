@@ -146,18 +146,25 @@ func (r Run) check() error {
 		if p.Point.Run() != r.ID {
 			return corrupt("point %s is of another run", p.Point)
 		}
-		if err := known("points' mode", p.Mode, ReadChanged, ReadInUse, ReadAllocated); err != nil {
+		if err := p.check(); err != nil {
 			return err
 		}
-		if !p.Tells() {
-			continue
-		}
-		if err := known("points' consistency", p.Consistency, CrashConsistent, Quiesced); err != nil {
-			return err
-		}
-		if _, err := ivd.ParsePointID(string(p.Parent)); p.Parent != "" && (err != nil || p.Parent.Domain() != p.Point.Domain()) {
-			return corrupt("point %s is a child of %q, which is no point of its domain", p.Point, p.Parent)
-		}
+	}
+	return nil
+}
+
+func (p RunPoint) check() error {
+	if err := known("points' mode", p.Mode, ReadChanged, ReadInUse, ReadAllocated); err != nil {
+		return err
+	}
+	if !p.Tells() {
+		return nil
+	}
+	if err := known("points' consistency", p.Consistency, CrashConsistent, Quiesced); err != nil {
+		return err
+	}
+	if _, err := ivd.ParsePointID(string(p.Parent)); p.Parent != "" && (err != nil || p.Parent.Domain() != p.Point.Domain()) {
+		return corrupt("point %s is a child of %q, which is no point of its domain", p.Point, p.Parent)
 	}
 	return nil
 }
