@@ -155,3 +155,21 @@ func TestPointsThatAreForgotten(t *testing.T) {
 		t.Errorf("run show:\n%s", out)
 	}
 }
+
+// Until when points are locked in the store is shown where some are, and only there.
+func TestPointsThatAreProtected(t *testing.T) {
+	rooms := estate()
+	rooms.PointList = rooms.PointList[:2]
+	url := serve(t, rooms)
+	if code, out, _ := do(t.Context(), cli.Extra{}, "points", "--server", url); code != 0 || strings.Contains(out, "PROTECTED") {
+		t.Errorf("nothing is locked: %d, %q", code, out)
+	}
+	rooms.PointList[0].ProtectedUntil = time.Date(2027, 3, 4, 0, 0, 0, 0, time.UTC)
+	code, out, _ := do(t.Context(), cli.Extra{}, "points", "--server", url)
+	if lines := strings.Split(out, "\n"); code != 0 || !strings.HasSuffix(lines[0], "PROTECTED UNTIL") || !strings.Contains(out, "2027-03-04") {
+		t.Errorf("one is locked: %d, %q", code, out)
+	}
+	if code, out, _ := do(t.Context(), cli.Extra{}, "points", "-o", "json", "--server", url); code != 0 || strings.Count(out, `"protected_until": "2027-03-04T00:00:00Z"`) != 1 {
+		t.Errorf("as JSON: %d, %q", code, out)
+	}
+}
