@@ -224,6 +224,24 @@ func (c *Collector) idleWriters(ctx context.Context, s *survey, now time.Time) (
 	return idle, nil
 }
 
+// packGoes reports whether a pack is to be condemned: nobody needs it, no other list names
+// it, and it is neither young nor locked.
+func (c *Collector) packGoes(ctx context.Context, rep *Report, s *survey, p repo.ListedPack, now time.Time) (bool, error) {
+	switch {
+	case s.marked.Has(p.ID), s.standing.pending.Has(p.ID):
+		return false, nil
+	case now.Sub(p.Modified) < c.o.MinAge:
+		rep.Young++
+		s.young.Add(p.ID)
+		return false, nil
+	}
+	locked, err := c.packLocked(ctx, p.Kind, p.ID, p.Modified)
+	if locked {
+		rep.Locked++
+	}
+	return !locked && err == nil, err
+}
+
 // list puts on a list what no marked point needs, and publishes it (C2). The id is empty
 // where there is nothing to condemn, or nothing is to be stored.
 func (c *Collector) list(ctx context.Context, rep *Report, s *survey, list *repo.Condemning, writers []ivd.WriterID, now time.Time) (id string, err error) {
@@ -233,20 +251,11 @@ func (c *Collector) list(ctx context.Context, rep *Report, s *survey, list *repo
 			return "", err
 		}
 		stored++
-		switch {
-		case s.marked.Has(p.ID), s.standing.pending.Has(p.ID):
-			continue
-		case now.Sub(p.Modified) < c.o.MinAge:
-			rep.Young++
-			s.young.Add(p.ID)
-			continue
-		}
-		locked, err := c.packLocked(ctx, p.Kind, p.ID, p.Modified)
+		goes, err := c.packGoes(ctx, rep, s, p, now)
 		if err != nil {
 			return "", err
 		}
-		if locked {
-			rep.Locked++
+		if !goes {
 			continue
 		}
 		rep.Condemned.Packs++
