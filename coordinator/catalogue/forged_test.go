@@ -41,7 +41,7 @@ func TestPackInAnothersName(t *testing.T) {
 			t.Fatal("the writer is not in the header")
 		}
 		plain := bytes.Clone(forged)
-		plain[11] = byte(format.CipherNone) // as the header of a pack that nobody signs
+		plain[11], plain[12] = byte(format.CipherNone), 1 // as the header of a pack that nobody signs, with the hash of its kind
 		for _, body := range [][]byte{forged, plain} {
 			if err := r.Clock.Put(t.Context(), r.PackName(kind, format.PackSum(body)), body); err != nil {
 				t.Fatal(err)

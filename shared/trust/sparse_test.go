@@ -226,7 +226,7 @@ func TestSparseObeysTheLists(t *testing.T) {
 func TestNewestListsOfARunAreTaken(t *testing.T) {
 	r := repotest.New(t)
 	s := trust.NewSparse(r.Repository, 2*91)
-	for n := range byte(9) {
+	for n := range byte(11) { // the tenth name sorts before the ninth
 		pack, id := ivd.PackID{n + 1}, ivd.ContentID{n + 1}
 		r.Hook("run-1", map[ivd.PackRef][]ivd.ContentID{{Pack: pack}: {id}})
 		refresh(t, s)
