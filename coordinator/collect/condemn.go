@@ -131,7 +131,7 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 	if s.retired, err = c.retired(ctx); err != nil {
 		return nil, err
 	}
-	if s.marks, err = c.r.Marks(ctx, pointsOfAll); err != nil {
+	if s.marks, err = c.r.MarksToCollect(ctx); err != nil {
 		return nil, err
 	}
 	if s.disks, err = c.disks(ctx); err != nil {

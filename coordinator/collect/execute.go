@@ -90,7 +90,7 @@ func (x *execution) sparing(ctx context.Context, known *packSet) error {
 	if err != nil {
 		return err
 	}
-	marks, err := x.c.r.Marks(ctx, pointsOfAll)
+	marks, err := x.c.r.MarksToCollect(ctx)
 	if err != nil {
 		return err
 	}

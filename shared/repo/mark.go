@@ -18,7 +18,7 @@ type Mark struct {
 	Forgotten *format.Forgotten // it was given up
 	Pin       *format.Pin       // that keeps it
 	Hold      *format.Hold      // that keeps it
-	// Quarantined takes it out of collections, since it cannot be read.
+	// Quarantined takes it out of collections, since it cannot be read. MarksToCollect tells.
 	Quarantined *format.Quarantined
 	// Unknown is why a mark below pins/ or holds/ cannot be read: it keeps the point.
 	Unknown error
@@ -60,11 +60,21 @@ func (m *Marks) Of(id ivd.PointID) Mark { return m.of[id] }
 // Quarantined reports whether a point is out of collections.
 func (m *Marks) Quarantined(id ivd.PointID) bool { return m.of[id].Quarantined != nil }
 
-// Marks reads the marks of some points (P1): four LISTs, and what they name; of what says
-// that a point was given up, what was not read before.
+// Marks reads the marks of some points (P1): three LISTs, and what they name; of what says
+// that a point was given up, what was not read before. It does not ask which points are
+// quarantined.
 func (r *Repository) Marks(ctx context.Context, of PointsOf) (*Marks, error) {
+	return r.marks(ctx, of, r.markKinds())
+}
+
+// MarksToCollect reads all marks of all points, with which of them are quarantined.
+func (r *Repository) MarksToCollect(ctx context.Context) (*Marks, error) {
+	return r.marks(ctx, PointsOf{}, append(r.markKinds(), r.quarantinedKind()))
+}
+
+func (r *Repository) marks(ctx context.Context, of PointsOf, kinds []markKind) (*Marks, error) {
 	m := &Marks{of: map[ivd.PointID]Mark{}}
-	for _, kind := range r.markKinds() {
+	for _, kind := range kinds {
 		folder := kind.dir + r.info.Domain.String() + "/"
 		if of.Source != "" && of.Disk != "" {
 			folder = kind.dir + ivd.PointFolder(r.info.Domain, of.Source, of.Disk)
@@ -107,7 +117,7 @@ func (r *Repository) Mark(ctx context.Context, id ivd.PointID) (Mark, error) {
 // deletes them with the point.
 func (r *Repository) MarkNames(id ivd.PointID) []store.Name {
 	var names []store.Name
-	for _, kind := range r.markKinds() {
+	for _, kind := range append(r.markKinds(), r.quarantinedKind()) {
 		names = append(names, kind.name(id))
 	}
 	return names
@@ -159,14 +169,18 @@ func (r *Repository) markKinds() []markKind {
 			}
 			return err
 		}, true},
-		{quarantinedDir, unknown, func(ctx context.Context, o store.Object, id ivd.PointID, m *Mark) error {
-			q, err := readMark(ctx, r, o, format.QuarantinedMagic, id, format.DecodeQuarantined)
-			if err == nil && q.Stands() {
-				m.Quarantined = &q
-			}
-			return err
-		}, false},
 	}
+}
+
+func (r *Repository) quarantinedKind() markKind {
+	unknown := func(ivd.PointID, *Marks) bool { return false }
+	return markKind{quarantinedDir, unknown, func(ctx context.Context, o store.Object, id ivd.PointID, m *Mark) error {
+		q, err := readMark(ctx, r, o, format.QuarantinedMagic, id, format.DecodeQuarantined)
+		if err == nil && q.Stands() {
+			m.Quarantined = &q
+		}
+		return err
+	}, false}
 }
 
 func readMark[T any](ctx context.Context, r *Repository, o store.Object, magic format.Magic, id ivd.PointID, read func([]byte, string, ivd.PointID) (T, error)) (T, error) {
