@@ -47,7 +47,8 @@ type attempt struct {
 
 // do does a job from its delivery to its acknowledgement.
 func (w *Worker) do(ctx context.Context, a *active) {
-	j := &a.delivery.Job
+	own := a.delivery.Job // the attempt changes it, and heartbeats read the delivery's
+	j := &own
 	t := &attempt{w: w, a: a, job: j, log: w.Log.With(telemetry.Run(j.Run), telemetry.Disk(j.Disk.Ref.ID()), telemetry.Job(j.ID))}
 	attemptCtx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
