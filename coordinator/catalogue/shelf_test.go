@@ -152,7 +152,7 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := bytes.Index(good, []byte("datastore-1"))
-	flipped := bytes.Replace(good, []byte("datastore-1"), []byte("datastore-2"), -1)
+	flipped := bytes.ReplaceAll(good, []byte("datastore-1"), []byte("datastore-2"))
 	if at < 0 || bytes.Equal(good, flipped) {
 		t.Fatal("the file does not hold what was read")
 	}

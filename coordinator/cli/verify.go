@@ -108,11 +108,18 @@ func (o *verifyOptions) check(given func(string) bool, args []string) error {
 			ways++
 		}
 	}
-	switch sample := given("sample"); {
+	switch {
 	case ways == 0:
 		return usagef("which points is not said: name some, or give --all, --disk, --policy, --packs or --keyless")
 	case ways > 1:
 		return usagef("give points, --all, --disk, --policy, --packs or --keyless: one of them")
+	}
+	return o.checkDepth(given)
+}
+
+// checkDepth refuses flags that do not go with what is read.
+func (o *verifyOptions) checkDepth(given func(string) bool) error {
+	switch sample := given("sample"); {
 	case o.keyless && (sample || o.structure || o.wait):
 		return usagef("--keyless reads all packs, here and at once: give no --sample, --structure or --wait")
 	case !o.keyless && given("config"):
