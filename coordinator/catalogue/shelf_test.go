@@ -87,7 +87,7 @@ func (e *estate) lists(t *testing.T, list func(context.Context, Disk) ([]Point, 
 // decides about points has read each of them once.
 func TestRebuildCost(t *testing.T) {
 	e := newTestEstate(t)
-	const listings = 5 // points, forgotten, pins, holds, quarantined
+	const listings = 4 // points, forgotten, pins, holds
 	for i := range 3 {
 		e.run(sunday.AddDate(0, 0, i), i < 2, diskID(1), diskID(2), diskID(3))
 	}
