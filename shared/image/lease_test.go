@@ -187,7 +187,7 @@ func TestOpenRefuses(t *testing.T) {
 	o.Lease = ""
 	r.Condemn(nil, p.ID)
 	_, err = image.Open(t.Context(), r.Repository, o)
-	wantKind(t, err, ivd.NotFound, "being deleted")
+	wantKind(t, err, ivd.NotFound, "a collection has it on its list")
 	o.Memory = memory(t, o.Need(p.Geometry)-1)
 	o.Point = r.Save(p.Disk, repotest.Layout{}).ID
 	_, err = image.Open(t.Context(), r.Repository, o)
@@ -209,7 +209,7 @@ func TestCondemnedInTheMiddle(t *testing.T) {
 	r.Pass(2 * time.Hour)
 	for range 2 {
 		err := span(t, im, 0)
-		wantKind(t, err, ivd.NotFound, "being deleted", "ends at")
+		wantKind(t, err, ivd.NotFound, "a collection has it on its list", "ends at")
 	}
 	_, err := readAll(t.Context(), im, im.Whole())
 	wantKind(t, err, ivd.NotFound)

@@ -20,7 +20,7 @@ func signed(t *testing.T) (job.Record, ed25519.PublicKey) {
 	r := job.Record{
 		Version: job.Version, ID: "j1", Run: "r", Disk: "d", Snapshot: "s", Lease: "l", SealedUnder: "l", Incarnation: "i", State: job.Running,
 		Attempt: 1, Lost: 1, Mover: "m", Process: "p", Holder: "n", Unable: []job.Unable{{}}, Damaged: []ivd.Damage{{Why: "x"}}, Unread: 1, Transports: []string{"san"}, Refused: []job.Refusal{{}}, Next: 3,
-		Pages: []ivd.PageRef{{Page: 1}}, Nodes: []ivd.NodeRef{{Span: 2}}, Batches: 1,
+		Pages: []ivd.PageRef{{Page: 1}}, Nodes: []ivd.NodeRef{{Span: 2}}, Batches: 1, Unproven: []ivd.PackID{{1}},
 		SealedAt: time.Now().In(time.FixedZone("here", 3600)), Stats: ivd.Stats{ReadBytes: 7}, Failure: &ivd.Failure{Message: "x"},
 	}
 	if err := r.Sign("m", "p", private); err != nil {
