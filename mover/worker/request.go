@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"ivdmover/mover/disk"
 	"ivdmover/shared/ivd"
@@ -15,6 +16,9 @@ func (w *Worker) answer(ctx context.Context, req job.Request) job.Reply {
 	reply := job.Reply{Version: job.Version}
 	err := w.serve(ctx, req, &reply)
 	log := w.Log.With(telemetry.Run(req.Run), telemetry.Disk(req.Disk.Ref.ID()))
+	if ivd.KindOf(err) == ivd.Cancelled { // by us, who end or hang: whoever asked has cancelled nothing
+		err = &ivd.Error{Kind: ivd.Transient, Err: fmt.Errorf("the mover ends, and has not done it: %w", err)}
+	}
 	if err != nil {
 		log.Warn("request failed", "op", req.Op, telemetry.Err(err))
 	} else {

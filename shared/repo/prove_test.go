@@ -88,6 +88,7 @@ func TestCommitAwaitsProof(t *testing.T) {
 		if err := commit(r, t.Context(), l, point(r, "a")); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the proof's own goroutine says last that it is done
 		select {
 		case err := <-proved:
 			if err != nil {
