@@ -276,7 +276,7 @@ func (b *backup) storeAll(ctx context.Context, spans <-chan *span) error {
 			return err
 		}
 		done++
-		stop := b.stopped()
+		stop := stopped(b.Stop)
 		if !stop && !b.batch.due(b.Limits) && b.roomForSpan() {
 			continue
 		}
@@ -327,15 +327,6 @@ func (b *backup) todo() int {
 // pageEnd is the first span after a page.
 func pageEnd(g ivd.Geometry, p ivd.PageIndex) ivd.SpanIndex {
 	return p.FirstSpan() + ivd.SpanIndex(g.PageSpans(p))
-}
-
-func (b *backup) stopped() bool {
-	select {
-	case <-b.Stop:
-		return true
-	default:
-		return false
-	}
 }
 
 // closing closes a channel when its sender has ended well. After an error it stays

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
-	"time"
 
 	"ivdmover/shared/budget"
 	"ivdmover/shared/format"
@@ -45,7 +44,7 @@ func (p Packs) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.Memory.Release(packMemory)
-	w := &packs{Packs: p, begun: time.Now()}
+	w := &packs{Packs: p, reads: newReads(p.Meter, p.Limits, p.Checkpoint, p.Stop)}
 	switch how := p.Job.Verify; {
 	case how.Depth == job.Proof && len(how.Packs) <= job.MaxProof:
 		return w.proof(ctx, how.Packs)
@@ -58,8 +57,7 @@ func (p Packs) Run(ctx context.Context) error {
 // packs is a Packs under way.
 type packs struct {
 	Packs
-	begun    time.Time // of the batch
-	sealed   ivd.Stats
+	reads    reads
 	damaged  []ivd.Damage // of the batch
 	unproven []ivd.PackID // of the batch
 }
@@ -86,7 +84,7 @@ func (w *packs) proof(ctx context.Context, list []job.PackWork) error {
 			return err
 		}
 	}
-	return w.seal(ctx, ivd.SpanIndex(len(list)), true)
+	return w.reads.seal(ctx, w.batch(ivd.SpanIndex(len(list)), true))
 }
 
 // scrub compares each pack of a folder with its name, in the order of their ids. One that
@@ -120,7 +118,7 @@ func (w *packs) scrub(ctx context.Context, f job.Folder) error {
 			return err
 		}
 	}
-	return w.seal(ctx, endOfFolder, true)
+	return w.reads.seal(ctx, w.batch(endOfFolder, true))
 }
 
 // position is where a pack lies in its folder: the next six bytes of its id. Two packs in
@@ -133,32 +131,14 @@ func position(id ivd.PackID) ivd.SpanIndex {
 const endOfFolder ivd.SpanIndex = 1 << 48
 
 func (w *packs) between(ctx context.Context, next ivd.SpanIndex) error {
-	stop := false
-	select {
-	case <-w.Stop:
-		stop = true
-	default:
+	sealed, err := w.reads.between(ctx, w.batch(next, false), len(w.damaged) > 0)
+	if sealed {
+		w.damaged, w.unproven = nil, nil
 	}
-	read := w.Meter.Total().ReadBytes - w.sealed.ReadBytes
-	if !stop && len(w.damaged) == 0 && time.Since(w.begun) < w.Limits.Time && read < w.Limits.Bytes {
-		return nil
-	}
-	if err := w.seal(ctx, next, false); err != nil {
-		return err
-	}
-	if stop {
-		return ErrStopped
-	}
-	return nil
+	return err
 }
 
-func (w *packs) seal(ctx context.Context, next ivd.SpanIndex, done bool) error {
-	total := w.Meter.Total()
-	b := Batch{Next: next, Stats: less(total, w.sealed), Damaged: w.damaged, Unproven: w.unproven, Done: done}
-	if err := w.Checkpoint(ctx, b); err != nil {
-		return err
-	}
-	w.Meter.seal()
-	w.sealed, w.begun, w.damaged, w.unproven = total, time.Now(), nil, nil
-	return nil
+// batch is what the batch has come to.
+func (w *packs) batch(next ivd.SpanIndex, done bool) Batch {
+	return Batch{Next: next, Damaged: w.damaged, Unproven: w.unproven, Done: done}
 }

@@ -216,7 +216,7 @@ func (r *restore) end() ivd.SpanIndex {
 
 // between is where a span has been begun whole, and the next one not.
 func (r *restore) between(ctx context.Context, last, next ivd.SpanIndex) error {
-	stop := r.stopped()
+	stop := stopped(r.Stop)
 	if last < 0 || !stop && !r.due() {
 		return nil
 	}
@@ -280,13 +280,4 @@ func (r *restore) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error
 
 func (r *restore) due() bool {
 	return time.Since(r.begun) >= r.Limits.Time || r.Meter.Total().WrittenBytes-r.sealed.WrittenBytes >= r.Limits.Bytes
-}
-
-func (r *restore) stopped() bool {
-	select {
-	case <-r.Stop:
-		return true
-	default:
-		return false
-	}
 }

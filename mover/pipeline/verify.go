@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/image"
@@ -42,23 +41,25 @@ func (v Verify) Run(ctx context.Context) error {
 		r.Limits.Bytes = restoreBytes
 	}
 	r.Limits.defaults(0)
-	w := &verification{restore: restore{Restore: r, begun: time.Now()}}
+	w := &verification{restore: restore{Restore: r}, reads: newReads(v.Meter, r.Limits, v.Checkpoint, v.Stop)}
 	if v.Job.Verify.Depth == job.Structure {
 		return w.structure(ctx)
 	}
 	return w.content(ctx)
 }
 
-// verification is a Verify under way: what it has in common with a restore, and no disk.
+// verification is a Verify under way: what of a job it has in common with a restore, and
+// no disk.
 type verification struct {
-	restore
-	done int64
+	restore restore
+	reads   reads
+	done    int64
 }
 
 // structure reads what the job's pages are made of.
 func (w *verification) structure(ctx context.Context) error {
 	last := ivd.SpanIndex(-1)
-	for e, err := range w.Image.Structure(ctx, w.extents()) {
+	for e, err := range w.restore.Image.Structure(ctx, w.restore.extents()) {
 		if err != nil {
 			return err
 		}
@@ -66,13 +67,13 @@ func (w *verification) structure(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.all(ctx, w.extents())
+	return w.all(ctx, w.restore.extents())
 }
 
 // content reads what the job's pages hold: all of it, or the spans of a sample.
 func (w *verification) content(ctx context.Context) error {
 	last := ivd.SpanIndex(-1)
-	for p, err := range w.Image.Pieces(ctx, w.chosen()) {
+	for p, err := range w.restore.Image.Pieces(ctx, w.chosen()) {
 		if err != nil {
 			return err
 		}
@@ -90,22 +91,16 @@ func (w *verification) content(ctx context.Context) error {
 
 // read counts an extent that was read, and between spans says now and then how far all is.
 func (w *verification) read(ctx context.Context, last *ivd.SpanIndex, s ivd.Stats, e ivd.Extent) error {
-	w.Meter.tick()
-	at := ivd.SpanIndex(e.Offset / w.Job.Geometry.SpanSize())
+	w.restore.Meter.tick()
+	at := ivd.SpanIndex(e.Offset / w.restore.Job.Geometry.SpanSize())
 	if *last >= 0 && at != *last {
-		stop := w.stopped()
-		if stop || w.due() {
-			if err := w.seal(ctx, at, false); err != nil {
-				return err
-			}
-		}
-		if stop {
-			return ErrStopped
+		if _, err := w.reads.between(ctx, Batch{Next: at}, false); err != nil {
+			return err
 		}
 	}
 	*last = at
 	w.done += e.Length
-	w.Meter.add(s)
+	w.restore.Meter.add(s)
 	return nil
 }
 
@@ -116,38 +111,24 @@ func (w *verification) all(ctx context.Context, of iter.Seq[ivd.Extent]) error {
 		todo += e.Length
 	}
 	if w.done != todo {
-		return ivd.Errorf(ivd.Permanent, "verify %s: %d bytes are read of %d", w.Job.Restore.Point, w.done, todo)
+		return ivd.Errorf(ivd.Permanent, "verify %s: %d bytes are read of %d", w.restore.Job.Restore.Point, w.done, todo)
 	}
-	return w.seal(ctx, w.end(), true)
-}
-
-func (w *verification) due() bool {
-	return time.Since(w.begun) >= w.Limits.Time || w.Meter.Total().ReadBytes-w.sealed.ReadBytes >= w.Limits.Bytes
-}
-
-func (w *verification) seal(ctx context.Context, upTo ivd.SpanIndex, done bool) error {
-	total := w.Meter.Total()
-	if err := w.Checkpoint(ctx, Batch{Next: upTo, Stats: less(total, w.sealed), Done: done}); err != nil {
-		return err
-	}
-	w.Meter.seal()
-	w.sealed, w.begun = total, time.Now()
-	return nil
+	return w.reads.seal(ctx, Batch{Next: w.restore.end(), Done: true})
 }
 
 // chosen yields the spans that are read of the job's pages: another sample each run, and
 // the same one after a restart.
 func (w *verification) chosen() iter.Seq[ivd.Extent] {
-	how := w.Job.Verify
+	how := w.restore.Job.Verify
 	if how.Depth != job.Sample {
-		return w.extents()
+		return w.restore.extents()
 	}
-	g := w.Job.Geometry
+	g := w.restore.Job.Geometry
 	return func(yield func(ivd.Extent) bool) {
-		for e := range w.extents() {
+		for e := range w.restore.extents() {
 			for off := e.Offset; off < e.End(); off += g.SpanSize() {
 				span := ivd.SpanIndex(off / g.SpanSize())
-				if inSample(w.Job.Run, w.Job.Restore.Point, span, how.Percent) && !yield(g.Span(span)) {
+				if inSample(w.restore.Job.Run, w.restore.Job.Restore.Point, span, how.Percent) && !yield(g.Span(span)) {
 					return
 				}
 			}
