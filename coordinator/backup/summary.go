@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -19,13 +18,8 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 	if err := v.Decode(&o); err != nil {
 		return err
 	}
-	r := format.Run{
-		ID: v.ID, Kind: string(v.Kind), State: string(v.State), Policy: o.Policy, Coordinator: v.Owner,
-		Lease: v.Lease, Started: v.Created.UTC(), Ended: v.Ended.UTC(),
-	}
-	if v.Failure != nil {
-		r.LeftOut = v.Failure.Message
-	}
+	r := v.Record()
+	r.Policy = o.Policy
 	for _, it := range v.Items {
 		var d Disk
 		if it.Decode(&d) != nil { // it has failed for that, and says so
@@ -35,10 +29,8 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 			r.Points = append(r.Points, pointOf(d, it, v, o.Policy))
 			continue
 		}
-		f := format.RunFailure{Source: d.Ref.Source(), Disk: d.Ref.ID(), Name: d.Name, State: string(cmp.Or(it.Result, engine.Failed))}
-		if it.Failure != nil {
-			f.Reason = it.Failure.Message
-		}
+		f := it.Lost()
+		f.Source, f.Disk, f.Name = d.Ref.Source(), d.Ref.ID(), d.Name
 		r.Failed = append(r.Failed, f)
 	}
 	w.forgotten(ctx, &r)

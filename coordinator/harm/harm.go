@@ -30,9 +30,7 @@ func Explain(ctx context.Context, r *repo.Repository, log *slog.Logger, point iv
 		return failure
 	}
 	c, err := damage.Retire(ctx, r, "mover "+rec.Mover+", in run "+string(rec.Run), rec.Damaged)
-	for _, d := range c.Damaged {
-		log.Error("pack is damaged: restore points that need it are, too; see `ivd points --check`", "pack", damage.Name(r, d), "why", d.Why)
-	}
+	Tell(r, log, c.Damaged)
 	if err != nil {
 		log.Warn("storing which packs are damaged failed: backups may still build on them", telemetry.Err(err))
 	} else if len(c.Damaged) == 0 {
@@ -49,6 +47,13 @@ func Explain(ctx context.Context, r *repo.Repository, log *slog.Logger, point iv
 		log.Warn("finding out what of the restore point is lost failed", telemetry.Err(err))
 	}
 	return failure
+}
+
+// Tell has the log say which packs are damaged.
+func Tell(r *repo.Repository, log *slog.Logger, found []ivd.Damage) {
+	for _, d := range found {
+		log.Error("pack is damaged: restore points that need it are, too; see `ivd points --check`", "pack", damage.Name(r, d), "why", d.Why)
+	}
 }
 
 // Lost is an error of kind Corrupt where something of a point cannot be read that

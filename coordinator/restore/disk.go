@@ -104,7 +104,7 @@ func (t *task) finish(ctx context.Context, leased bool, recs []job.Record) error
 	if r != nil {
 		return t.w.give(ctx, t.vc, t.claim(), r)
 	}
-	if err := allDone(t.Item().Jobs, recs); err != nil {
+	if err := engine.AllDone(t.Item().Jobs, recs); err != nil {
 		return err
 	}
 	if err := t.w.free(ctx, t.vc, t.disk.Ref, t.disk.Target, namesKept); err != nil {
@@ -126,19 +126,6 @@ func (t *task) finish(ctx context.Context, leased bool, recs []job.Record) error
 		return err
 	}
 	return t.w.rename(ctx, t.vc, d, t.disk.Target)
-}
-
-// allDone wants a record of each job, which says that it is done.
-func allDone(jobs []ivd.JobID, recs []job.Record) error {
-	if len(recs) != len(jobs) {
-		return ivd.Errorf(ivd.Permanent, "%d of %d jobs have a record at the end", len(recs), len(jobs))
-	}
-	for _, rec := range recs {
-		if rec.State != job.Done {
-			return ivd.Errorf(ivd.Permanent, "job %s is %s at the end", rec.ID, rec.State)
-		}
-	}
-	return nil
 }
 
 // give gives the disk of a restore that has ended its name, unless it has it, or its

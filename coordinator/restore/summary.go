@@ -12,13 +12,7 @@ import (
 // Conclude stores the run's summary in the repository, which shows the run when the
 // queue does not know it any more. Where nothing can be written there is none.
 func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
-	r := format.Run{
-		ID: v.ID, Kind: string(v.Kind), State: string(v.State), Coordinator: v.Owner,
-		Lease: v.Lease, Started: v.Created.UTC(), Ended: v.Ended.UTC(),
-	}
-	if v.Failure != nil {
-		r.LeftOut = v.Failure.Message
-	}
+	r := v.Record()
 	for _, it := range v.Items {
 		var d Disk
 		if it.Decode(&d) != nil { // it has failed for that, and says so: no more than its key is known
@@ -31,10 +25,8 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 			})
 			continue
 		}
-		f := format.RunFailure{Source: d.Ref.Source(), Disk: cmp.Or(d.From.Disk(), ivd.DiskID(it.Key)), Name: d.Name, State: string(cmp.Or(it.Result, engine.Failed)), Point: d.From}
-		if it.Failure != nil {
-			f.Reason = it.Failure.Message
-		}
+		f := it.Lost()
+		f.Source, f.Disk, f.Name, f.Point = d.Ref.Source(), cmp.Or(d.From.Disk(), ivd.DiskID(it.Key)), d.Name, d.From
 		r.Failed = append(r.Failed, f)
 	}
 	err := w.Runs.PutRun(ctx, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -97,7 +98,7 @@ func (w *Workflow) unproven(ctx context.Context) ([]engine.ItemSpec, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range damage.Sorted(keysOf(packs)) {
+		for _, id := range damage.Sorted(slices.Collect(maps.Keys(packs))) {
 			if p := packs[id]; p.Kind != format.DataPack || p.Length == 0 || proven[id] || retired.Pack(id) {
 				continue
 			}
@@ -112,14 +113,6 @@ func (w *Workflow) unproven(ctx context.Context) ([]engine.ItemSpec, error) {
 	}
 	g.flush()
 	return g.items, nil
-}
-
-func keysOf[V any](m map[ivd.PackID]V) []ivd.PackID {
-	ids := make([]ivd.PackID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	return ids
 }
 
 // proven are the packs that stand on lists.
@@ -291,9 +284,7 @@ func (w *Workflow) retire(ctx context.Context, t *engine.Task, rec job.Record) (
 			return nil, nil, err
 		}
 	}
-	for _, d := range found {
-		t.Log().Error("pack is damaged: restore points that need it are, too; see `ivd points --check`", "pack", damage.Name(w.Repo, d), "why", d.Why)
-	}
+	harm.Tell(w.Repo, t.Log(), found)
 	for _, id := range whole {
 		t.Log().Warn("a mover reads a pack as damaged that is whole when the coordinator reads it: look at its memory and network", "mover", rec.Mover, "pack", id)
 	}

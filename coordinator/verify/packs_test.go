@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func TestWhoseWordCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			proven, err := w.proven(t.Context())
-			if got := keysOf(proven); err != nil || len(got) != len(c.want) || slices.ContainsFunc(c.want, func(id ivd.PackID) bool { return !proven[id] }) {
+			if got := slices.Collect(maps.Keys(proven)); err != nil || len(got) != len(c.want) || slices.ContainsFunc(c.want, func(id ivd.PackID) bool { return !proven[id] }) {
 				t.Errorf("%v, %v", got, err)
 			}
 		})

@@ -133,7 +133,7 @@ func (w *Workflow) Plan(ctx context.Context, g *engine.Group, t *engine.Task) ([
 func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.ItemKey][]job.Record) error {
 	for _, t := range g.Tasks {
 		it := t.Item()
-		if err := allDone(it.Jobs, done[it.Key]); err != nil {
+		if err := engine.AllDone(it.Jobs, done[it.Key]); err != nil {
 			return err
 		}
 		var c Check
@@ -147,19 +147,6 @@ func (w *Workflow) Finish(ctx context.Context, g *engine.Group, done map[engine.
 		}
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// allDone wants a record of each job, which says that it is done.
-func allDone(jobs []ivd.JobID, recs []job.Record) error {
-	if len(recs) != len(jobs) {
-		return ivd.Errorf(ivd.Permanent, "%d of %d jobs have a record at the end", len(recs), len(jobs))
-	}
-	for _, rec := range recs {
-		if rec.State != job.Done {
-			return ivd.Errorf(ivd.Permanent, "job %s is %s at the end", rec.ID, rec.State)
 		}
 	}
 	return nil
@@ -181,13 +168,7 @@ func (w *Workflow) Explain(ctx context.Context, t *engine.Task, rec job.Record, 
 
 // Conclude stores the run's summary in the repository: what was read when, and how deep.
 func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
-	r := format.Run{
-		ID: v.ID, Kind: string(v.Kind), State: string(v.State), Coordinator: v.Owner,
-		Lease: v.Lease, Started: v.Created.UTC(), Ended: v.Ended.UTC(),
-	}
-	if v.Failure != nil {
-		r.LeftOut = v.Failure.Message
-	}
+	r := v.Record()
 	for _, it := range v.Items {
 		var c Check
 		if it.Decode(&c) != nil { // it has failed for that, and says so: no more than its key is known
@@ -199,15 +180,10 @@ func (w *Workflow) Conclude(ctx context.Context, v engine.View) error {
 			})
 			continue
 		}
-		f := format.RunFailure{Name: c.Name, State: string(engine.Failed), Point: c.Point}
+		f := it.Lost()
+		f.Name, f.Point = c.Name, c.Point
 		if c.Point != "" {
 			f.Source, f.Disk = c.Point.Source(), c.Point.Disk()
-		}
-		if it.Result == engine.Cancelled {
-			f.State = string(engine.Cancelled)
-		}
-		if it.Failure != nil {
-			f.Reason = it.Failure.Message
 		}
 		r.Failed = append(r.Failed, f)
 	}
