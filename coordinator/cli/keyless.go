@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ivdmover/coordinator/cli/progress"
+	"ivdmover/shared/damage"
 	pack "ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
@@ -52,7 +53,7 @@ func (a *app) verifyKeyless(ctx context.Context, file string) error {
 	err = a.show(found, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "read and compared with their names: %d packs, %s\ndamaged: %d\n", found.Packs, telemetry.Bytes(found.Bytes), len(found.Damaged))
 		for _, d := range found.Damaged {
-			_, e := fmt.Fprintf(w, "  %s %s\n", r.PackName(kindOfPack(d.Index), d.Pack), d.Why)
+			_, e := fmt.Fprintf(w, "  %s %s\n", damage.Name(r, d), d.Why)
 			err = errors.Join(err, e)
 		}
 		return err
@@ -66,49 +67,54 @@ func (a *app) verifyKeyless(ctx context.Context, file string) error {
 	return err
 }
 
-func kindOfPack(index bool) pack.PackKind {
-	if index {
-		return pack.IndexPack
-	}
-	return pack.DataPack
-}
-
-// scrub reads all packs, folder by folder. A pack is damaged that is read wrongly twice;
-// one that is gone by then was collected.
+// scrub reads all packs, folder by folder.
 func scrub(ctx context.Context, r *repo.Repository, tell func(string)) (scrubbed, error) {
 	found := scrubbed{Damaged: []ivd.Damage{}}
 	var mu sync.Mutex
 	done := 0
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(keylessAtOnce)
-	for i := range 512 {
-		kind := kindOfPack(i >= 256)
-		group.Go(func() error {
-			for p, err := range r.PacksIn(ctx, kind, byte(i)) {
-				var d *ivd.Damage
-				if err == nil {
-					d, err = r.CheckPack(ctx, kind, p.ID, nil)
-				}
-				if err == nil && d != nil {
-					d, err = r.CheckPack(ctx, kind, p.ID, nil)
-				}
-				if err != nil {
-					return err
-				}
-				mu.Lock()
-				found.Packs++
-				found.Bytes += p.Length
-				if d != nil && d.Why != repo.Missing {
-					found.Damaged = append(found.Damaged, *d)
-				}
-				tell(fmt.Sprintf("reading packs: %d of 512 folders done, %d packs, %s, damaged: %d", done, found.Packs, telemetry.Bytes(found.Bytes), len(found.Damaged)))
-				mu.Unlock()
+	folder := func(kind pack.PackKind, first byte) error {
+		for p, err := range r.PacksIn(ctx, kind, first) {
+			var d *ivd.Damage
+			if err == nil {
+				d, err = readTwice(ctx, r, p)
+			}
+			if err != nil {
+				return err
 			}
 			mu.Lock()
-			done++
+			found.Packs++
+			found.Bytes += p.Length
+			if d != nil {
+				found.Damaged = append(found.Damaged, *d)
+			}
+			tell(fmt.Sprintf("reading packs: %d of 512 folders done, %d packs, %s, damaged: %d", done, found.Packs, telemetry.Bytes(found.Bytes), len(found.Damaged)))
 			mu.Unlock()
-			return nil
-		})
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		return nil
 	}
-	return found, group.Wait()
+	for _, kind := range []pack.PackKind{pack.DataPack, pack.IndexPack} {
+		for first := range 256 {
+			group.Go(func() error { return folder(kind, byte(first)) })
+		}
+	}
+	err := group.Wait()
+	return found, err
+}
+
+// readTwice compares a pack with its name. It is damaged where it is read wrongly twice;
+// one that is gone by then was collected.
+func readTwice(ctx context.Context, r *repo.Repository, p repo.ListedPack) (*ivd.Damage, error) {
+	d, err := r.CheckPack(ctx, p.Kind, p.ID, nil)
+	if err == nil && d != nil {
+		d, err = r.CheckPack(ctx, p.Kind, p.ID, nil)
+	}
+	if d != nil && d.Why == repo.Missing {
+		d = nil
+	}
+	return d, err
 }

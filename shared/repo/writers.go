@@ -90,16 +90,8 @@ type ListedPack struct {
 func (r *Repository) Packs(ctx context.Context) iter.Seq2[ListedPack, error] {
 	return func(yield func(ListedPack, error) bool) {
 		for kind, dir := range map[format.PackKind]string{format.DataPack: dataDir, format.IndexPack: indexDir} {
-			for info, err := range r.st.List(ctx, r.folder(dir)) {
-				if err != nil {
-					yield(ListedPack{}, fmt.Errorf("list %s: %w", dir, err))
-					return
-				}
-				id, err := ivd.ParsePackID(path.Base(string(info.Name)))
-				if err != nil || r.PackName(kind, id) != info.Name {
-					continue // it is no pack
-				}
-				if !yield(ListedPack{format.StoredPack{ID: id, Kind: kind, Length: info.Size}, info.Modified}, nil) {
+			for p, err := range r.packsBelow(ctx, kind, r.folder(dir)) {
+				if !yield(p, err) || err != nil {
 					return
 				}
 			}
@@ -109,8 +101,12 @@ func (r *Repository) Packs(ctx context.Context) iter.Seq2[ListedPack, error] {
 
 // PacksIn yields the packs of a kind whose ids begin with a byte, in no order.
 func (r *Repository) PacksIn(ctx context.Context, kind format.PackKind, first byte) iter.Seq2[ListedPack, error] {
+	return r.packsBelow(ctx, kind, r.packFolder(kind, first))
+}
+
+// packsBelow yields the packs of a kind that lie below a folder. An error is the last.
+func (r *Repository) packsBelow(ctx context.Context, kind format.PackKind, folder string) iter.Seq2[ListedPack, error] {
 	return func(yield func(ListedPack, error) bool) {
-		folder := r.packFolder(kind, first)
 		for info, err := range r.st.List(ctx, folder) {
 			if err != nil {
 				yield(ListedPack{}, fmt.Errorf("list %s: %w", folder, err))
