@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -149,7 +148,7 @@ func (c *Collector) mark(ctx context.Context) (*survey, error) {
 	err = each(ctx, s.disks, func(ctx context.Context, d disk) error {
 		goes, stays, err := c.judge(ctx, d, judging{
 			candidate: forgotten,
-			kept:      func(id ivd.PointID) string { return cmp.Or(s.marks.Of(id).Kept(), whyLocked(locked[id])) },
+			kept:      keptBy(s.marks, locked),
 			listed:    s.standing.points,
 			late:      s.standing.late,
 			leave:     true,

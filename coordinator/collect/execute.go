@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +116,7 @@ func (x *execution) sparing(ctx context.Context, known *packSet) error {
 	return each(ctx, all, func(ctx context.Context, d disk) error {
 		goes, _, err := x.c.judge(ctx, d, judging{
 			candidate: candidate,
-			kept:      func(id ivd.PointID) string { return cmp.Or(marks.Of(id).Kept(), whyLocked(locked[id])) }, listed: others.points, bad: retired.Pack, proven: proven, known: isKnown, quarantined: marks.Quarantined,
+			kept:      keptBy(marks, locked), listed: others.points, bad: retired.Pack, proven: proven, known: isKnown, quarantined: marks.Quarantined,
 			tell: x.spared,
 		})
 		x.mu.Lock()

@@ -1,11 +1,13 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
 )
 
@@ -59,6 +61,11 @@ func (c *Collector) lockedPoints(ctx context.Context, all []disk, candidate func
 		}
 	}
 	return locked, nil
+}
+
+// keptBy says by what a point stays that was given up: a person's mark, or a lock.
+func keptBy(marks *repo.Marks, locked map[ivd.PointID]time.Time) func(ivd.PointID) string {
+	return func(id ivd.PointID) string { return cmp.Or(marks.Of(id).Kept(), whyLocked(locked[id])) }
 }
 
 // whyLocked is why a locked point stays, in the manner of a mark's; empty: it is not
