@@ -85,6 +85,16 @@ type victim struct {
 
 func (v *victim) name() string { return v.kind + "-" + v.way }
 
+// newDisk makes the disk of a victim, with a content of its own.
+func (e *estate) newDisk(v *victim, seed uint64) {
+	e.Helper()
+	d, err := e.Owner.Create(e.Context(), "datastore1", v.name(), 3)
+	e.Must(err)
+	v.disk = d
+	_, err = lab.Write(e.Context(), e.LabDir, d.Ref.ID(), 256<<10, lab.Random(seed, 1<<20))
+	e.Must(err)
+}
+
 // content is what the disk holds.
 func (e *estate) content(d owner.Disk) []byte {
 	e.Helper()
@@ -242,11 +252,7 @@ func (e *estate) heals(full bool, kinds ...string) *victim {
 	other := &victim{kind: "data", way: "other"} // what others are swapped with; stays whole
 	victims = append(victims, other)
 	for i, v := range victims {
-		d, err := e.Owner.Create(e.Context(), "datastore1", v.name(), 3)
-		e.Must(err)
-		v.disk = d
-		_, err = lab.Write(e.Context(), e.LabDir, d.Ref.ID(), 256<<10, lab.Random(uint64(1000+i), 1<<20))
-		e.Must(err)
+		e.newDisk(v, uint64(1000+i))
 	}
 	e.backup(victims, false)
 	for _, v := range victims[:len(victims)-1] {

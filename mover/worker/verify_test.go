@@ -97,20 +97,21 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// victims are small disks, of each of which a data pack is damaged in some way.
+func (e *estate) victims(ways ...string) (all []*victim) {
+	e.Helper()
+	for i, way := range ways {
+		all = append(all, &victim{kind: "data", way: way})
+		e.newDisk(all[i], uint64(i))
+	}
+	return all
+}
+
 // Structure finds a data pack that is gone, or whose directory is not what its writer
 // has signed.
 func TestVerifyStructure(t *testing.T) {
 	e := newEstate(t)
-	var all []*victim
-	for i, way := range []string{"deleted", "truncated", "other"} {
-		v := &victim{kind: "data", way: way}
-		var err error
-		v.disk, err = e.Owner.Create(t.Context(), "datastore1", v.name(), 3)
-		e.Must(err)
-		_, err = lab.Write(t.Context(), e.LabDir, v.disk.Ref.ID(), 256<<10, lab.Random(uint64(i), 1<<20))
-		e.Must(err)
-		all = append(all, v)
-	}
+	all := e.victims("deleted", "truncated", "other")
 	e.backup(all, false)
 	var points []ivd.PointID
 	for _, v := range all {
@@ -143,16 +144,7 @@ func (e *estate) verifyPacks(which verify.Packs) engine.View {
 // packs of both kinds; the backups after that heal.
 func TestVerifyPacks(t *testing.T) {
 	e := newEstate(t)
-	var all []*victim
-	for i, way := range []string{"flipped", "other"} {
-		v := &victim{kind: "data", way: way}
-		var err error
-		v.disk, err = e.Owner.Create(t.Context(), "datastore1", v.name(), 3)
-		e.Must(err)
-		_, err = lab.Write(t.Context(), e.LabDir, v.disk.Ref.ID(), 256<<10, lab.Random(uint64(i), 1<<20))
-		e.Must(err)
-		all = append(all, v)
-	}
+	all := e.victims("flipped", "other")
 	e.backup(all, false)
 	hurt, whole := all[0], all[1]
 	hurt.hurt = e.object(hurt)

@@ -40,10 +40,10 @@ type Rooms struct {
 	changed       chan struct{}               // guarded by mu; closed at every change
 	Backups       []api.BackupRequest         // guarded by mu; what was asked for
 	Restores      []api.RestoreRequest        // guarded by mu
-	Verifications []api.VerifyRequest
-	Forgets       []api.ForgetRequest     // guarded by mu
-	Keeps         []api.KeepRequest       // guarded by mu
-	asked         map[ivd.RunID]chan bool // guarded by mu; closed by the first Watch of a run
+	Verifications []api.VerifyRequest         // guarded by mu
+	Forgets       []api.ForgetRequest         // guarded by mu
+	Keeps         []api.KeepRequest           // guarded by mu
+	asked         map[ivd.RunID]chan bool     // guarded by mu; closed by the first Watch of a run
 }
 
 // slow waits as long as somebody waits for it, where it is set.
@@ -138,23 +138,16 @@ func (f *Rooms) StartBackup(ctx context.Context, r api.BackupRequest) (api.Run, 
 
 // StartRestore notes the request and makes the next run.
 func (f *Rooms) StartRestore(ctx context.Context, r api.RestoreRequest) (api.Run, error) {
-	if err := f.slow(ctx); err != nil {
-		return api.Run{}, err
-	}
-	if f.Err != nil {
-		return api.Run{}, f.Err
-	}
-	v := f.Next
-	v.Kind = job.Restore
-	f.mu.Lock()
-	f.Restores = append(f.Restores, r)
-	f.mu.Unlock()
-	f.Put(v)
-	return v.Run, nil
+	return start(ctx, f, job.Restore, &f.Restores, r)
 }
 
 // StartVerify notes the request and makes the next run.
 func (f *Rooms) StartVerify(ctx context.Context, r api.VerifyRequest) (api.Run, error) {
+	return start(ctx, f, job.Verify, &f.Verifications, r)
+}
+
+// start notes a request and makes the next run, of a kind.
+func start[T any](ctx context.Context, f *Rooms, kind job.Kind, asked *[]T, request T) (api.Run, error) {
 	if err := f.slow(ctx); err != nil {
 		return api.Run{}, err
 	}
@@ -162,9 +155,9 @@ func (f *Rooms) StartVerify(ctx context.Context, r api.VerifyRequest) (api.Run, 
 		return api.Run{}, f.Err
 	}
 	v := f.Next
-	v.Kind = job.Verify
+	v.Kind = kind
 	f.mu.Lock()
-	f.Verifications = append(f.Verifications, r)
+	*asked = append(*asked, request)
 	f.mu.Unlock()
 	f.Put(v)
 	return v.Run, nil
