@@ -206,9 +206,7 @@ func TestAttachedToByName(t *testing.T) {
 	ds := must[[]Datastore](t)(v.Datastores(ctx))[0]
 	ref := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "disk", 1))
 	vm := model.Map().Any("VirtualMachine").(*simulator.VirtualMachine)
-	if _, err := methods.AttachDisk_Task(ctx, v.client(), &types.AttachDisk_Task{This: vm.Self, DiskId: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ds.ID)}); err != nil {
-		t.Fatal(err)
-	}
+	attach(t, v, vm.Self, ref)
 	got := must[Disk](t)(v.Disk(ctx, ref))
 	if len(got.AttachedTo) != 1 || got.AttachedTo[0] != (VM{ID: vm.Self.Value, Name: vm.Name}) {
 		t.Errorf("%+v", got.AttachedTo)

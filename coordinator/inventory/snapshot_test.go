@@ -199,8 +199,6 @@ func TestAttachedDiskIsNotDeleted(t *testing.T) {
 	ds := must[[]Datastore](t)(v.Datastores(ctx))[0]
 	ref := must[ivd.DiskRef](t)(v.CreateDisk(ctx, ds.ID, "disk", 1))
 	vm := model.Map().Any("VirtualMachine").(*simulator.VirtualMachine)
-	if _, err := methods.AttachDisk_Task(ctx, v.client(), &types.AttachDisk_Task{This: vm.Self, DiskId: types.ID{Id: string(ref.ID())}, Datastore: datastoreRef(ds.ID)}); err != nil {
-		t.Fatal(err)
-	}
+	attach(t, v, vm.Self, ref)
 	wantKind(t, "delete", v.DeleteDisk(ctx, ref), ivd.Locked, string(ref.ID()), "detach")
 }

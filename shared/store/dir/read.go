@@ -10,8 +10,6 @@ import (
 	"path"
 	"time"
 
-	"github.com/google/uuid"
-
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/store"
 )
@@ -111,11 +109,7 @@ func short(err error) error {
 // now is the file system's own clock, which of a network file system is the
 // server's: the time of a file that is made for it.
 func (s *Store) now() (time.Time, error) {
-	if err := s.makeDir(tempDir); err != nil {
-		return time.Time{}, err
-	}
-	name := path.Join(tempDir, uuid.NewString())
-	f, err := s.create(name, tempDir)
+	f, name, err := s.create(tempDir)
 	if err != nil {
 		return time.Time{}, err
 	}

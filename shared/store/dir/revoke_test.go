@@ -1,12 +1,15 @@
 package dir_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/store"
 	"ivdmover/shared/store/dir"
 )
 
@@ -83,4 +86,30 @@ func TestStagedAndLeft(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(folder, ".staging", "gone")); !os.IsNotExist(err) {
 		t.Errorf("the folder of a lease that is gone: %v", err)
 	}
+}
+
+// Who takes the last staged file of a lease away removes its folder, and stands in nobody's
+// way who stages the next one.
+func TestStagedAtOnce(t *testing.T) {
+	folder := t.TempDir()
+	const lease = ivd.LeaseID("5f0c1b1e-0000-4000-8000-000000000001")
+	var group sync.WaitGroup
+	for who := range 8 {
+		s, err := dir.Open(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		group.Go(func() {
+			for n := range 100 {
+				p, err := s.Prepare(t.Context(), lease, store.Name(fmt.Sprintf("points/%d/%d", who, n)), []byte("x"), time.Minute)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				p.Discard()
+			}
+		})
+	}
+	group.Wait()
 }

@@ -39,24 +39,32 @@ func (s *Store) Put(ctx context.Context, name store.Name, body []byte) error {
 }
 
 // into runs an operation that places an object, with its folder made before and
-// synced after it. A folder that was removed meanwhile is made once more.
+// synced after it.
 func (s *Store) into(name store.Name, place func() error) error {
 	folder := path.Dir(string(name))
-	if err := s.makeDir(folder); err != nil {
-		return err
-	}
-	err := place()
-	if errors.Is(err, fs.ErrNotExist) {
-		s.forget(folder)
-		if err := s.makeDir(folder); err != nil {
-			return err
-		}
-		err = place()
-	}
-	if err != nil {
+	if err := s.within(folder, place); err != nil {
 		return err
 	}
 	return s.syncDir(folder)
+}
+
+// removals is how often a folder may vanish under one writer: whoever takes the last file
+// out of a folder removes it, between the making of the folder and of the next file in it.
+const removals = 50
+
+// within makes a folder and runs an operation in it, and both again where somebody has
+// removed the folder meanwhile.
+func (s *Store) within(folder string, do func() error) error {
+	for n := 1; ; n++ {
+		err := s.makeDir(folder)
+		if err == nil {
+			err = do()
+		}
+		if !errors.Is(err, fs.ErrNotExist) || n == removals || s.there() != nil {
+			return err
+		}
+		s.forget(folder)
+	}
 }
 
 // write makes a synced file of a random name in a folder of the store's own, and
@@ -65,11 +73,7 @@ func (s *Store) write(ctx context.Context, folder string, body []byte) (string, 
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if err := s.makeDir(folder); err != nil {
-		return "", err
-	}
-	temp := path.Join(folder, uuid.NewString())
-	f, err := s.create(temp, folder)
+	f, temp, err := s.create(folder)
 	if err != nil {
 		return "", err
 	}
@@ -83,18 +87,14 @@ func (s *Store) write(ctx context.Context, folder string, body []byte) (string, 
 	return temp, nil
 }
 
-// create makes an empty file, and its folder again where that has gone.
-func (s *Store) create(name, folder string) (*os.File, error) {
-	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	f, err := s.root.OpenFile(name, flags, fileMode)
-	if errors.Is(err, fs.ErrNotExist) {
-		s.forget(folder)
-		if err := s.makeDir(folder); err != nil {
-			return nil, err
-		}
-		f, err = s.root.OpenFile(name, flags, fileMode)
-	}
-	return f, err
+// create makes an empty file of a random name, and its folder where that is not there.
+func (s *Store) create(folder string) (f *os.File, name string, err error) {
+	name = path.Join(folder, uuid.NewString())
+	err = s.within(folder, func() (err error) {
+		f, err = s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+		return err
+	})
+	return f, name, err
 }
 
 func writeAll(ctx context.Context, f *os.File, body []byte) error {

@@ -187,7 +187,7 @@ var Listing = Probe{
 				return err
 			}
 		}
-		staged, err := g.Store.Prepare(ctx, lease, "points/a/1", []byte("not there yet"), time.Minute)
+		staged, err := g.Store.Prepare(ctx, ivd.NewLeaseID(), "points/a/1", []byte("not there yet"), time.Minute)
 		if err != nil {
 			return err
 		}

@@ -11,9 +11,6 @@ import (
 	"ivdmover/shared/store"
 )
 
-// lease is one that nobody has.
-const lease ivd.LeaseID = "5f0c1b1e-0000-4000-8000-000000000001"
-
 // prepared is what a probe waits for a request to be sent, at most.
 const prepared = 5 * time.Minute
 
@@ -31,8 +28,9 @@ func (g Ground) named() store.Name {
 	return store.Name(g.Prefix + string(ivd.NewLeaseID()))
 }
 
+// prepare does so under a lease that nobody has.
 func (g Ground) prepare(ctx context.Context, name store.Name, body string, expiry time.Duration) (store.Pending, error) {
-	p, err := g.Store.Prepare(ctx, lease, name, []byte(body), expiry)
+	p, err := g.Store.Prepare(ctx, ivd.NewLeaseID(), name, []byte(body), expiry)
 	if err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", name, err)
 	}
