@@ -71,7 +71,7 @@ func TestLockedMeansLater(t *testing.T) {
 		t.Helper()
 		r, err := repo.Open(t.Context(), openS3(t, service, locks))
 		must(t, err)
-		rep, err := collect.New(r, collect.Options{MaxShare: 1}).Collect(t.Context())
+		rep, err := collect.New(r, collect.Options{MinAge: -time.Hour, MaxShare: 1}).Collect(t.Context())
 		must(t, err)
 		return r, rep
 	}
