@@ -64,10 +64,12 @@ quick: ## while you write: the rooms that need neither C nor a server, in second
 	@CGO_ENABLED=0 go test -short $$(deploy/setup/quick.sh)
 
 # Tests wait for servers and processes: one package more than there are cores runs at
-# once. go test would vet all that is imported once more: `make lint` does it.
+# once. go test would vet all that is imported once more: `make lint` does it. The
+# histories of collections come ten times as many without the race detector.
 .PHONY: test
 test: build versitygw ## before you push: every test, with the race detector
 	go test $(IVD_RACE) -vet=off -p $$(($$(nproc) + 1)) -timeout 15m ./...
+	go test -vet=off -run '^TestCollectHistories$$' ./coordinator/collect
 
 .PHONY: soak
 soak: build versitygw ## overnight: every test, its repetitions IVD_SOAK (10) times as many
