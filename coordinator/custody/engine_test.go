@@ -11,8 +11,9 @@ import (
 	"ivdmover/shared/job"
 )
 
-// What a job reads is known by its run: a restore's point, under the lease of its record,
-// for the process that has claimed it while the run goes on. A backup reads no point.
+// What a job reads is known by its run: a restore's point, under the run's lease, whatever
+// the job's record says that movers write, for the process that has claimed it while the
+// run goes on. A backup reads no point.
 func TestWhatAJobReads(t *testing.T) {
 	t.Parallel()
 	b := coordtest.New(t)
@@ -21,10 +22,11 @@ func TestWhatAJobReads(t *testing.T) {
 	const point = ivd.PointID("the point")
 	start := func(kind engine.Kind, state engine.State, body any) engine.Run {
 		r := b.Run(kind, state)
+		r.Lease = "the lease"
 		b.Store(r, engine.Item{Key: engine.ItemKey(ref.ID()), Step: engine.Moving, Disk: ref.ID(), Jobs: []ivd.JobID{"j1"}, Body: coordtest.Body(body)})
 		for _, id := range []ivd.JobID{"j1", "made-up"} {
 			b.Must(b.Queue.CreateJobRecord(t.Context(), job.Record{
-				Version: job.Version, ID: id, Run: r.ID, Disk: ref.ID(), Lease: "the lease", State: job.Running, Mover: "m", Process: "p",
+				Version: job.Version, ID: id, Run: r.ID, Disk: ref.ID(), Lease: "the mover's", State: job.Running, Mover: "m", Process: "p",
 			}))
 		}
 		return r

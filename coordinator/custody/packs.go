@@ -15,7 +15,7 @@ import (
 
 // PackKeys answers for the keys of data packs that a restore or a verification of the mover
 // with that heartbeat reads: of those alone that the page needs which the question names, of
-// the point that the run's own item names, or that its item is to prove, under the job's
+// the point that the run's own item names, or that its item is to prove, under the run's
 // lease, which must stand. What is
 // given is counted and logged, and no faster than pace allows.
 func (d *Desk) PackKeys(ctx context.Context, q job.PackKeysRequest, m job.Mover) ([]job.PackKey, error) {

@@ -113,30 +113,30 @@ func (e *Engine) getItems(ctx context.Context, run ivd.RunID, keys []ItemKey) (i
 // what nobody vouches for: then whoever drives the run has it begin anew. Kind Transient:
 // both may be different in a moment.
 func (e *Engine) Claimed(ctx context.Context, q job.LoginRequest) error {
-	_, _, _, err := e.claimed(ctx, q)
+	_, _, err := e.claimed(ctx, q)
 	return err
 }
 
-func (e *Engine) claimed(ctx context.Context, q job.LoginRequest) (Run, Item, job.Record, error) {
+func (e *Engine) claimed(ctx context.Context, q job.LoginRequest) (Run, Item, error) {
 	r, _, err := e.getRun(ctx, q.Run)
 	if err != nil {
-		return r, Item{}, job.Record{}, err
+		return r, Item{}, err
 	}
 	it, err := e.itemOf(ctx, q.Run, e.Workflows[r.Kind], q.Disk)
 	if err != nil {
-		return r, it, job.Record{}, err
+		return r, it, err
 	}
 	rec, _, err := e.Queue.JobRecord(ctx, q.Run, it.Disk, q.Job)
 	switch {
 	case err != nil:
-		return r, it, rec, err
+		return r, it, err
 	case rec.State != job.Running || rec.Mover != q.Mover || rec.Process != q.Process:
-		return r, it, rec, ivd.Errorf(ivd.Transient, "job %s of disk %s is not claimed by process %s of mover %s", q.Job, q.Disk.ID(), q.Process, q.Mover)
+		return r, it, ivd.Errorf(ivd.Transient, "job %s of disk %s is not claimed by process %s of mover %s", q.Job, q.Disk.ID(), q.Process, q.Mover)
 	}
 	if err := e.Fleet.Vouched(ctx, rec); err != nil {
-		return r, it, rec, ivd.Errorf(ivd.Transient, "nothing is given for it yet: %w", err)
+		return r, it, ivd.Errorf(ivd.Transient, "nothing is given for it yet: %w", err)
 	}
-	return r, it, rec, nil
+	return r, it, nil
 }
 
 // Reading is what a job reads of the repository.
@@ -146,10 +146,11 @@ type Reading struct {
 	Packs []ivd.PackRef // in place of a point
 }
 
-// Reads is what a job reads that the process which asks has claimed. Kind Denied: its run
-// is over, or is none that reads points.
+// Reads is what a job reads that the process which asks has claimed, under the lease that
+// the run's own record names: a mover writes its job's record. Kind Denied: its run is
+// over, or is none that reads points.
 func (e *Engine) Reads(ctx context.Context, q job.LoginRequest) (Reading, error) {
-	r, it, rec, err := e.claimed(ctx, q)
+	r, it, err := e.claimed(ctx, q)
 	if err != nil {
 		return Reading{}, err
 	}
@@ -162,9 +163,9 @@ func (e *Engine) Reads(ctx context.Context, q job.LoginRequest) (Reading, error)
 	case !slices.Contains(it.Jobs, q.Job):
 		return Reading{}, ivd.Errorf(ivd.Denied, "run %s has no job %s of disk %s", r.ID, q.Job, q.Disk.ID())
 	}
-	reading := Reading{Lease: rec.Lease}
-	if r.LeaseKind == NoLease {
-		reading.Lease = ""
+	var reading Reading
+	if r.LeaseKind != NoLease {
+		reading.Lease = r.Lease
 	}
 	if p, ok := w.(PackReader); ok {
 		if reading.Packs, err = p.ReadsPacks(it); err != nil || len(reading.Packs) > 0 {

@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -193,6 +194,9 @@ func TestSlotsThatCannotBeRead(t *testing.T) {
 	b.put("keys/slot-6", newer)
 	b.put("keys/slot-07", good.Body)
 	b.put("keys/slot-8", make([]byte, 1<<20))
+	if err := opens(b, "a second one"); ivd.KindOf(err) != ivd.Corrupt && ivd.KindOf(err) != ivd.Unsupported { // its slot is damaged
+		t.Error(err)
+	}
 	locked, err := repo.OpenKeychain(t.Context(), b, repo.Keys{})
 	if err != nil {
 		t.Fatal(err)
@@ -223,6 +227,41 @@ func TestSlotsThatCannotBeRead(t *testing.T) {
 	b.put("keys/ring", ring.Body)
 	if l := keyList(t, locked); ivd.KindOf(l.NoRing) != ivd.Corrupt || len(l.Slots) != 8 || l.Slots[0].Unknown != nil {
 		t.Errorf("%+v", l)
+	}
+}
+
+// Slots in front that are larger than any, or that the root has not signed, lock nobody
+// out, and cost nobody what they say: who writes to the store can put them there.
+func TestSlotsOfAnIntruder(t *testing.T) {
+	b := madeSealed(t)
+	c := keychain(t, b, first)
+	if _, err := c.AddSlot(t.Context(), "anna", keys.Passphrase("a second one"), quick); err != nil {
+		t.Fatal(err)
+	}
+	good, err := b.find("keys/slot-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := format.ReadSlot(good.Body, format.At{Repository: c.Info().ID, Domain: c.Info().Domain, Object: "keys/slot-2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Argon2, s.Object = format.Argon2{Time: 16, Memory: 1 << 20, Threads: 1}, "keys/slot-1" // the most that is taken
+	costly, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mallory := ivd.NewKey()
+	costly, err = format.Protect(costly, s.Object, format.Protection{Signer: format.KeyOf(format.PublicOf(mallory)), Sign: ed25519.NewKeyFromSeed(mallory.Reveal())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, forged := range map[string][]byte{"larger than any": make([]byte, 1<<20), "not signed by the root": costly, "empty": nil} {
+		b.put("keys/slot-1", forged)
+		if err := opens(b, "a second one"); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		refused(t, what, opens(b, first), ivd.Corrupt)
 	}
 }
 
@@ -289,11 +328,12 @@ func manyKeys(t *testing.T) (*bucket, *repo.Keychain) {
 	return b, c
 }
 
-// Any request of a change may fail once, before it has happened or after: the change
-// happens, once, or is told to have failed. The repository opens in any case.
+// Any request of a change may fail once, before it has happened or after, and so may the
+// one behind it: the change happens, once, or is told to have failed. The repository opens
+// in any case.
 func TestKeyChangesWhileRequestsFail(t *testing.T) {
 	for name := range keyChanges(repo.KeyList{Ring: format.Ring{Signers: make([]format.Signer, 2)}}) {
-		for _, when := range []string{"before", "after"} {
+		for _, when := range []string{"before", "after", "after, and the next before"} {
 			t.Run(name+", "+when, func(t *testing.T) {
 				for n := range 100 {
 					synctest.Test(t, func(t *testing.T) {
@@ -325,10 +365,20 @@ func failingOnce(t *testing.T, name, when string, n int) bool {
 		}
 		return nil
 	}
-	if when == "before" {
+	switch when {
+	case "before":
 		b.fault = fail
-	} else {
+	case "after":
 		b.after = fail
+	default:
+		b.after = fail
+		b.fault = func(op, object string) error {
+			if what != "" && count == n { // the first since then
+				count++
+				return errOutage
+			}
+			return nil
+		}
 	}
 	err := x.do(t.Context(), c)
 	b.heal()
@@ -511,5 +561,49 @@ func TestRotateRace(t *testing.T) {
 			}
 			refused(t, "the first passphrase", opens(st, first), ivd.Denied)
 		})
+	}
+}
+
+// Whether the slot that was opened is still there when another one was removed, a store
+// that is away does not say.
+func TestRemovedSlotWhileTheStoreIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := manyKeys(t)
+		b.fault = func(op, object string) error {
+			if op == "stat" && object == "keys/slot-1" {
+				return errOutage
+			}
+			return nil
+		}
+		err := c.RemoveSlot(t.Context(), 2)
+		if !errors.Is(err, errOutage) || !strings.Contains(ivd.RemedyOf(err), "ivd repo key list") {
+			t.Errorf("%v; remedy %q", err, ivd.RemedyOf(err))
+		}
+	})
+}
+
+// A writer's record that is stored already, and that cannot be read now, may be the same.
+func TestRegisterWhileTheStoreIsAway(t *testing.T) {
+	b := madeSealed(t)
+	r, err := repo.OpenWith(t.Context(), b, repo.Keys{Passphrase: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := format.Writer{ID: ivd.NewWriterID(), Mover: "m", Lease: "a lease", Created: r.Now().UTC().Truncate(1e9)}
+	if err := r.Register(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	b.fault = func(op, object string) error {
+		if op == "get" && strings.HasPrefix(object, "writers/") {
+			return errOutage
+		}
+		return nil
+	}
+	if err := r.Register(t.Context(), w); !errors.Is(err, errOutage) || ivd.KindOf(err) == ivd.Exists {
+		t.Error(err)
+	}
+	b.heal()
+	if err := r.Register(t.Context(), w); err != nil {
+		t.Error(err)
 	}
 }

@@ -118,7 +118,8 @@ func (r *Repository) DecodeWriter(b []byte) (format.Writer, error) {
 
 // Register signs and stores the record of a writer that has no right to: a mover's. Its
 // caller has seen that the mover works under that lease. To store it again is no error,
-// and another one under its id is of kind Exists.
+// and another one under its id is of kind Exists. Where what is stored under the id cannot
+// be read now, the error is of the kind of that.
 func (r *Repository) Register(ctx context.Context, w format.Writer) error {
 	name := r.writerName(w.ID)
 	w.Head = r.head(name)
@@ -131,7 +132,14 @@ func (r *Repository) Register(ctx context.Context, w format.Writer) error {
 		return err
 	}
 	stored, readErr := r.ReadWriter(ctx, w.ID)
-	if stored.Head = w.Head; readErr == nil && reflect.DeepEqual(stored, w) {
+	switch ivd.KindOf(readErr) {
+	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
+		return err // something else is there, or was
+	}
+	if readErr != nil {
+		return readErr // what is there is not known
+	}
+	if stored.Head = w.Head; reflect.DeepEqual(stored, w) {
 		return nil
 	}
 	return err

@@ -49,14 +49,16 @@ func (c *Keychain) AddSlot(ctx context.Context, name string, o keys.Opening, arg
 	for _, other := range l.Slots {
 		number = max(number, other.Number+1)
 	}
-	err = replaceAgain.Do(ctx, func(ctx context.Context) error {
-		s.Head = c.r.head(slotName(number))
-		body, err := o.Close(m, s)
-		if err != nil {
-			return err
+	var body []byte // what is stored, or may be, under the number
+	err = replaceAgain.Do(ctx, func(ctx context.Context) (err error) {
+		if body == nil {
+			s.Head = c.r.head(slotName(number))
+			if body, err = o.Close(m, s); err != nil {
+				return err
+			}
 		}
 		if err = c.createSlot(ctx, number, body); ivd.KindOf(err) == ivd.Exists {
-			number++ // somebody else adds one, too
+			number, body = number+1, nil // somebody else adds one, too
 			return &ivd.Error{Kind: ivd.Conflict, Err: err}
 		}
 		return err
@@ -158,7 +160,18 @@ func (c *Keychain) RemoveSlot(ctx context.Context, number int) error {
 		}
 	}
 	// Two that remove each other's slot must not both succeed.
-	if _, err := c.r.st.Stat(ctx, c.opened.name); ivd.KindOf(err) == ivd.NotFound {
+	var gone bool
+	err = replaceAgain.Do(ctx, func(ctx context.Context) error {
+		_, err := c.r.st.Stat(ctx, c.opened.name)
+		if gone = ivd.KindOf(err) == ivd.NotFound; gone {
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return &ivd.Error{Err: fmt.Errorf("slot %d was removed, and whether slot %d is still there, which was just opened, is not known: %w", number, slotNumber(c.opened.name), err), Remedy: "see with `ivd repo key list` that a slot is left which somebody can open"}
+	case gone:
 		return c.putBack(ctx)
 	}
 	return nil

@@ -182,27 +182,58 @@ func (r *Repository) openSlot(ctx context.Context, secret ivd.Secret) (openedSlo
 	if err != nil {
 		return openedSlot{}, err
 	}
+	root, err := r.rootKey(ctx)
+	if err != nil {
+		return openedSlot{}, err
+	}
 	var damaged error
 	for _, name := range slots {
-		o, err := r.get(ctx, name, maxSlot)
-		if ivd.KindOf(err) == ivd.NotFound {
-			continue // it was removed meanwhile
-		}
-		if err != nil {
-			return openedSlot{}, err
-		}
-		c, err := opening.Open(o.Body, r.at(name))
-		switch {
-		case err == nil:
-			return openedSlot{name, o.Body, c}, nil
-		case ivd.KindOf(err) != ivd.Denied:
+		s, err := r.openOne(ctx, opening, name, root)
+		switch ivd.KindOf(err) {
+		case ivd.NotFound, ivd.Denied: // it was removed meanwhile, or is another's
+		case ivd.Corrupt, ivd.Unsupported:
 			damaged = err // another one may open
+		default:
+			return s, err
 		}
 	}
 	if damaged != nil {
 		return openedSlot{}, damaged
 	}
 	return openedSlot{}, &ivd.Error{Kind: ivd.Denied, Err: opening.Refused(), Remedy: "correct repository.passphrase_file"}
+}
+
+// openOne opens one slot. What the root has not signed, where its key is known, is not
+// tried: a forged slot costs nobody the time and the memory that it says. Kind Denied: it
+// is another's. Kind NotFound, Corrupt, Unsupported: there is none to open.
+func (r *Repository) openOne(ctx context.Context, by keys.Opening, name store.Name, root ed25519.PublicKey) (openedSlot, error) {
+	o, err := r.get(ctx, name, maxSlot)
+	if err == nil && root != nil {
+		_, err = format.Unprotect(o.Body, format.SlotMagic, format.RootOnly(root))
+	}
+	if err != nil {
+		return openedSlot{}, err
+	}
+	c, err := by.Open(o.Body, r.at(name))
+	return openedSlot{name, o.Body, c}, err
+}
+
+// rootKey is the public key of the root that repo.json names, by the ring; nil where the
+// ring does not tell it.
+func (r *Repository) rootKey(ctx context.Context) (ed25519.PublicKey, error) {
+	o, err := r.get(ctx, ringName, maxRing)
+	switch ivd.KindOf(err) {
+	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ring, err := format.ReadRing(o.Body, r.at(ringName))
+	if err != nil || format.KeyOf(ring.Root) != r.info.Root {
+		return nil, nil //nolint:nilerr // the slot's content tells the root, and what is wrong
+	}
+	return ed25519.PublicKey(ring.Root), nil
 }
 
 // slotNames lists the slots in the order of their numbers.
