@@ -12,6 +12,7 @@ import (
 	"ivdmover/coordinator/serve"
 	"ivdmover/shared/config"
 	"ivdmover/shared/ivd"
+	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
 )
 
@@ -22,6 +23,14 @@ type adoption struct {
 	Before  ivd.IncarnationID `json:"incarnation_before"`
 	Dropped []ivd.LeaseID     `json:"dropped_leases"`
 	Kept    []keptLease       `json:"kept_leases"`
+	Ring    *lostRing         `json:"lost_ring,omitempty"`
+}
+
+// lostRing are the generations of a ring that was older than this host has seen it.
+type lostRing struct {
+	Seen  uint64 `json:"seen"`
+	Found uint64 `json:"found"`
+	Now   uint64 `json:"now"`
 }
 
 // keptLease is a lease that cannot be read, and stands until its deadline.
@@ -40,8 +49,8 @@ that were opened before. Run it on a copy before it is backed up to beside the
 original, and on a bucket that was brought back to an earlier state: what coordinators
 and movers remember of it counts no longer, so the next backups ask for every pack
 that they build on, once. Restore points stay as they are. Run it with the configuration
-of the coordinator that has found the repository changed: the new generation is above
-the one that it has seen.
+of the coordinator that has found the repository changed: the new generations, of
+repo.json and of the keys, are above those that it has seen.
 
 Nothing may be at work on the repository meanwhile: end ivd serve, movers and
 collections. A store that cannot replace an object on the condition that it is
@@ -61,7 +70,7 @@ unchanged is refused.`,
 			if err != nil { // the lowest generation that may do is the next one
 				slog.Warn("reading what this host has seen of the repository failed", "err", err)
 			}
-			done, err := r.AdoptAbove(cmd.Context(), was.Generation)
+			done, err := r.AdoptAbove(cmd.Context(), repo.Generations{Info: was.Generation, Ring: was.Ring})
 			if err != nil {
 				return err
 			}
@@ -71,6 +80,9 @@ unchanged is refused.`,
 			}
 			if done.Unsigned != nil {
 				slog.Warn("repo.json was taken for what it says, though the root key had not signed it", "why", done.Unsigned)
+			}
+			if r := done.Ring; r.Lost() {
+				shown.Ring = &lostRing{r.Seen, r.Found, r.Now}
 			}
 			return a.show(shown, func(w io.Writer) error { return writeAdoption(w, shown) })
 		},
@@ -85,6 +97,9 @@ func writeAdoption(w io.Writer, a adoption) error {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "lease %s cannot be read, and stands until its deadline: %s\n", l.ID, l.Reason)
 		}
+	}
+	if r := a.Ring; err == nil && r != nil {
+		_, err = fmt.Fprintf(w, "keys/ring was of generation %d, and this host has seen generation %d; it is of generation %d now. What was changed of the keys in between is undone: a signer that was removed may sign again, and data keys that were made are lost. See `ivd repo key list`, and change them again\n", r.Found, r.Seen, r.Now)
 	}
 	return err
 }

@@ -15,7 +15,6 @@ import (
 	"ivdmover/coordinator/cli/progress"
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/coordinator/collect"
-	"ivdmover/coordinator/heads"
 	"ivdmover/coordinator/keyring"
 	"ivdmover/coordinator/news"
 	"ivdmover/coordinator/serve"
@@ -60,11 +59,7 @@ the right to delete. It refuses to condemn more than collect.max_share of the pa
 				}
 			}
 			o := collect.Options{MinAge: cfg.Collect.MinAge.Std(), MaxShare: float64(most) / 100, DryRun: dryRun}
-			was, err := seenBefore(cfg.StateDir, r)
-			if err == nil {
-				err = heads.Since(cmd.Context(), r, was)
-			}
-			if err != nil { // what was brought back to an earlier state names too little
+			if err := asSeen(cmd.Context(), cfg.StateDir, r); err != nil { // what was brought back to an earlier state names too little
 				return err
 			}
 			wait := progress.NewWait(a.errs, time.Now)

@@ -76,3 +76,60 @@ func TestRepoHead(t *testing.T) {
 		t.Errorf("it prints %s", out)
 	}
 }
+
+// Keys that are older than this host has seen them are not changed: what came after them
+// would be undone. Adopting them says what is lost.
+func TestKeysThatWereBroughtBack(t *testing.T) {
+	r, folder, config := madeEncrypted(t)
+	state := t.TempDir()
+	text, err := os.ReadFile(withKeys(t, config, "passphrase_file: "+write(t, "passphrase", goodPassphrase+"\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = write(t, "ivd.yaml", string(text)+"\nstate_dir: "+state+"\n")
+	ring := filepath.Join(folder, "keys", "ring")
+	old, err := os.ReadFile(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (int, string) {
+		t.Helper()
+		code, out, errs := do(t.Context(), cli.Extra{}, append(args, "--config", config)...)
+		if code == 0 {
+			return code, out
+		}
+		return code, errs
+	}
+	for range 2 {
+		if code, errs := run("repo", "key", "rotate"); code != 0 {
+			t.Fatal(errs)
+		}
+	}
+	if err := heads.Open(state, r, "one", slog.New(slog.DiscardHandler)).Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(ring, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"rotate"},
+		{"remove", "first"},
+		{"add", "--name", "anna", "--key-file", filepath.Join(state, "key")},
+		{"export", "--backup", "--name", "two", "--output", filepath.Join(state, "export")},
+		{"sheet", "--output", filepath.Join(state, "sheet")},
+	} {
+		code, errs := run(append([]string{"repo", "key"}, args...)...)
+		if now, _ := os.ReadFile(ring); code != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "run `ivd repo adopt`") || string(now) != string(old) {
+			t.Errorf("%v: %d %s", args, code, errs)
+		}
+	}
+	if left, err := os.ReadDir(state); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+	if code, errs := run("repo", "adopt"); code != 0 || !strings.Contains(errs, "keys/ring was of generation 1, and this host has seen generation 3;") || !strings.Contains(errs, "ivd repo key list") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if code, errs := run("repo", "key", "rotate"); code != 0 {
+		t.Error(errs)
+	}
+}

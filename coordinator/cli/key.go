@@ -52,7 +52,8 @@ func withKeys(c *cobra.Command, o *keyOptions) *cobra.Command {
 	return c
 }
 
-// openKeys opens a slot of the repository that a configuration names, for a change.
+// openKeys opens a slot of the repository that a configuration names, for a change. Keys
+// that are not what this host has seen of them are not changed.
 func (a *app) openKeys(ctx context.Context, o keyOptions) (*repo.Keychain, config.Repository, error) {
 	cfg, err := loadForStore(o.config)
 	if err != nil {
@@ -89,6 +90,9 @@ func (a *app) openKeys(ctx context.Context, o keyOptions) (*repo.Keychain, confi
 	chain, err := repo.OpenKeychain(ctx, st, k)
 	if ivd.KindOf(err) == ivd.Denied && (o.passphrase != "" || c.PassphraseFile == "") {
 		err = &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "give what opens one of the slots that `ivd repo key list` shows"}
+	}
+	if err == nil { // a change of an earlier ring would undo what came after it
+		err = asSeen(ctx, cfg.StateDir, chain.Repository())
 	}
 	return chain, c, err
 }

@@ -73,17 +73,22 @@ func (a *app) askOrOpen(cmd *cobra.Command, file string) (api.Repository, error)
 	if err != nil {
 		return api.Repository{}, err
 	}
-	was, err := seenBefore(cfg.StateDir, r)
-	if err == nil {
-		err = heads.Since(cmd.Context(), r, was)
-	}
-	shown.Failure = ivd.FailureOf(err)
+	shown.Failure = ivd.FailureOf(asSeen(cmd.Context(), cfg.StateDir, r))
 	return shown, nil
 }
 
 // whatIsThere opens a store for reading only where it refuses writes.
 func whatIsThere(ctx context.Context, r config.Repository) (store.Store, error) {
 	return open.OpenWhatIsThere(ctx, r, slog.Default())
+}
+
+// asSeen refuses a repository that is not what the coordinator of this host has seen of it.
+func asSeen(ctx context.Context, stateDir string, r *repo.Repository) error {
+	was, err := seenBefore(stateDir, r)
+	if err != nil {
+		return err
+	}
+	return heads.Since(ctx, r, was)
 }
 
 // seenBefore is what the coordinator of this host has seen of a repository, as far as this

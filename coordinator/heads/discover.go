@@ -31,7 +31,7 @@ func (k *Keeper) discover(ctx context.Context) ([]repo.StoredRun, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !k.seen[id] {
+			if !k.seen[id] && !slices.Contains(k.noted.Passed, id) {
 				ids = append(ids, id)
 			}
 		}
@@ -39,7 +39,9 @@ func (k *Keeper) discover(ctx context.Context) ([]repo.StoredRun, error) {
 	found, err := readAll(ctx, k.repo, ids, func(id ivd.RunID, err error) {
 		k.log.Warn("reading the record of a run failed: it is not counted among what was seen", "run", id, "err", err)
 	})
-	slices.SortFunc(found, func(a, b repo.StoredRun) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	slices.SortFunc(found, func(a, b repo.StoredRun) int {
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.ID, b.ID))
+	})
 	return found, err
 }
 

@@ -23,6 +23,9 @@ type note struct {
 	Heads
 
 	Pending *pending `json:"pending,omitempty"`
+	// Passed are runs whose records have the number of another one's, and were there
+	// before anything was noted of their series.
+	Passed []ivd.RunID `json:"passed,omitempty"`
 }
 
 // pending is a record that is about to be stored, or was.

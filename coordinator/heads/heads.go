@@ -153,7 +153,12 @@ func (k *Keeper) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	passed := slices.Clone(k.noted.Passed)
 	for _, s := range found {
+		if _, bound := k.noted.of(s.Series()); !bound {
+			passed = append(passed, next.begin(s)...)
+			continue
+		}
 		if err := k.advance(ctx, &next, s); err != nil {
 			return err
 		}
@@ -161,7 +166,7 @@ func (k *Keeper) check(ctx context.Context) error {
 	for _, s := range found {
 		k.seen[s.ID] = true
 	}
-	k.noted.Heads = next
+	k.noted.Heads, k.noted.Passed = next, passed
 	if k.noted.equal(before) {
 		return nil
 	}
@@ -215,6 +220,18 @@ func Compare(ctx context.Context, r *repo.Repository, heads []Head) error {
 		}
 	}
 	return nil
+}
+
+// begin has a series of which nothing was noted end with the last of its records, in the
+// order of their numbers: with nothing to compare, they are what counts, however they hang
+// together. So an adoption heals a series with a gap, or with two records of one number.
+// It returns the run that is passed over for another one of its number.
+func (h *Heads) begin(s repo.StoredRun) (passed []ivd.RunID) {
+	if head, known := h.of(s.Series()); known && head.Sequence == s.Sequence {
+		passed = append(passed, head.Run)
+	}
+	h.set(headOf(s))
+	return passed
 }
 
 // advance has a series end with a record that was found, if that is newer than its head

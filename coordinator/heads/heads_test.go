@@ -219,6 +219,22 @@ func TestRecordsAreWhatTheyWere(t *testing.T) {
 				for range 2 { // what is wrong stays wrong
 					w.earlier(other.Check(w.Context()), c.says)
 				}
+				w.adopt() // and is what counts, once a person has said so, for whoever starts
+				a, b := w.TempDir(), w.TempDir()
+				for range 2 {
+					for _, dir := range []string{a, b} {
+						w.must(w.start(dir, "one").Check(w.Context()))
+					}
+				}
+				w.must(other.Check(w.Context()))
+				w.must(mine.Check(w.Context()))
+				next := w.put(mine)
+				for _, k := range []*heads.Keeper{other, mine, w.start(a, "one"), w.start(b, "two")} {
+					w.must(k.Check(w.Context()))
+				}
+				if next.Sequence < seen.Sequence || next.Previous != nil && next.Sequence == seen.Sequence {
+					w.Errorf("record %d after %+v", next.Sequence, next.Previous)
+				}
 			})
 		})
 	}

@@ -166,6 +166,12 @@ func Open(c format.SlotContent, ring []byte, at format.At) (*Master, error) {
 	return m, nil
 }
 
+// Reopen opens the keys of a ring as it is now, which must be of the same root.
+func (m *Master) Reopen(ring []byte, at format.At) (*Master, error) { return Open(m.content, ring, at) }
+
+// Raise has the ring be of a generation above another one.
+func (m *Master) Raise(above uint64) { m.ring.Generation = max(m.ring.Generation, above) + 1 }
+
 // ReadRing reads keys/ring, which must be signed by the root that the caller pins.
 func ReadRing(object []byte, at format.At, root ed25519.PublicKey) (format.Ring, error) {
 	record, err := format.Unprotect(object, format.RingMagic, format.RootOnly(root))

@@ -35,10 +35,37 @@ func (r *Repository) replaceInfo(ctx context.Context, use Use, above uint64, cha
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if next.Generation > r.latest.Generation { // else another change was seen already
+	if next.Generation > r.latest.Generation || r.unsigned != nil { // else another change was seen already
 		r.latest = next
 	}
 	return next, nil
+}
+
+// mostGenerations is more than the changes of any repository.
+const mostGenerations = 1 << 32
+
+// counted is the generation that repo.json has as far as it counts: what the root has not
+// signed may say any. It is the highest that the root has signed, then.
+func (r *Repository) counted(ctx context.Context, info Info) (uint64, error) {
+	if r.unsigned == nil {
+		if info.Generation > mostGenerations {
+			return 0, &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("%s says generation %d, which no repository comes to", repoName, info.Generation), Remedy: "find out who changed it, and put an earlier one back"}
+		}
+		return info.Generation, nil
+	}
+	s, _, err := r.readSigned(ctx)
+	switch ivd.KindOf(err) {
+	case ivd.Corrupt: // that is lost, too
+		return min(info.Generation, mostGenerations), nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var highest uint64
+	for _, state := range s.States {
+		highest = max(highest, state.Generation)
+	}
+	return highest, nil
 }
 
 func (r *Repository) replaceOnce(ctx context.Context, use Use, above uint64, change func(*Info)) (Info, error) {
@@ -52,15 +79,19 @@ func (r *Repository) replaceOnce(ctx context.Context, use Use, above uint64, cha
 	if err != nil {
 		return Info{}, err
 	}
+	counted, err := r.counted(ctx, info)
+	if err != nil {
+		return Info{}, err
+	}
 	next := info
 	change(&next)
-	next.Generation, next.Program = max(info.Generation, above)+1, program()
+	next.Generation, next.Program = max(counted, above)+1, program()
 	body, err := encodeInfo(next, was.Body)
 	if err != nil {
 		return Info{}, err
 	}
 	if r.info.sealed() { // the signature of what was never stored signs nothing
-		if err := r.sign(ctx, state{info, was.Body}, state{next, body}); err != nil {
+		if err := r.sign(ctx, counted, was.Body, state{next, body}); err != nil {
 			return Info{}, fmt.Errorf("sign it: %w", err)
 		}
 	}
@@ -117,25 +148,41 @@ type Adoption struct {
 	Kept    []StoredLease     // that cannot be read: they stand until their deadlines
 
 	Unsigned error // why repo.json as it was before did not count: the root had not signed it
+
+	Ring RingAdopted // zero of a plain repository
 }
+
+// RingAdopted are the generations of the ring of a repository that is adopted.
+type RingAdopted struct{ Seen, Found, Now uint64 }
+
+// Lost reports whether the ring was older than somebody has seen it.
+func (r RingAdopted) Lost() bool { return r.Found < r.Seen }
+
+// Generations are those of repo.json and of keys/ring that somebody has seen.
+type Generations struct{ Info, Ring uint64 }
 
 // Adopt makes a copy of a repository, or one whose store was brought back to an
 // earlier state, one of its own: it gets a new incarnation, in which nothing that was
 // known of it before counts, and the leases of others are dropped. Nobody else may be
 // at work on it. To do it again does no harm. An encrypted one must have been opened for
 // it (Keys.Adopting).
-func (r *Repository) Adopt(ctx context.Context) (Adoption, error) { return r.AdoptAbove(ctx, 0) }
+func (r *Repository) Adopt(ctx context.Context) (Adoption, error) {
+	return r.AdoptAbove(ctx, Generations{})
+}
 
-// AdoptAbove is Adopt where somebody has seen repo.json with that generation, and takes
-// none that is lower.
-func (r *Repository) AdoptAbove(ctx context.Context, generation uint64) (Adoption, error) {
+// AdoptAbove is Adopt where somebody has seen repo.json and the ring with those generations,
+// and takes none that are lower.
+func (r *Repository) AdoptAbove(ctx context.Context, seen Generations) (Adoption, error) {
 	id := ivd.NewIncarnationID()
 	a := Adoption{Unsigned: r.unsigned}
-	info, err := r.replaceInfo(ctx, Collecting, generation, func(i *Info) { a.Before, i.Incarnation = i.Incarnation, id })
+	info, err := r.replaceInfo(ctx, Collecting, seen.Info, func(i *Info) { a.Before, i.Incarnation = i.Incarnation, id })
 	if err != nil {
 		return Adoption{}, fmt.Errorf("adopt the repository at %s: %w", r.st, err)
 	}
 	a.Info = info
+	if a.Ring, err = r.raiseRing(ctx, seen.Ring); err != nil {
+		return a, fmt.Errorf("bring the generation of %s above %d: %w", ringName, seen.Ring, err)
+	}
 	for l, err := range r.Leases(ctx) {
 		switch {
 		case err != nil:

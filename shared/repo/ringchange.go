@@ -101,3 +101,39 @@ func (c *Keychain) changeRing(ctx context.Context, once bool, change func(*keys.
 	}
 	return done, nil
 }
+
+// raiseRing stores the ring of a repository that is adopted under a generation that is
+// above one that somebody has seen, where its own is lower.
+func (r *Repository) raiseRing(ctx context.Context, seen uint64) (RingAdopted, error) {
+	root := r.secrecy.root
+	if root == nil {
+		return RingAdopted{}, nil
+	}
+	done := RingAdopted{Seen: seen}
+	looked := false
+	err := replaceAgain.Do(ctx, func(ctx context.Context) error {
+		was, err := r.get(ctx, ringName, maxRing)
+		if err != nil {
+			return err
+		}
+		m, err := root.Reopen(was.Body, r.at(ringName))
+		if err != nil {
+			return err
+		}
+		done.Now = m.PublicRing().Generation
+		if !looked {
+			looked, done.Found = true, done.Now
+		}
+		if done.Now >= seen {
+			return nil
+		}
+		m.Raise(seen)
+		body, err := m.Ring()
+		if err != nil {
+			return err
+		}
+		done.Now = m.PublicRing().Generation
+		return r.st.Replace(ctx, was, body)
+	})
+	return done, err
+}

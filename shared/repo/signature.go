@@ -104,9 +104,10 @@ func (r *Repository) knowSigned(sum ivd.ContentID) {
 }
 
 // sign has repo.sig say that the root signs the next state of repo.json, beside the
-// present one and those that others may be about to store. Repo.json was read before.
-// Kind Conflict: somebody else has changed repo.sig meanwhile.
-func (r *Repository) sign(ctx context.Context, present, next state) error {
+// present one, if it counts, and those that others may be about to store. Repo.json was
+// read before, of a generation as far as that counts. Kind Conflict: somebody else has
+// changed repo.sig meanwhile.
+func (r *Repository) sign(ctx context.Context, generation uint64, present []byte, next state) error {
 	m := r.secrecy.root
 	if m == nil {
 		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("this process does not have the root key, which signs %s", repoName), Remedy: "do it where repository.passphrase_file is set"}
@@ -118,12 +119,16 @@ func (r *Repository) sign(ctx context.Context, present, next state) error {
 	}
 	// What is older than the present state was replaced, and is not to come back. Of the
 	// others any may be on its way, by who reads the present state as well.
-	s.States = slices.DeleteFunc(s.States, func(old format.SignedState) bool { return old.Generation < present.Generation })
-	for _, state := range []state{present, next} {
-		if sum := format.Sum(state.body); !s.signs(sum) {
-			s.States = append(s.States, format.SignedState{Generation: state.Generation, Sum: sum})
+	s.States = slices.DeleteFunc(s.States, func(old format.SignedState) bool { return old.Generation < generation })
+	add := func(generation uint64, body []byte) {
+		if sum := format.Sum(body); !s.signs(sum) {
+			s.States = append(s.States, format.SignedState{Generation: generation, Sum: sum})
 		}
 	}
+	if r.unsigned == nil { // what somebody else has made is not signed, whatever generation it says
+		add(generation, present)
+	}
+	add(next.Generation, next.body)
 	s.Head = r.head(signatureName)
 	body, err := m.Signed(s.Signed)
 	if err != nil {

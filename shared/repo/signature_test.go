@@ -160,7 +160,7 @@ func TestSignedReplacement(t *testing.T) {
 	}
 	// What was replaced is not signed any more, once another change was made.
 	second := b.body(t, infoName)
-	if _, err := reopen(t, b, adopting).AdoptAbove(t.Context(), 6); err != nil {
+	if _, err := reopen(t, b, adopting).AdoptAbove(t.Context(), repo.Generations{Info: 6}); err != nil {
 		t.Fatal(err)
 	}
 	b.put(infoName, first)
@@ -179,7 +179,7 @@ func TestSignedReplacement(t *testing.T) {
 		if lost {
 			_ = b.Delete(t.Context(), signatureName)
 		}
-		a, err = reopen(t, b, adopting).AdoptAbove(t.Context(), 7)
+		a, err = reopen(t, b, adopting).AdoptAbove(t.Context(), repo.Generations{Info: 7})
 		if err != nil || a.Info.Generation < 8 || a.Info.ChunkSize != 1<<20 || ivd.KindOf(a.Unsigned) != ivd.Corrupt {
 			t.Fatalf("%+v, %v", a, err)
 		}
@@ -243,6 +243,70 @@ func TestSignatureOfABrokenMaking(t *testing.T) {
 		t.Error("there is a repo.json")
 	}
 	if _, err := format.DecodeSigned(nil, format.At{}); ivd.KindOf(err) != ivd.Corrupt {
+		t.Error(err)
+	}
+}
+
+// What the root has not signed may say any generation: who adopts does not follow it, and
+// does not sign it.
+func TestForgedGeneration(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		b, everybody := sealedBucket(t)
+		forged := []byte(strings.Replace(infoBody(t, b), `"generation": 1,`, `"generation": 9007199254740991,`, 1))
+		b.put(infoName, forged)
+		if lost {
+			_ = b.Delete(t.Context(), signatureName)
+		}
+		a, err := reopen(t, b, adopting).Adopt(t.Context())
+		if err != nil || !lost && a.Info.Generation != 2 || a.Info.Generation > 1<<33 {
+			t.Fatalf("repo.sig lost: %v: %+v, %v", lost, a, err)
+		}
+		for who, k := range everybody {
+			if i := reopen(t, b, k).Info(); i.Generation != a.Info.Generation {
+				t.Errorf("%s: %+v", who, i)
+			}
+		}
+		b.put(infoName, forged)
+		for who, k := range everybody {
+			_, err := repo.OpenWith(t.Context(), b, k)
+			refused(t, who+", put back", err, ivd.Corrupt)
+		}
+	}
+	b := newBucket()
+	if _, err := repo.Init(t.Context(), b, repo.InitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	b.put(infoName, []byte(strings.Replace(infoBody(t, b), `"generation": 1,`, `"generation": 9007199254740991,`, 1)))
+	_, err := reopen(t, b, repo.Keys{}).Adopt(t.Context())
+	refused(t, "a plain one", err, ivd.Corrupt)
+}
+
+// Who adopts a repository whose ring was brought back to an earlier state is told, and the
+// ring is newer for those who have seen what is lost.
+func TestAdoptedRing(t *testing.T) {
+	b, everybody := sealedBucket(t)
+	old := b.body(t, "keys/ring")
+	c := keychain(t, b, adopting.Passphrase)
+	for range 2 {
+		if _, _, err := c.Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := reopen(t, b, everybody["an export"])
+	before := seen.RingGeneration()
+	b.put("keys/ring", old)
+	_, err := seen.OpenLease(t.Context(), repo.LeaseSpec{})
+	refused(t, "who has seen the ring", err, ivd.Permanent)
+	for i, want := range []repo.RingAdopted{{Seen: before, Found: before - 2, Now: before + 1}, {Seen: before, Found: before + 1, Now: before + 1}} {
+		a, err := reopen(t, b, adopting).AdoptAbove(t.Context(), repo.Generations{Ring: before})
+		if err != nil || a.Ring != want || a.Ring.Lost() != (i == 0) {
+			t.Fatalf("%+v, %v, want %+v", a.Ring, err, want)
+		}
+	}
+	if _, err := seen.OpenLease(t.Context(), repo.LeaseSpec{}); err != nil || seen.RingGeneration() != before+1 {
+		t.Errorf("%v, generation %d", err, seen.RingGeneration())
+	}
+	if err := opens(b, adopting.Passphrase); err != nil {
 		t.Error(err)
 	}
 }
