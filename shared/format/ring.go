@@ -181,13 +181,17 @@ func (r Ring) check() error {
 	return nil
 }
 
+// UnknownKeyRemedy is what can be done about a key that a ring does not know: since a ring
+// keeps all keys, it was brought back to an earlier state, or somebody has made the key.
+const UnknownKeyRemedy = "compare what `ivd repo key list` shows with what it has shown before: where a key is missing there, put a later keys/ring back; where none is, find out who has stored this"
+
 // Signer is the signing key of that id, if it may sign records of that kind. Kind
 // Unsupported: the ring does not know it, so that nothing can be said of what it
 // signed. Kind Corrupt: it is known, and may not.
 func (r Ring) Signer(id ivd.KeyID, m Magic) (Signer, error) {
 	i := slices.IndexFunc(r.Signers, func(s Signer) bool { return s.ID == id })
 	if i < 0 {
-		return Signer{}, unsupported("record %q is signed by %s, which keys/ring does not know", m, id)
+		return Signer{}, &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("record %q is signed by %s, which keys/ring does not know", m, id), Remedy: UnknownKeyRemedy}
 	}
 	s := r.Signers[i]
 	for _, role := range m.Roles() {

@@ -159,7 +159,7 @@ func (a *Access) Opens(id ivd.KeyID, s format.Secrecy) (ivd.Key, error) {
 	case !held:
 		return ivd.Key{}, &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("this process has no key for such records"), Remedy: "read it where repository.passphrase_file or repository.backup_key_file is set"}
 	case k.id != id:
-		return ivd.Key{}, &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("it is sealed with key %s, which %s does not know", id, a.ring.Object), Remedy: "use a release of ivd that knows this format"}
+		return ivd.Key{}, &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("it is sealed with key %s, which %s does not know", id, a.ring.Object), Remedy: format.UnknownKeyRemedy}
 	}
 	return k.key, nil
 }
@@ -243,7 +243,7 @@ func (a *Access) FrameKey(h format.PackHeader, frame []byte) (ivd.Key, error) {
 	case len(a.private) == 0:
 		return ivd.Key{}, &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("chunks cannot be opened here: this process has no data key"), Remedy: "restore where repository.passphrase_file is set"}
 	case !held:
-		return ivd.Key{}, &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("the pack is sealed to data key %s, which %s does not know", h.DataKey, a.ring.Object), Remedy: "use a release of ivd that knows this format"}
+		return ivd.Key{}, &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("the pack is sealed to data key %s, which %s does not know", h.DataKey, a.ring.Object), Remedy: format.UnknownKeyRemedy}
 	}
 	b, err := private.Open(a.frameKeyInfo(h.Writer, h.DataKey), frame)
 	if err != nil || len(b) != 32 {

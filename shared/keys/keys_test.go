@@ -179,6 +179,9 @@ func TestRotate(t *testing.T) {
 	}
 	_, err := before.FrameKey(format.PackHeader{Writer: w, DataKey: fresh.DataKey}, fresh.SealedFrame[:])
 	wantKind(t, "a newer data key", err, ivd.Unsupported)
+	if ivd.RemedyOf(err) != format.UnknownKeyRemedy { // no release knows it better
+		t.Errorf("remedy %q", ivd.RemedyOf(err))
+	}
 }
 
 // Keys print as [secret], whatever prints them.
