@@ -214,3 +214,30 @@ func TestAreasThatWereNotWritten(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDecodeAreas reads what the queue may have damaged: what is taken is in order, within
+// what a disk can be, and written as it was read.
+func FuzzDecodeAreas(f *testing.F) {
+	f.Add(EncodeAreas([]ivd.Extent{{Offset: 0, Length: 512}, {Offset: 1 << 30, Length: 1 << 20}}))
+	f.Add([]byte{0x80})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 1})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		areas, err := DecodeAreas(text)
+		if err != nil {
+			if ivd.KindOf(err) != ivd.Corrupt {
+				t.Error(err)
+			}
+			return
+		}
+		end := int64(0)
+		for _, a := range areas {
+			if a.Offset < end || a.Length < 0 || a.End() > ivd.MaxCapacity {
+				t.Fatalf("%v after %d", a, end)
+			}
+			end = a.End()
+		}
+		if again, err := DecodeAreas(EncodeAreas(areas)); err != nil || !reflect.DeepEqual(again, areas) {
+			t.Errorf("%v, %v", again, err)
+		}
+	})
+}

@@ -120,6 +120,12 @@ func FuzzDecodePack(f *testing.F) {
 			if _, _, err := format.DecodePack(pack, nil); err != nil {
 				refused(t, err)
 			}
+			if _, err := format.ReadPackHeader(pack); err != nil {
+				refused(t, err)
+			}
+			if _, err := format.ReadTrailer(pack[max(len(pack)-format.TrailerSize, 0):], int64(len(pack)), format.CipherAES); err != nil {
+				refused(t, err)
+			}
 		})
 	})
 }
@@ -216,11 +222,19 @@ func FuzzRecord(f *testing.F) {
 		f.Add(readGolden(f, name)[format.RecordHeaderSize:])
 		f.Add(readGolden(f, name))
 	}
+	all := decoders()
+	all[format.UnretiredMagic] = func(b []byte) error {
+		_, err := format.DecodePackList(format.UnretiredMagic, b, at(markObject))
+		return err
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for magic, decode := range decoders() {
+		for magic, decode := range all {
 			sealed, err := format.SealRecord(magic, b)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if _, err := format.OpenRecord(magic, b); err != nil {
+				refused(t, err)
 			}
 			for _, input := range [][]byte{sealed, b} {
 				bounded(t, len(input), 1<<18, 400, func() {

@@ -1,6 +1,8 @@
 package ivd_test
 
 import (
+	"path"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,4 +66,41 @@ func TestChangeIDAfter(t *testing.T) {
 			t.Errorf("%q after %q: %t", c.later, c.earlier, got)
 		}
 	}
+}
+
+// FuzzParse reads what names of objects, and people, may say. What is taken is one name in
+// its folder, and is written as it was read.
+func FuzzParse(f *testing.F) {
+	point := ivd.NewPointID(ivd.DomainID{1}, "lab.example", "0b7c9d4e-1111-4222-8333-444455556666.2000", time.Unix(1e9, 0), "20261124t231500z-1f0c2a9b")
+	for _, s := range []string{string(point), string(point.Part(2)), string(point.Source()), string(point.Disk()), "..", ".", strings.Repeat("ab", 32), "../../etc/passwd"} {
+		f.Add(s)
+	}
+	one := func(t *testing.T, name string) {
+		t.Helper()
+		if path.Clean(name) != name || strings.ContainsAny(name, "/\\") || name == "." || name == ".." {
+			t.Errorf("%q is taken for one name", name)
+		}
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if id, err := ivd.ParsePointID(s); err == nil {
+			for _, part := range strings.Split(string(id), "/") {
+				one(t, part)
+			}
+			if string(id) != s || id.Domain().String() != strings.Split(s, "/")[0] || id.Time().IsZero() {
+				t.Errorf("%q is taken for %q", s, id)
+			}
+		}
+		if id, err := ivd.ParseSourceID(s); err == nil {
+			one(t, string(id))
+		}
+		if id, err := ivd.ParseDiskID(s); err == nil {
+			one(t, string(id))
+			if again, err := ivd.ParseDiskID(string(id)); err != nil || again != id {
+				t.Errorf("%q: %q, %v", id, again, err)
+			}
+		}
+		if id, err := ivd.ParsePackID(s); err == nil && id.String() != strings.ToLower(s) {
+			t.Errorf("%q is taken for %s", s, id)
+		}
+	})
 }
