@@ -150,7 +150,8 @@ type Repository struct {
 	// Requests are what the coordinator has asked of the store since it started.
 	Requests []Requests `json:"requests,omitempty"`
 
-	Collection *Scheduled `json:"collection,omitempty"` // where there is a schedule for it
+	Collection   *Scheduled `json:"collection,omitempty"`   // where there is a schedule for it
+	Verification *Scheduled `json:"verification,omitempty"` // of packs, likewise
 }
 
 // Scheduled says how work fares that has a schedule, of which one coordinator does each

@@ -135,7 +135,7 @@ func repoFacts(i api.Repository) []fact {
 	if !i.Root.IsZero() {
 		facts = append(facts, fact{"root key", i.Root.String()})
 	}
-	return append(facts, scheduledFacts("collection", i.Collection)...)
+	return append(append(facts, scheduledFacts("collection", i.Collection)...), scheduledFacts("verification", i.Verification)...)
 }
 
 // scheduledFacts says how work fares that has a schedule.

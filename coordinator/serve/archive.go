@@ -21,6 +21,7 @@ type archive struct {
 	label     catalogue.Label // what a source is called here
 
 	collecting *collecting
+	verifying  *verifying
 }
 
 // lookTime is for comparing the repository with what was seen of it.
@@ -33,7 +34,7 @@ func (a *archive) Repository(ctx context.Context) (api.Repository, error) {
 	_ = a.heads.Check(looking) // where the store does not answer, what was found before stands
 	shown := DescribeRepository(a.repo)
 	shown.Failure = ivd.FailureOf(a.heads.State())
-	shown.Collection = a.collecting.shown(looking)
+	shown.Collection, shown.Verification = a.collecting.shown(looking), a.verifying.shown(looking)
 	asked := meter.Of(a.repo.Store())
 	for _, k := range meter.Kinds {
 		if c, ok := asked[k]; ok {

@@ -12,7 +12,6 @@ import (
 	"ivdmover/coordinator/schedule"
 	"ivdmover/coordinator/timer"
 	"ivdmover/shared/config"
-	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
 	"ivdmover/shared/telemetry"
@@ -37,10 +36,7 @@ const collectSpread = 5 * time.Minute
 // collectSchedule is when collections are done; the zero schedule: never.
 func collectSchedule(cfg *config.Config) (schedule.Schedule, error) {
 	zone, err := cfg.Collect.Zone()
-	if err != nil || cfg.Collect.Schedule == "" {
-		return schedule.Schedule{}, nil // a zone that is none, the validators tell
-	}
-	return schedule.Parse(cfg.Collect.Schedule, zone)
+	return scheduleOf(cfg.Collect.Schedule, zone, err)
 }
 
 // timers are its timer, where it has a schedule.
@@ -116,24 +112,5 @@ func tellCollected(log *slog.Logger, rep collect.Report) {
 // shown is how it fares, as the API has it; nil where there is no schedule, or the queue
 // does not answer.
 func (c *collecting) shown(ctx context.Context) *api.Scheduled {
-	s, err := c.room.Status(ctx, collectTimer)
-	if err != nil {
-		return nil
-	}
-	moment := func(t time.Time) *time.Time {
-		if t.IsZero() {
-			return nil
-		}
-		t = t.UTC()
-		return &t
-	}
-	zone := c.cfg.Collect.Timezone
-	if zone == "" {
-		zone = time.UTC.String()
-	}
-	shown := &api.Scheduled{Schedule: c.cfg.Collect.Schedule, Timezone: zone, Next: moment(s.Next), Failure: s.Failure, Hindrance: ivd.FailureOf(s.Why)}
-	if shown.Began = moment(s.Began); shown.Began != nil {
-		shown.Ended = moment(s.Ended)
-	}
-	return shown
+	return scheduled(ctx, c.room, collectTimer, c.cfg.Collect.Schedule, c.cfg.Collect.Timezone)
 }

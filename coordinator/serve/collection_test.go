@@ -21,8 +21,9 @@ import (
 	"ivdmover/shared/repo/repotest"
 )
 
-// missed leaves in the queue that a collection was due while the coordinator was stopped.
-func (w *world) missed(t *testing.T) {
+// missed leaves in the queue that the work of a timer was due while the coordinator was
+// stopped.
+func (w *world) missed(t *testing.T, name string) {
 	t.Helper()
 	dir := filepath.Join(w.dir, "state", "queue")
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
@@ -40,7 +41,7 @@ func (w *world) missed(t *testing.T) {
 	defer q.Close()
 	before := time.Now().Add(-3 * 24 * time.Hour)
 	if err = q.Setup(t.Context()); err == nil {
-		_, err = q.State().Put(t.Context(), "timer.collection", timer.Record{Version: 1, Due: before, Ended: before})
+		_, err = q.State().Put(t.Context(), "timer."+name, timer.Record{Version: 1, Due: before, Ended: before})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func TestCollectsBySchedule(t *testing.T) {
 	first := w.givenUp(t, r)
 	var log bytes.Buffer
 	for range 2 {
-		w.missed(t)
+		w.missed(t, "collection")
 		client, stop := w.start(t, serve.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		shown := awaitCollection(t, client, func(s *api.Scheduled) bool { return s.Ended != nil })
 		next := shown.Next.In(time.UTC).Truncate(time.Hour).Hour()
@@ -111,7 +112,7 @@ func TestCollectsNothingWithoutTheKeys(t *testing.T) {
 	w := newWorld(t)
 	r := repotest.Sealed(t)
 	first := w.givenUp(t, r)
-	w.missed(t)
+	w.missed(t, "collection")
 	keys, err := repo.OpenKeychain(t.Context(), r.Store, repo.Keys{Passphrase: repotest.Passphrase})
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +143,41 @@ func TestCollectsNothingWithoutTheKeys(t *testing.T) {
 	client, _ = w.start(t, serve.Options{})
 	if i, err := client.Repository(t.Context()); err != nil || i.Collection != nil {
 		t.Errorf("without a schedule: %+v, %v", i.Collection, err)
+	}
+}
+
+// A coordinator with a schedule for it verifies packs, those that it has missed, too.
+func TestVerifiesBySchedule(t *testing.T) {
+	w := newWorld(t)
+	w.givenUp(t, repotest.New(t))
+	client, stop := w.start(t, serve.Options{})
+	if i, err := client.Repository(t.Context()); err != nil || i.Verification != nil {
+		t.Errorf("without a schedule: %+v, %v", i.Verification, err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	w.missed(t, "verification")
+	w.text = strings.Replace(w.text, "repository: {", `repository: { verify: { schedule: "0 12 * * *", timezone: Europe/Berlin },`, 1)
+	client, _ = w.start(t, serve.Options{})
+	for {
+		runs, err := client.Runs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(runs) > 0 { // it waits for a mover
+			if runs[0].Kind != "verify" || runs[0].State != "running" {
+				t.Errorf("%+v", runs)
+			}
+			break
+		}
+		if err := pause.For(t.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i, err := client.Repository(t.Context())
+	if err != nil || i.Verification == nil || i.Verification.Began == nil || i.Verification.Ended != nil || i.Verification.Timezone != "Europe/Berlin" {
+		t.Errorf("it shows %+v, %v", i.Verification, err)
 	}
 }
 

@@ -45,6 +45,7 @@ type house struct {
 	forget  *forget.Room
 
 	collecting *collecting
+	verifying  *verifying
 	timers     *timer.Room // what has a schedule
 
 	begun chan struct{} // closed when all is answered, or could not be
@@ -82,8 +83,9 @@ func newHouse(instance string, q *queue.Queue, r *repo.Repository, sources *inve
 	h.logins = &login.Desk{Sources: sources, Runs: h.engine, Fleet: h.fleet, Log: log}
 	h.keys = &custody.Desk{Repo: r, Fleet: h.fleet, Runs: h.engine, Log: log}
 	h.collecting = &collecting{cfg: cfg, repo: r, heads: h.heads, log: log}
-	h.timers = timer.New(timer.Deps{State: q.State(), Instance: instance, Now: r.Now, Log: log}, h.collecting.timers()...)
-	h.collecting.room = h.timers
+	h.verifying = &verifying{cfg: cfg, repo: r, log: log, do: func(ctx context.Context) error { return h.verify.Turn(ctx, h.engine) }}
+	h.timers = timer.New(timer.Deps{State: q.State(), Instance: instance, Now: r.Now, Log: log}, append(h.collecting.timers(), h.verifying.timers()...)...)
+	h.collecting.room, h.verifying.room = h.timers, h.timers
 	return h
 }
 

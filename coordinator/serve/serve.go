@@ -119,7 +119,7 @@ func work(ctx context.Context, cfg *config.Config, o Options, state *state, face
 	h := newHouse(state.instance, jobs, repository, vcenters, cfg, movers, o.Log)
 	defer h.points.Close()
 	mayForget(h.forget, o.Log)
-	points := &archive{repo: repository, heads: h.heads, catalogue: h.points, label: vcenters.Label, collecting: h.collecting}
+	points := &archive{repo: repository, heads: h.heads, catalogue: h.points, label: vcenters.Label, collecting: h.collecting, verifying: h.verifying}
 	face.Answer(api.Rooms{
 		Runs: &runs{house: h, sources: vcenters, past: newSummaries(repository, o.Log), label: vcenters.Label}, Estate: newEstate(vcenters, h.points, h),
 		Archive: points, Retention: &retention{points, h.forget}, Movers: h.fleet,
@@ -220,6 +220,9 @@ func check(cfg *config.Config) error {
 	}
 	if _, err := collectSchedule(cfg); err != nil {
 		wrong = append(wrong, cfg.Problem("collect.schedule", err))
+	}
+	if _, err := verifySchedule(cfg); err != nil {
+		wrong = append(wrong, cfg.Problem("repository.verify.schedule", err))
 	}
 	return errors.Join(wrong...)
 }

@@ -49,12 +49,29 @@ func scrubs(list []job.Folder) []engine.ItemSpec {
 // more.
 func (w *Workflow) due(ctx context.Context) ([]job.Folder, error) {
 	now := w.Repo.Now()
-	runs, err := w.runsSince(ctx, 2*w.Every)
+	read, last, err := w.read(ctx, 2*w.Every)
 	if err != nil {
 		return nil, err
 	}
-	read := map[string]time.Time{}
-	var last time.Time
+	all := folders()
+	slices.SortStableFunc(all, func(a, b job.Folder) int { return read[folderName(&a)].Compare(read[folderName(&b)]) })
+	return all[:share(len(all), now.Sub(last), last.IsZero(), w.Every)], nil
+}
+
+// lastRead is when a run began that has read folders, of the last two days; zero: none did.
+func (w *Workflow) lastRead(ctx context.Context) (time.Time, error) {
+	_, last, err := w.read(ctx, 2*24*time.Hour)
+	return last, err
+}
+
+// read is when each folder was read last, by the records of the runs of that time, and the
+// last of these moments.
+func (w *Workflow) read(ctx context.Context, within time.Duration) (read map[string]time.Time, last time.Time, err error) {
+	runs, err := w.runsSince(ctx, within)
+	if err != nil {
+		return nil, last, err
+	}
+	read = map[string]time.Time{}
 	for _, id := range runs {
 		r, err := w.Repo.ReadRun(ctx, id)
 		switch ivd.KindOf(err) {
@@ -62,17 +79,18 @@ func (w *Workflow) due(ctx context.Context) ([]job.Folder, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, last, err
 		}
 		for _, v := range r.Verified {
 			if v.Folder != "" && r.Started.After(read[v.Folder]) {
-				read[v.Folder], last = r.Started, r.Started
+				read[v.Folder] = r.Started
+			}
+			if v.Folder != "" && r.Started.After(last) {
+				last = r.Started
 			}
 		}
 	}
-	all := folders()
-	slices.SortStableFunc(all, func(a, b job.Folder) int { return read[folderName(&a)].Compare(read[folderName(&b)]) })
-	return all[:share(len(all), now.Sub(last), last.IsZero(), w.Every)], nil
+	return read, last, nil
 }
 
 // share is how many of so many folders have their turn, when others had it so long ago.

@@ -75,7 +75,12 @@ type Repository struct {
 type Verify struct {
 	NewPacks Duration `yaml:"new_packs" doc:"Within which time every frame of a new pack is to be opened by a mover, another than has stored it where there is one: ivd verify --packs new does what is to be done. It looks through the runs of ten times as long."`
 	Every    Duration `yaml:"every" doc:"Within which time every pack is to be read again: ivd verify --packs due, once a day, reads the share whose turn it is."`
+	Schedule string   `yaml:"schedule" doc:"When ivd serve does both, as cron says it, such as 0 12 * * * for each noon: once a day, so that every byte is read in time. Of several coordinators one does it. What a service asks for reading it costs. Empty: it does not; run ivd verify."`
+	Timezone string   `yaml:"timezone" doc:"By whose clock, such as Europe/Berlin. Empty: UTC."`
 }
+
+// Zone is the time zone of the schedule.
+func (v Verify) Zone() (*time.Location, error) { return zone(v.Timezone) }
 
 // Lock says how objects of the bucket are locked.
 type Lock struct {

@@ -98,6 +98,9 @@ func (v *validator) repository(r Repository) {
 			v.add("repository.verify."+name, ivd.Invalid, "%s: want a day or more", d)
 		}
 	}
+	if _, err := r.Verify.Zone(); err != nil {
+		v.noZone("repository.verify.timezone", r.Verify.Timezone)
+	}
 	v.lock(r.Lock, where)
 	v.absolute("repository.backup_key_file", r.BackupKeyFile)
 	v.absolute("repository.passphrase_file", r.PassphraseFile)
@@ -156,10 +159,14 @@ func (v *validator) rate(path string, rate Size) {
 	}
 }
 
+func (v *validator) noZone(path, name string) {
+	v.add(path, ivd.Invalid, "%q: want a name of the time zone database, such as Europe/Berlin", name)
+}
+
 func (v *validator) collect(c Collect) {
 	v.absolute("collect.credentials_file", c.CredentialsFile)
 	if _, err := c.Zone(); err != nil {
-		v.add("collect.timezone", ivd.Invalid, "%q: want a name of the time zone database, such as Europe/Berlin", c.Timezone)
+		v.noZone("collect.timezone", c.Timezone)
 	}
 	if c.MaxShare <= 0 {
 		v.add("collect.max_share", ivd.Invalid, "%s: want more than 0%%", c.MaxShare)
