@@ -154,3 +154,30 @@ func TestCheckBucket(t *testing.T) {
 		})
 	}
 }
+
+// Who makes a repository in a bucket is told what the bucket does not do, and what follows;
+// nothing of one that does all, nor of a folder.
+func TestInitTellsWhatABucketLacks(t *testing.T) {
+	for what, c := range map[string]struct {
+		service storetest.Service
+		says    []string
+	}{
+		"as it is":   {storetest.S3(t), []string{"the bucket keeps no versions: whoever has", "turn the bucket's versioning on", "the bucket has no object lock: restore points are not protected", "make a bucket with object lock"}},
+		"with locks": {storetest.S3WithLocks(t), nil},
+		"a folder":   {},
+	} {
+		lines := "  url: dir://" + t.TempDir() + "\n"
+		if c.service.Bucket != "" {
+			lines = bucketLines(t, c.service, c.service.Endpoint)
+		}
+		code, out, errs := do(t.Context(), cli.Extra{}, "repo", "init", "--plain", "--config", storeConfig(t, lines))
+		if code != 0 || !strings.Contains(out, "created repository") || (errs == "") != (c.says == nil) || strings.Count(errs, "\n") != len(c.says)/2 {
+			t.Errorf("%s: %d, %s\n%s", what, code, out, errs)
+		}
+		for _, s := range c.says {
+			if !strings.Contains(errs, s) {
+				t.Errorf("%s: it does not say %q: %s", what, s, errs)
+			}
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store/open"
+	"ivdmover/shared/store/probe"
 )
 
 func (a *app) repoInit() *cobra.Command {
@@ -33,7 +34,9 @@ repository is not encrypted, and cannot be later.
 
 A store that accepts a request which is older than its signature allows, or a second
 creation of a name, is refused: what is committed would not be safe there. One that
-cannot replace an object conditionally is told of: ivd repo adopt needs that.`,
+cannot replace an object conditionally is told of, since ivd repo adopt needs that; so
+is a bucket that keeps no versions, locks no objects, or checks no checksums. All of it
+is tried by ivd repo check-store, whose verdict ivd serve goes by.`,
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo init --config /etc/ivd/ivd.yaml --passphrase-file /etc/ivd/repository.passphrase
   ivd repo init --config /etc/ivd/ivd.yaml --expected-size 200TiB`,
@@ -132,7 +135,32 @@ func (a *app) makeRepository(ctx context.Context, r config.Repository, o repo.In
 	if err := repo.ProveReplace(ctx, st); err != nil {
 		fmt.Fprintf(a.errs, "ivd: `ivd repo adopt` will be refused here: %v\n", err)
 	}
+	a.tellWhatLacks(ctx, r)
 	return serve.DescribeRepository(made), nil
+}
+
+// tellWhatLacks tries what a bucket does beyond what a repository needs, and says what of it
+// is not done here. That nothing could be tried is no failure: the repository is made.
+func (a *app) tellWhatLacks(ctx context.Context, r config.Repository) {
+	found, err := probe.Run(ctx, open.Site(r, slog.Default()), []probe.Probe{probe.Checksum, probe.Versions, probe.Lock}, func(int, probe.Probe) {})
+	for _, v := range found.Verdicts {
+		if v.Outcome == probe.Broken {
+			fmt.Fprintf(a.errs, "ivd: %v: %s%s\n", v.Err, v.Probe.Lacks, orDo(ivd.RemedyOf(v.Err)))
+		} else if v.Err != nil {
+			err = v.Err
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(a.errs, "ivd: not all of what the store can do could be tried: %v; `ivd repo check-store` tries it again\n", err)
+	}
+}
+
+// orDo is a remedy behind what is told; empty for none.
+func orDo(remedy string) string {
+	if remedy == "" {
+		return ""
+	}
+	return "; if that matters, " + remedy
 }
 
 // writeCreated says what was made, and what to do with it.
