@@ -67,12 +67,12 @@ quick: ## while you write: the rooms that need neither C nor a server, in second
 # once. go test would vet all that is imported once more: `make lint` does it. The
 # histories of collections come ten times as many without the race detector.
 .PHONY: test
-test: build versitygw ## before you push: every test, with the race detector
+test: build versitygw node ## before you push: every test, with the race detector
 	go test $(IVD_RACE) -vet=off -p $$(($$(nproc) + 1)) -timeout 15m ./...
 	go test -vet=off -run '^TestCollectHistories$$' ./coordinator/collect
 
 .PHONY: soak
-soak: build versitygw ## overnight: every test, its repetitions IVD_SOAK (10) times as many
+soak: build versitygw node ## overnight: every test, its repetitions IVD_SOAK (10) times as many
 	deploy/setup/soak.sh
 
 # Left out: what has AddressSanitizer of its own, and what measures the memory that
@@ -118,7 +118,7 @@ golden: ## write the format's golden files, its test vectors and the golden repo
 	go test -count=1 -run TestGoldenKeys ./shared/keys -update
 
 .PHONY: tools
-tools: versitygw linters gremlins govulncheck ## install the pinned tools below .tools/
+tools: versitygw linters gremlins govulncheck node ## install the pinned tools below .tools/
 
 .PHONY: clean
 clean: ## remove what was built
@@ -129,6 +129,10 @@ clean: ## remove what was built
 .PHONY: packages
 packages:
 	@deploy/setup/packages.sh
+
+.PHONY: node
+node: packages
+	@deploy/setup/node.sh $(TOOLS)
 
 .PHONY: lab-library
 lab-library:

@@ -70,6 +70,7 @@ var directions = []struct {
 	{"deploy/stage", []string{"deploy/lab/owner", "shared"}, "programs are driven as users drive them"},
 	{"deploy/demo", []string{"deploy/stage", "deploy/lab/owner", "shared"}, "the demo plays on the stage"},
 	{"deploy/e2e", []string{"deploy/stage", "deploy/lab", "shared"}, "end-to-end tests see the programs from outside"},
+	{"deploy/reader", []string{"shared"}, "a repository is made for the reader, which shares nothing with it"},
 	{"deploy/architecture", nil, "only tests"},
 	{"coordinator/coordtest", []string{"coordinator", "shared", "deploy/lab"}, "only tests import it"},
 	{"coordinator", []string{"coordinator", "shared"}, "the coordinator is static: no C"},

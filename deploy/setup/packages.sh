@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need, where they are
-# missing: OpenSSL's headers and archive (the laboratory's libvixDiskLib) and
-# mkfs.ext4 with e2fsck (the demo and the end-to-end tests).
+# missing: OpenSSL's headers and archive (the laboratory's libvixDiskLib),
+# mkfs.ext4 with e2fsck (the demo and the end-to-end tests), Node.js with npm (docs/reader).
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
 [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
 command -v mkfs.ext4 >/dev/null && command -v e2fsck >/dev/null || missing+=(e2fsprogs)
+command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

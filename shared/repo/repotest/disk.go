@@ -3,6 +3,7 @@ package repotest
 import (
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"math/rand/v2"
 
@@ -26,6 +27,9 @@ func (d *Disk) Clone() *Disk {
 	}
 	return c
 }
+
+// Stored are the chunks that were written, in no order.
+func (d *Disk) Stored() iter.Seq[ivd.ChunkIndex] { return maps.Keys(d.chunks) }
 
 // WriteAt is io.WriterAt's.
 func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
