@@ -3,11 +3,13 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,10 +63,18 @@ func configure(t *testing.T, s *stage.Stage, line string) {
 	must(t, os.Rename(next, s.ConfigFile()))
 }
 
+// repositoryFolder is the folder in which the objects of the stage's repository lie.
+func repositoryFolder(s *stage.Stage) string {
+	if folder, is := strings.CutPrefix(s.Config.Repository, "dir://"); is {
+		return folder
+	}
+	return s.Path("repository", "backups") // the S3 server's
+}
+
 // stored is what the stage's repository says of itself.
 func stored(t *testing.T, s *stage.Stage) repo.Info {
 	t.Helper()
-	st, err := dir.Open(strings.TrimPrefix(s.Config.Repository, "dir://"))
+	st, err := dir.Open(repositoryFolder(s))
 	must(t, err)
 	info, err := repo.ReadInfo(t.Context(), st)
 	must(t, err)
@@ -76,7 +86,7 @@ func stored(t *testing.T, s *stage.Stage) repo.Info {
 func secrets(t *testing.T, s *stage.Stage) (forbidden, granted map[string][]byte) {
 	t.Helper()
 	info := stored(t, s)
-	folder := strings.TrimPrefix(s.Config.Repository, "dir://")
+	folder := repositoryFolder(s)
 	at := func(name string) ([]byte, format.At) {
 		b, err := os.ReadFile(filepath.Join(folder, name))
 		must(t, err)
@@ -117,6 +127,26 @@ func secrets(t *testing.T, s *stage.Stage) (forbidden, granted map[string][]byte
 		}
 	}
 	return forbidden, map[string][]byte{"the id key": d.Content, "the metadata key": d.Metadata}
+}
+
+// credentials are those of others that no mover may hold, and the mover's own to the store.
+func credentials(t *testing.T, s *stage.Stage, collector string) (forbidden, own map[string][]byte) {
+	t.Helper()
+	token, err := os.ReadFile(s.Path("state", "api.token"))
+	must(t, err)
+	creds, err := os.ReadFile(s.Path("state", "coordinator.creds"))
+	must(t, err)
+	lines := bytes.Fields(creds)
+	forbidden = map[string][]byte{
+		"the collector's key to the store": []byte(collector), "the token of the API": bytes.TrimSpace(token),
+		"the coordinator's key to the queue": lines[len(lines)-1],
+	}
+	for what, b := range forbidden {
+		if len(b) < 20 {
+			t.Fatalf("%s has %d bytes", what, len(b))
+		}
+	}
+	return forbidden, map[string][]byte{"the mover's key to the store": []byte(s.S3Key())}
 }
 
 // forms are those in which a key may lie about.
@@ -252,16 +282,26 @@ func absent(t *testing.T, folder string, keys map[string][]byte) (files int) {
 	return files
 }
 
-// A mover that backs up to an encrypted repository holds the two keys that movers have,
-// and nothing that opens a chunk or a point, or signs: neither in the memory of its
-// processes, while it works and afterwards, nor in its files; and no key at all is stored
-// in the queue. What it has stored comes back, as it was, and another mover reads it.
+// A mover that backs up to an encrypted repository holds the two keys that movers have and
+// its own key to the store, and nothing that opens a chunk or a point, or signs, or gets in
+// where movers do not: neither in the memory of its processes, while it works and
+// afterwards, nor in its files; and no key at all is stored in the queue. What it has stored comes back, as it was, and another mover reads it.
 func TestMoverOfAnEncryptedRepository(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
+	s.Config.KeyFiles = true
+	_, err := s.StartS3(t.Context())
+	must(t, err)
+	collector := rand.Text()
+	collects := s.Path("etc", "collector")
+	must(t, os.WriteFile(collects, []byte("[default]\naws_access_key_id = collector\naws_secret_access_key = "+collector+"\n"), 0o600))
+	s.Config.Collect = "credentials_file: " + collects
 	d := filled(t, s, "disk-1", 96, 64)
 	coordinator, movers := encrypted(t, s, "m1")
 	forbidden, granted := secrets(t, s)
+	others, own := credentials(t, s, collector)
+	maps.Copy(forbidden, others)
+	maps.Copy(granted, own)
 	want := copied(t, s, d, "want")
 
 	fast := slow(t, s)
@@ -274,12 +314,8 @@ func TestMoverOfAnEncryptedRepository(t *testing.T) {
 	must(t, err)
 	innocent(t, "after a backup", movers[0], forbidden, granted)
 
-	all := map[string][]byte{}
-	for _, keys := range []map[string][]byte{forbidden, granted} {
-		for what, key := range keys {
-			all[what] = key
-		}
-	}
+	all := maps.Clone(forbidden)
+	maps.Copy(all, granted)
 	if n := absent(t, s.Path("state", "queue"), all); n < 3 {
 		t.Errorf("the queue has %d files", n)
 	}

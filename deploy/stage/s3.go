@@ -32,9 +32,9 @@ const s3User = "stage"
 // NewS3Key gives the S3 server another key, from its next start on.
 func (s *Stage) NewS3Key() {
 	s.s3Key = rand.Text()
-	s.credentials = []string{"ROOT_ACCESS_KEY=" + s3User, "ROOT_SECRET_KEY=" + s.s3Key}
+	s.credentials = nil
 	if !s.Config.KeyFiles {
-		s.credentials = append(s.credentials, "AWS_ACCESS_KEY_ID="+s3User, "AWS_SECRET_ACCESS_KEY="+s.s3Key)
+		s.credentials = []string{"AWS_ACCESS_KEY_ID=" + s3User, "AWS_SECRET_ACCESS_KEY=" + s.s3Key}
 	}
 }
 
@@ -47,6 +47,9 @@ func (s *Stage) writeKey(file, text string) error {
 
 func (s *Stage) accessKeyFile() string { return s.Path("etc", "s3.access") }
 
+// S3Key is the S3 server's secret key.
+func (s *Stage) S3Key() string { return s.s3Key }
+
 // SecretKeyFile is where WriteS3Key writes.
 func (s *Stage) SecretKeyFile() string { return s.Path("etc", "s3.secret") }
 
@@ -58,7 +61,7 @@ func (s *Stage) RestartS3(ctx context.Context, options ...string) (*Process, err
 		return nil, err
 	}
 	address := strings.TrimPrefix(s.Config.Endpoint, "http://")
-	args := append([]string{"--port", address, "--quiet"}, options...)
+	args := append([]string{"--port", address, "--quiet", "--access", s3User, "--secret", s.s3Key}, options...)
 	p, err := s.start("versitygw", nil, program, append(args, "posix", "--sidecar", s.Path("sidecar"), s.Path("repository"))...)
 	if err != nil {
 		return nil, err
