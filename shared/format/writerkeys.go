@@ -2,6 +2,7 @@ package format
 
 import (
 	"crypto/ed25519"
+	"log/slog"
 
 	"ivdmover/shared/ivd"
 )
@@ -15,6 +16,15 @@ type WriterKeys struct {
 	SealedFrame [SealedKeySize]byte // the frame key, sealed to it
 	Sign        ed25519.PrivateKey  // made for this writer alone
 }
+
+// String keeps the keys out of logs and errors, and so do the two after it.
+func (*WriterKeys) String() string { return "[secret]" }
+
+// GoString keeps them out of %#v.
+func (*WriterKeys) GoString() string { return "[secret]" }
+
+// LogValue keeps them out of slog's handlers.
+func (*WriterKeys) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
 // PublicKey is what the writer's signatures are checked with.
 func (k *WriterKeys) PublicKey() Binary { return Binary(k.Sign.Public().(ed25519.PublicKey)) }

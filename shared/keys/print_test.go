@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/keys"
 )
@@ -20,12 +21,13 @@ func TestKeysAreNotPrinted(t *testing.T) {
 	g, f := a.Grant(), m.File(domain, "me", now)
 	sheet := keys.Recovery{Secret: ivd.NewKey(), Repository: repository, Root: m.Root()}
 	passphrase := keys.Passphrase("correct horse")
+	w := must[*format.WriterKeys](t)(a.Writer(ivd.NewWriterID()))
 	var secrets []string
-	for _, key := range [][]byte{e.Content, e.Metadata, e.Record, e.Signer.Seed, f.Secret, sheet.Secret.Reveal()} {
+	for _, key := range [][]byte{e.Content, e.Metadata, e.Record, e.Signer.Seed, f.Secret, sheet.Secret.Reveal(), w.Sign.Seed(), w.Frame.Reveal()} {
 		secrets = append(secrets, string(key), base64.StdEncoding.EncodeToString(key), fmt.Sprint(key), fmt.Sprintf("%#v", key), fmt.Sprintf("%x", key), fmt.Sprintf("%x", key[:8]))
 	}
 	secrets = append(secrets, "correct horse")
-	for what, v := range map[string]any{"all keys": m, "an access": a, "an export": e, "a pointer to one": &e, "a grant": g, "a key file": f, "a sheet": sheet, "an opening": passphrase, "another": f.Opening()} {
+	for what, v := range map[string]any{"all keys": m, "an access": a, "an export": e, "a pointer to one": &e, "a grant": g, "a writer's": w, "a key file": f, "a sheet": sheet, "an opening": passphrase, "another": f.Opening()} {
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("it", "v", v)
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("it", "v", v)
