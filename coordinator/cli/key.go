@@ -88,7 +88,7 @@ func (a *app) openKeys(ctx context.Context, o keyOptions) (*repo.Keychain, confi
 		}
 	}
 	chain, err := repo.OpenKeychain(ctx, st, k)
-	if ivd.KindOf(err) == ivd.Denied && (o.passphrase != "" || c.PassphraseFile == "") {
+	if errors.Is(err, keys.ErrNoSlot) && (o.passphrase != "" || c.PassphraseFile == "") {
 		err = &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "give what opens one of the slots that `ivd repo key list` shows"}
 	}
 	if err == nil { // a change of an earlier ring would undo what came after it

@@ -55,7 +55,7 @@ func asking(ctx context.Context, st store.Store, k repo.Keys, ask Ask) (r *repo.
 		return nil, err
 	}
 	r, err = repo.OpenWith(ctx, st, k)
-	if ivd.KindOf(err) == ivd.Denied {
+	if errors.Is(err, keys.ErrNoSlot) {
 		err = &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "run the command again, with what opens one of the slots that `ivd repo key list` shows"}
 	}
 	return r, err

@@ -66,6 +66,21 @@ func (p *place) exported(r *repotest.Repository, name string) string {
 	return p.write("export", string(b))
 }
 
+// removed removes a signer.
+func (p *place) removed(name string) {
+	p.Helper()
+	m, err := p.repo.Master(p.Context(), repotest.Passphrase)
+	p.must(err)
+	for _, s := range m.PublicRing().Signers {
+		if s.Name == name {
+			p.must(m.RemoveSigner(s.ID, time.Now()))
+		}
+	}
+	ring, err := m.Ring()
+	p.must(err)
+	p.must(p.repo.Store.Put(p.Context(), "keys/ring", ring))
+}
+
 // open opens the repository, and returns what was logged.
 func (p *place) open(c config.Repository, o keyring.Options) (*repo.Repository, error) {
 	p.Helper()
@@ -145,6 +160,22 @@ func TestRefusals(t *testing.T) {
 	p.refused("no export", config.Repository{BackupKeyFile: "/nowhere"}, ivd.Invalid, "/nowhere")
 	p.refused("a passphrase as an export", config.Repository{BackupKeyFile: p.passphrase}, ivd.Invalid, "it is no export of a repository's keys")
 	p.refused("an export of a later release", config.Repository{BackupKeyFile: p.write("later", `{"ivd_backup_key": 2}`)}, ivd.Invalid, "version 2")
+	m, err := p.repo.Master(t.Context(), repotest.Passphrase)
+	p.must(err)
+	text, err := m.File(p.repo.Domain(), "a file", time.Now()).Encode()
+	p.must(err)
+	file := p.write("file", string(text))
+	p.refused("a key file as an export", config.Repository{BackupKeyFile: file}, ivd.Invalid, "it is no export of a repository's keys")
+	p.refused("a key file of which nothing opens", config.Repository{PassphraseFile: file}, ivd.Denied, "no slot below keys/ opens with this key")
+	other := repotest.Sealed(t)
+	if m, err = other.Master(t.Context(), repotest.Passphrase); err == nil {
+		text, err = m.File(other.Domain(), "a file", time.Now()).Encode()
+	}
+	p.must(err)
+	p.refused("a key file of another repository", config.Repository{PassphraseFile: p.write("other", string(text))}, ivd.Denied, "the key is of repository "+other.ID()+", and here is repository "+p.repo.ID())
+	p.refused("an export that was made of another repository", config.Repository{BackupKeyFile: p.exported(other, "x")}, ivd.Denied, "the keys are of domain")
+	p.removed("coordinator-2")
+	p.refused("an export whose signer was removed", config.Repository{BackupKeyFile: p.export}, ivd.Denied, "(coordinator-2) was removed from keys/ring")
 	p.refused("another root", config.Repository{PassphraseFile: p.passphrase, Root: "00112233445566778899aabbccddeeff"}, ivd.Corrupt, "repository.root is 0011")
 	if _, err := p.open(config.Repository{BackupKeyFile: p.export}, keyring.Options{Adopting: true}); ivd.KindOf(err) != ivd.Denied || !strings.Contains(ivd.RemedyOf(err), "repository.passphrase_file") {
 		t.Errorf("adopting with an export: %v", err)

@@ -64,7 +64,7 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 			continue // not for this process
 		}
 		if len(k.key) != 32 || format.KeyOf(k.key) != k.id {
-			return nil, ivd.Errorf(ivd.Corrupt, "the %s is not the one of %s", k.what, ring.Object)
+			return nil, &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("the %s is not the one of %s", k.what, ring.Object), Remedy: exportAgain}
 		}
 		a.seals[k.seals] = sealing{k.id, ivd.Key(k.key)}
 	}
@@ -88,16 +88,19 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 	return a, nil
 }
 
+// exportAgain is what can be done where an export is out of date.
+const exportAgain = "have the keys exported again by who has the passphrase, with `ivd repo key export --backup --name NAME --output FILE`, and name that file as repository.backup_key_file"
+
 // ErrRemoved is in the chain of the error of who holds a signing key that was removed.
 var ErrRemoved = errors.New("it signs nothing new")
 
 func (a *Access) addSigner(s secretSigner) error {
 	i := slices.IndexFunc(a.ring.Signers, func(r format.Signer) bool { return r.ID == s.ID })
 	if i < 0 {
-		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("%s no longer has the signing key %s", a.ring.Object, s.ID), Remedy: "have the keys exported again by who has the passphrase, with `ivd repo key export`"}
+		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("%s no longer has the signing key %s", a.ring.Object, s.ID), Remedy: exportAgain}
 	}
 	if r := a.ring.Signers[i]; !r.Removed.IsZero() {
-		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("the signing key %s (%s) was removed from %s on %s: %w", s.ID, r.Name, a.ring.Object, r.Removed.UTC().Format(time.RFC3339), ErrRemoved), Remedy: "have the keys exported again by who has the passphrase, with `ivd repo key export`"}
+		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("the signing key %s (%s) was removed from %s on %s: %w", s.ID, r.Name, a.ring.Object, r.Removed.UTC().Format(time.RFC3339), ErrRemoved), Remedy: exportAgain}
 	}
 	if len(s.Seed) != ed25519.SeedSize {
 		return ivd.Errorf(ivd.Corrupt, "signing key %s of %d bytes", s.ID, len(s.Seed))

@@ -65,6 +65,9 @@ func DecodeExport(b []byte) (Export, error) {
 	if err := format.DecodeJSON(b, &e); err != nil {
 		return Export{}, fmt.Errorf("it is no export of a repository's keys: %w", err)
 	}
+	if e.Version == 0 {
+		return Export{}, ivd.Errorf(ivd.Invalid, "it is no export of a repository's keys")
+	}
 	if e.Version != 1 || e.Cipher != Cipher || e.Hash != Hash {
 		return Export{}, &ivd.Error{Kind: ivd.Unsupported, Err: fmt.Errorf("version %d with cipher %q and hash %q", e.Version, e.Cipher, e.Hash), Remedy: "use a release of ivd that knows this format"}
 	}

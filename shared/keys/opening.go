@@ -2,6 +2,7 @@ package keys
 
 import (
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -68,7 +69,7 @@ func parseRecovery(text string) (Recovery, error) {
 	}
 	r := Recovery{Repository: strings.ToLower(parts[2])}
 	if err := r.Root.UnmarshalText([]byte(strings.ToLower(parts[3]))); err != nil || r.Root.IsZero() {
-		return Recovery{}, ivd.Errorf(ivd.Invalid, "the code of a recovery sheet: %q is no root key's id", parts[3])
+		return Recovery{}, ivd.Errorf(ivd.Invalid, "the code of a recovery sheet: its fourth part is no root key's id") // it may be the secret
 	}
 	var err error
 	if r.Secret, _, err = format.ParseRecovery(parts[4]); err != nil {
@@ -96,13 +97,17 @@ func (o Opening) Kind() format.SlotKind { return o.kind }
 // Fits refuses a repository that the opening was not made for, with kind Denied.
 func (o Opening) Fits(repository string, domain ivd.DomainID, root ivd.KeyID) error {
 	p := o.pins
+	refused := func(what string, of, here any, remedy string) error {
+		return &ivd.Error{Kind: ivd.Denied, Err: fmt.Errorf("the key is of %s %s, and here is %s %s", what, of, what, here), Remedy: remedy}
+	}
+	const changed = "take a key file or a recovery sheet that was made of this one; where there is none, find out who changed repo.json"
 	switch {
 	case p.repository != "" && p.repository != repository:
-		return ivd.Errorf(ivd.Denied, "the key is of repository %s, and here is repository %s", p.repository, repository)
+		return refused("repository", p.repository, repository, "correct repository.url, or take what opens this one: `ivd repo key list` shows it; where neither is wrong, find out who changed repo.json")
 	case !p.domain.IsZero() && p.domain != domain:
-		return ivd.Errorf(ivd.Denied, "the key is of domain %s, and here is domain %s", p.domain, domain)
+		return refused("domain", p.domain, domain, changed)
 	case !p.root.IsZero() && p.root != root:
-		return ivd.Errorf(ivd.Denied, "the key is of root key %s, and here is root key %s", p.root, root)
+		return refused("root key", p.root, root, changed)
 	}
 	return nil
 }
@@ -130,13 +135,16 @@ func (o Opening) Same(as Opening) bool {
 	return o.kind == as.kind && subtle.ConstantTimeCompare([]byte(o.secret.Reveal()), []byte(as.secret.Reveal())) == 1
 }
 
+// ErrNoSlot is in the chain of the error of a secret that opens no slot of a repository.
+var ErrNoSlot = errors.New("no slot below keys/ opens with this")
+
 // Refused is why no slot was opened.
 func (o Opening) Refused() error {
 	what := "passphrase"
 	if o.kind == format.KeyFileSlot {
 		what = "key"
 	}
-	return fmt.Errorf("no slot below keys/ opens with this %s%s", what, o.hint)
+	return fmt.Errorf("%w %s%s", ErrNoSlot, what, o.hint)
 }
 
 func (o Opening) String() string { return o.secret.String() }

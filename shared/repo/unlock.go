@@ -149,7 +149,7 @@ func (r *Repository) pinned(repository string, domain ivd.DomainID, root []byte,
 	if repository != r.info.ID || domain != r.info.Domain || format.KeyOf(root) != r.info.Root {
 		return nil, &ivd.Error{
 			Kind: ivd.Denied, Err: fmt.Errorf("the keys are of domain %s of repository %s, and here is domain %s of repository %s", domain, repository, r.info.Domain, r.info.ID),
-			Remedy: "correct repository.url or repository.backup_key_file; where neither is wrong, find out who changed " + string(repoName),
+			Remedy: "correct repository.url or repository.backup_key_file, or have keys exported of this one with `ivd repo key export --backup`; where neither is wrong, find out who changed " + string(repoName),
 		}
 	}
 	return func(object []byte) (*keys.Access, error) {
@@ -176,7 +176,7 @@ func (r *Repository) openSlot(ctx context.Context, secret ivd.Secret) (openedSlo
 		return openedSlot{}, err
 	}
 	if err := opening.Fits(r.info.ID, r.info.Domain, r.info.Root); err != nil {
-		return openedSlot{}, &ivd.Error{Kind: ivd.Denied, Err: err, Remedy: "correct repository.url or repository.passphrase_file; where neither is wrong, find out who changed " + string(repoName)}
+		return openedSlot{}, err
 	}
 	slots, err := r.slotNames(ctx)
 	if err != nil {
