@@ -64,7 +64,7 @@ func newAccess(ring format.Ring, h holdings) (*Access, error) {
 			continue // not for this process
 		}
 		if len(k.key) != 32 || format.KeyOf(k.key) != k.id {
-			return nil, &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("the %s is not the one of %s", k.what, ring.Object), Remedy: exportAgain}
+			return nil, ivd.Errorf(ivd.Corrupt, "the %s is not the one of %s", k.what, ring.Object)
 		}
 		a.seals[k.seals] = sealing{k.id, ivd.Key(k.key)}
 	}

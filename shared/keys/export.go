@@ -84,5 +84,9 @@ func (e Export) Access(ring format.Ring) (*Access, error) {
 		return nil, ivd.Errorf(ivd.Corrupt, "%s is that of repository %s, and the keys are of %s", ring.Object, ring.Repository, e.Repository)
 	}
 	d := secretDomain{Domain: e.Domain, Content: e.Content, Metadata: e.Metadata, Record: e.Record}
-	return newAccess(ring, holdings{d, []secretSigner{e.Signer}})
+	a, err := newAccess(ring, holdings{d, []secretSigner{e.Signer}})
+	if ivd.KindOf(err) == ivd.Corrupt { // another one's, or of before
+		err = &ivd.Error{Kind: ivd.Corrupt, Err: err, Remedy: exportAgain}
+	}
+	return a, err
 }

@@ -177,9 +177,9 @@ func (b *bucket) Delete(ctx context.Context, name store.Name) error {
 		return err
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	delete(b.objects, name)
-	return nil
+	b.mu.Unlock()
+	return b.end("delete", string(name))
 }
 
 func (b *bucket) Revoke(ctx context.Context, lease ivd.LeaseID) error {

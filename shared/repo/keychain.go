@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"strconv"
 	"strings"
@@ -74,7 +73,7 @@ func (c *Keychain) List(ctx context.Context) (KeyList, error) {
 	var l KeyList
 	o, err := c.r.get(ctx, ringName, maxRing)
 	if err == nil {
-		l.Ring, err = c.readRing(o.Body)
+		l.Ring, err = c.r.readRing(o.Body)
 	}
 	switch ivd.KindOf(err) {
 	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
@@ -104,19 +103,6 @@ func (c *Keychain) List(ctx context.Context) (KeyList, error) {
 		l.Slots = append(l.Slots, s)
 	}
 	return l, nil
-}
-
-// readRing reads the ring, which must be signed by the root that repo.json names.
-func (c *Keychain) readRing(object []byte) (format.Ring, error) {
-	at := c.r.at(ringName)
-	ring, err := format.ReadRing(object, at)
-	if err == nil && format.KeyOf(ring.Root) != c.r.info.Root {
-		err = ivd.Errorf(ivd.Corrupt, "%s is of root key %s, and %s names %s", ringName, format.KeyOf(ring.Root), repoName, c.r.info.Root)
-	}
-	if err != nil {
-		return format.Ring{}, fmt.Errorf("%s: %w", ringName, err)
-	}
-	return keys.ReadRing(object, at, ed25519.PublicKey(ring.Root))
 }
 
 // readSlot reads a slot, which must be signed by the ring's root.
@@ -163,5 +149,11 @@ func (c *Keychain) master(ctx context.Context) (*keys.Master, store.Object, erro
 		return nil, o, err
 	}
 	m, err := c.r.master(c.opened.content, o.Body)
-	return m, o, err
+	if err != nil {
+		return nil, o, err
+	}
+	if now, seen := m.PublicRing().Generation, c.r.RingGeneration(); now < seen { // it was read a moment ago
+		return nil, o, c.r.olderRing(now, seen)
+	}
+	return m, o, nil
 }

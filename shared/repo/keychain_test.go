@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -262,6 +263,132 @@ func TestSlotsOfAnIntruder(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 		refused(t, what, opens(b, first), ivd.Corrupt)
+	}
+}
+
+// Nobody who can write to the store keeps others from opening theirs: not by a slot that is
+// too large, damaged or forged, not by one that asks for all memory, and not by one that
+// cannot be read at the moment.
+func TestSlotsThatLockNobodyOut(t *testing.T) {
+	b := madeSealed(t)
+	good := b.body(t, "keys/slot-1")
+	_ = b.Delete(t.Context(), "keys/slot-1")
+	b.put("keys/slot-9", good)
+	refused(t, "a slot under another name", opens(b, first), ivd.Corrupt)
+	_ = b.Delete(t.Context(), "keys/slot-9")
+	b.put("keys/slot-1", good)
+	if _, err := keychain(t, b, first).AddSlot(t.Context(), "anna", keys.Passphrase("a second one"), quick); err != nil {
+		t.Fatal(err)
+	}
+	mine := b.body(t, "keys/slot-2")
+	b.put("keys/slot-9", mine)
+	forged := slices.Clone(good)
+	forged[len(forged)-1] ^= 1
+	greedy := bytes.Replace(good, []byte(`"memory":8192`), []byte(`"memory":9999999`), 1)
+	if bytes.Equal(greedy, good) {
+		t.Fatal("it asks for no memory")
+	}
+	stranger := madeSealed(t).body(t, "keys/slot-1")
+	for what, body := range map[string][]byte{
+		"too large": make([]byte, 1<<20), "empty": nil, "cut off": good[:100], "forged": forged, "greedy": greedy, "another repository's": stranger,
+	} {
+		b.put("keys/slot-1", body)
+		if err := opens(b, "a second one"); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		err := opens(b, "guess")
+		wantKind(t, err, ivd.Corrupt, "no slot below keys/ opens with this passphrase, and one cannot be read: ", "keys/slot-")
+	}
+	b.put("keys/slot-1", good)
+	b.fail("get", "keys/slot-1")
+	if err := opens(b, "a second one"); err != nil {
+		t.Error(err)
+	}
+	refused(t, "a slot that may be the one", opens(b, first), ivd.Transient)
+	b.heal()
+	ring := b.body(t, "keys/ring")
+	b.put("keys/ring", ring[:len(ring)-1])
+	refused(t, "no ring", opens(b, first), ivd.Corrupt)
+}
+
+// A slot is added once, however many answers are lost.
+func TestOneSlotIsAdded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := madeSealed(t)
+		c := keychain(t, b, first)
+		lost, away := 0, 0
+		b.after = func(op, name string) error {
+			if op == "send" && name == "keys/slot-2" && lost < 2 {
+				lost++
+				return errOutage
+			}
+			return nil
+		}
+		b.fault = func(op, name string) error {
+			if op == "get" && name == "keys/slot-2" && away < 2 {
+				away++
+				return errOutage
+			}
+			return nil
+		}
+		s, err := c.AddSlot(t.Context(), "anna", keys.Passphrase("a second one"), quick)
+		if err != nil || s.Number != 2 || away != 2 {
+			t.Errorf("%+v, %v, asked %d times in vain", s, err, away)
+		}
+		if got := numbers(keyList(t, c)); !slices.Equal(got, []int{1, 2}) {
+			t.Errorf("slots %v", got)
+		}
+		if err := opens(b, "a second one"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Of two that remove each other's slot one puts its own back, though deletions are not
+// answered and nothing can be asked for a while; what is not known is not told as done.
+func TestRemovalThatIsNotAnswered(t *testing.T) {
+	for what, c := range map[string]struct {
+		lost, away int // deletions and questions that are not answered
+		kind       ivd.Kind
+	}{
+		"a deletion":                   {lost: 1, kind: ivd.Conflict},
+		"all deletions":                {lost: 100, kind: ivd.Conflict},
+		"a question":                   {away: 1, kind: ivd.Conflict},
+		"a deletion and some question": {lost: 1, away: 3, kind: ivd.Conflict},
+		"all questions":                {away: 100, kind: ivd.Transient},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, mine := manyKeys(t)
+				other := keychain(t, b, "removed")
+				began := false
+				lost, away := 0, 0
+				b.fault = func(op, name string) error {
+					switch {
+					case op == "delete" && name == "keys/slot-2" && !began:
+						began = true
+						return other.RemoveSlot(context.Background(), 1)
+					case op == "stat" && name == "keys/slot-1" && away < c.away:
+						away++
+						return errOutage
+					}
+					return nil
+				}
+				b.after = func(op, name string) error {
+					if op == "delete" && name == "keys/slot-2" && lost < c.lost {
+						lost++
+						return errOutage
+					}
+					return nil
+				}
+				err := mine.RemoveSlot(t.Context(), 2)
+				b.heal()
+				wantKind(t, err, c.kind)
+				if opened := opens(b, first) == nil; opened != (c.kind == ivd.Conflict) {
+					t.Errorf("the slot is there: %t, and it was told: %v", opened, err)
+				}
+			})
+		})
 	}
 }
 

@@ -46,15 +46,20 @@ func (r *Repository) renew(ctx context.Context) error {
 	}
 	switch now := r.RingGeneration(); {
 	case a.Generation() < before, a.Generation() == now:
-		return &ivd.Error{
-			Kind: ivd.Permanent, Op: fmt.Sprintf("%s of %s", ringName, r.st), Err: fmt.Errorf("%w: generation %d, where another ring of generation %d was seen before", ErrEarlier, a.Generation(), now),
-			Remedy: EarlierRemedy,
-		}
+		return r.olderRing(a.Generation(), now)
 	case a.Generation() > now: // else a newer one was read meanwhile
 		s.access.Store(a)
 		s.ring.sum = sum
 	}
 	return nil
+}
+
+// olderRing is why a ring is not taken.
+func (r *Repository) olderRing(generation, seen uint64) error {
+	return &ivd.Error{
+		Kind: ivd.Permanent, Op: fmt.Sprintf("%s of %s", ringName, r.st), Err: fmt.Errorf("%w: generation %d, where another ring of generation %d was seen before", ErrEarlier, generation, seen),
+		Remedy: EarlierRemedy,
+	}
 }
 
 // RingGeneration is that of the ring as it was read last; 0 in a plain repository.

@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,6 +146,25 @@ func TestRemovedSignerStops(t *testing.T) {
 	}
 }
 
+// What a removed signer's key signs is taken as before: its holder stops, and who has copied
+// the key does not. Nothing tells what was signed before from what was signed after.
+func TestCopiedKeyOfARemovedSigner(t *testing.T) {
+	r, _ := sealedDisk(t)
+	thief, e := exported(t, r) // keeps the ring of before
+	storeRing(t, r, func(m *keys.Master) error { return m.RemoveSigner(e.Signer.ID, time.Now()) })
+	if _, err := r.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run := format.Run{ID: ivd.NewRunID(time.Now()), Kind: "backup", State: "done", Coordinator: "two", Sequence: 1}
+	if err := thief.PutRun(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.ReadStoredRun(t.Context(), run.ID)
+	if err != nil || s.Signer != e.Signer.ID {
+		t.Errorf("signed by %s, %v", s.Signer, err)
+	}
+}
+
 // Who has seen a ring takes no older one, nor another one of the same generation.
 func TestRingIsNotRolledBack(t *testing.T) {
 	r, _ := sealedDisk(t)
@@ -181,4 +201,29 @@ func TestRingIsNotRolledBack(t *testing.T) {
 	}
 	put(now)
 	r.Lease(repo.WriteLease)
+}
+
+// A change of keys is not made of a ring that is older than the one that was read a moment
+// before.
+func TestRingIsNotChangedBackwards(t *testing.T) {
+	b := madeSealed(t)
+	old := b.body(t, "keys/ring")
+	if _, _, err := keychain(t, b, first).Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := keychain(t, b, first)
+	read := 0
+	b.fault = func(op, name string) error {
+		if op == "get" && name == "keys/ring" {
+			if read++; read == 2 {
+				b.put("keys/ring", old)
+			}
+		}
+		return nil
+	}
+	_, _, err := c.Rotate(t.Context())
+	wantKind(t, err, ivd.Permanent, "generation 1, where another ring of generation 2 was seen before")
+	if !bytes.Equal(b.body(t, "keys/ring"), old) {
+		t.Error("the older ring was changed")
+	}
 }

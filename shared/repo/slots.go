@@ -14,6 +14,7 @@ import (
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/keys"
+	"ivdmover/shared/store"
 )
 
 // KeyFile makes a key file for a slot of that name, which AddSlot adds.
@@ -49,7 +50,7 @@ func (c *Keychain) AddSlot(ctx context.Context, name string, o keys.Opening, arg
 	for _, other := range l.Slots {
 		number = max(number, other.Number+1)
 	}
-	var body []byte // what is stored, or may be, under the number
+	var body []byte // of that number: the same however often it is stored, as an answer may be lost
 	err = replaceAgain.Do(ctx, func(ctx context.Context) (err error) {
 		if body == nil {
 			s.Head = c.r.head(slotName(number))
@@ -77,13 +78,20 @@ func (c *Keychain) createSlot(ctx context.Context, number int, body []byte) erro
 		return nil
 	}
 	// Whatever the answer was, what is stored now decides.
-	if o, readErr := c.r.get(ctx, slotName(number), maxSlot); readErr == nil {
-		if bytes.Equal(o.Body, body) {
-			return nil
-		}
+	o, readErr := c.r.get(ctx, slotName(number), maxSlot)
+	switch ivd.KindOf(readErr) {
+	case ivd.NotFound:
+		return err
+	case ivd.Corrupt: // it is larger than any slot
 		return &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("%s is taken", slotName(number))}
 	}
-	return err
+	switch {
+	case readErr != nil: // it may be taken by this one
+		return readErr
+	case bytes.Equal(o.Body, body):
+		return nil
+	}
+	return &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("%s is taken", slotName(number))}
 }
 
 // proveSlot opens a slot as it is stored.
@@ -154,27 +162,37 @@ func (c *Keychain) RemoveSlot(ctx context.Context, number int) error {
 		return c.putBack(ctx)
 	}
 	name := l.Slots[i].Object
-	if err := c.r.st.Delete(ctx, name); err != nil {
-		if _, statErr := c.r.st.Stat(ctx, name); ivd.KindOf(statErr) != ivd.NotFound {
-			return fmt.Errorf("remove slot %d: %w", number, err)
+	deleted := replaceAgain.Do(ctx, func(ctx context.Context) error { return c.r.st.Delete(ctx, name) })
+	// Two that remove each other's slot must not both succeed, whatever is known of this
+	// deletion: its answer may be lost.
+	switch stands, err := c.stands(ctx, c.opened.name); {
+	case err != nil:
+		return &ivd.Error{
+			Err:    fmt.Errorf("slot %d may be removed, and whether slot %d, which was just opened, is still there could not be asked: %w", number, slotNumber(c.opened.name), err),
+			Remedy: "see with `ivd repo key list` which slots there are, and do it again",
 		}
+	case !stands:
+		return c.putBack(ctx)
+	case deleted == nil:
+		return nil
 	}
-	// Two that remove each other's slot must not both succeed.
-	var gone bool
+	if stands, err := c.stands(ctx, name); stands || err != nil { // where it is not known, it is told to have failed
+		return fmt.Errorf("remove slot %d: %w", number, deleted)
+	}
+	return nil
+}
+
+// stands reports whether an object is there. An error is no answer.
+func (c *Keychain) stands(ctx context.Context, name store.Name) (stands bool, err error) {
 	err = replaceAgain.Do(ctx, func(ctx context.Context) error {
-		_, err := c.r.st.Stat(ctx, c.opened.name)
-		if gone = ivd.KindOf(err) == ivd.NotFound; gone {
+		_, err := c.r.st.Stat(ctx, name)
+		stands = err == nil
+		if ivd.KindOf(err) == ivd.NotFound {
 			return nil
 		}
 		return err
 	})
-	switch {
-	case err != nil:
-		return &ivd.Error{Err: fmt.Errorf("slot %d was removed, and whether slot %d is still there, which was just opened, is not known: %w", number, slotNumber(c.opened.name), err), Remedy: "see with `ivd repo key list` that a slot is left which somebody can open"}
-	case gone:
-		return c.putBack(ctx)
-	}
-	return nil
+	return stands, err
 }
 
 // putBack stores the slot again that has opened this keychain, and that is gone.

@@ -186,54 +186,82 @@ func (r *Repository) openSlot(ctx context.Context, secret ivd.Secret) (openedSlo
 	if err != nil {
 		return openedSlot{}, err
 	}
-	var damaged error
+	var tried tried
 	for _, name := range slots {
 		s, err := r.openOne(ctx, opening, name, root)
-		switch ivd.KindOf(err) {
-		case ivd.NotFound, ivd.Denied: // it was removed meanwhile, or is another's
-		case ivd.Corrupt, ivd.Unsupported:
-			damaged = err // another one may open
-		default:
-			return s, err
+		if err == nil {
+			return s, nil
 		}
+		tried.add(err) // another one may open
 	}
-	if damaged != nil {
-		return openedSlot{}, damaged
-	}
-	return openedSlot{}, &ivd.Error{Kind: ivd.Denied, Err: opening.Refused(), Remedy: "correct repository.passphrase_file"}
+	return openedSlot{}, tried.refused(opening)
 }
 
-// openOne opens one slot. What the root has not signed, where its key is known, is not
-// tried: a forged slot costs nobody the time and the memory that it says. Kind Denied: it
-// is another's. Kind NotFound, Corrupt, Unsupported: there is none to open.
+// tried is why slots were not opened. None keeps the others from being tried.
+type tried struct {
+	unread error // of the last one that cannot be read
+	away   error // of the last one that could not be asked for: it might be the one
+}
+
+func (t *tried) add(err error) {
+	switch ivd.KindOf(err) {
+	case ivd.NotFound, ivd.Denied: // it was removed meanwhile, or is another's
+	case ivd.Corrupt, ivd.Unsupported:
+		t.unread = err
+	default:
+		t.away = err
+	}
+}
+
+// refused is the error of who has opened none.
+func (t tried) refused(by keys.Opening) error {
+	const remedy = "correct repository.passphrase_file or repository.url; `ivd repo key list` shows what opens this one"
+	switch {
+	case t.away != nil:
+		return t.away
+	case t.unread != nil:
+		return &ivd.Error{Kind: ivd.KindOf(t.unread), Err: fmt.Errorf("%w, and one cannot be read: %w", by.Refused(), t.unread), Remedy: remedy}
+	}
+	return &ivd.Error{Kind: ivd.Denied, Err: by.Refused(), Remedy: remedy}
+}
+
+// openOne opens one slot. What the root has not signed is not tried: a forged slot costs
+// nobody the time and the memory that it says. Kind Denied: it is another's. Kind NotFound,
+// Corrupt, Unsupported: there is none to open.
 func (r *Repository) openOne(ctx context.Context, by keys.Opening, name store.Name, root ed25519.PublicKey) (openedSlot, error) {
 	o, err := r.get(ctx, name, maxSlot)
-	if err == nil && root != nil {
-		_, err = format.Unprotect(o.Body, format.SlotMagic, format.RootOnly(root))
-	}
 	if err != nil {
 		return openedSlot{}, err
+	}
+	if _, err := format.Unprotect(o.Body, format.SlotMagic, format.RootOnly(root)); err != nil {
+		return openedSlot{}, fmt.Errorf("%s: %w", name, err)
 	}
 	c, err := by.Open(o.Body, r.at(name))
 	return openedSlot{name, o.Body, c}, err
 }
 
-// rootKey is the public key of the root that repo.json names, by the ring; nil where the
-// ring does not tell it.
+// rootKey is the public root key, by whose id repo.json names it. The ring has it, without
+// which nothing opens.
 func (r *Repository) rootKey(ctx context.Context) (ed25519.PublicKey, error) {
 	o, err := r.get(ctx, ringName, maxRing)
-	switch ivd.KindOf(err) {
-	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
-	ring, err := format.ReadRing(o.Body, r.at(ringName))
-	if err != nil || format.KeyOf(ring.Root) != r.info.Root {
-		return nil, nil //nolint:nilerr // the slot's content tells the root, and what is wrong
+	ring, err := r.readRing(o.Body)
+	return ed25519.PublicKey(ring.Root), err
+}
+
+// readRing reads the ring, which must be signed by the root that repo.json names.
+func (r *Repository) readRing(object []byte) (format.Ring, error) {
+	at := r.at(ringName)
+	ring, err := format.ReadRing(object, at)
+	if err == nil && format.KeyOf(ring.Root) != r.info.Root {
+		err = ivd.Errorf(ivd.Corrupt, "%s is of root key %s, and %s names %s", ringName, format.KeyOf(ring.Root), repoName, r.info.Root)
 	}
-	return ed25519.PublicKey(ring.Root), nil
+	if err != nil {
+		return format.Ring{}, fmt.Errorf("%s: %w", ringName, err)
+	}
+	return keys.ReadRing(object, at, ed25519.PublicKey(ring.Root))
 }
 
 // slotNames lists the slots in the order of their numbers.
