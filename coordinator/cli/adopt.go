@@ -41,6 +41,7 @@ type keptLease struct {
 
 func (a *app) repoAdopt() *cobra.Command {
 	var file string
+	var older bool
 	c := &cobra.Command{
 		Use:   "adopt",
 		Short: "Make a copied or restored repository one of its own",
@@ -52,11 +53,17 @@ that they build on, once. Restore points stay as they are. Run it with the confi
 of the coordinator that has found the repository changed: the new generations, of
 repo.json and of the keys, are above those that it has seen.
 
+Where the keys in the store (keys/ring) are older than those that this host has seen,
+nothing is done: what was sealed to a data key that was made since could not be read any
+more, and a signer that was removed since could sign again. Put that object's last version
+back. Where it is lost, --older-ring makes the older one count.
+
 Nothing may be at work on the repository meanwhile: end ivd serve, movers and
 collections. A store that cannot replace an object on the condition that it is
 unchanged is refused.`,
-		Example: `  ivd repo adopt --config /etc/ivd/copy.yaml`,
-		Args:    noArgs,
+		Example: `  ivd repo adopt --config /etc/ivd/copy.yaml
+  ivd repo adopt --config /etc/ivd/ivd.yaml --older-ring`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := a.openAs(cmd.Context(), file, open.Open, keyring.Options{Adopting: true})
 			if err != nil {
@@ -70,7 +77,7 @@ unchanged is refused.`,
 			if err != nil { // the lowest generation that may do is the next one
 				slog.Warn("reading what this host has seen of the repository failed", "err", err)
 			}
-			done, err := r.AdoptAbove(cmd.Context(), repo.Generations{Info: was.Generation, Ring: was.Ring})
+			done, err := r.AdoptAbove(cmd.Context(), repo.Generations{Info: was.Generation, Ring: was.Ring, OlderRing: older})
 			if err != nil {
 				return err
 			}
@@ -88,6 +95,7 @@ unchanged is refused.`,
 		},
 	}
 	withConfig(c, &file)
+	c.Flags().BoolVar(&older, "older-ring", false, "take keys that are older than those that this host has seen")
 	return a.withOutput(c)
 }
 

@@ -78,7 +78,7 @@ func TestRepoHead(t *testing.T) {
 }
 
 // Keys that are older than this host has seen them are not changed: what came after them
-// would be undone. Adopting them says what is lost.
+// would be undone. Nor are they adopted, unless that is said; then it is told what is lost.
 func TestKeysThatWereBroughtBack(t *testing.T) {
 	r, folder, config := madeEncrypted(t)
 	state := t.TempDir()
@@ -126,7 +126,10 @@ func TestKeysThatWereBroughtBack(t *testing.T) {
 	if left, err := os.ReadDir(state); err != nil || len(left) != 1 {
 		t.Errorf("%v, %v", left, err)
 	}
-	if code, errs := run("repo", "adopt"); code != 0 || !strings.Contains(errs, "keys/ring was of generation 1, and this host has seen generation 3;") || !strings.Contains(errs, "ivd repo key list") {
+	if code, errs := run("repo", "adopt"); code != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "keys/ring is of generation 1, and generation 3 was seen") || !strings.Contains(errs, "--older-ring") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if code, errs := run("repo", "adopt", "--older-ring"); code != 0 || !strings.Contains(errs, "keys/ring was of generation 1, and this host has seen generation 3;") || !strings.Contains(errs, "ivd repo key list") {
 		t.Errorf("%d %s", code, errs)
 	}
 	if code, errs := run("repo", "key", "rotate"); code != 0 {

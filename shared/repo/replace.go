@@ -159,7 +159,10 @@ type RingAdopted struct{ Seen, Found, Now uint64 }
 func (r RingAdopted) Lost() bool { return r.Found < r.Seen }
 
 // Generations are those of repo.json and of keys/ring that somebody has seen.
-type Generations struct{ Info, Ring uint64 }
+type Generations struct {
+	Info, Ring uint64
+	OlderRing  bool // a ring of a lower generation is taken, whatever is lost with the newer one
+}
 
 // Adopt makes a copy of a repository, or one whose store was brought back to an
 // earlier state, one of its own: it gets a new incarnation, in which nothing that was
@@ -171,8 +174,16 @@ func (r *Repository) Adopt(ctx context.Context) (Adoption, error) {
 }
 
 // AdoptAbove is Adopt where somebody has seen repo.json and the ring with those generations,
-// and takes none that are lower.
+// and takes none that are lower. Kind Unmet, and nothing was done: the ring is older than
+// that, and it was not said that it is taken.
 func (r *Repository) AdoptAbove(ctx context.Context, seen Generations) (Adoption, error) {
+	if now := r.RingGeneration(); r.info.sealed() && now < seen.Ring && !seen.OlderRing {
+		return Adoption{}, &ivd.Error{
+			Kind: ivd.Unmet, Op: fmt.Sprintf("adopt the repository at %s", r.st),
+			Err:    fmt.Errorf("%s is of generation %d, and generation %d was seen: what is sealed to a data key that was made since could not be read any more, and a signer that was removed since could sign again", ringName, now, seen.Ring),
+			Remedy: "put its last version back, from the bucket or a copy; where that is lost, `ivd repo adopt --older-ring` makes the older one count",
+		}
+	}
 	id := ivd.NewIncarnationID()
 	a := Adoption{Unsigned: r.unsigned}
 	info, err := r.replaceInfo(ctx, Collecting, seen.Info, func(i *Info) { a.Before, i.Incarnation = i.Incarnation, id })

@@ -295,10 +295,18 @@ func TestAdoptedRing(t *testing.T) {
 	seen := reopen(t, b, everybody["an export"])
 	before := seen.RingGeneration()
 	b.put("keys/ring", old)
+	info := infoBody(t, b)
 	_, err := seen.OpenLease(t.Context(), repo.LeaseSpec{})
 	refused(t, "who has seen the ring", err, ivd.Permanent)
 	for i, want := range []repo.RingAdopted{{Seen: before, Found: before - 2, Now: before + 1}, {Seen: before, Found: before + 1, Now: before + 1}} {
-		a, err := reopen(t, b, adopting).AdoptAbove(t.Context(), repo.Generations{Ring: before})
+		if i == 0 {
+			_, err := reopen(t, b, adopting).AdoptAbove(t.Context(), repo.Generations{Ring: before})
+			refused(t, "an older ring, of which nothing was said", err, ivd.Unmet)
+			if infoBody(t, b) != info || !bytes.Equal(b.body(t, "keys/ring"), old) {
+				t.Error("something was done")
+			}
+		}
+		a, err := reopen(t, b, adopting).AdoptAbove(t.Context(), repo.Generations{Ring: before, OlderRing: i == 0})
 		if err != nil || a.Ring != want || a.Ring.Lost() != (i == 0) {
 			t.Fatalf("%+v, %v, want %+v", a.Ring, err, want)
 		}
