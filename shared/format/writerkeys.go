@@ -2,7 +2,6 @@ package format
 
 import (
 	"crypto/ed25519"
-	"log/slog"
 
 	"ivdmover/shared/ivd"
 )
@@ -23,8 +22,8 @@ func (*WriterKeys) String() string { return "[secret]" }
 // GoString keeps them out of %#v.
 func (*WriterKeys) GoString() string { return "[secret]" }
 
-// LogValue keeps them out of slog's handlers.
-func (*WriterKeys) LogValue() slog.Value { return slog.StringValue("[secret]") }
+// MarshalText keeps them out of JSON.
+func (*WriterKeys) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 
 // PublicKey is what the writer's signatures are checked with.
 func (k *WriterKeys) PublicKey() Binary { return Binary(k.Sign.Public().(ed25519.PublicKey)) }
