@@ -209,6 +209,14 @@ func readWithKeys(t *testing.T, r reader) {
 	} {
 		r.fail(t, 1, []string{want}, append(call, "--repository", s.Dir, "points")...)
 	}
+
+	name := filepath.Join(s.Dir, "keys", "slot-2") // the key file's; damaged, it is in the other's way no more than before
+	b, err := os.ReadFile(name)
+	must(t, err)
+	b[len(b)-1] ^= 1
+	must(t, os.WriteFile(name, b, 0o600))
+	r.fail(t, 1, []string{"no slot of kind key_file opens", "keys/slot-2: the signature does not hold"}, "--repository", s.Dir, "--key-file", file(t, string(encoded)), "points")
+	r.succeed(t, append(sealed(t, s.Dir), "points")...)
 }
 
 // A flipped bit anywhere in what a reader needs is found, and never read as if it was right.

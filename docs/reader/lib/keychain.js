@@ -31,8 +31,8 @@ function findSlot(folder, config, secret) {
       faults.push(err)
     }
   }
-  if (faults.length > 0) throw faults[0]
-  throw refused(`no slot of kind ${secret.kind} opens with the secret that was given`)
+  const damaged = faults.length > 0 ? `; of the slots that cannot be read the first is ${faults[0].message}` : ''
+  throw refused(`no slot of kind ${secret.kind} opens with the secret that was given${damaged}`)
 }
 
 function trySlot(folder, config, name, secret) {

@@ -166,7 +166,8 @@ function parseTrailer(fields, size, begin, encrypted, range) {
   f.zero(2)
   const [entries, offset, length, signatureLength] = [f.u32(), f.u32(), f.u32(), f.u32()]
   f.magic('IVDPEND\0')
-  if (algorithm !== Number(encrypted)) throw corrupt(`it is ${encrypted ? 'not signed' : 'signed'}, unlike the repository`)
+  if (encrypted && algorithm === 0) throw corrupt('it is not signed, unlike the repository')
+  if (!encrypted && algorithm !== 0) throw unsupported('it is signed, in a plain repository')
   if (signatureLength !== 64) throw corrupt('the length of its signature is wrong')
   if (entries > maxFrames) throw unsupported(`it has ${entries} frames, more than the ${maxFrames} that this reader takes`)
   if (offset < begin || offset + length + signatureLength + trailerSize !== size) throw corrupt('its directory is not where its trailer says')

@@ -35,16 +35,17 @@ export function keyFile(bytes, config) {
 
 const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-// recoverySheet reads the four lines of a recovery sheet.
+// recoverySheet reads the four lines of a recovery sheet, also where they are typed on one.
 export function recoverySheet(text) {
-  const lines = text.toUpperCase().replaceAll('O', '0').replace(/[IL]/g, '1').split('\n').map((l) => l.replace(/[\s-]/g, '')).filter((l) => l !== '')
-  if (lines.length !== 4) throw refused('a recovery sheet has four lines of sixteen letters')
+  const letters = text.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1')
+  if (letters.length !== 64) throw refused('a recovery sheet has four lines of sixteen letters')
+  const lines = [0, 1, 2, 3].map((i) => letters.slice(16 * i, 16 * i + 16))
   return fixed(Buffer.concat(lines.map((line, i) => recoveryLine(line, i + 1))))
 }
 
 // recoveryLine decodes ten bytes: eight of the secret and a check value.
 function recoveryLine(line, number) {
-  if (line.length !== 16 || [...line].some((c) => !crockford.includes(c))) throw refused(`line ${number} of the recovery sheet does not have sixteen letters of its alphabet`)
+  if ([...line].some((c) => !crockford.includes(c))) throw refused(`line ${number} of the recovery sheet has a letter that is none of its alphabet`)
   const bits = [...line].reduce((n, c) => (n << 5n) | BigInt(crockford.indexOf(c)), 0n)
   const bytes = Buffer.from(bits.toString(16).padStart(20, '0'), 'hex')
   const secret = bytes.subarray(0, 8)
