@@ -25,7 +25,7 @@ func TestReader(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, reader){
 		"golden": readGolden, "golden encrypted": readGoldenSealed,
 		"fresh": readFresh, "fresh encrypted": readFreshSealed,
-		"keys": readWithKeys, "flips": findFlips, "damage": refuseDamage, "forgeries": findForgeries, "calls": refuseCalls,
+		"keys": readWithKeys, "flips": findFlips, "damage": refuseDamage, "forgeries": findForgeries, "lies": refuseLies, "calls": refuseCalls,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -285,6 +285,34 @@ func findForgeries(t *testing.T, r reader) {
 	must(t, os.Remove(forged))
 	stranger.Put(stranger.ID, fill)
 	r.fail(t, 1, []string{"missing", "writers/" + s.Domain().String(), stranger.ID.String()}, verify...)
+}
+
+// What has its right Sum and contradicts something else is refused all the same.
+func refuseLies(t *testing.T, r reader) {
+	s := repotest.New(t)
+	d := repotest.NewDisk(ivd.Geometry{Capacity: 8 * ivd.MinChunkSize, ChunkSize: ivd.MinChunkSize})
+	write(t, d, map[int64][]byte{2: text("a chunk "), 5: text("another ")})
+	honest := s.Save(d, repotest.Layout{ChunksPerPack: 1})
+	call := func(args ...string) []string { return append([]string{"--repository", s.Dir}, args...) }
+	restored := filepath.Join(t.TempDir(), "disk.raw")
+	refuse := func(point, want string) {
+		t.Helper()
+		r.fail(t, 1, []string{"corrupt", want}, call("restore", point, restored)...)
+		r.fail(t, 1, []string{"corrupt", point, want}, call("verify")...)
+	}
+
+	// A point under the name of another one.
+	b, err := os.ReadFile(filepath.Join(s.Dir, "points", string(honest.ID)))
+	must(t, err)
+	name := filepath.Join(s.Dir, "points", string(honest.ID)+"-copy")
+	must(t, os.WriteFile(name, b, 0o600))
+	refuse(string(honest.ID)+"-copy", "it says another object")
+	must(t, os.Remove(name))
+	r.succeed(t, call("verify")...)
+
+	// A page that does not say what its node needs: a collection could delete it.
+	lie := s.Save(d, repotest.Layout{Needs: func(_ ivd.SpanIndex, n *format.Node) []ivd.PackRef { return n.Packs[:1] }})
+	refuse(string(lie.ID), "it names a pack which its page does not say the span needs")
 }
 
 // A call that is wrong is refused in one line with the remedy.
