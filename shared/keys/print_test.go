@@ -3,6 +3,7 @@ package keys_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -24,7 +25,7 @@ func TestKeysAreNotPrinted(t *testing.T) {
 	w := must[*format.WriterKeys](t)(a.Writer(ivd.NewWriterID()))
 	var secrets []string
 	for _, key := range [][]byte{e.Content, e.Metadata, e.Record, e.Signer.Seed, f.Secret, sheet.Secret.Reveal(), w.Sign.Seed(), w.Frame.Reveal()} {
-		secrets = append(secrets, string(key), base64.StdEncoding.EncodeToString(key), fmt.Sprint(key), fmt.Sprintf("%#v", key), fmt.Sprintf("%x", key), fmt.Sprintf("%x", key[:8]))
+		secrets = append(secrets, string(key), base64.StdEncoding.EncodeToString(key), fmt.Sprintf("%v", key), fmt.Sprintf("%#v", key), hex.EncodeToString(key), hex.EncodeToString(key[:8]))
 	}
 	secrets = append(secrets, "correct horse")
 	for what, v := range map[string]any{"all keys": m, "an access": a, "an export": e, "a pointer to one": &e, "a grant": g, "a writer's": w, "a key file": f, "a sheet": sheet, "an opening": passphrase, "another": f.Opening()} {
