@@ -38,13 +38,16 @@ var (
 		"forget x@latest --yes", "forget --policy p --dry-run", "pin x@latest", "unpin x@latest", "hold x@latest --until 2030-01-31 --reason x", "release x@latest --reason x",
 	}
 	reading = []string{
-		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo head", "repo check-store", "movers add x",
+		"serve", "config check", "config check --movers 1", "repo init", "repo info", "repo adopt", "repo head", "repo cost", "repo check-store", "movers add x",
 		"collect", "collect --dry-run", "verify --keyless", "repo needs " + noPack,
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
 		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run", "repo quarantine --reason x " + noPoint,
 		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
 	}
 )
+
+// both reads a configuration first, and then asks: TestForecastOfAPolicy has its mistakes.
+const both = "repo cost"
 
 // mistake is a command line, in words, and how it ends.
 type mistake struct {
@@ -95,7 +98,7 @@ func TestSurveyHasEveryCommand(t *testing.T) {
 		eachCommand(cli.Root(cli.Extra{}), func(c *cobra.Command) {
 			path := strings.TrimPrefix(c.CommandPath(), "ivd ")
 			listed := slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line+" ", path+" ") })
-			if has := c.Flags().Lookup(flag) != nil; has && !listed {
+			if has := c.Flags().Lookup(flag) != nil; has && !listed && (path != both || flag != "server") {
 				t.Errorf("%s has --%s", c.CommandPath(), flag)
 			}
 		})

@@ -67,6 +67,8 @@ type Repository struct {
 
 	Lock Lock `yaml:"lock" doc:"Object lock of the bucket: what restore points need cannot be deleted, nor replaced for good, before a time, whoever's credentials are stolen. Coordinator and movers need the same."`
 
+	Prices Prices `yaml:"prices" doc:"What the service charges, for ivd repo cost."`
+
 	BackupKeyFile  string `yaml:"backup_key_file" doc:"A file with an export of an encrypted repository's keys: what a coordinator needs that backs up and does not restore. Only the coordinator reads it."`
 	PassphraseFile string `yaml:"passphrase_file" doc:"A file with an encrypted repository's passphrase and nothing else, or a key file, or the secret of a recovery sheet on one line: with it everything can be done, restores among it. Only the coordinator, and commands that read this file, read it. Beside backup_key_file, the repository must be that of the export, with whose key restore points are signed."`
 }
@@ -81,6 +83,17 @@ type Verify struct {
 
 // Zone is the time zone of the schedule.
 func (v Verify) Zone() (*time.Location, error) { return zone(v.Timezone) }
+
+// Prices are what the service that has the bucket charges.
+type Prices struct {
+	Currency string `yaml:"currency" doc:"In what." example:"EUR"`
+	Storage  Price  `yaml:"storage" doc:"A gigabyte (10^9 bytes) that is stored for a month."`
+	Put      Price  `yaml:"put" doc:"A thousand requests that store or lock an object."`
+	Get      Price  `yaml:"get" doc:"A thousand requests that read an object, or ask for it."`
+	List     Price  `yaml:"list" doc:"A thousand requests that list objects."`
+	Delete   Price  `yaml:"delete" doc:"A thousand requests that delete an object."`
+	Received Price  `yaml:"received" doc:"A gigabyte that comes from the bucket to movers and coordinator."`
+}
 
 // Lock says how objects of the bucket are locked.
 type Lock struct {

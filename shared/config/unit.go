@@ -169,6 +169,29 @@ func (p *Percent) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
+// Price is what something costs, in the currency beside it: a number, 0 or more.
+type Price float64
+
+// ParsePrice reads a number.
+func ParsePrice(s string) (Price, error) {
+	p, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if err != nil || !(p >= 0) || math.IsInf(p, 0) {
+		return 0, fmt.Errorf("price %q: want a number, 0 or more, such as 0.023", s)
+	}
+	return Price(p), nil
+}
+
+func (p Price) String() string { return strconv.FormatFloat(float64(p), 'f', -1, 64) }
+
+// MarshalText writes what ParsePrice reads.
+func (p Price) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads as ParsePrice does.
+func (p *Price) UnmarshalText(b []byte) (err error) {
+	*p, err = ParsePrice(string(b))
+	return err
+}
+
 // Thumbprint is the SHA-1 of a certificate as VDDK wants it: "AA:BB:…", twenty
 // pairs in upper case. Empty is none.
 type Thumbprint string
