@@ -222,10 +222,8 @@ var ErrEarlier = errors.New("the repository is not what was seen of it before: i
 // EarlierRemedy is what can be done about it.
 const EarlierRemedy = "find out who did it; restores go on meanwhile. Where the present state is to count, end ivd serve, run `ivd repo adopt`, and start it again"
 
-// saw takes note of what repo.json says.
-func (r *Repository) saw(info Info) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// same refuses what another repository's repo.json says.
+func (r *Repository) same(info Info) error {
 	if info.Cipher != r.info.Cipher || info.Hash != r.info.Hash || info.Root != r.info.Root {
 		return &ivd.Error{
 			Kind: ivd.Corrupt, Op: fmt.Sprintf("%s of %s", repoName, r.st), Err: fmt.Errorf("it says now that %s, and before that %s", info.rooted(), r.info.rooted()),
@@ -238,6 +236,16 @@ func (r *Repository) saw(info Info) error {
 			Remedy: "restart ivd if this is meant",
 		}
 	}
+	return nil
+}
+
+// saw takes note of what repo.json says.
+func (r *Repository) saw(info Info) error {
+	if err := r.same(info); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if seen := r.latest; info.Generation < seen.Generation || info.Generation == seen.Generation && info.Incarnation != seen.Incarnation {
 		return &ivd.Error{
 			Kind: ivd.Permanent, Op: fmt.Sprintf("%s of %s", repoName, r.st),

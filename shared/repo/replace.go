@@ -41,24 +41,29 @@ func (r *Repository) replaceInfo(ctx context.Context, use Use, above uint64, cha
 	return next, nil
 }
 
-// mostGenerations is more than the changes of any repository.
-const mostGenerations = 1 << 32
+const (
+	// mostGenerations is more than the changes of any repository.
+	mostGenerations = 1 << 32
+	// longestStep is more than what anybody has seen of a repository can be behind it.
+	longestStep = 1000
+)
 
 // counted is the generation that repo.json has as far as it counts: what the root has not
-// signed may say any. It is the highest that the root has signed, then.
-func (r *Repository) counted(ctx context.Context, info Info) (uint64, error) {
+// signed may say any. It is the highest that the root has signed, then; where that is lost,
+// too, its own, if it is not far above what was seen: whoever writes to the store must not
+// be able to use the generations up.
+func (r *Repository) counted(ctx context.Context, info Info, seen uint64) (uint64, error) {
 	if r.unsigned == nil {
-		if info.Generation > mostGenerations {
+		if !r.info.sealed() && info.Generation > mostGenerations { // nobody signs it
 			return 0, &ivd.Error{Kind: ivd.Corrupt, Err: fmt.Errorf("%s says generation %d, which no repository comes to", repoName, info.Generation), Remedy: "find out who changed it, and put an earlier one back"}
 		}
 		return info.Generation, nil
 	}
 	s, _, err := r.readSigned(ctx)
-	switch ivd.KindOf(err) {
-	case ivd.Corrupt: // that is lost, too
-		return min(info.Generation, mostGenerations), nil
-	}
-	if err != nil {
+	switch {
+	case ivd.KindOf(err) == ivd.Corrupt: // that is lost, too
+		return min(info.Generation, seen+longestStep), nil
+	case err != nil:
 		return 0, err
 	}
 	var highest uint64
@@ -70,7 +75,11 @@ func (r *Repository) counted(ctx context.Context, info Info) (uint64, error) {
 
 func (r *Repository) replaceOnce(ctx context.Context, use Use, above uint64, change func(*Info)) (Info, error) {
 	info, was, err := r.read(ctx)
-	if err == nil {
+	switch {
+	case err != nil:
+	case r.unsigned != nil: // its generation is anybody's, and tells nothing of those to come
+		err = r.same(info)
+	default:
 		err = r.saw(info)
 	}
 	if err == nil {
@@ -79,7 +88,7 @@ func (r *Repository) replaceOnce(ctx context.Context, use Use, above uint64, cha
 	if err != nil {
 		return Info{}, err
 	}
-	counted, err := r.counted(ctx, info)
+	counted, err := r.counted(ctx, info, above)
 	if err != nil {
 		return Info{}, err
 	}

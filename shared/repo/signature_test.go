@@ -257,9 +257,16 @@ func TestForgedGeneration(t *testing.T) {
 		if lost {
 			_ = b.Delete(t.Context(), signatureName)
 		}
+		second := reopen(t, b, adopting) // who has seen the forged one, too
 		a, err := reopen(t, b, adopting).Adopt(t.Context())
-		if err != nil || !lost && a.Info.Generation != 2 || a.Info.Generation > 1<<33 {
+		if err != nil || !lost && a.Info.Generation != 2 || a.Info.Generation > 1001 {
 			t.Fatalf("repo.sig lost: %v: %+v, %v", lost, a, err)
+		}
+		for what, r := range map[string]*repo.Repository{"who has opened it before": second, "who opens it": reopen(t, b, adopting)} {
+			before := a.Info.Generation
+			if a, err = r.Adopt(t.Context()); err != nil || a.Info.Generation != before+1 {
+				t.Fatalf("repo.sig lost: %v: once more, by %s: %+v, %v", lost, what, a, err)
+			}
 		}
 		for who, k := range everybody {
 			if i := reopen(t, b, k).Info(); i.Generation != a.Info.Generation {
