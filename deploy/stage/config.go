@@ -28,7 +28,7 @@ type Config struct {
 }
 
 func defaultConfig() Config {
-	return Config{Handles: 2, Memory: "128MiB", CBT: "enable", Transports: "nbdssl"}
+	return Config{Handles: 2, Memory: "128MiB", CBT: "enable", Transports: "nbdssl", Collect: `schedule: ""`}
 }
 
 var configFile = template.Must(template.New("ivd.yaml").Parse(`vcenters:
