@@ -91,7 +91,7 @@ func TestForecastOfAPolicy(t *testing.T) {
 		says string
 		args []string
 	}{
-		{1, "the configuration has: nightly", []string{"--policy", "nigthly"}},
+		{1, "the configuration has: nightly", []string{"--policy", "weekly"}},
 		{2, "--change is of a forecast: give --policy", []string{"--change", "3%"}},
 		{2, "want 0% to 100%", []string{"--policy", "nightly", "--used", "120%"}},
 		{2, "runs a day", []string{"--policy", "nightly", "--runs-per-day", "0"}},
