@@ -86,7 +86,15 @@ named below the list, and the exit code is 3.`,
 			if err != nil {
 				return err
 			}
-			shown, not := showKeys(chain, l)
+			own := chain.Info().Domain
+			if name := cfg.Repository.Domain; name != "" && l.NoRing == nil {
+				d, err := repo.DomainNamed(l.Ring, name)
+				if err != nil {
+					return err
+				}
+				own = d.Domain
+			}
+			shown, not := showKeys(chain, l, own)
 			return a.showList(shown, shown.write, not, "cannot be read")
 		},
 	}
@@ -94,7 +102,7 @@ named below the list, and the exit code is 3.`,
 	return a.withOutput(c)
 }
 
-func showKeys(chain *repo.Keychain, l repo.KeyList) (shownKeys, unlisted) {
+func showKeys(chain *repo.Keychain, l repo.KeyList, own ivd.DomainID) (shownKeys, unlisted) {
 	v := shownKeys{Repository: chain.Info().ID, Root: chain.Info().Root, Generation: l.Ring.Generation, Slots: []shownSlot{}, Signers: []shownSigner{}, DataKeys: []shownDataKey{}}
 	var not unlisted
 	for _, s := range l.Slots {
@@ -122,7 +130,7 @@ func showKeys(chain *repo.Keychain, l repo.KeyList) (shownKeys, unlisted) {
 		v.Signers = append(v.Signers, x)
 	}
 	for _, d := range l.Ring.Domains {
-		if d.Domain == chain.Info().Domain {
+		if d.Domain == own {
 			for _, k := range d.Data {
 				v.DataKeys = append(v.DataKeys, shownDataKey{k.ID, k.Created})
 			}

@@ -42,7 +42,7 @@ var (
 		"collect", "collect --dry-run", "verify --keyless", "repo needs " + noPack,
 		"repo retire --reason x " + noPack, "repo unretire --reason x " + noPack,
 		"repo retire --writer x --dry-run", "repo unretire --writer x --dry-run", "repo quarantine --reason x " + noPoint,
-		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
+		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet", "repo domain add x", "repo domain list",
 	}
 )
 
@@ -252,7 +252,7 @@ func TestMistakesAboutTheWorld(t *testing.T) {
 	m.add(1, "no writer has worked as mover", each([]string{"repo retire --writer nosuch --dry-run", "repo unretire --writer nosuch --dry-run"}, known)...)
 	m.add(1, "no such file or directory", each([]string{
 		"serve", "repo info", "repo adopt", "repo retire --reason x " + noPack, "repo unretire --reason x " + noPack, "repo retire --writer x --dry-run", "repo unretire --writer x --dry-run", "repo quarantine --reason x " + noPoint,
-		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet",
+		"repo key list", "repo key add --name x", "repo key remove x", "repo key rotate", "repo key export --backup --name x --output /nowhere/x", "repo key sheet", "repo domain add x", "repo domain list",
 	}, elsewhere)...)
 	// It is there, and is not what is needed.
 	m.add(1, "is what restore ", "backup --disk "+half+" "+server)

@@ -57,7 +57,7 @@ func (a *app) repo() *cobra.Command {
 		Example: `  ivd repo init --config /etc/ivd/ivd.yaml
   ivd repo info`,
 	}
-	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoHead(), a.repoAdopt(), a.repoCost(), a.repoNeeds(), a.repoRetire(), a.repoUnretire(), a.repoQuarantine())
+	c.AddCommand(a.repoInit(), a.repoInfo(), a.repoKey(), a.repoDomain(), a.repoHead(), a.repoAdopt(), a.repoCost(), a.repoNeeds(), a.repoRetire(), a.repoUnretire(), a.repoQuarantine())
 	c.AddCommand(a.repoCheckStore())
 	return c
 }

@@ -87,7 +87,7 @@ func All(ctx context.Context, r *repo.Repository, odd func(ivd.RunID, error)) (H
 	if err != nil {
 		return Heads{}, err
 	}
-	h := Heads{info.ID, info.Domain, info.Incarnation, info.Generation, r.RingGeneration(), []Head{}}
+	h := Heads{info.ID, r.Domain(), info.Incarnation, info.Generation, r.RingGeneration(), []Head{}}
 	var ids []ivd.RunID
 	for id, err := range r.Runs(ctx) {
 		if err != nil {

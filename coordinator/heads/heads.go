@@ -145,7 +145,7 @@ func (k *Keeper) check(ctx context.Context) error {
 		k.log.Warn("the repository was adopted: what was seen of it before counts no longer", "incarnation", info.Incarnation, "before", k.noted.Incarnation)
 		k.noted, k.seen = note{}, map[ivd.RunID]bool{}
 	}
-	next := Heads{info.ID, info.Domain, info.Incarnation, info.Generation, ring, slices.Clone(k.noted.Heads.Heads)}
+	next := Heads{info.ID, k.repo.Domain(), info.Incarnation, info.Generation, ring, slices.Clone(k.noted.Heads.Heads)}
 	if err := Compare(ctx, k.repo, next.Heads); err != nil {
 		return err
 	}
@@ -197,8 +197,8 @@ func Since(ctx context.Context, r *repo.Repository, was Heads) error {
 	switch {
 	case err != nil:
 		return err
-	case was.Repository != info.ID || was.Domain != info.Domain:
-		return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("that was seen of domain %s of repository %s, and here is domain %s of repository %s", was.Domain, was.Repository, info.Domain, info.ID), Remedy: "compare with what was printed of this one"}
+	case was.Repository != info.ID || was.Domain != r.Domain():
+		return &ivd.Error{Kind: ivd.Invalid, Err: fmt.Errorf("that was seen of domain %s of repository %s, and here is domain %s of repository %s", was.Domain, was.Repository, r.Domain(), info.ID), Remedy: "compare with what was printed of this one"}
 	}
 	if adopted, err := was.adopted(info, r.RingGeneration()); adopted || err != nil {
 		return err

@@ -63,7 +63,7 @@ func asking(ctx context.Context, st store.Store, k repo.Keys, ask Ask) (r *repo.
 
 // Read reads the keys that a configuration names.
 func Read(c config.Repository, log *slog.Logger) (k repo.Keys, err error) {
-	k.Root = c.Root.ID()
+	k.Root, k.Domain = c.Root.ID(), c.Domain
 	if c.PassphraseFile != "" {
 		if k.Passphrase, err = config.ReadSecret(c.PassphraseFile, log); err != nil {
 			return k, err

@@ -49,7 +49,7 @@ func DescribeRepository(r *repo.Repository) api.Repository {
 	i := r.Info()
 	return api.Repository{
 		ID: i.ID, URL: r.Store().String(), FormatVersion: i.Version, ChunkSize: i.ChunkSize, PackSize: i.PackSize, Hash: i.Hash, Cipher: i.Cipher,
-		Root: i.Root, Domain: i.Domain, Generation: i.Generation, Incarnation: i.Incarnation,
+		Root: i.Root, Domain: r.Domain(), Generation: i.Generation, Incarnation: i.Incarnation,
 		Features: api.Features{Read: some(i.Features.Read), Write: some(i.Features.Write), Collect: some(i.Features.Collect)},
 	}
 }

@@ -68,6 +68,7 @@ type Repository struct {
 	Lock Lock `yaml:"lock" doc:"Object lock of the bucket: what restore points need cannot be deleted, nor replaced for good, before a time, whoever's credentials are stolen. Coordinator and movers need the same."`
 
 	Prices Prices `yaml:"prices" doc:"What the service charges, for ivd repo cost."`
+	Domain string `yaml:"domain" doc:"The domain of an encrypted repository that this coordinator, its movers and commands work in, by its name or id, as ivd repo domain list shows them: a tenant's, with keys of its own. Its restore points alone are seen, and nothing is shared with another's. Empty: that of backup_key_file, else the repository's own."`
 
 	BackupKeyFile  string `yaml:"backup_key_file" doc:"A file with an export of an encrypted repository's keys: what a coordinator needs that backs up and does not restore. Only the coordinator reads it."`
 	PassphraseFile string `yaml:"passphrase_file" doc:"A file with an encrypted repository's passphrase and nothing else, or a key file, or the secret of a recovery sheet on one line: with it everything can be done, restores among it. Only the coordinator, and commands that read this file, read it. Beside backup_key_file, the repository must be that of the export, with whose key restore points are signed."`

@@ -87,6 +87,7 @@ type Signer struct {
 // Keyring is what is public of a domain's keys.
 type Keyring struct {
 	Domain   ivd.DomainID `json:"domain"`
+	Name     string       `json:"name,omitempty"` // for people; the repository's own domain has none
 	Metadata ivd.KeyID    `json:"metadata"`
 	Record   ivd.KeyID    `json:"record"`
 	Data     []DataKey    `json:"data"` // the last one is what new writers seal to

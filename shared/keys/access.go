@@ -138,6 +138,11 @@ func (m *Master) domain(id ivd.DomainID) (secretDomain, error) {
 	return m.secrets.Domains[i], nil
 }
 
+// HasDomain reports whether the ring knows a domain.
+func (a *Access) HasDomain(id ivd.DomainID) bool {
+	return slices.ContainsFunc(a.ring.Domains, func(k format.Keyring) bool { return k.Domain == id })
+}
+
 // Generation is that of the ring that it was made of.
 func (a *Access) Generation() uint64 { return a.ring.Generation }
 

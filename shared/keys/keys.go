@@ -59,7 +59,7 @@ func New(head format.Head, now time.Time) (*Master, error) {
 	m := &Master{content: format.SlotContent{Master: ivd.NewKey(), Root: ivd.NewKey()}}
 	m.ring = format.Ring{Head: head, Created: now.UTC().Truncate(time.Second), Root: format.Binary(format.PublicOf(m.content.Root))}
 	m.addSigner("repository", []format.Role{format.Commit, format.Retain, format.Collect, format.Verify}, now)
-	return m, m.addDomain(head.Domain, now)
+	return m, m.addDomain(head.Domain, "", now)
 }
 
 // addSigner makes a signing key, and says who has it.
@@ -72,10 +72,20 @@ func (m *Master) addSigner(name string, roles []format.Role, now time.Time) secr
 	return s
 }
 
-func (m *Master) addDomain(id ivd.DomainID, now time.Time) error {
+// AddDomain makes a domain with keys of its own, which share nothing with another's: the
+// same content is named and sealed otherwise in it. Kind Exists: another one has the name.
+func (m *Master) AddDomain(name string, now time.Time) (ivd.DomainID, error) {
+	if i := slices.IndexFunc(m.ring.Domains, func(k format.Keyring) bool { return k.Name == name }); i >= 0 {
+		return ivd.DomainID{}, &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("domain %s has the name %q", m.ring.Domains[i].Domain, name), Remedy: "choose another name"}
+	}
+	id := ivd.NewDomainID()
+	return id, m.addDomain(id, name, now)
+}
+
+func (m *Master) addDomain(id ivd.DomainID, name string, now time.Time) error {
 	d := secretDomain{Domain: id, Content: ivd.NewKey().Reveal(), Metadata: ivd.NewKey().Reveal(), Record: ivd.NewKey().Reveal()}
 	m.secrets.Domains = append(m.secrets.Domains, d)
-	m.ring.Domains = append(m.ring.Domains, format.Keyring{Domain: id, Metadata: format.KeyOf(d.Metadata), Record: format.KeyOf(d.Record)})
+	m.ring.Domains = append(m.ring.Domains, format.Keyring{Domain: id, Name: name, Metadata: format.KeyOf(d.Metadata), Record: format.KeyOf(d.Record)})
 	return m.Rotate(id, now)
 }
 

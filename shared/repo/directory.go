@@ -89,7 +89,7 @@ func (r *Repository) PackWriter(ctx context.Context, kind format.PackKind, id iv
 
 // ours refuses the header of a pack that is none of this repository's.
 func (r *Repository) ours(h format.PackHeader, kind format.PackKind) error {
-	if h.Kind != kind || h.Repository != r.info.ID || h.Domain != r.info.Domain || h.Cipher != r.Suite().Cipher() {
+	if h.Kind != kind || h.Repository != r.info.ID || h.Domain != r.domain || h.Cipher != r.Suite().Cipher() {
 		return ivd.Errorf(ivd.Corrupt, "it says that it is a %s of domain %s of repository %s, with cipher %d", h.Kind, h.Domain, h.Repository, h.Cipher)
 	}
 	return nil

@@ -267,8 +267,9 @@ func (r *Repository) Info() Info {
 // Incarnation is the repository's, as it was read last.
 func (r *Repository) Incarnation() ivd.IncarnationID { return r.Info().Incarnation }
 
-// Domain is what this program writes to, and deduplicates within.
-func (r *Repository) Domain() ivd.DomainID { return r.info.Domain }
+// Domain is what this program writes to, and deduplicates within: that of Keys.Domain, of
+// the export or of the grant, else the repository's own.
+func (r *Repository) Domain() ivd.DomainID { return r.domain }
 
 // KnownAt is a moment at which something is known to have existed, as far as that
 // counts in the present incarnation: else the zero time.

@@ -165,7 +165,7 @@ func (r *Repository) Opener(ctx context.Context, kind format.PackKind, ref ivd.P
 	case suite.Cipher() == format.CipherNone:
 		return new(format.Opener), nil
 	case kind == format.IndexPack:
-		return suite.Opener(suite.IndexHeader(r.info.ID, r.info.Domain, ref), nil)
+		return suite.Opener(suite.IndexHeader(r.info.ID, r.domain, ref), nil)
 	}
 	data, key, err := r.chunkKey(ctx, ref)
 	if err != nil {
@@ -178,7 +178,7 @@ func (r *Repository) Opener(ctx context.Context, kind format.PackKind, ref ivd.P
 // id of the data key that belongs to it.
 func (r *Repository) OpenerWith(ref ivd.PackRef, data ivd.KeyID, chunks ivd.Key) (*format.Opener, error) {
 	suite := r.Suite()
-	h := suite.IndexHeader(r.info.ID, r.info.Domain, ref)
+	h := suite.IndexHeader(r.info.ID, r.domain, ref)
 	h.Kind, h.DataKey = format.DataPack, data
 	return suite.Opener(h, &chunks)
 }
@@ -241,7 +241,7 @@ func (r *Repository) writerInPack(ctx context.Context, ref ivd.PackRef) (format.
 	if err != nil {
 		return format.Writer{}, fmt.Errorf("%s: %w", name, err)
 	}
-	want := r.Suite().IndexHeader(r.info.ID, r.info.Domain, ref)
+	want := r.Suite().IndexHeader(r.info.ID, r.domain, ref)
 	if want.Kind, want.DataKey = format.DataPack, h.DataKey; h != want {
 		return format.Writer{}, ivd.Errorf(ivd.Corrupt, "%s is another pack than it is named for", name)
 	}

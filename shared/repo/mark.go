@@ -75,9 +75,9 @@ func (r *Repository) MarksToCollect(ctx context.Context) (*Marks, error) {
 func (r *Repository) marks(ctx context.Context, of PointsOf, kinds []markKind) (*Marks, error) {
 	m := &Marks{of: map[ivd.PointID]Mark{}}
 	for _, kind := range kinds {
-		folder := kind.dir + r.info.Domain.String() + "/"
+		folder := kind.dir + r.domain.String() + "/"
 		if of.Source != "" && of.Disk != "" {
-			folder = kind.dir + ivd.PointFolder(r.info.Domain, of.Source, of.Disk)
+			folder = kind.dir + ivd.PointFolder(r.domain, of.Source, of.Disk)
 		}
 		names, err := r.names(ctx, folder)
 		if err != nil {

@@ -3,6 +3,7 @@ package repo
 import (
 	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"ivdmover/shared/format"
 	"ivdmover/shared/ivd"
@@ -66,14 +67,24 @@ func (r *Repository) storedPart(run ivd.RunID, k int) store.Name {
 }
 
 // folder is the domain's part of a folder.
-func (r *Repository) folder(dir string) string { return dir + r.info.Domain.String() + "/" }
+func (r *Repository) folder(dir string) string { return dir + r.domain.String() + "/" }
 
 // head is what a record of this repository begins with that is called so.
 func (r *Repository) head(name store.Name) format.Head {
-	return format.Head{Repository: r.info.ID, Domain: r.info.Domain, Object: string(name), Program: program()}
+	return format.Head{Repository: r.info.ID, Domain: r.domainOf(name), Object: string(name), Program: program()}
 }
 
 // at is where a record of this repository was found.
 func (r *Repository) at(name store.Name) format.At {
-	return format.At{Repository: r.info.ID, Domain: r.info.Domain, Object: string(name)}
+	return format.At{Repository: r.info.ID, Domain: r.domainOf(name), Object: string(name)}
+}
+
+// domainOf is the domain that a record of a name says. Names in which there is none are
+// those of all domains, and say the repository's own.
+func (r *Repository) domainOf(name store.Name) ivd.DomainID {
+	switch n := string(name); {
+	case !strings.Contains(n, "/"), strings.HasPrefix(n, keysDir), strings.HasPrefix(n, leasesDir):
+		return r.info.Domain
+	}
+	return r.domain
 }

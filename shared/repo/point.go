@@ -24,12 +24,12 @@ type PointsOf struct {
 	Disk   ivd.DiskID   // empty: any
 }
 
-// Points yields the committed points, in no order, partial ones included. An object
+// Points yields the committed points of the domain, in no order, partial ones included. An object
 // whose name is not understood is yielded as unknown where all points are asked for.
 func (r *Repository) Points(ctx context.Context, of PointsOf) iter.Seq2[PointInfo, error] {
 	prefix := pointsDir
 	if of.Source != "" && of.Disk != "" {
-		prefix += ivd.PointFolder(r.info.Domain, of.Source, of.Disk)
+		prefix += ivd.PointFolder(r.domain, of.Source, of.Disk)
 	}
 	return func(yield func(PointInfo, error) bool) {
 		for info, err := range r.st.List(ctx, prefix) {
@@ -38,6 +38,9 @@ func (r *Repository) Points(ctx context.Context, of PointsOf) iter.Seq2[PointInf
 				return
 			}
 			p := r.pointInfo(string(info.Name[len(pointsDir):]))
+			if r.others(p.ID) {
+				continue
+			}
 			p.Size = info.Size
 			if of.wants(p) && !yield(p, nil) {
 				return
@@ -51,8 +54,8 @@ func (r *Repository) pointInfo(name string) PointInfo {
 	switch _, err := ivd.ParsePointID(name); {
 	case err != nil:
 		p.Unknown = &ivd.Error{Kind: ivd.Unsupported, Err: err, Remedy: "use a release of ivd that knows this format"}
-	case p.ID.Domain() != r.info.Domain:
-		p.Unknown = ivd.Errorf(ivd.Unsupported, "restore point %s is of another domain than %s", name, r.info.Domain)
+	case p.ID.Domain() != r.domain:
+		p.Unknown = ivd.Errorf(ivd.Unsupported, "restore point %s is of another domain than %s", name, r.domain)
 	}
 	return p
 }
@@ -78,8 +81,8 @@ func (r *Repository) ReadPoint(ctx context.Context, id ivd.PointID) (format.Poin
 	if err != nil {
 		return format.Point{}, ivd.ContentID{}, fmt.Errorf("%s: %w", o.Name, err)
 	}
-	if p.Domain != r.info.Domain {
-		return format.Point{}, ivd.ContentID{}, ivd.Errorf(ivd.Unsupported, "%s: it is of another domain than %s", o.Name, r.info.Domain)
+	if p.Domain != r.domain {
+		return format.Point{}, ivd.ContentID{}, ivd.Errorf(ivd.Unsupported, "%s: it is of another domain than %s", o.Name, r.domain)
 	}
 	return p, format.Sum(o.Body), nil
 }

@@ -33,6 +33,8 @@ type Repository struct {
 	info  Info // as it was when the repository was opened; what says where things lie never changes
 	clock clock
 
+	domain ivd.DomainID // what is written to, and deduplicated within: repo.json's own, or another of the ring
+
 	secrecy  secrecy
 	locks    protection
 	unsigned error // why repo.json was taken though the root has not signed it
@@ -214,7 +216,7 @@ func describe(ctx context.Context, st store.Store) (*Repository, store.Object, e
 	if err != nil {
 		return nil, o, opening(ctx, st, err)
 	}
-	r.info, r.latest = info, info
+	r.info, r.latest, r.domain = info, info, info.Domain
 	return r, o, nil
 }
 

@@ -53,5 +53,5 @@ func (r *Repository) ReadRestored(ctx context.Context, run ivd.RunID, item strin
 }
 
 func (r *Repository) restoredName(run ivd.RunID, item string) store.Name {
-	return store.Name(format.RestoredObject(r.info.Domain, run, item))
+	return store.Name(format.RestoredObject(r.domain, run, item))
 }

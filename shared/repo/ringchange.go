@@ -13,17 +13,17 @@ import (
 // and the ring's generation. Nothing that is stored changes. Kind Conflict: somebody else
 // has changed the ring at the same time, and nothing was rotated.
 func (c *Keychain) Rotate(ctx context.Context) (ivd.KeyID, uint64, error) {
-	m, err := c.changeRing(ctx, true, func(m *keys.Master) error { return m.Rotate(c.r.info.Domain, c.r.Now()) })
+	m, err := c.changeRing(ctx, true, func(m *keys.Master) error { return m.Rotate(c.r.domain, c.r.Now()) })
 	if err != nil {
 		return ivd.KeyID{}, 0, fmt.Errorf("rotate the data key: %w", err)
 	}
 	ring := m.PublicRing()
 	for _, d := range ring.Domains {
-		if d.Domain == c.r.info.Domain {
+		if d.Domain == c.r.domain {
 			return d.Data[len(d.Data)-1].ID, ring.Generation, nil
 		}
 	}
-	return ivd.KeyID{}, 0, ivd.Errorf(ivd.NotFound, "%s has no domain %s", ringName, c.r.info.Domain)
+	return ivd.KeyID{}, 0, ivd.Errorf(ivd.NotFound, "%s has no domain %s", ringName, c.r.domain)
 }
 
 // Export makes what a coordinator needs that only backs up, with a signing key of its
@@ -38,7 +38,7 @@ func (c *Keychain) Export(ctx context.Context, name string) (keys.Export, error)
 		if err := (KeyList{Slots: l.Slots, Ring: m.PublicRing()}).free(name); err != nil {
 			return err
 		}
-		e, err = m.Export(c.r.info.Domain, name, c.r.Now())
+		e, err = m.Export(c.r.domain, name, c.r.Now())
 		return err
 	})
 	if err != nil {

@@ -32,6 +32,10 @@ type Keys struct {
 	Export     *keys.Export // backups only; beside a passphrase, whose repository it must be, and who signs restore points
 	Grant      *keys.Grant  // what a mover got of its coordinator
 
+	// Domain is the name, or the id, of the domain that is worked in; empty: that of the
+	// export or the grant, else the repository's own.
+	Domain string
+
 	Root ivd.KeyID // of the only root key that is taken; zero: any, and none
 
 	// Adopting: repo.json is about to be changed, by who has a passphrase. The root key is
@@ -53,7 +57,10 @@ func (k Keys) any() bool { return k.Passphrase != "" || k.Export != nil || k.Gra
 // unlock opens the keys of the repository that r.info describes, and returns the slot
 // that was opened, if one was.
 func (r *Repository) unlock(ctx context.Context, k Keys) (openedSlot, error) {
-	if err := r.takes(k); err != nil || !k.any() {
+	if err := r.takes(k); err != nil {
+		return openedSlot{}, err
+	}
+	if err := r.enter(ctx, k); err != nil || !k.any() {
 		return openedSlot{}, err
 	}
 	made, opened, err := r.maker(ctx, k)
@@ -133,7 +140,7 @@ func (r *Repository) maker(ctx context.Context, k Keys) (made func(ring []byte) 
 		if err != nil {
 			return nil, err
 		}
-		all, err := m.Access(r.info.Domain)
+		all, err := m.Access(r.domain)
 		if err == nil && own != nil {
 			var signing *keys.Access
 			if signing, err = own(ring); err == nil {
@@ -146,9 +153,9 @@ func (r *Repository) maker(ctx context.Context, k Keys) (made func(ring []byte) 
 
 // pinned is the maker of who holds keys of this repository, domain and root.
 func (r *Repository) pinned(repository string, domain ivd.DomainID, root []byte, access func(format.Ring) (*keys.Access, error)) (func([]byte) (*keys.Access, error), error) {
-	if repository != r.info.ID || domain != r.info.Domain || format.KeyOf(root) != r.info.Root {
+	if repository != r.info.ID || domain != r.domain || format.KeyOf(root) != r.info.Root {
 		return nil, &ivd.Error{
-			Kind: ivd.Denied, Err: fmt.Errorf("the keys are of domain %s of repository %s, and here is domain %s of repository %s", domain, repository, r.info.Domain, r.info.ID),
+			Kind: ivd.Denied, Err: fmt.Errorf("the keys are of domain %s of repository %s, and here is domain %s of repository %s", domain, repository, r.domain, r.info.ID),
 			Remedy: "correct repository.url or repository.backup_key_file, or have keys exported of this one with `ivd repo key export --backup`; where neither is wrong, find out who changed " + string(repoName),
 		}
 	}

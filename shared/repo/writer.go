@@ -67,7 +67,7 @@ func (w *Writer) NewPack(kind format.PackKind) *format.Pack {
 }
 
 func (w *Writer) header(kind format.PackKind, n ivd.Nonce) format.PackHeader {
-	h := format.PackHeader{Kind: kind, Cipher: w.r.Suite().Cipher(), Repository: w.r.info.ID, Domain: w.r.info.Domain, Writer: w.id, Nonce: n}
+	h := format.PackHeader{Kind: kind, Cipher: w.r.Suite().Cipher(), Repository: w.r.info.ID, Domain: w.r.domain, Writer: w.id, Nonce: n}
 	if w.keys != nil && kind == format.DataPack {
 		h.DataKey = w.keys.DataKey
 	}

@@ -115,6 +115,14 @@ func (r *Repository) Retire(pack ivd.PackID) {
 	r.put(store.Name(head.Object), r.protect(body, head.Object))
 }
 
+// In opens the repository, which is encrypted, in one of its domains.
+func (r *Repository) In(domain string) *Repository {
+	r.t.Helper()
+	opened, err := repo.OpenWith(r.t.Context(), r.Store, repo.Keys{Passphrase: Passphrase, Domain: domain})
+	must(r.t, err)
+	return &Repository{Repository: opened, Store: r.Store, Clock: r.Clock, Dir: r.Dir, t: r.t, places: map[ivd.ContentID]ivd.Place{}}
+}
+
 // protect seals and signs a record, where the repository is encrypted.
 func (r *Repository) protect(record []byte, object string) []byte {
 	r.t.Helper()
