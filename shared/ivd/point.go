@@ -2,12 +2,9 @@ package ivd
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // PointID names a restore point: "<domain>/<source>/<disk>/<time>-<run>". It is the
@@ -17,7 +14,47 @@ type PointID string
 
 const pointTime = "20060102T150405Z"
 
-var pointName = regexp.MustCompile(`^([0-9]{8}T[0-9]{6}Z)-([0-9a-z-]{1,64})(?:\.p([1-9][0-9]{0,5}))?$`)
+// isPointName reports whether a text is <time>-<run>, with the number of a part behind
+// it or not. Long lists of points ask it: a pattern would take most of their time.
+func isPointName(s string) bool {
+	at, run, found := strings.Cut(s, "-")
+	if !found || len(at) != len("20060102T150405Z") {
+		return false
+	}
+	if _, err := time.Parse(pointTime, at); err != nil {
+		return false
+	}
+	run, part, partial := strings.Cut(run, ".p")
+	if partial && (part == "" || len(part) > 6 || part[0] == '0' || strings.Trim(part, "0123456789") != "") {
+		return false
+	}
+	if run == "" || len(run) > 64 {
+		return false
+	}
+	for _, c := range []byte(run) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// isDomain reports whether a text is a domain as names have it.
+func isDomain(s string) bool {
+	for i, c := range []byte(s) {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return false
+			}
+		}
+	}
+	return len(s) == 36
+}
 
 // NewPointID composes a point's name from what the run has stored. At is the run's
 // beginning, by the store's clock.
@@ -32,15 +69,10 @@ func PointFolder(domain DomainID, source SourceID, disk DiskID) string {
 
 // ParsePointID refuses what NewPointID and Part cannot have made.
 func ParsePointID(s string) (PointID, error) {
-	parts := strings.Split(s, "/")
-	if len(parts) == 4 {
-		domain, err := uuid.Parse(parts[0])
-		m := pointName.FindStringSubmatch(parts[3])
-		if err == nil && domain.String() == parts[0] && isName(parts[1]) && isName(parts[2]) && m != nil {
-			if _, err := time.Parse(pointTime, m[1]); err == nil {
-				return PointID(s), nil
-			}
-		}
+	p := PointID(s)
+	domain := p.part(0)
+	if strings.Count(s, "/") == 3 && isDomain(domain) && isName(p.part(1)) && isName(p.part(2)) && isPointName(p.part(3)) {
+		return p, nil
 	}
 	return "", &Error{Kind: Invalid, Op: fmt.Sprintf("restore point %q", s), Err: fmt.Errorf("not <domain>/<source>/<disk>/<time>-<run>"), Remedy: "give an id as `ivd points` lists it"}
 }
@@ -87,9 +119,14 @@ func (p PointID) Partial() (k int, partial bool) {
 }
 
 func (p PointID) part(i int) string {
-	parts := strings.Split(string(p), "/")
-	if i >= len(parts) {
-		return ""
+	rest := string(p)
+	for ; i > 0; i-- {
+		_, after, found := strings.Cut(rest, "/")
+		if !found {
+			return ""
+		}
+		rest = after
 	}
-	return parts[i]
+	part, _, _ := strings.Cut(rest, "/")
+	return part
 }

@@ -2,6 +2,7 @@ package ivd_test
 
 import (
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,15 @@ func TestChangeIDAfter(t *testing.T) {
 	}
 }
 
+// pointPattern is what a point's name is, but for times that are none.
+var pointPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9a-z][0-9a-z.-]{0,127}/[0-9a-z][0-9a-z.-]{0,127}/[0-9]{8}T[0-9]{6}Z-[0-9a-z-]{1,64}(\.p[1-9][0-9]{0,5})?$`)
+
+func isTime(s string) bool {
+	at, _, _ := strings.Cut(path.Base(s), "-")
+	_, err := time.Parse("20060102T150405Z", at)
+	return err == nil
+}
+
 // FuzzParse reads what names of objects, and people, may say. What is taken is one name in
 // its folder, and is written as it was read.
 func FuzzParse(f *testing.F) {
@@ -82,7 +92,11 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if id, err := ivd.ParsePointID(s); err == nil {
+		id, err := ivd.ParsePointID(s)
+		if is := pointPattern.MatchString(s) && isTime(s); is != (err == nil) {
+			t.Fatalf("%q: %v", s, err)
+		}
+		if err == nil {
 			for _, part := range strings.Split(string(id), "/") {
 				one(t, part)
 			}
