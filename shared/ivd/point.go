@@ -70,8 +70,7 @@ func PointFolder(domain DomainID, source SourceID, disk DiskID) string {
 // ParsePointID refuses what NewPointID and Part cannot have made.
 func ParsePointID(s string) (PointID, error) {
 	p := PointID(s)
-	domain := p.part(0)
-	if strings.Count(s, "/") == 3 && isDomain(domain) && isName(p.part(1)) && isName(p.part(2)) && isPointName(p.part(3)) {
+	if strings.Count(s, "/") == 3 && isDomain(p.part(0)) && isName(p.part(1)) && isName(p.part(2)) && isPointName(p.part(3)) {
 		return p, nil
 	}
 	return "", &Error{Kind: Invalid, Op: fmt.Sprintf("restore point %q", s), Err: fmt.Errorf("not <domain>/<source>/<disk>/<time>-<run>"), Remedy: "give an id as `ivd points` lists it"}

@@ -30,7 +30,7 @@ func (r *Repository) enter(ctx context.Context, k Keys) error {
 	if k.Domain == "" && (held.IsZero() || held == r.info.Domain) {
 		return nil
 	}
-	ring, err := (&Keychain{r: r}).Ring(ctx)
+	ring, err := r.readRing(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,17 +88,10 @@ func (c *Keychain) AddDomain(ctx context.Context, name string) (format.Keyring, 
 
 // Ring reads what is public of the ring, which must be signed by the root that repo.json
 // names.
-func (c *Keychain) Ring(ctx context.Context) (format.Ring, error) {
-	o, err := c.r.get(ctx, ringName, maxRing)
-	if err != nil {
-		return format.Ring{}, err
-	}
-	return c.r.readRing(o.Body)
-}
+func (c *Keychain) Ring(ctx context.Context) (format.Ring, error) { return c.r.readRing(ctx) }
 
-// others reports whether a point is of another domain that the ring knows.
-func (r *Repository) others(id ivd.PointID) bool {
+// knows reports whether the ring that was read last knows a domain.
+func (r *Repository) knows(id ivd.DomainID) bool {
 	a := r.access()
-	_, err := ivd.ParsePointID(string(id))
-	return a != nil && err == nil && id.Domain() != r.domain && a.HasDomain(id.Domain())
+	return a != nil && a.HasDomain(id)
 }

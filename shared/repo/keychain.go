@@ -71,10 +71,8 @@ type StoredSlot struct {
 // repo.json names.
 func (c *Keychain) List(ctx context.Context) (KeyList, error) {
 	var l KeyList
-	o, err := c.r.get(ctx, ringName, maxRing)
-	if err == nil {
-		l.Ring, err = c.r.readRing(o.Body)
-	}
+	var err error
+	l.Ring, err = c.r.readRing(ctx)
 	switch ivd.KindOf(err) {
 	case ivd.NotFound, ivd.Corrupt, ivd.Unsupported:
 		l.NoRing = err

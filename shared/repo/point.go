@@ -37,27 +37,29 @@ func (r *Repository) Points(ctx context.Context, of PointsOf) iter.Seq2[PointInf
 				yield(PointInfo{}, fmt.Errorf("list %s: %w", prefix, err))
 				return
 			}
-			p := r.pointInfo(string(info.Name[len(pointsDir):]))
-			if r.others(p.ID) {
-				continue
-			}
+			p, here := r.pointInfo(string(info.Name[len(pointsDir):]))
 			p.Size = info.Size
-			if of.wants(p) && !yield(p, nil) {
+			if here && of.wants(p) && !yield(p, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (r *Repository) pointInfo(name string) PointInfo {
-	p := PointInfo{ID: ivd.PointID(name)}
+// pointInfo is what a point's name says. A point of another domain that the ring knows is
+// not here.
+func (r *Repository) pointInfo(name string) (p PointInfo, here bool) {
+	p = PointInfo{ID: ivd.PointID(name)}
 	switch _, err := ivd.ParsePointID(name); {
 	case err != nil:
 		p.Unknown = &ivd.Error{Kind: ivd.Unsupported, Err: err, Remedy: "use a release of ivd that knows this format"}
-	case p.ID.Domain() != r.domain:
+	case p.ID.Domain() == r.domain:
+	case r.knows(p.ID.Domain()):
+		return p, false
+	default:
 		p.Unknown = ivd.Errorf(ivd.Unsupported, "restore point %s is of another domain than %s", name, r.domain)
 	}
-	return p
+	return p, true
 }
 
 func (o PointsOf) wants(p PointInfo) bool {

@@ -79,13 +79,10 @@ func (c *Keychain) createSlot(ctx context.Context, number int, body []byte) erro
 	}
 	// Whatever the answer was, what is stored now decides.
 	o, readErr := c.r.get(ctx, slotName(number), maxSlot)
-	switch ivd.KindOf(readErr) {
-	case ivd.NotFound:
+	switch kind := ivd.KindOf(readErr); {
+	case kind == ivd.NotFound:
 		return err
-	case ivd.Corrupt: // it is larger than any slot
-		return &ivd.Error{Kind: ivd.Exists, Err: fmt.Errorf("%s is taken", slotName(number))}
-	}
-	switch {
+	case kind == ivd.Corrupt: // it is larger than any slot
 	case readErr != nil: // it may be taken by this one
 		return readErr
 	case bytes.Equal(o.Body, body):

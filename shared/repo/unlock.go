@@ -189,13 +189,13 @@ func (r *Repository) openSlot(ctx context.Context, secret ivd.Secret) (openedSlo
 	if err != nil {
 		return openedSlot{}, err
 	}
-	root, err := r.rootKey(ctx)
+	ring, err := r.readRing(ctx) // it has the root's public key, of which repo.json has the id; without it nothing opens
 	if err != nil {
 		return openedSlot{}, err
 	}
 	var tried tried
 	for _, name := range slots {
-		s, err := r.openOne(ctx, opening, name, root)
+		s, err := r.openOne(ctx, opening, name, ed25519.PublicKey(ring.Root))
 		if err == nil {
 			return s, nil
 		}
@@ -247,28 +247,22 @@ func (r *Repository) openOne(ctx context.Context, by keys.Opening, name store.Na
 	return openedSlot{name, o.Body, c}, err
 }
 
-// rootKey is the public root key, by whose id repo.json names it. The ring has it, without
-// which nothing opens.
-func (r *Repository) rootKey(ctx context.Context) (ed25519.PublicKey, error) {
+// readRing reads the ring, which must be signed by the root that repo.json names. No key is
+// needed for what is public of it.
+func (r *Repository) readRing(ctx context.Context) (format.Ring, error) {
 	o, err := r.get(ctx, ringName, maxRing)
 	if err != nil {
-		return nil, err
+		return format.Ring{}, err
 	}
-	ring, err := r.readRing(o.Body)
-	return ed25519.PublicKey(ring.Root), err
-}
-
-// readRing reads the ring, which must be signed by the root that repo.json names.
-func (r *Repository) readRing(object []byte) (format.Ring, error) {
 	at := r.at(ringName)
-	ring, err := format.ReadRing(object, at)
+	ring, err := format.ReadRing(o.Body, at)
 	if err == nil && format.KeyOf(ring.Root) != r.info.Root {
 		err = ivd.Errorf(ivd.Corrupt, "%s is of root key %s, and %s names %s", ringName, format.KeyOf(ring.Root), repoName, r.info.Root)
 	}
 	if err != nil {
 		return format.Ring{}, fmt.Errorf("%s: %w", ringName, err)
 	}
-	return keys.ReadRing(object, at, ed25519.PublicKey(ring.Root))
+	return keys.ReadRing(o.Body, at, ed25519.PublicKey(ring.Root))
 }
 
 // slotNames lists the slots in the order of their numbers.
