@@ -2,16 +2,12 @@ package backup
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 
 	"ivdmover/coordinator/catalogue"
 	"ivdmover/coordinator/engine"
 	"ivdmover/coordinator/policy"
 	"ivdmover/shared/config"
 	"ivdmover/shared/format"
-	"ivdmover/shared/ivd"
 )
 
 // Request asks for a backup of all disks, of those of a policy, or of some.
@@ -53,13 +49,9 @@ func (w *Workflow) policyOf(q Request) (config.Policy, error) {
 	if q.Policy == "" {
 		return policy.All(), nil
 	}
-	i := slices.IndexFunc(w.Policies, func(p config.Policy) bool { return p.Name == q.Policy })
-	if i < 0 {
-		names := make([]string, len(w.Policies))
-		for i, p := range w.Policies {
-			names[i] = p.Name
-		}
-		return config.Policy{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no policy %q", q.Policy), Remedy: "the configuration has: " + strings.Join(names, ", ")}
+	p, err := policy.Named(w.Policies, q.Policy)
+	if err != nil {
+		return config.Policy{}, err
 	}
-	return w.Policies[i], policy.Check(w.Policies[i])
+	return p, policy.Check(p)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
 	"ivdmover/shared/store"
-	"ivdmover/shared/store/open"
 	"ivdmover/shared/telemetry"
 )
 
@@ -144,11 +142,7 @@ func (a *app) showStored(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	st, err := open.OpenWhatIsThere(ctx, cfg.Repository, slog.Default())
-	if err != nil {
-		return err
-	}
-	info, err := repo.ReadInfo(ctx, st)
+	st, info, err := described(ctx, cfg.Repository)
 	if err != nil {
 		return err
 	}
@@ -162,6 +156,16 @@ func (a *app) showStored(ctx context.Context, file string) error {
 		shown.Month = &month
 	}
 	return a.show(shown, func(w io.Writer) error { return shown.write(w) })
+}
+
+// described opens a store for reading, and what its repository says of itself.
+func described(ctx context.Context, r config.Repository) (store.Store, repo.Info, error) {
+	st, err := whatIsThere(ctx, r)
+	if err != nil {
+		return nil, repo.Info{}, err
+	}
+	info, err := repo.ReadInfo(ctx, st)
+	return st, info, err
 }
 
 // stored lists all objects.
@@ -226,7 +230,10 @@ func (a *app) showForecast(ctx context.Context, o costOptions) error {
 	if err := as.Check(); err != nil {
 		return usagef("%w", err)
 	}
-	p, err := policyNamed(cfg, o.policy)
+	p, err := policy.Named(cfg.Policies, o.policy)
+	if err == nil {
+		err = policy.Check(p)
+	}
 	if err != nil {
 		return err
 	}
@@ -234,11 +241,7 @@ func (a *app) showForecast(ctx context.Context, o costOptions) error {
 	if err != nil {
 		return err
 	}
-	st, err := open.OpenWhatIsThere(ctx, cfg.Repository, slog.Default())
-	if err != nil {
-		return err
-	}
-	info, err := repo.ReadInfo(ctx, st)
+	_, info, err := described(ctx, cfg.Repository)
 	if err != nil {
 		return err
 	}
@@ -264,18 +267,6 @@ func (a *app) showForecast(ctx context.Context, o costOptions) error {
 		return marked{errPartly, fmt.Sprintf("the forecast lacks what could not be listed: %d disks, datastores or vCenters; see `ivd disks`", lacking)}
 	}
 	return nil
-}
-
-// policyNamed is a policy of the configuration.
-func policyNamed(cfg *config.Config, name string) (config.Policy, error) {
-	var names []string
-	for _, p := range cfg.Policies {
-		if p.Name == name {
-			return p, policy.Check(p)
-		}
-		names = append(names, p.Name)
-	}
-	return config.Policy{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no policy %q", name), Remedy: "the configuration has: " + strings.Join(names, ", ")}
 }
 
 // upkeepOf is what the configuration has done with what is stored.

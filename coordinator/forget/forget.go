@@ -179,14 +179,11 @@ func (r *Room) Keeps(name string) bool {
 }
 
 func (r *Room) rules(name string) (retain.Rules, error) {
-	names := make([]string, len(r.Policies))
-	for i, p := range r.Policies {
-		if p.Name == name {
-			return policy.Rules(p)
-		}
-		names[i] = p.Name
+	p, err := policy.Named(r.Policies, name)
+	if err != nil {
+		return retain.Rules{}, err
 	}
-	return retain.Rules{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no policy %q", name), Remedy: "the configuration has: " + strings.Join(names, ", ")}
+	return policy.Rules(p)
 }
 
 // points reads all points of some disks, with what is known of their damage: all of it,

@@ -66,6 +66,18 @@ func unbuilt(p config.Policy) []string {
 	return keys
 }
 
+// Named is the policy of a name. Kind NotFound: there is none.
+func Named(all []config.Policy, name string) (config.Policy, error) {
+	names := make([]string, len(all))
+	for i, p := range all {
+		if p.Name == name {
+			return p, nil
+		}
+		names[i] = p.Name
+	}
+	return config.Policy{}, &ivd.Error{Kind: ivd.NotFound, Err: fmt.Errorf("no policy %q", name), Remedy: "the configuration has: " + strings.Join(names, ", ")}
+}
+
 // Rules are those by which a policy keeps the restore points that it has made.
 func Rules(p config.Policy) (retain.Rules, error) {
 	zone, err := p.Zone()
