@@ -88,8 +88,8 @@ unchanged is refused.`,
 			if done.Unsigned != nil {
 				slog.Warn("repo.json was taken for what it says, though the root key had not signed it", "why", done.Unsigned)
 			}
-			if r := done.Ring; r.Lost() {
-				shown.Ring = &lostRing{r.Seen, r.Found, r.Now}
+			if done.Ring.Lost() {
+				shown.Ring = new(lostRing(done.Ring))
 			}
 			return a.show(shown, func(w io.Writer) error { return writeAdoption(w, shown) })
 		},

@@ -3,14 +3,11 @@ package cli
 import (
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"ivdmover/coordinator/cli/text"
 	"ivdmover/shared/ivd"
-	"ivdmover/shared/repo"
-	"ivdmover/shared/store/open"
 )
 
 // shownDomain is a domain as it is printed.
@@ -80,17 +77,9 @@ func (a *app) domainList() *cobra.Command {
 needed. The first one is the repository's own and has no name.`,
 		Example: `  ivd repo domain list --config /etc/ivd/ivd.yaml
   ivd repo domain list --config /etc/ivd/ivd.yaml -o json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadForStore(file)
-			if err != nil {
-				return err
-			}
-			st, err := open.OpenWhatIsThere(cmd.Context(), cfg.Repository, slog.Default())
-			if err != nil {
-				return err
-			}
-			chain, err := repo.OpenKeychain(cmd.Context(), st, repo.Keys{Root: cfg.Repository.Root.ID()})
+			chain, _, err := openLocked(cmd.Context(), file)
 			if err != nil {
 				return err
 			}

@@ -97,6 +97,21 @@ func (a *app) openKeys(ctx context.Context, o keyOptions) (*repo.Keychain, confi
 	return chain, c, err
 }
 
+// openLocked opens the keychain of the repository that a configuration names without any
+// key, to list what is in it.
+func openLocked(ctx context.Context, file string) (*repo.Keychain, config.Repository, error) {
+	cfg, err := loadForStore(file)
+	if err != nil {
+		return nil, config.Repository{}, err
+	}
+	st, err := whatIsThere(ctx, cfg.Repository)
+	if err != nil {
+		return nil, cfg.Repository, err
+	}
+	chain, err := repo.OpenKeychain(ctx, st, repo.Keys{Root: cfg.Repository.Root.ID()})
+	return chain, cfg.Repository, err
+}
+
 // newPassphrase is the passphrase of a slot that is added: of a file, or of a person.
 func (a *app) newPassphrase(ctx context.Context, file string) (keys.Opening, error) {
 	var secret ivd.Secret

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	repoformat "ivdmover/shared/format"
 	"ivdmover/shared/ivd"
 	"ivdmover/shared/repo"
-	"ivdmover/shared/store/open"
 	"ivdmover/shared/telemetry"
 )
 
@@ -59,7 +57,7 @@ type shownDataKey struct {
 }
 
 func (a *app) keyList() *cobra.Command {
-	var o keyOptions
+	var file string
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List what opens the repository, and who signs in it",
@@ -70,15 +68,7 @@ named below the list, and the exit code is 3.`,
 		Example: `  ivd repo key list --config /etc/ivd/ivd.yaml
   ivd repo key list --config /etc/ivd/ivd.yaml -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadForStore(o.config)
-			if err != nil {
-				return err
-			}
-			st, err := open.OpenWhatIsThere(cmd.Context(), cfg.Repository, slog.Default())
-			if err != nil {
-				return err
-			}
-			chain, err := repo.OpenKeychain(cmd.Context(), st, repo.Keys{Root: cfg.Repository.Root.ID()})
+			chain, cfg, err := openLocked(cmd.Context(), file)
 			if err != nil {
 				return err
 			}
@@ -87,7 +77,7 @@ named below the list, and the exit code is 3.`,
 				return err
 			}
 			own := chain.Info().Domain
-			if name := cfg.Repository.Domain; name != "" && l.NoRing == nil {
+			if name := cfg.Domain; name != "" && l.NoRing == nil {
 				d, err := repo.DomainNamed(l.Ring, name)
 				if err != nil {
 					return err
@@ -98,7 +88,7 @@ named below the list, and the exit code is 3.`,
 			return a.showList(shown, shown.write, not, "cannot be read")
 		},
 	}
-	withConfig(c, &o.config)
+	withConfig(c, &file)
 	return a.withOutput(c)
 }
 

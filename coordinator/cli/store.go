@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -135,7 +136,7 @@ func repoFacts(i api.Repository) []fact {
 	if !i.Root.IsZero() {
 		facts = append(facts, fact{"root key", i.Root.String()})
 	}
-	return append(append(facts, scheduledFacts("collection", i.Collection)...), scheduledFacts("verification", i.Verification)...)
+	return slices.Concat(facts, scheduledFacts("collection", i.Collection), scheduledFacts("verification", i.Verification))
 }
 
 // scheduledFacts says how work fares that has a schedule.
