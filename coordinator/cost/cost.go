@@ -133,9 +133,8 @@ func Of(capacities []int64, p Packs, a Assumptions, rules retain.Rules, up Upkee
 	for _, capacity := range capacities {
 		f.Capacity += capacity
 		content := int64(float64(capacity) * a.Used)
-		p.add(&f.First, capacity, content, a.Stored, content > 0)
-		changed := int64(float64(content) * a.Change)
-		p.add(&f.Next, capacity, changed, a.Stored, changed > 0)
+		p.add(&f.First, capacity, content, a.Stored)
+		p.add(&f.Next, capacity, int64(float64(content)*a.Change), a.Stored)
 		f.Next.Requests = f.Next.Requests.plus(ofParent)
 	}
 	f.FirstMonth = f.month(a, rules, up, 1)
@@ -143,11 +142,12 @@ func Of(capacities []int64, p Packs, a Assumptions, rules retain.Rules, up Upkee
 	return f
 }
 
-// add adds a disk's backup that stores some of its content.
-func (p Packs) add(r *Run, capacity, content int64, stored float64, any bool) {
+// add adds a disk's backup that stores so many bytes of its content, of which a share is
+// left.
+func (p Packs) add(r *Run, capacity, content int64, stored float64) {
 	r.Requests = r.Requests.plus(ofDisk)
 	r.Objects++ // its point
-	if !any {
+	if content == 0 {
 		return
 	}
 	chunk := p.ChunkSize
@@ -170,18 +170,24 @@ func (p Packs) count(n int64) int64 { return max(1, (n+p.PackSize-1)/p.PackSize)
 // month is the n-th month from the first run on.
 func (f Forecast) month(a Assumptions, rules retain.Rules, up Upkeep, n int) Month {
 	runs := a.RunsPerDay * 30
-	m := Month{Points: kept(a.RunsPerDay, rules, n)}
+	later := runs // of them those that are not the first one
+	if n == 1 {
+		later = max(runs-1, 0)
+	}
+	m := Month{
+		Requests: f.Next.Requests.Times(later),
+		Received: int64(float64(f.Next.ReadBack) * later),
+		Points:   kept(a.RunsPerDay, rules, n),
+	}
+	added := float64(f.Next.Stored) * later
+	if n == 1 {
+		m.Requests = m.Requests.plus(f.First.Requests)
+		m.Received += f.First.ReadBack
+		added += float64(f.First.Stored)
+	}
 	older := float64(max(m.Points-1, 0))
 	m.Objects = f.First.Objects + int64(older*float64(f.Next.Objects))
 	m.Stored = f.First.Stored + int64(older*float64(f.Next.Stored))
-	m.Requests = f.Next.Requests.Times(runs)
-	m.Received = int64(float64(f.Next.ReadBack) * runs)
-	added := float64(f.Next.Stored) * runs
-	if n == 1 {
-		m.Requests = f.First.Requests.plus(f.Next.Requests.Times(max(runs-1, 0)))
-		m.Received = f.First.ReadBack + int64(float64(f.Next.ReadBack)*max(runs-1, 0))
-		added = float64(f.First.Stored) + float64(f.Next.Stored)*max(runs-1, 0)
-	}
 	times := func(every time.Duration) float64 {
 		if every <= 0 {
 			return 0
@@ -190,12 +196,12 @@ func (f Forecast) month(a Assumptions, rules retain.Rules, up Upkeep, n int) Mon
 	}
 	objects := m.Objects
 	m.Requests = m.Requests.plus(Requests{Get: objects, Head: objects}.Times(times(up.Recheck)))
-	lists := (objects+page-1)/page + int64(f.Disks*m.Points+page-1)/page*2
-	gone := int64(math.Max(runs-older, 0)) * f.Next.Objects // what retention has given up
-	m.Requests = m.Requests.plus(Requests{List: lists, Put: 3, Get: 3}.Times(times(up.Collect)))
 	if up.Collect > 0 {
-		m.Requests.Delete += gone
-		m.Requests.Get += int64(f.Disks * m.Points) // each page of a point once
+		points := int64(f.Disks * m.Points)
+		lists := (objects+page-1)/page + (points+page-1)/page*2
+		gone := int64(math.Max(runs-older, 0)) * f.Next.Objects // what retention has given up
+		m.Requests = m.Requests.plus(Requests{List: lists, Put: 3, Get: 3}.Times(times(up.Collect)))
+		m.Requests = m.Requests.plus(Requests{Get: points, Delete: gone}) // each page of a point once
 	}
 	if up.Verify > 0 {
 		m.Requests = m.Requests.plus(Requests{Get: objects}.Times(times(up.Verify)))

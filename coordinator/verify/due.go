@@ -82,10 +82,13 @@ func (w *Workflow) read(ctx context.Context, within time.Duration) (read map[str
 			return nil, last, err
 		}
 		for _, v := range r.Verified {
-			if v.Folder != "" && r.Started.After(read[v.Folder]) {
+			if v.Folder == "" {
+				continue
+			}
+			if r.Started.After(read[v.Folder]) {
 				read[v.Folder] = r.Started
 			}
-			if v.Folder != "" && r.Started.After(last) {
+			if r.Started.After(last) {
 				last = r.Started
 			}
 		}
