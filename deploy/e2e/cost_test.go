@@ -14,8 +14,8 @@ import (
 	"ivdmover/shared/ivd"
 )
 
-// countKinds stands before an S3 server, and counts what it is asked as services charge.
-func countKinds(t *testing.T, target string) (address string, take func() costs.Requests) {
+// countRequests stands before an S3 server and counts what it is asked, as services charge.
+func countRequests(t testing.TB, target string) (address string, asked func() costs.Requests) {
 	t.Helper()
 	u, err := url.Parse(target)
 	must(t, err)
@@ -52,9 +52,7 @@ func countKinds(t *testing.T, target string) (address string, take func() costs.
 	return srv.URL, func() costs.Requests {
 		mu.Lock()
 		defer mu.Unlock()
-		was := n
-		n = costs.Requests{}
-		return was
+		return n
 	}
 }
 
@@ -78,8 +76,8 @@ func TestForecastIsWhatTheStoreCounts(t *testing.T) {
 			}
 			_, err := s.StartS3(ctx)
 			must(t, err)
-			var take func() costs.Requests
-			s.Config.Endpoint, take = countKinds(t, s.Config.Endpoint)
+			var asked func() costs.Requests
+			s.Config.Endpoint, asked = countRequests(t, s.Config.Endpoint)
 			s.Config.Memory = "512MiB"
 			coordinator, _ := serve(t, s, "m1")
 
@@ -95,19 +93,18 @@ func TestForecastIsWhatTheStoreCounts(t *testing.T) {
 				return now.Bytes
 			}
 			for _, forecast := range []costs.Run{f.First, f.Next} {
-				before := stored()
-				take()
+				before, earlier := stored(), asked()
 				id, err := s.Backup(ctx)
 				must(t, err)
 				r, err := s.Ended(ctx, coordinator, id, limit)
 				must(t, err)
-				asked, added := take(), stored()-before
-				t.Logf("of %d disks: asked for %+v, forecast %+v; stored %d bytes, forecast %d", len(r.Disks), asked, forecast.Requests, added, forecast.Stored)
+				later, added := asked(), stored()-before
+				t.Logf("of %d disks: asked for %+v before and %+v after, forecast %+v; stored %d bytes, forecast %d", len(r.Disks), earlier, later, forecast.Requests, added, forecast.Stored)
 				for kind, of := range map[string]func(costs.Requests) int64{
 					"PUT": func(r costs.Requests) int64 { return r.Put }, "GET and HEAD": func(r costs.Requests) int64 { return r.Get + r.Head },
 					"LIST": func(r costs.Requests) int64 { return r.List }, "all": costs.Requests.All,
 				} {
-					if got, want := of(asked), of(forecast.Requests); got > want*3/2 || got < want/2 {
+					if got, want := of(later)-of(earlier), of(forecast.Requests); got > want*3/2 || got < want/2 {
 						t.Errorf("%s requests: %d, forecast %d", kind, got, want)
 					}
 				}

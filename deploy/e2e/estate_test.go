@@ -3,15 +3,10 @@ package e2e
 import (
 	"cmp"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,7 +85,7 @@ func costOf(t testing.TB, n, handles int) (first, second cost) {
 	now := func() sum {
 		traffic, err := server.Traffic()
 		must(t, err)
-		return sum{calls: vcenter.counted(), requests: int(requests.Load()), queue: traffic, at: time.Now()}
+		return sum{calls: vcenter.counted(), requests: int(requests().All()), queue: traffic, at: time.Now()}
 	}
 	run := func() cost {
 		before := now()
@@ -107,27 +102,6 @@ func costOf(t testing.TB, n, handles int) (first, second cost) {
 		return c
 	}
 	return run(), run()
-}
-
-// countRequests stands before a server and counts what it is asked.
-func countRequests(t testing.TB, target string) (address string, n *atomic.Int64) {
-	t.Helper()
-	u, err := url.Parse(target)
-	must(t, err)
-	n = &atomic.Int64{}
-	forward := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(u)
-			r.Out.Host = r.In.Host // it is signed
-		},
-		Transport: &http.Transport{MaxIdleConnsPerHost: keptConnections},
-	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n.Add(1)
-		forward.ServeHTTP(w, r)
-	}))
-	t.Cleanup(srv.Close)
-	return srv.URL, n
 }
 
 // Ten times as many disks cost ten times as much at the most: calls of the vCenter,
